@@ -1,0 +1,63 @@
+// What both directions of the strided convolution share: boundaries, and whether the psf is an outer product.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "fastip/combine.hpp"
+#include "fastip/kernels.hpp"
+#include "fastip/parallel.hpp"
+
+namespace fastip {
+namespace {
+
+inline std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return -floor_div(-a, b); }
+inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
+// The pixel that stands at index i of the endlessly extended axis; -1 where there is none.
+inline std::int64_t source(std::int64_t i, std::int64_t size, Boundary boundary) {
+    if (i >= 0 && i < size) return i;
+    if (boundary == Boundary::circular) return i - floor_div(i, size) * size;
+    if (boundary != Boundary::reflect) return -1;
+    i -= floor_div(i, 2 * size) * 2 * size;
+    return i < size ? i : 2 * size - 1 - i;
+}
+
+// Pixels that the psf reaches before the first one.
+inline std::int64_t margin_before(std::int64_t k, Boundary boundary) { return boundary == Boundary::valid ? 0 : k - 1 - k / 2; }
+
+// The psf, flipped (so that everything is a correlation), and its two factors where it is an outer product to the precision of T.
+template <class T>
+struct Weights {
+    std::int64_t kh, kw;
+    Buffer<double> full, column, row;
+    bool separable = false;
+
+    explicit Weights(const ConvArgs& g) : kh(g.kh), kw(g.kw), full(kh * kw), column(kh), row(kw) {
+        if (!*this) return;
+        std::int64_t pivot = 0;
+        for (std::int64_t i = 0; i < kh * kw; ++i) {
+            full[i] = g.psf[kh * kw - 1 - i];
+            if (std::fabs(full[i]) > std::fabs(full[pivot])) pivot = i;
+        }
+        for (std::int64_t a = 0; a < kh; ++a) column[a] = full[a * kw + pivot % kw];
+        for (std::int64_t b = 0; b < kw; ++b) row[b] = full[pivot] == 0 ? 0 : full[pivot / kw * kw + b] / full[pivot];
+        separable = full[pivot] != 0;
+        const double tolerance = 4 * std::fabs(full[pivot]) * static_cast<double>(std::numeric_limits<T>::epsilon());
+        for (std::int64_t i = 0; i < kh * kw; ++i) separable = separable && std::fabs(full[i] - column[i / kw] * row[i % kw]) <= tolerance;
+    }
+    explicit operator bool() const { return full && column && row; }
+
+    static std::int64_t nonzero(const double* values, std::int64_t n) {
+        std::int64_t count = 0;
+        for (std::int64_t i = 0; i < n; ++i) count += values[i] != 0;
+        return count;
+    }
+    std::int64_t taps() const { return nonzero(full, kh * kw); }
+    std::int64_t column_taps() const { return nonzero(column, kh); }
+    std::int64_t row_taps() const { return nonzero(row, kw); }
+};
+
+}  // namespace
+}  // namespace fastip

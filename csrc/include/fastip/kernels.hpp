@@ -1,0 +1,107 @@
+// What the bindings and the kernels promise each other: argument structs, and one table of functions for each instruction set.
+// Pointers are to contiguous arrays of one real type; images are planes x height x width, b and c folded into planes.
+#pragma once
+#include <cstdint>
+
+namespace fastip {
+
+enum class Dtype : int { f32 = 0, f64 = 1 };
+enum class Boundary : int { circular = 0, valid = 1, reflect = 2, zero = 3 };
+enum class Outcome : int { done = 0, out_of_memory = 1 };
+
+// out = scale * A x + a * first + b * second (first and second may be null), A the strided true convolution with psf.
+// The adjoint reads data (planes x h x w) and writes an image (planes x height x width); it uses neither scale, first nor second.
+struct ConvArgs {
+    const void* in;
+    void* out;
+    const double* psf;  // kh x kw
+    const void* first;
+    const void* second;
+    std::int64_t planes, height, width, h, w, kh, kw, stride;
+    Boundary boundary;
+    double scale, a, b;
+};
+
+// image: planes x height x width; phases: planes x stride x stride x h x w with h = ceil(height / stride)
+struct ShuffleArgs {
+    const void* in;
+    void* out;
+    std::int64_t planes, height, width, h, w, stride;
+};
+
+// out = clip(soft(v + add, threshold) * shrink, low, high); add may be null
+struct ThresholdArgs {
+    const void* v;
+    const void* add;
+    void* out;
+    std::int64_t n;
+    double threshold, shrink, low, high;
+};
+
+// Whole ADMM iterations: A a strided convolution, C a stencil of (2 half + 1)^2 taps, the prox at step 1 / (2 beta) pointwise.
+enum class AdmmStatus : int { iterations = 0, converged = 1, unstable = 2 };
+
+struct AdmmResult {
+    std::int64_t iterations, checks;
+    AdmmStatus status;
+};
+
+struct AdmmArgs {
+    // Data y and dual q: planes x h x w; image: planes x height x width, x0 on entry and the result on return.
+    const void* y;
+    void* q;
+    void* image;
+    std::int64_t images, channels, h, w, height, width;
+    // A: a strided convolution; C: a stencil of (2 half + 1)^2 taps.
+    const double* psf;
+    std::int64_t kh, kw, stride;
+    Boundary boundary;
+    const double* taps;
+    std::int64_t half;
+    double beta;
+    // The prox at step 1 / (2 beta): clip(soft(v, threshold) * shrink, low, high).
+    double threshold, shrink, low, high;
+    double relaxation;
+    // The stop rule, looked at every `every` iterations and at the last one; never when tolerance is zero.
+    std::int64_t iterations, every, patience;
+    double tolerance;
+    double* history;  // checks x 2 x images
+    AdmmResult* result;
+};
+
+// One line a kernel family: its name and argument struct. The name is that of its file in csrc/cpu and of its function in fastip/kernels.
+#define FASTIP_FAMILIES(F)            \
+    F(strided_conv, ConvArgs)         \
+    F(strided_conv_adjoint, ConvArgs) \
+    F(pixel_unshuffle, ShuffleArgs)   \
+    F(pixel_shuffle, ShuffleArgs)     \
+    F(soft_threshold, ThresholdArgs)  \
+    F(admm, AdmmArgs)
+
+#define FASTIP_DECLARE(name, Args) Outcome name(const Args&, Dtype, int threads);
+namespace base {
+FASTIP_FAMILIES(FASTIP_DECLARE)
+}
+namespace avx2 {
+FASTIP_FAMILIES(FASTIP_DECLARE)
+}
+namespace avx512 {
+FASTIP_FAMILIES(FASTIP_DECLARE)
+}
+#undef FASTIP_DECLARE
+
+struct Table {
+    const char* isa;
+#define FASTIP_MEMBER(name, Args) Outcome (*name)(const Args&, Dtype, int threads);
+    FASTIP_FAMILIES(FASTIP_MEMBER)
+#undef FASTIP_MEMBER
+};
+
+const Table& table();                       // the one in use: FASTIP_CPU_ISA, else the widest this machine runs; throws std::invalid_argument
+const Table* table_named(const char* isa);  // null where it is not compiled or this machine lacks it
+void use(const char* isa);                  // switches every later call (tests, benchmarks); throws std::invalid_argument
+
+int cuda_device_count(int* count);  // 0, or the error whose text is cuda_error_string; compiled where a CUDA compiler was found
+const char* cuda_error_string(int error);
+
+}  // namespace fastip

@@ -1,0 +1,14 @@
+"""fastip: inner-loop-free solvers for linear inverse problems in imaging. Start with ``fastip.admm(y, op, prior)``."""
+
+import torch as _torch  # noqa: F401  first of all: its OpenMP runtime then serves the compiled kernels too  # isort: skip
+
+from . import inverses as inverses
+from . import kernels as kernels
+from . import operators as operators
+from . import priors as priors
+from ._version import __version__ as __version__
+from .contracts import Solution as Solution
+from .contracts import Status as Status
+from .errors import FastipError as FastipError
+from .operators import psf as psf
+from .solvers import admm as admm

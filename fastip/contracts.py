@@ -1,0 +1,216 @@
+"""What operators, inverses, priors and solvers promise each other. Symbols as in docs/mathematics.md: y = A x + n, B = (beta I + A A^T)^-1."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+Shape = tuple[int, ...]
+
+
+# ---- what A^T A (gram) or A A^T (cogram) looks like: operators describe, inverses decide ----------------------------
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """value * I."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """diag(values); ``values`` broadcasts against the data (cogram) or the image (gram)."""
+
+    values: Tensor
+
+
+@dataclass(frozen=True)
+class Circulant:
+    """F^-1 spectrum F on the last two axes, the same for every image and channel; ``spectrum`` real float64, rfft2 layout (h, w // 2 + 1), >= 0."""
+
+    spectrum: Tensor
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Diagonal under the orthonormal DCT-II of the last two axes; ``spectrum`` real float64 (h, w), >= 0."""
+
+    spectrum: Tensor
+
+
+@dataclass(frozen=True)
+class Dense:
+    """An explicit symmetric matrix acting on the flattened image or data; float64."""
+
+    matrix: Tensor
+
+
+Structure = Scalar | Diagonal | Circulant | Cosine | Dense
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A itself as a strided convolution, the same for each channel: y[i] = sum_t psf[t] x[stride * i + k // 2 - t] (valid: + k - 1 - t).
+
+    ``psf`` is float64 on the CPU, (kh, kw); ``boundary`` is circular, valid, reflect or zero.
+    """
+
+    psf: Tensor
+    stride: int
+    boundary: str
+
+
+@runtime_checkable
+class LinearOperator(Protocol):
+    """A linear map A, its adjoint, and what is known of A A^T."""
+
+    def __call__(self, x: Any) -> Any: ...
+    def adjoint(self, y: Any) -> Any: ...
+    def output_shape(self, input_shape: Shape) -> Shape: ...
+    def input_shape(self, output_shape: Shape) -> Shape: ...
+    def gram(self, input_shape: Shape) -> Structure | None: ...
+    def cogram(self, output_shape: Shape) -> Structure | None: ...
+    def convolution(self) -> Convolution | None: ...
+    def norm(self, input_shape: Shape | None = None) -> float: ...
+    def fingerprint(self) -> str: ...
+
+
+# ---- the data step ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StencilStep:
+    """A data step that a fused kernel can run: A a strided convolution and C a small symmetric stencil (1 x 1: a scalar) on the data grid.
+
+    C wraps when the boundary is circular and sees zeros outside otherwise. ``taps`` is float64 on the CPU, (2p + 1, 2p + 1).
+    """
+
+    convolution: Convolution
+    taps: Tensor
+    beta: float
+
+
+@dataclass(frozen=True)
+class SpectralStep:
+    """A data step that is pointwise in Fourier space (image side, exact): p_hat' = offset + gain (p_hat - x_hat), with gain = g / (beta + g).
+
+    ``gain`` is real (h, w // 2 + 1), ``offset`` complex b c h (w // 2 + 1) = F(A^T y) / (beta + g), g the spectrum of A^T A.
+    """
+
+    gain: Tensor
+    offset: Tensor
+    beta: float
+
+
+class BoundInverse(Protocol):
+    """An inverse bound to an operator, the data and beta: the data step q' = q + C (y - A x - beta q)."""
+
+    beta: float
+    size: Tensor  # the denominator of norm: ||y|| (image side: ||A^T y||) per image, shape (b,)
+
+    def start(self) -> Tensor:
+        """The zero dual, in the shape this step keeps (data side: like y; image side: p = A^T q, like x)."""
+        ...
+
+    def guess(self) -> Tensor:
+        """x0 = A^T C y."""
+        ...
+
+    def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        """(q', r) with r = y - A x - beta q (image side: A^T of it)."""
+        ...
+
+    def pull(self, q: Tensor) -> Tensor:
+        """The dual on the image grid: A^T q (image side: q itself). Differentiable."""
+        ...
+
+    def norm(self, r: Tensor) -> Tensor:
+        """||r|| / ||y|| per image (image side: over ||A^T y||), shape (b,); absolute where the denominator is zero."""
+        ...
+
+    def fused(self) -> StencilStep | SpectralStep | None:
+        """The description from which a fused kernel runs this step, or None."""
+        ...
+
+    def describe(self) -> str:
+        """One line for people: which inverse this is and what is known of its accuracy."""
+        ...
+
+
+class Inverse(Protocol):
+    """Applies or approximates B = (beta I + A A^T)^-1."""
+
+    def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> BoundInverse: ...
+
+
+# ---- the prior step --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """R(x) = l1 ||x||_1 + l2 ||x||^2 + indicator(low <= x <= high): prox = clip(soft(v, step l1) / (1 + 2 step l2), low, high)."""
+
+    l1: float = 0.0
+    l2: float = 0.0
+    low: float = float("-inf")
+    high: float = float("inf")
+
+
+class BoundPrior(Protocol):
+    """A prior bound to one solve; state kept between iterations (a dual field) lives here."""
+
+    def __call__(self, v: Tensor, step: float) -> Tensor:
+        """prox_{step R}(v) = argmin_x step R(x) + 1/2 ||x - v||^2."""
+        ...
+
+    def pointwise(self) -> Pointwise | None:
+        """The pointwise form of R, where it has one and its numbers need no gradient."""
+        ...
+
+
+class Prior(Protocol):
+    """Yields proximal steps; convex priors also state R."""
+
+    def bind(self, y: Tensor, op: LinearOperator) -> BoundPrior: ...
+    def value(self, x: Tensor) -> Tensor:
+        """R(x) per image, shape (b,). Raises Unsupported for implicit priors."""
+        ...
+
+    def suggested_beta(self) -> float | None:
+        """The beta that the prior's own parameters imply (denoisers: noise^2 / sigma^2), else None."""
+        ...
+
+
+# ---- the result ------------------------------------------------------------------------------------------------------
+
+
+class Status(enum.Enum):
+    """How a solve ended; the value is advice."""
+
+    CONVERGED = "converged: both residuals are below the tolerance"
+    ITERATIONS = "the iterations were used up before the tolerance was met: raise iterations, loosen tolerance, or try another beta"
+    UNSTABLE = "the data residual grew or became non-finite: the inverse is not a good enough approximation for this beta; use inverses.Exact() or 'auto', or raise beta"
+    STOPPED = "stopped by the callback"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a solver returns.
+
+    ``x``: b c h w. ``q``: the dual in the step's own shape, for resuming (None where a solver has none). ``residuals``: checks x 2 x b, the two
+    ratios of the stop rule, ||y - A x - beta q|| / ||y|| and the relative change of x. ``beta``: the last one used.
+    """
+
+    x: Any
+    q: Any
+    status: Status
+    iterations: int
+    residuals: Tensor
+    beta: float | None = None

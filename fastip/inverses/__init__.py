@@ -1,0 +1,11 @@
+"""Inverses: objects that apply or approximate B = (beta I + A A^T)^-1. Bound to an operator, the data and beta they are the data step."""
+
+from .auto import choose as choose
+from .certificate import Certificate as Certificate
+from .conjugate_gradient import ConjugateGradient as ConjugateGradient
+from .conjugate_gradient import GradientDescent as GradientDescent
+from .exact import Exact as Exact
+from .identity import woodbury as woodbury
+from .paper import Printed as Printed
+from .paper import Uncorrected as Uncorrected
+from .stencil import Stencil as Stencil

@@ -1,0 +1,88 @@
+"""The baselines with an inner loop: conjugate gradients and gradient descent on the least-squares step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..arrays import check_count, check_number
+from ..contracts import LinearOperator
+from ..errors import InvalidInput, StrictKeywords
+from .steps import DataStep, ImageStep
+
+Apply = Callable[[Tensor], Tensor]
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Re <a, b> per image, shaped to broadcast against a."""
+    product = (a * b.conj()).real if a.is_complex() else a * b
+    return product.flatten(1).sum(dim=1).reshape(-1, *[1] * (a.ndim - 1))
+
+
+def conjugate_gradient(matrix: Apply, b: Tensor, target: Tensor, maximum: int) -> Tensor:
+    """Solve matrix(x) = b from x = 0 for each image until ||b - matrix(x)|| <= target; at least one step, at most ``maximum``.
+
+    ``matrix`` symmetric positive definite. ``target``: (b, 1, ...), absolute. An image is frozen when it is done, or when rounding makes the curvature
+    or the residual useless, so the others go on undisturbed.
+    """
+    x, r, p = torch.zeros_like(b), b, b
+    rr = _dot(r, r)
+    active = rr > 0
+    for _ in range(maximum):
+        if not bool(active.any()):
+            break
+        ap = matrix(p)
+        curvature = _dot(p, ap)
+        active = active & (curvature > 0) & torch.isfinite(curvature)
+        alpha = torch.where(active, rr / torch.where(active, curvature, 1.0), torch.zeros_like(rr))
+        x = x + alpha * p
+        r = r - alpha * ap
+        new = _dot(r, r)
+        gamma = torch.where(active, new / torch.where(active, rr, 1.0), torch.zeros_like(rr))
+        p, rr = r + gamma * p, new
+        active = active & (rr.sqrt() > target)
+    return x
+
+
+class ConjugateGradient(StrictKeywords):
+    """(beta I + A A^T)^-1 by conjugate gradients, warm-started from the last iterate.
+
+    The step solves for the correction to q (or p), so the previous iterate is the starting point and any remaining error is seen again by the next
+    iteration. ``tolerance``: residual relative to ||y|| (image side: ||A^T y||); at least one step is always taken. ``side``: "data" or "image".
+    ``maximum``: steps at most.
+    """
+
+    def __init__(self, tolerance: float = 1e-5, *, side: str = "data", maximum: int = 1000) -> None:
+        self.tolerance = check_number(tolerance, "tolerance", low=0.0, strict=True)
+        self.maximum = check_count(maximum, "maximum", low=1)
+        if side not in ("data", "image"):
+            raise InvalidInput(f"side is {side!r}; expected 'data' or 'image'")
+        self.side = side
+
+    def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep | ImageStep:
+        reference = y if self.side == "data" else op.adjoint(y)
+        target = self.tolerance * _dot(reference, reference).detach().sqrt()
+        text = f"conjugate gradients on the {self.side} side to {self.tolerance:g}: an inner loop"
+        if self.side == "data":
+            return DataStep(op, y, beta, lambda r: conjugate_gradient(lambda v: beta * v + op(op.adjoint(v)), r, target, self.maximum), text)
+        return ImageStep(op, y, beta, lambda r: conjugate_gradient(lambda v: beta * v + op.adjoint(op(v)), r, target, self.maximum), text)
+
+
+class GradientDescent(StrictKeywords):
+    """C = ``steps`` gradient steps on the least-squares problem, step size 1 / (beta + ||A||^2): symmetric, positive definite, kappa < 1."""
+
+    def __init__(self, steps: int = 10) -> None:
+        self.steps = check_count(steps, "steps", low=1)
+
+    def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
+        size = 1 / (beta + op.norm(op.input_shape(tuple(y.shape))) ** 2)
+
+        def apply(r: Tensor) -> Tensor:
+            e = size * r
+            for _ in range(self.steps - 1):
+                e = e + size * (r - beta * e - op(op.adjoint(e)))
+            return e
+
+        return DataStep(op, y, beta, apply, f"{self.steps} gradient steps: an inner loop")

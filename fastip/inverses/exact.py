@@ -1,0 +1,147 @@
+"""B = (beta I + A A^T)^-1 exactly: a scalar, a diagonal, an FFT, a DCT or a Cholesky factor, by what the operator states of itself."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..contracts import Circulant, Cosine, Dense, Diagonal, LinearOperator, Scalar, StencilStep, Structure
+from ..errors import InvalidInput, StrictKeywords, Unsupported
+from .steps import Apply, DataStep, FourierStep, ImageStep
+
+LARGEST_FACTOR = 4096  # rows of the matrix that is assembled and factored when nothing better is known
+SIDES = ("auto", "data", "image")
+
+
+class Exact(StrictKeywords):
+    """The exact inverse, chosen by ``op.gram()`` and ``op.cogram()``.
+
+    In this order: A A^T a scalar or diagonal; A^T A circulant (stride-1 circular blur, masked Fourier: one rfft2 and one irfft2 an iteration);
+    A^T A a scalar or diagonal; A A^T circulant (FFT on the small grid) or cosine (DCT-II); Cholesky of the smaller side of a dense matrix; Cholesky of
+    A A^T assembled by applying A, for up to 4096 rows. ``side`` "data" or "image" restricts the choice to A A^T or A^T A.
+    Raises Unsupported, with advice, when nothing fits.
+    """
+
+    def __init__(self, *, side: str = "auto") -> None:
+        if side not in SIDES:
+            raise InvalidInput(f"side is {side!r}; expected one of {', '.join(SIDES)}")
+        self.side = side
+
+    def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep | ImageStep | FourierStep:
+        known = self.structure(op, y)
+        if known is not None:
+            side, structure = known
+            return _on_data(op, y, beta, structure) if side == "data" else _on_image(op, y, beta, structure)
+        step = self._assembled(op, y, beta) if self.side != "image" else None
+        if step is None:
+            raise Unsupported(
+                f"no exact inverse is known for {type(op).__name__} on data of shape {tuple(y.shape)}: use inverses.Stencil() for a blur, "
+                "inverses.ConjugateGradient(), or inverse='auto'"
+            )
+        return step
+
+    def structure(self, op: LinearOperator, y: Tensor) -> tuple[str, Structure] | None:
+        """("data", structure of A A^T) or ("image", structure of A^T A): the cheapest one that the operator states, or None."""
+        cogram = op.cogram(tuple(y.shape)) if self.side != "image" else None
+        if isinstance(cogram, (Scalar, Diagonal)):
+            return "data", cogram
+        gram = op.gram(op.input_shape(tuple(y.shape))) if self.side != "data" else None
+        if isinstance(gram, (Scalar, Diagonal, Circulant)):
+            return "image", gram
+        if isinstance(cogram, Dense) and isinstance(gram, Dense):
+            return ("data", cogram) if len(cogram.matrix) <= len(gram.matrix) else ("image", gram)
+        if cogram is not None:
+            return "data", cogram
+        return None if gram is None else ("image", gram)
+
+    def _assembled(self, op: LinearOperator, y: Tensor, beta: float) -> DataStep | None:
+        per_channel = op.convolution() is not None  # then one channel stands for all
+        shape = (1, 1, *y.shape[2:]) if per_channel else (1, *y.shape[1:])
+        rows = y[0, 0].numel() if per_channel else y[0].numel()
+        if rows > LARGEST_FACTOR or y.is_complex():
+            return None
+        columns = []
+        with torch.no_grad():
+            for block in torch.eye(rows, dtype=torch.float64, device=y.device).split(256):
+                columns.append(op(op.adjoint(block.reshape(-1, *shape[1:]))).reshape(len(block), rows))
+        matrix = torch.cat(columns)
+        return DataStep(op, y, beta, _cholesky((matrix + matrix.T) / 2, beta), f"exact, Cholesky factor of {rows} assembled rows on the data grid")
+
+
+def _on_data(op: LinearOperator, y: Tensor, beta: float, cogram: Structure) -> DataStep:
+    if isinstance(cogram, Scalar):
+        convolution = op.convolution()
+        taps = torch.full((1, 1), 1 / (beta + cogram.value), dtype=torch.float64)
+        stencil = StencilStep(convolution, taps, beta) if convolution is not None else None
+        return DataStep(op, y, beta, _pointwise(cogram, beta), "exact, a scalar", stencil)
+    apply, how = _apply(cogram, beta, y)
+    return DataStep(op, y, beta, apply, f"exact, {how} on the data grid")
+
+
+def _on_image(op: LinearOperator, y: Tensor, beta: float, gram: Structure) -> ImageStep | FourierStep:
+    if isinstance(gram, Circulant):
+        return FourierStep(op, y, beta, gram.spectrum, "exact, FFT on the image grid")
+    apply, how = _apply(gram, beta, y)
+    return ImageStep(op, y, beta, apply, f"exact, {how} on the image grid")
+
+
+def _apply(structure: Structure, beta: float, y: Tensor) -> tuple[Apply, str]:
+    """v -> (beta I + structure)^-1 v, and its name."""
+    if isinstance(structure, (Scalar, Diagonal)):
+        return _pointwise(structure, beta), "pointwise"
+    if isinstance(structure, Circulant):
+        return _fourier(structure.spectrum, beta, y), "FFT"
+    if isinstance(structure, Cosine):
+        return _cosine(structure.spectrum, beta, y), "DCT-II"
+    return _cholesky(structure.matrix, beta), f"Cholesky factor of {len(structure.matrix)} rows"
+
+
+def _pointwise(structure: Scalar | Diagonal, beta: float) -> Apply:
+    if isinstance(structure, Scalar):
+        value = 1 / (beta + structure.value)
+        return lambda r: r * value
+    inverse = _cast(1 / (beta + structure.values.double()))
+    return lambda r: r * inverse(r)
+
+
+def _cast(values: Tensor) -> Apply:
+    """A function that gives ``values`` in the precision and on the device of its argument, cast once."""
+    cache: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+
+    def get(like: Tensor) -> Tensor:
+        key = (like.dtype.to_real(), like.device)
+        if key not in cache:
+            cache[key] = values.to(dtype=key[0], device=key[1])
+        return cache[key]
+
+    return get
+
+
+def _fourier(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
+    weight = (1 / (beta + spectrum)).to(device=y.device, dtype=y.dtype)
+    return lambda r: torch.fft.irfft2(torch.fft.rfft2(r) * weight, s=r.shape[-2:])
+
+
+def _cosine(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
+    # The DCT-II of a signal is the DFT of its half-sample mirror image, so the inverse is a circular filter on the mirrored grid.
+    # Frequencies h and w carry no energy of a mirrored signal: index 0 stands there for any finite weight.
+    h, w = spectrum.shape
+    rows = torch.cat([torch.arange(h), torch.tensor([0]), torch.arange(h - 1, 0, -1)])
+    columns = torch.cat([torch.arange(w), torch.tensor([0])])
+    weight = (1 / (beta + spectrum))[rows][:, columns].to(device=y.device, dtype=y.dtype)
+
+    def apply(r: Tensor) -> Tensor:
+        extended = torch.cat([r, r.flip(-2)], dim=-2)
+        extended = torch.cat([extended, extended.flip(-1)], dim=-1)
+        filtered = torch.fft.irfft2(torch.fft.rfft2(extended) * weight, s=extended.shape[-2:])
+        return filtered[..., :h, :w]
+
+    return apply
+
+
+def _cholesky(matrix: Tensor, beta: float) -> Apply:
+    identity = torch.eye(matrix.shape[0], dtype=torch.float64, device=matrix.device)
+    factor = torch.linalg.cholesky(matrix.double() + beta * identity)
+    # As a matrix product: on many right-hand sides far faster than two triangular solves.
+    inverse = _cast(torch.cholesky_inverse(factor))
+    return lambda r: (r.reshape(-1, matrix.shape[0]) @ inverse(r)).reshape(r.shape)

@@ -1,0 +1,54 @@
+"""The updates without memory, for comparison: the residual form with an inexact C left uncorrected, and the form printed in the 2017 paper."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..contracts import Inverse, LinearOperator
+from ..errors import StrictKeywords, Unsupported
+from .steps import DataStep
+
+
+def _bound(inverse: Inverse, op: LinearOperator, y: Tensor, beta: float, relaxation: float, name: str) -> DataStep:
+    step = inverse.bind(op, y, beta, relaxation)
+    if not isinstance(step, DataStep):
+        raise Unsupported(f"inverses.{name} needs an inverse that works on the data side; for inverses.Exact() write inverses.Exact(side='data')")
+    return step
+
+
+class _UncorrectedStep(DataStep):
+    def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        w = x - self.op.adjoint(q)
+        return self.apply(self.y - self.op(w)), self.residual(x, q)
+
+
+class _PrintedStep(DataStep):
+    def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        w = x - self.op.adjoint(q)
+        c, op, y = self.apply, self.op, self.y
+        return (y - c(op(op.adjoint(y)))) / self.beta - c(op(w)), self.residual(x, q)
+
+
+class Uncorrected(StrictKeywords):
+    """q' = C (y - A w), w = x - A^T q: exact when C = B; an inexact C solves a re-weighted problem or diverges."""
+
+    def __init__(self, inverse: Inverse) -> None:
+        self.inverse = inverse
+
+    def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
+        inner = _bound(self.inverse, op, y, beta, relaxation, "Uncorrected")
+        return _UncorrectedStep(op, y, beta, inner.apply, f"uncorrected residual form of: {inner.describe()}")
+
+
+class Printed(StrictKeywords):
+    """q' = (y - C A A^T y) / beta - C A w, w = x - A^T q: equation (11) of Fan, Wei, Carin and Heller (2017), as printed.
+
+    It subtracts nearly equal terms and divides by beta, so an error of C is amplified by 1 / beta.
+    """
+
+    def __init__(self, inverse: Inverse) -> None:
+        self.inverse = inverse
+
+    def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
+        inner = _bound(self.inverse, op, y, beta, relaxation, "Printed")
+        return _PrintedStep(op, y, beta, inner.apply, f"printed form of: {inner.describe()}")

@@ -1,0 +1,129 @@
+"""C as a small symmetric stencil on the data grid, fitted in closed form to 1 / (beta + r), r the symbol of A A^T."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+
+from .. import kernels
+from ..arrays import check_count
+from ..contracts import Convolution, LinearOperator, StencilStep
+from ..errors import StrictKeywords, Unsupported
+from .certificate import Certificate, from_lanczos, from_spectrum
+from .steps import DataStep
+
+# Boundary effects are local: beyond this many pixels a side the eigenvalues no longer move (tested), so larger grids are certified at this size.
+CERTIFIED_SIDE = 256
+
+
+def symbol_taps(convolution: Convolution) -> Tensor:
+    """A A^T as a stencil on the data grid: the autocorrelation of the psf, decimated by the stride; float64, odd sizes."""
+    h, s = convolution.psf.double(), convolution.stride
+    kh, kw = h.shape
+    full = torch.nn.functional.conv2d(h[None, None], h[None, None], padding=(kh - 1, kw - 1))[0, 0]
+    rows = torch.arange(-((kh - 1) // s), (kh - 1) // s + 1) * s + kh - 1
+    columns = torch.arange(-((kw - 1) // s), (kw - 1) // s + 1) * s + kw - 1
+    return full[rows][:, columns]
+
+
+def spectrum(taps: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Eigenvalues of a symmetric stencil on a circular grid, rfft2 layout; taps that reach past the grid wrap."""
+    (th, tw), (h, w) = taps.shape, shape
+    rows = (torch.arange(th) - th // 2) % h
+    columns = (torch.arange(tw) - tw // 2) % w
+    grid = torch.zeros(h, w, dtype=torch.float64)
+    grid.index_put_((rows[:, None].expand(th, tw), columns.expand(th, tw)), taps.double(), accumulate=True)
+    return torch.fft.rfft2(grid).real
+
+
+def fit(convolution: Convolution, beta: float, half_width: int) -> Tensor:
+    """argmin_C sum_w |1 - c(w) (beta + r(w))|^2 over (2p + 1)^2 stencils with C(d) = C(-d): every mode's relative error weighs the same.
+
+    Returns float64 taps (2p + 1, 2p + 1).
+    """
+    p = half_width
+    r = symbol_taps(convolution)
+    side = 4 * max(p, r.shape[0] // 2, r.shape[1] // 2, 8) + 1
+    target = beta + spectrum(r, (side, side))
+    frequency = 2 * torch.pi * torch.fft.fftfreq(side, dtype=torch.float64)
+    wy, wx = frequency[:, None], frequency[: side // 2 + 1]
+    half = [(dy, dx) for dy in range(p + 1) for dx in range(-p, p + 1) if dy > 0 or dx >= 0]
+    columns = [(1 if (dy, dx) == (0, 0) else 2) * torch.cos(wy * dy + wx * dx) * target for dy, dx in half]
+    weight = torch.full((side, side // 2 + 1), 2.0, dtype=torch.float64).sqrt()
+    weight[:, 0] = 1
+    design = torch.stack([(c * weight).flatten() for c in columns], dim=1)
+    solution = torch.linalg.lstsq(design, weight.flatten()[:, None]).solution[:, 0]
+    taps = torch.zeros(2 * p + 1, 2 * p + 1, dtype=torch.float64)
+    for (dy, dx), value in zip(half, solution.tolist(), strict=True):
+        taps[p + dy, p + dx] = taps[p - dy, p - dx] = value
+    return taps
+
+
+def certify(convolution: Convolution, taps: Tensor, shape: tuple[int, int], beta: float, relaxation: float) -> Certificate:
+    """kappa and rho of a stencil on a grid of ``shape``: by spectrum when circular, by Lanczos on the operator's own boundary otherwise."""
+    if convolution.boundary == "circular":
+        return from_spectrum(spectrum(taps, shape), spectrum(symbol_taps(convolution), shape), beta, relaxation)
+    grid = (1, 1, min(shape[0], CERTIFIED_SIDE), min(shape[1], CERTIFIED_SIDE))
+    psf, stride, boundary = convolution.psf, convolution.stride, convolution.boundary
+
+    def c(v: Tensor) -> Tensor:
+        return kernels.stencil(v, taps, boundary)
+
+    def g(v: Tensor) -> Tensor:
+        return kernels.strided_conv(kernels.strided_conv_adjoint(v, psf, stride, boundary), psf, stride, boundary)
+
+    dense = (8 * taps.shape[0] + 1, 8 * taps.shape[1] + 1)
+    return from_lanczos(c, g, grid, beta, relaxation, lowest=spectrum(taps, dense).min().item())
+
+
+@functools.lru_cache(maxsize=64)
+def _fitted(key: tuple[bytes, tuple[int, int], int, str], shape: tuple[int, int], beta: float, relaxation: float, half_width: int) -> tuple[Tensor, Certificate]:
+    data, size, stride, boundary = key
+    convolution = Convolution(torch.frombuffer(bytearray(data), dtype=torch.float64).reshape(size), stride, boundary)
+    with torch.no_grad():
+        taps = fit(convolution, beta, half_width)
+        return taps, certify(convolution, taps, shape, beta, relaxation)
+
+
+def fitted(convolution: Convolution, shape: tuple[int, int], beta: float, relaxation: float, half_width: int) -> tuple[Tensor, Certificate]:
+    """The fit and its certificate, unscaled, remembered for the last problems."""
+    psf = convolution.psf.double().contiguous()
+    key = (psf.numpy().tobytes(), (psf.shape[0], psf.shape[1]), convolution.stride, convolution.boundary)
+    if convolution.boundary != "circular":
+        shape = (min(shape[0], CERTIFIED_SIDE), min(shape[1], CERTIFIED_SIDE))
+    return _fitted(key, shape, beta, relaxation, half_width)
+
+
+class StencilDataStep(DataStep):
+    """The data step whose C is a stencil: one kernel computes q + C (y - A x - beta q)."""
+
+    def __init__(self, op: LinearOperator, y: Tensor, step: StencilStep, description: str) -> None:
+        super().__init__(op, y, step.beta, lambda r: kernels.stencil(r, step.taps, step.convolution.boundary), description, step)
+        self._step = step
+
+    def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        c = self._step.convolution
+        return kernels.woodbury(x, q, self.y, c.psf, c.stride, c.boundary, self._step.taps, self.beta)
+
+
+class Stencil(StrictKeywords):
+    """C = the best (2p + 1)^2 stencil for (beta I + A A^T)^-1, certified on the data's own grid and boundary.
+
+    ``half_width`` p >= 0. At bind, kappa >= 0.98 scales C by 0.98 / kappa; a C that is not positive definite is refused (InvalidInput). C wraps for
+    circular boundaries and sees zeros outside otherwise. Raises Unsupported for operators that are not strided convolutions.
+    """
+
+    def __init__(self, half_width: int = 3) -> None:
+        self.half_width = check_count(half_width, "half_width", low=0)
+
+    def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
+        convolution = op.convolution()
+        if convolution is None:
+            raise Unsupported(f"inverses.Stencil needs a strided convolution such as operators.Blur; {type(op).__name__} is none: use inverses.Exact() or inverses.ConjugateGradient()")
+        taps, certificate = fitted(convolution, (y.shape[-2], y.shape[-1]), float(beta), float(relaxation), self.half_width)
+        taps, certificate = taps * certificate.scale(), certificate.scaled()
+        size = 2 * self.half_width + 1
+        text = f"stencil {size} x {size} on the data grid, kappa = {certificate.kappa:.3f}, rho = {certificate.rho:.2e}"
+        return StencilDataStep(op, y, StencilStep(convolution, taps, beta), text)

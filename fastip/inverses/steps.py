@@ -1,0 +1,134 @@
+"""The three ways to keep the dual: on the data grid, on the image grid, and on the image grid in Fourier space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..contracts import LinearOperator, SpectralStep, StencilStep
+
+Apply = Callable[[Tensor], Tensor]
+
+
+def per_image(values: Tensor) -> Tensor:
+    """Euclidean norm of each image of the batch, shape (b,)."""
+    return torch.linalg.vector_norm(values.detach().flatten(1), dim=1)
+
+
+def ratio(norms: Tensor, reference: Tensor) -> Tensor:
+    """norms / reference, absolute where the reference is zero."""
+    return norms / torch.where(reference > 0, reference, torch.ones_like(reference))
+
+
+class DataStep:
+    """q' = q + C (y - A x - beta q) with q on the data grid; ``apply`` is C. Fixed points solve the problem exactly whatever C is."""
+
+    def __init__(self, op: LinearOperator, y: Tensor, beta: float, apply: Apply, description: str, stencil: StencilStep | None = None) -> None:
+        self.op, self.y, self.beta, self.apply = op, y, beta, apply
+        self._description, self._stencil = description, stencil
+        self.size = per_image(y)
+
+    def start(self) -> Tensor:
+        return torch.zeros_like(self.y)
+
+    def guess(self) -> Tensor:
+        return self.op.adjoint(self.apply(self.y))
+
+    def residual(self, x: Tensor, q: Tensor) -> Tensor:
+        """y - A x - beta q."""
+        return torch.sub(self.y - self.op(x), q, alpha=self.beta)
+
+    def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        r = self.residual(x, q)
+        return q + self.apply(r), r
+
+    def pull(self, q: Tensor) -> Tensor:
+        return self.op.adjoint(q)
+
+    def norm(self, r: Tensor) -> Tensor:
+        return ratio(per_image(r), self.size)
+
+    def fused(self) -> StencilStep | None:
+        return self._stencil
+
+    def describe(self) -> str:
+        return self._description
+
+
+class ImageStep:
+    """p' = p + K (A^T (y - A x) - beta p) with p = A^T q on the image grid; ``apply`` is K = (beta I + A^T A)^-1 or close to it."""
+
+    def __init__(self, op: LinearOperator, y: Tensor, beta: float, apply: Apply, description: str) -> None:
+        self.op, self.beta, self.apply = op, beta, apply
+        self._pulled = op.adjoint(y)
+        self._description = description
+        self.size = per_image(self._pulled)
+
+    def start(self) -> Tensor:
+        return torch.zeros_like(self._pulled)
+
+    def guess(self) -> Tensor:
+        return self.apply(self._pulled)
+
+    def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        r = torch.sub(self._pulled - self.op.adjoint(self.op(x)), q, alpha=self.beta)
+        return q + self.apply(r), r
+
+    def pull(self, q: Tensor) -> Tensor:
+        return q
+
+    def norm(self, r: Tensor) -> Tensor:
+        return ratio(per_image(r), self.size)
+
+    def fused(self) -> None:
+        return None
+
+    def describe(self) -> str:
+        return self._description
+
+
+class FourierStep:
+    """The image side with A^T A = F^-1 g F: p stays in Fourier space, p' = offset + gain (p - F x), gain = g / (beta + g). Exact.
+
+    An iteration costs one rfft2 and one irfft2. ``spectrum`` g: real float64 (h, w // 2 + 1).
+    """
+
+    def __init__(self, op: LinearOperator, y: Tensor, beta: float, spectrum: Tensor, description: str) -> None:
+        self.beta = beta
+        pulled = op.adjoint(y)
+        self._shape = pulled.shape[-2:]
+        g = spectrum.to(pulled.device)
+        self.weight = (1 / (beta + g)).to(pulled.dtype)
+        self._gain = (g / (beta + g)).to(pulled.dtype)
+        self._denominator = (beta + g).to(pulled.dtype)
+        self._offset = torch.fft.rfft2(pulled) * self.weight
+        self.size = per_image(pulled)
+        self._description = description
+
+    def start(self) -> Tensor:
+        return torch.zeros_like(self._offset)
+
+    def guess(self) -> Tensor:
+        return self.pull(self._offset)
+
+    def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        new = torch.addcmul(self._offset, self._gain, q - torch.fft.rfft2(x))
+        return new, (new - q) * self._denominator
+
+    def pull(self, q: Tensor) -> Tensor:
+        return torch.fft.irfft2(q, s=self._shape)
+
+    def norm(self, r: Tensor) -> Tensor:
+        # Parseval over the half plane: columns 0 and w / 2 stand for themselves, the others for two.
+        w = self._shape[1]
+        squares = r.detach().abs().square().sum(dim=-2).flatten(1, -2).sum(dim=1)
+        twice = 2 * squares.sum(dim=1) - squares[:, 0] - (squares[:, -1] if w % 2 == 0 else 0)
+        return ratio((twice / (self._shape[0] * w)).sqrt(), self.size)
+
+    def fused(self) -> SpectralStep:
+        return SpectralStep(self._gain, self._offset, self.beta)
+
+    def describe(self) -> str:
+        return self._description

@@ -1,0 +1,238 @@
+"""The compiled kernels (``fastip._C``): shapes are checked here, raw pointers go down, the interpreter lock is released below."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch  # before _C: torch's OpenMP runtime is then the only one of the process
+from torch import Tensor
+
+from .._version import __version__
+from ..contracts import Pointwise, Status, StencilStep
+from ..errors import InvalidInput
+from ..stopping import EVERY, PATIENCE, StopRule
+from . import reference
+
+_missing: str | None = None
+try:
+    from .. import _C
+except ImportError as error:
+    _missing = str(error)
+else:
+    if _C.version != __version__:
+        _missing = f"it is of version {_C.version}, the package of {__version__}"
+
+DTYPES = {torch.float32: 0, torch.float64: 1}
+
+
+# ---- what is compiled ------------------------------------------------------------------------------------------------
+
+
+def why_missing() -> str | None:
+    """None where the extension is loaded, else the reason."""
+    return _missing
+
+
+def isa() -> str:
+    """The instruction set in use. Raises InvalidInput where FASTIP_CPU_ISA names one that is unknown or that this machine lacks."""
+    try:
+        return _C.isa()
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def describe() -> dict[str, Any]:
+    """ISA, ISAs that this machine can run, OpenMP, CUDA: for ``fastip info``."""
+    devices, message = _C.cuda_devices()
+    return {
+        "isa": isa(),
+        "isas": _C.isas(),
+        "openmp": _C.openmp,
+        "threads": torch.get_num_threads(),
+        "cuda_compiled": _C.cuda_compiled,
+        "cuda_devices": devices,
+        "cuda": message,
+    }
+
+
+# ---- tensors to pointers ---------------------------------------------------------------------------------------------
+
+
+def _image(tensor: Tensor, name: str, dims: int = 4) -> Tensor:
+    """``tensor`` contiguous, with ``dims`` dimensions."""
+    if tensor.ndim != dims:
+        raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}; expected {dims} dimensions")
+    return _plain(tensor)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return (tensor.resolve_neg() if tensor.is_neg() else tensor).contiguous()
+
+
+def _psf(psf: Tensor, stride: int, boundary: str) -> tuple[Tensor, int]:
+    """The psf as float64 on the CPU, and the boundary's number."""
+    if psf.ndim != 2 or psf.numel() == 0:
+        raise InvalidInput(f"psf has shape {tuple(psf.shape)}; expected a non-empty matrix kh kw")
+    if not isinstance(stride, int) or stride < 1:
+        raise InvalidInput(f"stride is {stride!r}; expected a whole number >= 1")
+    if boundary not in reference.BOUNDARIES:
+        raise InvalidInput(f"boundary is {boundary!r}; expected one of {', '.join(reference.BOUNDARIES)}")
+    return _plain(psf.detach().to("cpu", torch.float64)), reference.BOUNDARIES.index(boundary)
+
+
+def _shrunk(size: int, k: int, stride: int, boundary: str) -> int:
+    """Pixels kept of an axis: ceil(size / stride); valid: (size - k) // stride + 1."""
+    if boundary == "valid" and size < k:
+        raise InvalidInput(f"the image has {size} pixels along an axis where the psf has {k}; a valid convolution needs at least as many")
+    return (size - k) // stride + 1 if boundary == "valid" else -(-size // stride)
+
+
+# ---- convolutions ----------------------------------------------------------------------------------------------------
+
+
+def _convolve(
+    x: Tensor, psf: Tensor, stride: int, boundary: str, scale: float = 1.0, first: Tensor | None = None, a: float = 0.0, second: Tensor | None = None, b: float = 0.0
+) -> Tensor:
+    """scale A x + a first + b second, in one pass."""
+    x = _image(x, "x")
+    taps, code = _psf(psf, stride, boundary)
+    (n, c, height, width), (kh, kw) = x.shape, taps.shape
+    h, w = _shrunk(height, kh, stride, boundary), _shrunk(width, kw, stride, boundary)
+    out = torch.empty((n, c, h, w), dtype=x.dtype)
+    for name, term in (("y", first), ("q", second)):
+        if term is not None and term.shape != out.shape:
+            raise InvalidInput(f"{name} has shape {tuple(term.shape)}; expected {tuple(out.shape)}, the shape of A x")
+    first, second = (None if t is None else _plain(t) for t in (first, second))
+    _C.strided_conv(
+        x.data_ptr(),
+        out.data_ptr(),
+        taps.data_ptr(),
+        0 if first is None else first.data_ptr(),
+        0 if second is None else second.data_ptr(),
+        (n * c, height, width, h, w, kh, kw, stride, code),
+        (scale, a, b),
+        DTYPES[x.dtype],
+        torch.get_num_threads(),
+    )
+    return out
+
+
+def strided_conv(x: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
+    """As :func:`fastip.kernels.reference.strided_conv`."""
+    return _convolve(x, psf, stride, boundary)
+
+
+def strided_conv_adjoint(y: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
+    """As :func:`fastip.kernels.reference.strided_conv_adjoint`."""
+    y = _image(y, "y")
+    taps, code = _psf(psf, stride, boundary)
+    (n, c, h, w), (kh, kw) = y.shape, taps.shape
+    height, width = ((h - 1) * stride + kh, (w - 1) * stride + kw) if boundary == "valid" else (h * stride, w * stride)
+    out = torch.empty((n, c, height, width), dtype=y.dtype)
+    _C.strided_conv_adjoint(
+        y.data_ptr(),
+        out.data_ptr(),
+        taps.data_ptr(),
+        (n * c, height, width, h, w, kh, kw, stride, code),
+        DTYPES[y.dtype],
+        torch.get_num_threads(),
+    )
+    return out
+
+
+def _wrap(boundary: str) -> str:
+    return "circular" if boundary == "circular" else "zero"
+
+
+def stencil(r: Tensor, taps: Tensor, boundary: str) -> Tensor:
+    """As :func:`fastip.kernels.reference.stencil`."""
+    return _convolve(r, taps, 1, _wrap(boundary))
+
+
+def woodbury(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """As :func:`fastip.kernels.reference.woodbury`: two passes, the sums inside the convolutions."""
+    r = _convolve(x, psf, stride, boundary, -1.0, y, 1.0, q, -float(beta))
+    return _convolve(r, taps, 1, _wrap(boundary), 1.0, q, 1.0), r
+
+
+# ---- layout ----------------------------------------------------------------------------------------------------------
+
+
+def pixel_unshuffle(x: Tensor, stride: int) -> Tensor:
+    """As :func:`fastip.kernels.reference.pixel_unshuffle`."""
+    x = _image(x, "x")
+    if not isinstance(stride, int) or stride < 1:
+        raise InvalidInput(f"stride is {stride!r}; expected a whole number >= 1")
+    b, c, height, width = x.shape
+    h, w = -(-height // stride), -(-width // stride)
+    out = torch.empty((b, c, stride, stride, h, w), dtype=x.dtype)
+    _C.pixel_unshuffle(x.data_ptr(), out.data_ptr(), (b * c, height, width, h, w, stride), DTYPES[x.dtype], torch.get_num_threads())
+    return out
+
+
+def pixel_shuffle(phases: Tensor, height: int, width: int) -> Tensor:
+    """As :func:`fastip.kernels.reference.pixel_shuffle`."""
+    phases = _image(phases, "phases", dims=6)
+    b, c, s, also_s, h, w = phases.shape
+    if s != also_s or s < 1:
+        raise InvalidInput(f"phases has shape {tuple(phases.shape)}; expected b c s s h w")
+    height, width = min(height, h * s), min(width, w * s)
+    if height < 0 or width < 0:
+        raise InvalidInput(f"the image asked for is {height} x {width}; expected sizes >= 0")
+    out = torch.empty((b, c, height, width), dtype=phases.dtype)
+    _C.pixel_shuffle(phases.data_ptr(), out.data_ptr(), (b * c, height, width, h, w, s), DTYPES[phases.dtype], torch.get_num_threads())
+    return out
+
+
+# ---- pointwise -------------------------------------------------------------------------------------------------------
+
+
+def _number(value: float | Tensor, dtype: torch.dtype) -> float | None:
+    """``value`` as a float where it is one number that promotes nothing."""
+    if not isinstance(value, Tensor):
+        return float(value)
+    return float(value) if value.ndim == 0 or (value.numel() == 1 and value.dtype == dtype) else None
+
+
+def soft_threshold(
+    v: Tensor,
+    threshold: float | Tensor,
+    shrink: float | Tensor = 1.0,
+    low: float = float("-inf"),
+    high: float = float("inf"),
+    add: Tensor | None = None,
+) -> Tensor:
+    """As :func:`fastip.kernels.reference.soft_threshold`; weights that vary over the image, and broadcasting, take the reference."""
+    t, factor = _number(threshold, v.dtype), _number(shrink, v.dtype)
+    if t is None or factor is None or (add is not None and add.shape != v.shape):
+        return reference.soft_threshold(v, threshold, shrink, low, high, add)
+    v, add = _plain(v), None if add is None else _plain(add)
+    out = torch.empty(v.shape, dtype=v.dtype)
+    _C.soft_threshold(
+        v.data_ptr(), 0 if add is None else add.data_ptr(), out.data_ptr(), v.numel(), (t, factor, low, high), DTYPES[v.dtype], torch.get_num_threads()
+    )
+    return out
+
+
+# ---- whole solves ----------------------------------------------------------------------------------------------------
+
+_VERDICTS = (Status.ITERATIONS, Status.CONVERGED, Status.UNSTABLE)
+
+
+def admm(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float) -> tuple[Tensor, Tensor, int, Status, Tensor]:
+    """(x, q, iterations done, status, residuals checks x 2 x b) after up to ``rule.iterations`` iterations; x is overwritten, q and y are kept."""
+    x, y, q = _image(x, "x"), _image(y, "y"), _plain(q).clone()
+    psf, code = _psf(step.convolution.psf, step.convolution.stride, step.convolution.boundary)
+    taps = _plain(step.taps.detach().to("cpu", torch.float64))
+    (b, c, h, w), (height, width), (kh, kw) = y.shape, x.shape[2:], psf.shape
+    looks = -(-rule.iterations // EVERY) if rule.tolerance > 0 else 0
+    history = torch.empty(looks, 2, b, dtype=torch.float64)
+    tau = 1 / (2 * step.beta)
+    done, checks, verdict = _C.admm(
+        (y.data_ptr(), q.data_ptr(), x.data_ptr(), psf.data_ptr(), taps.data_ptr(), history.data_ptr()),
+        (b, c, h, w, height, width, kh, kw, step.convolution.stride, code, taps.shape[0] // 2, rule.iterations, EVERY, PATIENCE),
+        (step.beta, tau * prox.l1, 1 / (1 + 2 * tau * prox.l2), prox.low, prox.high, relaxation, rule.tolerance),
+        DTYPES[y.dtype],
+        torch.get_num_threads(),
+    )
+    return x, q, done, _VERDICTS[verdict], history[:checks]

@@ -1,0 +1,106 @@
+"""The slow, obvious kernels in plain torch: differentiable, any device, exact in float64. Every other implementation is tested against these."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BOUNDARIES = ("circular", "valid", "reflect", "zero")
+
+
+def margins(k: int, boundary: str) -> tuple[int, int]:
+    """Pixels the psf reaches before the first and after the last pixel: (k - 1 - k // 2, k // 2); none for valid."""
+    return (0, 0) if boundary == "valid" else (k - 1 - k // 2, k // 2)
+
+
+def extension(size: int, before: int, after: int, boundary: str) -> Tensor:
+    """Source index of every pixel of the axis extended by its margins; -1 where the boundary is zero. Shape (before + size + after,)."""
+    i = torch.arange(-before, size + after)
+    if boundary == "circular":
+        return i % size
+    if boundary == "reflect":  # half-sample: d c b a | a b c d | d c b a
+        i = i % (2 * size)
+        return torch.where(i < size, i, 2 * size - 1 - i)
+    return torch.where((i >= 0) & (i < size), i, torch.full_like(i, -1))
+
+
+def _extend(x: Tensor, dim: int, k: int, boundary: str) -> Tensor:
+    before, after = margins(k, boundary)
+    if boundary in ("valid", "zero"):
+        pad = [0, 0] * (x.ndim - 1 - dim % x.ndim) + [before, after]
+        return F.pad(x, pad)
+    return x.index_select(dim, extension(x.shape[dim], before, after, boundary).to(x.device))
+
+
+def _fold(e: Tensor, dim: int, k: int, size: int, boundary: str) -> Tensor:
+    """The adjoint of _extend."""
+    before, after = margins(k, boundary)
+    if boundary in ("valid", "zero"):
+        return e.narrow(dim, before, size)
+    shape = list(e.shape)
+    shape[dim] = size
+    return e.new_zeros(shape).index_add(dim, extension(size, before, after, boundary).to(e.device), e)
+
+
+def strided_conv(x: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
+    """A x: y[i] = sum_t psf[t] x[stride i + k // 2 - t] (valid: + k - 1 - t), per channel. x: b c H W, psf: kh kw -> b c h w."""
+    b, c = x.shape[:2]
+    kh, kw = psf.shape
+    extended = _extend(_extend(x, 2, kh, boundary), 3, kw, boundary)
+    weight = psf.to(x).flip(0, 1)[None, None]
+    y = F.conv2d(extended.reshape(b * c, 1, *extended.shape[2:]), weight, stride=stride)
+    return y.reshape(b, c, *y.shape[2:])
+
+
+def strided_conv_adjoint(y: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
+    """A^T y, the transpose of :func:`strided_conv`. y: b c h w -> b c H W with H = h stride (valid: (h - 1) stride + kh)."""
+    b, c, h, w = y.shape
+    kh, kw = psf.shape
+    valid = boundary == "valid"
+    height = (h - 1) * stride + kh if valid else h * stride
+    width = (w - 1) * stride + kw if valid else w * stride
+    weight = psf.to(y).flip(0, 1)[None, None]
+    e = F.conv_transpose2d(y.reshape(b * c, 1, h, w), weight, stride=stride)
+    if not valid:
+        e = F.pad(e, (0, width + kw - 1 - e.shape[3], 0, height + kh - 1 - e.shape[2]))
+    e = _fold(_fold(e, 2, kh, height, boundary), 3, kw, width, boundary)
+    return e.reshape(b, c, height, width)
+
+
+def stencil(r: Tensor, taps: Tensor, boundary: str) -> Tensor:
+    """C r for a (2p + 1) x (2p + 1) stencil on the data grid; wraps when ``boundary`` is circular, sees zeros outside otherwise."""
+    return strided_conv(r, taps, 1, "circular" if boundary == "circular" else "zero")
+
+
+def woodbury(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """The data step (q + C r, r) with r = y - A x - beta q, A a strided convolution and C a stencil. All of q, y, r: b c h w."""
+    r = y - strided_conv(x, psf, stride, boundary) - beta * q
+    return q + stencil(r, taps, boundary), r
+
+
+def pixel_unshuffle(x: Tensor, stride: int) -> Tensor:
+    """Polyphase layout: b c H W -> b c s s h w with out[..., i, j, a, d] = x[..., a s + i, d s + j]; H, W are padded with zeros to multiples of s."""
+    b, c, height, width = x.shape
+    s = stride
+    x = F.pad(x, (0, -width % s, 0, -height % s))
+    h, w = x.shape[2] // s, x.shape[3] // s
+    return x.reshape(b, c, h, s, w, s).permute(0, 1, 3, 5, 2, 4).contiguous()
+
+
+def pixel_shuffle(phases: Tensor, height: int, width: int) -> Tensor:
+    """The inverse of :func:`pixel_unshuffle`, cropped to height x width."""
+    b, c, s, _, h, w = phases.shape
+    return phases.permute(0, 1, 4, 2, 5, 3).reshape(b, c, h * s, w * s)[:, :, :height, :width].contiguous()
+
+
+def soft_threshold(v: Tensor, threshold: float | Tensor, shrink: float | Tensor = 1.0, low: float = float("-inf"), high: float = float("inf"), add: Tensor | None = None) -> Tensor:
+    """clip(soft(v + add, threshold) * shrink, low, high) with soft(a, t) = a - clip(a, -t, t): the pointwise prox and, in ``add``, the extrapolation."""
+    if add is not None:
+        v = v + add
+    if isinstance(threshold, Tensor):
+        v = v - torch.minimum(torch.maximum(v, -threshold), threshold)
+    elif threshold > 0:
+        v = v - v.clamp(-threshold, threshold)
+    v = v * shrink if isinstance(shrink, Tensor) or shrink != 1.0 else v
+    return v.clamp(low, high) if low > float("-inf") or high < float("inf") else v

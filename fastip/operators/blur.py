@@ -1,0 +1,133 @@
+"""Blur and decimation by one strided convolution; box averages."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import kernels
+from ..arrays import check_count
+from ..contracts import Convolution, Shape, Structure
+from ..errors import InvalidInput
+from . import convolutions
+from .constant import Constant, real_array
+from .door import check_grid, check_psf_fits
+from .fourier import FourierConvolution
+from .linear import Operator
+
+BOUNDARIES = kernels.reference.BOUNDARIES
+LARGEST_DIRECT = 33 * 33  # taps; above, two FFTs are faster than direct taps
+
+
+class Blur(Operator):
+    """Convolve every channel with a psf, keep the pixels 0::stride.
+
+    y[i] = sum_t psf[t] x[stride i + k // 2 - t]  (valid: + k - 1 - t), true convolution as scipy.ndimage.convolve.
+
+    ``psf``: any real kh x kw array, odd or even; kept in float64, not normalised. ``boundary``: "circular" (SciPy's wrap), "reflect" (half-sample,
+    d c b a | a b c d | d c b a, SciPy's reflect), "zero", all with H = h stride, or "valid" with H = (h - 1) stride + kh.
+    x: b c H W, y: b c h w, real. Raises InvalidInput for an empty, non-finite or all-zero psf, a bad stride, an unknown boundary.
+    """
+
+    channelwise = True
+
+    def __init__(self, psf: Any, stride: int = 1, boundary: str = "circular") -> None:
+        self.psf = real_array(psf, "psf", (2,))
+        if not bool(self.psf.any()):
+            raise InvalidInput(f"psf is all zeros ({self.psf.shape[0]} x {self.psf.shape[1]}), which sees nothing; expected at least one tap that is not 0")
+        self.stride = check_count(stride, "stride", low=1)
+        if boundary not in BOUNDARIES:
+            close = difflib.get_close_matches(str(boundary).lower(), [*BOUNDARIES, "wrap", "symmetric", "constant"], 1)
+            meant = {"wrap": "circular", "symmetric": "reflect", "constant": "zero"}.get(close[0], close[0]) if close else None
+            raise InvalidInput(f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}" + (f": did you mean {meant!r}?" if meant else ""))
+        self.boundary = boundary
+        self._taps = Constant(self.psf)
+        self._fourier = FourierConvolution(self.psf, self.stride, boundary) if self.psf.numel() > LARGEST_DIRECT else None
+
+    def _forward(self, x: Tensor) -> Tensor:
+        if self._fourier is not None:
+            return self._fourier.forward(x)
+        return kernels.strided_conv(x, self._kernel(x), self.stride, self.boundary)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        if self._fourier is not None:
+            _, _, height, width = self.input_shape(tuple(y.shape))
+            return self._fourier.adjoint(y, (height, width))
+        return kernels.strided_conv_adjoint(y, self._kernel(y), self.stride, self.boundary)
+
+    def _kernel(self, data: Tensor) -> Tensor:
+        return self.psf if data.is_cpu else self._taps.like(data)  # kernels on the CPU take the exact float64 taps
+
+    def _parameters(self) -> tuple[Any, ...]:
+        return (self.psf, self.stride, self.boundary)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        b, c, *size = check_grid(input_shape, "image")
+        check_psf_fits((self.psf.shape[0], self.psf.shape[1]), *size)
+        kept = []
+        for n, k, axis in zip(size, self.psf.shape, ("height", "width"), strict=True):
+            free = n - k if self.boundary == "valid" else n
+            if free % self.stride:
+                rule = f"{axis} - {k} a multiple of {self.stride} (valid)" if self.boundary == "valid" else f"{axis} a multiple of {self.stride}"
+                raise InvalidInput(f"stride {self.stride} does not divide an image {axis} of {n}; expected {rule}: crop the image to {n - free % self.stride}")
+            kept.append(free // self.stride + (self.boundary == "valid"))
+        return (b, c, *kept)
+
+    def input_shape(self, output_shape: Shape) -> Shape:
+        b, c, h, w = check_grid(output_shape, "data")
+        kh, kw = self.psf.shape
+        if self.boundary == "valid":
+            return (b, c, (h - 1) * self.stride + kh, (w - 1) * self.stride + kw)
+        check_psf_fits((kh, kw), h * self.stride, w * self.stride)
+        return (b, c, h * self.stride, w * self.stride)
+
+    def convolution(self) -> Convolution:
+        return Convolution(self.psf, self.stride, self.boundary)
+
+    def gram(self, input_shape: Shape) -> Structure | None:
+        self.output_shape(input_shape)
+        return convolutions.gram(self.convolution(), *input_shape[2:])
+
+    def cogram(self, output_shape: Shape) -> Structure | None:
+        self.input_shape(output_shape)
+        return convolutions.cogram(self.convolution(), *output_shape[2:])
+
+    def norm(self, input_shape: Shape | None = None) -> float:
+        """The largest singular value for ``input_shape``; without it an upper bound that holds on every grid, close to the supremum."""
+        return convolutions.norm_bound(self.convolution()) if input_shape is None else super().norm(input_shape)
+
+    @functools.cached_property
+    def separable(self) -> tuple[Tensor, Tensor] | None:
+        """(column, row) with psf = column row^T to rounding, float64, or None if the rank is above one."""
+        u, s, v = torch.linalg.svd(self.psf, full_matrices=False)
+        if len(s) > 1 and s[1] > 1e-12 * s[0]:
+            return None
+        root = s[0].sqrt()
+        sign = torch.sign(u[:, 0].sum()) or torch.ones((), dtype=torch.float64)
+        return sign * root * u[:, 0], sign * root * v[0]
+
+
+class Downsample(Blur):
+    """Average over factor x factor boxes: y[i] = mean of x[factor i ... factor i + factor - 1] on both axes.
+
+    x: b c (h factor) (w factor), y: b c h w. ||A|| = 1 / factor.
+    """
+
+    def __init__(self, factor: int) -> None:
+        factor = check_count(factor, "factor", low=1)
+        self.factor = factor
+        super().__init__(torch.full((factor, factor), factor**-2.0, dtype=torch.float64), stride=factor, boundary="valid")
+
+    def _parameters(self) -> tuple[Any, ...]:
+        return (self.factor,)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        b, c, height, width = check_grid(input_shape, "image")
+        if height % self.factor or width % self.factor:
+            crop = f"{height - height % self.factor} x {width - width % self.factor}"
+            raise InvalidInput(f"factor {self.factor} does not divide an image of {height} x {width}: crop it to {crop}")
+        return (b, c, height // self.factor, width // self.factor)

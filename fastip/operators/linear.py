@@ -1,0 +1,298 @@
+"""The base of every operator: the door (checks, arrays), one autograd rule, and the algebra A.T, A @ B, c * A."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..arrays import as_tensor, check_number
+from ..contracts import Convolution, Scalar, Shape, Structure
+from ..errors import InvalidInput, StrictKeywords
+from . import convolutions, structures
+from .door import check_data
+from .fingerprint import digest
+from .lanczos import largest_singular_value
+
+
+class _Apply(torch.autograd.Function):
+    """A x, or A^T y when ``transposed``; the derivative of one is the other, to every order."""
+
+    @staticmethod
+    def forward(ctx: Any, data: Tensor, op: Operator, transposed: bool) -> Tensor:
+        ctx.op, ctx.transposed = op, transposed
+        return op._adjoint(data) if transposed else op._forward(data)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _Apply.apply(gradients[0], ctx.op, not ctx.transposed), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        return _Apply.apply(tangents[0], ctx.op, ctx.transposed)
+
+
+class Operator(StrictKeywords, abc.ABC):
+    """A linear map A with its adjoint: y = op(x), x = op.adjoint(y).
+
+    A subclass gives ``_forward``, ``_adjoint`` (tensor to a fresh tensor, checked already), the two shape rules and ``_parameters`` (what the
+    fingerprint covers); it states ``gram``, ``cogram`` and ``convolution`` where it knows them. Tensors, NumPy and CuPy arrays come in and go out as
+    themselves, on any device; everything is differentiable, the gradient of A being A^T. For complex data A^T is the adjoint of
+    Re <A x, y>, so images stay real.
+    """
+
+    complex_input = False
+    complex_output = False
+    channelwise = False  # acts on each channel of each image alone, and alike on all
+    pixelwise = False  # acts on each pixel of each image alone, and alike on all: it mixes channels only
+
+    # ---- what a subclass gives ---------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def _forward(self, x: Tensor) -> Tensor: ...
+
+    @abc.abstractmethod
+    def _adjoint(self, y: Tensor) -> Tensor: ...
+
+    @abc.abstractmethod
+    def _parameters(self) -> tuple[Any, ...]: ...
+
+    @abc.abstractmethod
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of A x for x of this shape. Raises InvalidInput if A does not take it."""
+
+    @abc.abstractmethod
+    def input_shape(self, output_shape: Shape) -> Shape:
+        """The shape of A^T y for y of this shape. Raises InvalidInput if A does not give it."""
+
+    def gram(self, input_shape: Shape) -> Structure | None:
+        """What A^T A looks like on images of this shape, where it is known."""
+        self.output_shape(input_shape)
+        return None
+
+    def cogram(self, output_shape: Shape) -> Structure | None:
+        """What A A^T looks like on data of this shape, where it is known."""
+        self.input_shape(output_shape)
+        return None
+
+    def convolution(self) -> Convolution | None:
+        """A itself as one strided convolution, where it is one."""
+        return None
+
+    def _own_shape(self) -> Shape | None:
+        """The image shape (batch 1) this operator was made for, where its parameters fix it."""
+        return None
+
+    # ---- the door ----------------------------------------------------------------------------------------------------
+
+    def __call__(self, x: Any) -> Any:
+        """A x."""
+        tensor, back = as_tensor(x, "x")
+        check_data(tensor, "x", self.complex_input)
+        self.output_shape(tuple(tensor.shape))
+        return back(_Apply.apply(tensor, self, False))
+
+    def adjoint(self, y: Any) -> Any:
+        """A^T y."""
+        tensor, back = as_tensor(y, "y")
+        check_data(tensor, "y", self.complex_output)
+        self.input_shape(tuple(tensor.shape))
+        return back(_Apply.apply(tensor, self, True))
+
+    # ---- what follows for all ----------------------------------------------------------------------------------------
+
+    def norm(self, input_shape: Shape | None = None) -> float:
+        """The largest singular value of A on images of ``input_shape``.
+
+        In closed form where A A^T or A^T A has a structure, else by Lanczos in float64 with its residual added, so that it is not too small. Without a
+        shape: the own shape of an operator that has one. Raises InvalidInput where a shape is needed.
+        """
+        shape = self._own_shape() if input_shape is None else tuple(input_shape)
+        if shape is None:
+            raise InvalidInput(f"the norm of {type(self).__name__} depends on the image size; pass it, e.g. op.norm(x.shape)")
+        if self.channelwise:
+            shape = (1, 1, *shape[2:])
+        structure = self.cogram(self.output_shape(shape)) or self.gram(shape)
+        return structures.largest(structure) ** 0.5 if structure is not None else largest_singular_value(self, shape, self.complex_input)
+
+    def fingerprint(self) -> str:
+        """sha256 over the class and its parameters, in hex: the same in every process, different when any parameter differs."""
+        return digest((type(self).__qualname__, self._parameters())).hexdigest()
+
+    @property
+    def T(self) -> Operator:
+        """The adjoint as an operator; its own T is this operator again."""
+        return Adjoint(self)
+
+    def __matmul__(self, other: Any) -> Operator:
+        if not isinstance(other, Operator):
+            raise InvalidInput(f"A @ B composes two operators, but B is {type(other).__name__}; apply an operator to data with A(x)")
+        return Composition(self, other)
+
+    def __mul__(self, factor: Any) -> Operator:
+        return Scaled(factor, self)
+
+    __rmul__ = __mul__
+    __array_ufunc__ = None  # so that numpy.float64(2) * A comes here instead of becoming an array of objects
+
+    def __neg__(self) -> Operator:
+        return Scaled(-1.0, self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(_brief(p) for p in self._parameters())})"
+
+
+def _brief(value: Any) -> str:
+    return f"<{'x'.join(map(str, value.shape))}>" if isinstance(value, Tensor) else repr(value)
+
+
+class Adjoint(Operator):
+    """A^T as an operator: y ↦ A^T y, with A as its adjoint."""
+
+    def __init__(self, op: Operator) -> None:
+        self.op = _operator(op, "op")
+        self.complex_input, self.complex_output = op.complex_output, op.complex_input
+        self.channelwise, self.pixelwise = op.channelwise, op.pixelwise
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self.op._adjoint(x)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return self.op._forward(y)
+
+    def _parameters(self) -> tuple[Any, ...]:
+        return (self.op,)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return self.op.input_shape(input_shape)
+
+    def input_shape(self, output_shape: Shape) -> Shape:
+        return self.op.output_shape(output_shape)
+
+    def gram(self, input_shape: Shape) -> Structure | None:
+        return self.op.cogram(input_shape)
+
+    def cogram(self, output_shape: Shape) -> Structure | None:
+        return self.op.gram(output_shape)
+
+    def norm(self, input_shape: Shape | None = None) -> float:
+        return self.op.norm(None if input_shape is None else self.op.input_shape(tuple(input_shape)))
+
+    @property
+    def T(self) -> Operator:
+        return self.op
+
+
+class Composition(Operator):
+    """left right: x ↦ left(right(x))."""
+
+    def __init__(self, left: Operator, right: Operator) -> None:
+        self.left, self.right = _operator(left, "left"), _operator(right, "right")
+        if left.complex_input != right.complex_output:
+            takes, gives = ("complex", "real") if left.complex_input else ("real", "complex")
+            names = type(left).__name__, type(right).__name__
+            raise InvalidInput(f"{names[0]} takes {takes} data but {names[1]} gives {gives} data; put an adjoint (op.T) or a real operator in between")
+        self.complex_input, self.complex_output = right.complex_input, left.complex_output
+        self.channelwise = left.channelwise and right.channelwise
+        self.pixelwise = left.pixelwise and right.pixelwise
+        self._convolution = convolutions.merge(left.convolution(), right.convolution())
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self.left._forward(self.right._forward(x))
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return self.right._adjoint(self.left._adjoint(y))
+
+    def _parameters(self) -> tuple[Any, ...]:
+        return (self.left, self.right)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return self.left.output_shape(self.right.output_shape(input_shape))
+
+    def input_shape(self, output_shape: Shape) -> Shape:
+        return self.right.input_shape(self.left.input_shape(output_shape))
+
+    def cogram(self, output_shape: Shape) -> Structure | None:
+        """left (right right^T) left^T: closed form of the merged convolution, or one factor's structure times the other's scalar."""
+        self.input_shape(output_shape)
+        if self._convolution is not None:
+            return convolutions.cogram(self._convolution, *output_shape[2:])
+        return _product(self.left, self.right, output_shape)
+
+    def gram(self, input_shape: Shape) -> Structure | None:
+        self.output_shape(input_shape)
+        if self._convolution is not None:
+            return convolutions.gram(self._convolution, *input_shape[2:])
+        return _product(self.right.T, self.left.T, input_shape) or self._filtered(input_shape)
+
+    def _filtered(self, input_shape: Shape) -> Structure | None:
+        """right^T G right = G right^T right when right is a circulant convolution and G = left^T left is circulant too."""
+        if self.right.convolution() is None:
+            return None
+        return structures.multiply(self.right.gram(input_shape), self.left.gram(self.right.output_shape(input_shape)))
+
+    def convolution(self) -> Convolution | None:
+        return self._convolution
+
+    def _own_shape(self) -> Shape | None:
+        shape = self.left._own_shape()
+        return self.right._own_shape() or (None if shape is None else self.right.input_shape(shape))
+
+
+def _product(left: Operator, right: Operator, output_shape: Shape) -> Structure | None:
+    """(left right) (left right)^T on data of ``output_shape``, when one of the factors has c I.
+
+    right right^T = c I gives c left left^T. A map across channels commutes with a channelwise one, so left left^T = c I gives c right right^T there.
+    """
+    inner = right.cogram(left.input_shape(output_shape))
+    if isinstance(inner, Scalar):
+        return structures.scale(left.cogram(output_shape), inner.value)
+    outer = left.cogram(output_shape) if left.pixelwise and right.channelwise else None
+    if isinstance(outer, Scalar):
+        return structures.scale(right.cogram(output_shape), outer.value)
+    return None
+
+
+class Scaled(Operator):
+    """factor * A."""
+
+    def __init__(self, factor: float, op: Operator) -> None:
+        self.factor, self.op = check_number(factor, "the factor"), _operator(op, "op")
+        self.complex_input, self.complex_output = op.complex_input, op.complex_output
+        self.channelwise, self.pixelwise = op.channelwise, op.pixelwise
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self.factor * self.op._forward(x)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return self.factor * self.op._adjoint(y)
+
+    def _parameters(self) -> tuple[Any, ...]:
+        return (self.factor, self.op)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return self.op.output_shape(input_shape)
+
+    def input_shape(self, output_shape: Shape) -> Shape:
+        return self.op.input_shape(output_shape)
+
+    def gram(self, input_shape: Shape) -> Structure | None:
+        return structures.scale(self.op.gram(input_shape), self.factor**2)
+
+    def cogram(self, output_shape: Shape) -> Structure | None:
+        return structures.scale(self.op.cogram(output_shape), self.factor**2)
+
+    def convolution(self) -> Convolution | None:
+        a = self.op.convolution()
+        return None if a is None else Convolution(self.factor * a.psf, a.stride, a.boundary)
+
+    def norm(self, input_shape: Shape | None = None) -> float:
+        return abs(self.factor) * self.op.norm(input_shape)
+
+
+def _operator(value: Any, name: str) -> Operator:
+    if not isinstance(value, Operator):
+        raise InvalidInput(f"{name} is {type(value).__name__}; expected an operator, e.g. operators.Blur(psf)")
+    return value

@@ -1,0 +1,57 @@
+"""Pixel masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..contracts import Diagonal, Shape, Structure
+from ..errors import InvalidInput
+from .constant import Constant, real_array
+from .door import check_grid
+from .linear import Operator
+
+
+class Mask(Operator):
+    """Multiply by a mask: y = mask * x, the shape unchanged; missing pixels are 0.
+
+    ``mask``: h w, c h w or b c h w with c and b the image's own or 1; 0/1, boolean or any finite weights.
+    x, y: b c h w, real. Raises InvalidInput for a mask that does not fit the image, that is non-finite, or 0 everywhere.
+    """
+
+    def __init__(self, mask: Any) -> None:
+        values = real_array(mask, "mask", (2, 3, 4))
+        if not bool(values.any()):
+            raise InvalidInput("mask is 0 everywhere, so no pixel is measured; expected at least one value that is not 0")
+        self.mask = values.reshape(*[1] * (4 - values.ndim), *values.shape)
+        self.channelwise = self.mask.shape[:2] == (1, 1)
+        self._weights = Constant(self.mask)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return x * self._weights.like(x)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return y * self._weights.like(y)
+
+    def _parameters(self) -> tuple[Any, ...]:
+        return (self.mask,)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        shape, own = check_grid(input_shape, "image"), tuple(self.mask.shape)
+        if own[2:] != shape[2:] or own[0] not in (1, shape[0]) or own[1] not in (1, shape[1]):
+            raise InvalidInput(f"the image has shape {shape} but the mask {own}; expected the same h and w, and the same or 1 for c and b")
+        return shape
+
+    def input_shape(self, output_shape: Shape) -> Shape:
+        return self.output_shape(output_shape)
+
+    def gram(self, input_shape: Shape) -> Structure:
+        self.output_shape(input_shape)
+        return Diagonal(self.mask.square())
+
+    def cogram(self, output_shape: Shape) -> Structure:
+        return self.gram(output_shape)
+
+    def _own_shape(self) -> Shape:
+        return tuple(self.mask.shape)

@@ -1,0 +1,65 @@
+"""Real images seen through a masked Fourier transform."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..contracts import Circulant, Shape, Structure
+from ..errors import InvalidInput
+from .constant import Constant, real_array
+from .door import check_grid
+from .linear import Operator
+
+
+class MaskedFourier(Operator):
+    """y = mask * F x with F the orthonormal full-grid fft2; A^T y = Re F^-1 (mask * y), the adjoint of Re <A x, y>.
+
+    ``mask``: h w, frequency 0 at [0, 0] (torch.fft.ifftshift a centred one); 0/1, boolean or finite weights.
+    x: b c h w real float32 or float64, y: b c h w complex64 or complex128. A^T A is circulant with spectrum (mask^2 + flip mask^2) / 2, flip taking
+    frequency f to -f; A A^T is not diagonal, because x is real. Raises InvalidInput for other shapes and dtypes.
+    """
+
+    channelwise = True
+    complex_output = True
+
+    def __init__(self, mask: Any) -> None:
+        self.mask = real_array(mask, "mask", (2,))
+        if not bool(self.mask.any()):
+            raise InvalidInput("mask is 0 everywhere, so no frequency is measured; expected at least one value that is not 0")
+        self._weights = Constant(self.mask)
+
+    def __call__(self, x: Any) -> Any:
+        """A x."""
+        if getattr(x, "dtype", None) in (torch.float16, torch.bfloat16):
+            raise InvalidInput(f"x has dtype {x.dtype}, which has no complex Fourier transform; expected float32 or float64: call x.float()")
+        return super().__call__(x)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return torch.fft.fft2(x, norm="ortho") * self._weights.like(x)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return torch.fft.ifft2(y * self._weights.like(y), norm="ortho").real.contiguous()
+
+    def _parameters(self) -> tuple[Any, ...]:
+        return (self.mask,)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        shape = check_grid(input_shape, "image")
+        if shape[2:] != tuple(self.mask.shape):
+            raise InvalidInput(f"the image is {shape[2]} x {shape[3]} but the mask {self.mask.shape[0]} x {self.mask.shape[1]}; expected the same size")
+        return shape
+
+    def input_shape(self, output_shape: Shape) -> Shape:
+        return self.output_shape(output_shape)
+
+    def gram(self, input_shape: Shape) -> Structure:
+        self.output_shape(input_shape)
+        power = self.mask.square()
+        even = (power + power.flip(0, 1).roll((1, 1), (0, 1))) / 2
+        return Circulant(even[:, : power.shape[1] // 2 + 1].contiguous())
+
+    def _own_shape(self) -> Shape:
+        return (1, 1, *self.mask.shape)

@@ -1,0 +1,101 @@
+"""Point spread functions: float64 tensors that sum to 1, centre at k // 2. Axis 0 is rows (down), axis 1 columns (right)."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..arrays import check_count, check_number
+from ..errors import FastipError, InvalidInput, strict_keywords
+
+
+@strict_keywords
+def gaussian(size: int, sigma: float) -> Tensor:
+    """A Gaussian, exp(-r^2 / 2 sigma^2) sampled at the pixel centres around (size - 1) / 2, sum 1. ``sigma`` in pixels, > 0. -> size x size."""
+    size = check_count(size, "size", low=1)
+    sigma = check_number(sigma, "sigma", low=0.0, strict=True)
+    r = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    line = torch.exp(-0.5 * (r.abs() - r.abs().min()) * (r.abs() + r.abs().min()) / sigma**2)  # relative to the peak: no sigma underflows to all zeros
+    line = line / line.sum()
+    return torch.outer(line, line)
+
+
+@strict_keywords
+def motion(size: int, angle: float) -> Tensor:
+    """Straight motion: bilinear samples along a centred segment of length size - 1, sum 1. -> size x size.
+
+    ``angle``: degrees from +column towards +row (0: horizontal, 45: top left to bottom right).
+    """
+    size = check_count(size, "size", low=1)
+    angle = math.radians(check_number(angle, "angle"))
+    steps = 64 * size  # dense enough that the quadrature error is far below the pixel grid's
+    t = ((torch.arange(steps, dtype=torch.float64) + 0.5) / steps - 0.5) * (size - 1)
+    lines = []
+    for direction in (math.sin(angle), math.cos(angle)):
+        position = t * direction + (size - 1) / 2
+        distance = (position[:, None] - torch.arange(size, dtype=torch.float64)).abs()
+        lines.append((1 - distance).clamp_min(0.0))
+    psf = lines[0].T @ lines[1]
+    return psf / psf.sum()
+
+
+@strict_keywords
+def disk(size: int, radius: float | None = None) -> Tensor:
+    """Defocus: a disk of ``radius`` pixels (default size / 2), each pixel weighted by the part of it inside (16 x 16 samples), sum 1. -> size x size."""
+    size = check_count(size, "size", low=1)
+    radius = size / 2 if radius is None else check_number(radius, "radius", low=0.0, strict=True)
+    fine = 16
+    r = (torch.arange(size * fine, dtype=torch.float64) + 0.5) / fine - size / 2
+    inside = (r[:, None] ** 2 + r[None] ** 2 <= radius**2).double()
+    psf = inside.reshape(size, fine, size, fine).mean(dim=(1, 3))
+    if not bool(psf.any()):
+        raise InvalidInput(f"a disk of radius {radius} covers no pixel of {size} x {size}; use a larger radius or psf.delta({size})")
+    return psf / psf.sum()
+
+
+@strict_keywords
+def box(size: int) -> Tensor:
+    """The mean over size x size pixels. -> size x size."""
+    size = check_count(size, "size", low=1)
+    return torch.full((size, size), size**-2.0, dtype=torch.float64)
+
+
+@strict_keywords
+def delta(size: int = 1) -> Tensor:
+    """No blur: 1 at the centre size // 2. -> size x size."""
+    size = check_count(size, "size", low=1)
+    psf = torch.zeros(size, size, dtype=torch.float64)
+    psf[size // 2, size // 2] = 1.0
+    return psf
+
+
+FORMS: dict[str, tuple[Callable[..., Tensor], str, int, int]] = {
+    "gaussian": (gaussian, "gaussian:SIZE:SIGMA", 2, 2),
+    "motion": (motion, "motion:SIZE:ANGLE", 2, 2),
+    "disk": (disk, "disk:SIZE:RADIUS", 1, 2),
+    "box": (box, "box:SIZE", 1, 1),
+    "delta": (delta, "delta:SIZE", 0, 1),
+}
+
+
+@strict_keywords
+def parse(text: str) -> Tensor:
+    """The psf that a text names: gaussian:9:1.6, motion:9:45, disk:7:3, box:3, delta:5. Raises InvalidInput for any other text."""
+    name, *numbers = str(text).strip().split(":")
+    if name not in FORMS:
+        close = difflib.get_close_matches(name.lower(), FORMS, 1)
+        advice = f"did you mean {FORMS[close[0]][1]}?" if close else f"expected one of {', '.join(form for _, form, _, _ in FORMS.values())}"
+        raise InvalidInput(f"{text!r} names no psf: {advice}")
+    function, form, fewest, most = FORMS[name]
+    if not fewest <= len(numbers) <= most:
+        raise InvalidInput(f"{text!r} has {len(numbers)} numbers; expected {form}")
+    try:
+        return function(*[int(numbers[0])] if numbers else [], *map(float, numbers[1:]))
+    except FastipError as error:
+        raise InvalidInput(f"{text!r}: {error}") from None
+    except ValueError:
+        raise InvalidInput(f"{text!r} holds something that is not a number; expected {form} with a whole SIZE") from None

@@ -1,0 +1,4 @@
+"""Solvers: plain functions with a visible loop each."""
+
+from .admm import admm as admm
+from .monitor import State as State

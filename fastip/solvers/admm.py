@@ -1,0 +1,88 @@
+"""ADMM without an inner loop: two lines, the data step and the prior step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import kernels
+from ..arrays import as_tensor, check_count, check_number
+from ..contracts import BoundInverse, Inverse, LinearOperator, Prior, Solution, Status
+from ..errors import strict_keywords
+from ..inverses import auto
+from ..stopping import StopRule
+from .arguments import check_data, check_inverse, check_relaxation, initial, schedule
+from .monitor import Callback, look
+
+
+@strict_keywords
+def admm(
+    y: Any,
+    op: LinearOperator,
+    prior: Prior,
+    *,
+    beta: float | Sequence[float] | None = None,
+    inverse: str | Inverse = "auto",
+    iterations: int = 100,
+    tolerance: float = 1e-4,
+    relaxation: float = 1.0,
+    init: Any = None,
+    callback: Callback | None = None,
+) -> Solution:
+    """Minimise ||y - A x||^2 + R(x).
+
+        q' = q + C (y - A x - beta q)                  C = (beta I + A A^T)^-1, exact or approximate
+        x' = prox_{R / 2 beta}(x + A^T (2 q' - q))
+
+    Every fixed point is an exact minimiser whatever C is; a certified C converges for every convex R.
+
+    y: the data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier), a torch tensor on any device, or a NumPy or CuPy array.
+    prior: an object of ``fastip.priors``; its weight is part of R.
+    beta: the penalty, a number > 0, or a sequence with one number per iteration (its last value is repeated). None: what the prior implies
+        (denoisers: noise^2 / sigma^2), else 0.1 ||A||^2.
+    inverse: "auto" or an object of ``fastip.inverses``.
+    tolerance: stop when ||y - A x - beta q|| <= tolerance ||y|| and the relative change of x is <= tolerance, for every image; checked every five
+        iterations and at the last. 0 runs exactly ``iterations`` without checks.
+    relaxation: 0 < a < 2, over-relaxation when > 1.
+    init: an image x0 (then q0 = 0; default x0 = A^T C y), or a Solution to resume.
+    callback: called after each iteration with a State; returning False stops. It selects the unfused loop.
+
+    Returns a Solution; ``solution.x`` is of the kind of ``y``. Differentiable in y, the prior's weights and its network's parameters.
+    Raises InvalidInput (a ValueError) for bad values, Unsupported where an inverse does not fit the operator.
+    Source: Fan, Wei, Carin and Heller, Inner-loop free ADMM using auxiliary deep neural networks, NIPS 2017, in residual two-line form.
+    """
+    y, restore = as_tensor(y, "y")
+    shape = check_data(y, op)
+    iterations = check_count(iterations, "iterations", low=1)
+    tolerance = check_number(tolerance, "tolerance", low=0.0)
+    relaxation = check_relaxation(relaxation)
+    betas = schedule(beta, op, prior, shape)
+    prox = prior.bind(y, op)
+    if inverse == "auto":
+        inverse = auto.choose(op, y, betas[0], pointwise=prox.pointwise() is not None, relaxation=relaxation)
+    chosen = check_inverse(inverse)
+
+    def bind(value: float) -> BoundInverse:
+        return chosen.bind(op, y, value, relaxation)
+
+    step = bind(betas[0])
+    x, q = initial(init, step, shape, y)
+    rule = StopRule(tolerance, iterations)
+    if callback is None and len(betas) == 1 and kernels.why_unfused(step, prox, x, q) is None:
+        x, q, done, status, residuals = kernels.admm(step, prox, x, q, y, rule, relaxation)
+        return Solution(restore(x), q, status, done, residuals, betas[0])
+
+    for k in range(iterations):
+        if betas[min(k, len(betas) - 1)] != step.beta:
+            q = q * (step.beta / betas[k])
+            step = bind(betas[k])
+        q_new, r = step(x, q)
+        x_new = prox(x + step.pull(2 * q_new - q), 1 / (2 * step.beta))
+        verdict = look(rule, callback, k + 1, x, x_new, r, step.norm)
+        if relaxation == 1.0:
+            x, q = x_new, q_new
+        else:
+            x, q = x + relaxation * (x_new - x), q + relaxation * (q_new - q)
+        if verdict is not None:
+            break
+    return Solution(restore(x_new), q, verdict or Status.ITERATIONS, k + 1, rule.residuals(len(y)), step.beta)

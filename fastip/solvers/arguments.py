@@ -1,0 +1,88 @@
+"""What the solvers check at the door, and the defaults they fill in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..arrays import as_tensor, check_finite, check_number, check_shape
+from ..contracts import BoundInverse, Inverse, LinearOperator, Prior, Shape, Solution
+from ..errors import InvalidInput
+
+SUPPORTED = (torch.float32, torch.float64, torch.complex64, torch.complex128)
+DEFAULT_BETA = 0.1  # times ||A||^2
+
+
+def check_data(y: Tensor, op: LinearOperator) -> Shape:
+    """Refuse data that ``op`` cannot have produced, or that holds NaN or Inf; returns the shape of the image."""
+    if not isinstance(op, LinearOperator):
+        raise InvalidInput(f"op is {type(op).__name__}; expected an operator, e.g. operators.Blur(psf.gaussian(9, sigma=1.6), stride=4)")
+    if y.dtype not in SUPPORTED:
+        raise InvalidInput(f"y has dtype {y.dtype}; expected float32 or float64 (complex for MaskedFourier): convert with y.float(), images in [0, 1]")
+    if y.ndim < 2 or y.numel() == 0:
+        raise InvalidInput(f"y has shape {tuple(y.shape)}; expected a non-empty batch b c h w (or b m for operators.Dense): add the missing dimensions with y[None]")
+    shape = op.input_shape(tuple(y.shape))
+    check_shape(y, op.output_shape(shape), "y", f"the shape that {type(op).__name__} gives for an image of shape {tuple(shape)}")
+    check_finite(y, "y")
+    return shape
+
+
+def check_relaxation(value: float) -> float:
+    """0 < relaxation < 2."""
+    number = check_number(value, "relaxation", low=0.0, strict=True)
+    if number >= 2:
+        raise InvalidInput(f"relaxation is {value!r}; expected 0 < relaxation < 2, e.g. 1.6")
+    return number
+
+
+def check_inverse(inverse: Any) -> Inverse:
+    """``inverse`` when it can be bound."""
+    if not callable(getattr(inverse, "bind", None)) or isinstance(inverse, type):
+        raise InvalidInput(f"inverse is {inverse!r}; expected 'auto' or an object such as inverses.Exact() or inverses.Stencil(3)")
+    return inverse
+
+
+def check_prior(prior: Any) -> Prior:
+    """``prior`` when it can be bound."""
+    if not callable(getattr(prior, "bind", None)) or isinstance(prior, type):
+        raise InvalidInput(f"prior is {prior!r}; expected an object of fastip.priors such as priors.TV(weight=1e-3)")
+    return prior
+
+
+def schedule(beta: float | Sequence[float] | None, op: LinearOperator, prior: Prior, shape: Shape) -> list[float]:
+    """beta as a list: one number, or one per iteration. None: what the prior implies, else 0.1 ||A||^2."""
+    check_prior(prior)
+    if beta is None:
+        implied = prior.suggested_beta()
+        return [implied if implied is not None else DEFAULT_BETA * op.norm(shape) ** 2]
+    if isinstance(beta, str) or not isinstance(beta, (Sequence, Tensor)) or (isinstance(beta, Tensor) and beta.ndim == 0):
+        return [check_number(beta, "beta", low=0.0, strict=True)]
+    betas = [check_number(b, "each beta", low=0.0, strict=True) for b in beta]
+    if not betas:
+        raise InvalidInput("beta is an empty sequence; expected a number > 0 or one number per iteration")
+    return betas if len(set(betas)) > 1 else betas[:1]
+
+
+def initial(init: Any, step: BoundInverse, shape: Shape, like: Tensor) -> tuple[Tensor, Tensor]:
+    """(x0, q0) from nothing, an image, or a Solution to resume (its dual rescaled to the new beta)."""
+    if init is None:
+        return step.guess(), step.start()
+    q = step.start()
+    if isinstance(init, Solution):
+        if init.q is None or init.q.shape != q.shape or init.q.dtype != q.dtype:
+            raise InvalidInput(
+                f"init is a Solution whose dual is {None if init.q is None else tuple(init.q.shape)}; this inverse keeps {tuple(q.shape)}: "
+                "resume with the same inverse, or pass init=solution.x"
+            )
+        q = init.q if init.beta is None else init.q * (init.beta / step.beta)
+        init = init.x
+    x, _ = as_tensor(init, "init")
+    check_shape(x, shape, "init", "the shape of the image")
+    real = like.dtype.to_real()
+    if x.dtype != real or x.device != like.device:
+        raise InvalidInput(f"init has dtype {x.dtype} on {x.device}; expected {real} on {like.device}, as y: use init.to(y)")
+    check_finite(x, "init")
+    return x.clone(), q  # the fused kernel writes its result over x

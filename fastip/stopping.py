@@ -1,0 +1,48 @@
+"""The stop rule: ||y - A x - beta q|| <= tol ||y|| and ||x' - x|| <= tol max(||x||, ||x'||), for every image of the batch; and the guard."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .contracts import Status
+
+EVERY = 5  # iterations between looks: what a fused kernel runs on a plane while it is in cache
+PATIENCE = 20  # iterations over which a growing data residual means an unstable inverse
+
+
+def relative_change(x: Tensor, x_new: Tensor) -> Tensor:
+    """||x_new - x|| / max(||x||, ||x_new||) per image, shape (b,); absolute where both are zero."""
+    old, new = x.detach().flatten(1), x_new.detach().flatten(1)
+    size = torch.linalg.vector_norm(old, dim=1).maximum(torch.linalg.vector_norm(new, dim=1))
+    return torch.linalg.vector_norm(new - old, dim=1) / torch.where(size > 0, size, torch.ones_like(size))
+
+
+class StopRule:
+    """Judges the two ratios every ``EVERY`` iterations and at the last one.
+
+    Converged when both are <= tolerance for every image; unstable when one is not finite, or when a data ratio above 1 has grown for
+    ``PATIENCE`` iterations (below 1 it may grow for a while in a sound solve). A tolerance of zero never looks: exactly ``iterations`` are run.
+    """
+
+    def __init__(self, tolerance: float, iterations: int) -> None:
+        self.tolerance, self.iterations = tolerance, iterations
+        self.history: list[Tensor] = []
+        self._growing = 0
+
+    def due(self, iteration: int) -> bool:
+        """Whether to look after this iteration, counted from 1."""
+        return self.tolerance > 0 and (iteration % EVERY == 0 or iteration == self.iterations)
+
+    def judge(self, ratios: Tensor) -> Status | None:
+        """Record the ratios (2 x b: data, change) and return a status when the solve is over."""
+        grown = bool(self.history) and bool(((ratios[0] > self.history[-1][0]) & (ratios[0] > 1)).any())
+        self._growing = self._growing + 1 if grown else 0
+        self.history.append(ratios)
+        if not bool(torch.isfinite(ratios).all()) or self._growing * EVERY >= PATIENCE:
+            return Status.UNSTABLE
+        return Status.CONVERGED if bool((ratios <= self.tolerance).all()) else None
+
+    def residuals(self, images: int) -> Tensor:
+        """All looks so far: checks x 2 x b, float64 on the CPU."""
+        return torch.stack(self.history).double().cpu() if self.history else torch.zeros(0, 2, images, dtype=torch.float64)
