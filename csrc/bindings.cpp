@@ -36,9 +36,8 @@ void call(Outcome (*Table::*kernel)(const Args&, Dtype, int), const Args& args, 
 using Sizes = std::array<Size, 9>;  // planes, height, width, h, w, kh, kw, stride, boundary
 
 ConvArgs conv_args(Address source, Address target, Address psf, const Sizes& n) {
-    return {in(source), out(target), static_cast<const double*>(in(psf)), nullptr, nullptr, n[0], n[1], n[2],
-            n[3],       n[4],        n[5],                                n[6],    n[7],    static_cast<Boundary>(n[8]),
-            1,          0,           0};
+    return {in(source), out(target), static_cast<const double*>(in(psf)), nullptr, nullptr, n[0], n[1], n[2], n[3], n[4], n[5],
+            n[6],       n[7],        static_cast<Boundary>(n[8]),         1,       0,       0};
 }
 
 void strided_conv(Address x, Address y, Address psf, Address first, Address second, const Sizes& sizes, const std::array<double, 3>& factors, int dtype,
@@ -62,6 +61,10 @@ ShuffleArgs shuffle_args(Address source, Address target, const std::array<Size, 
 
 void soft_threshold(Address v, Address add, Address result, Size n, const std::array<double, 4>& numbers, int dtype, int threads) {
     call(&Table::soft_threshold, ThresholdArgs{in(v), in(add), out(result), n, numbers[0], numbers[1], numbers[2], numbers[3]}, dtype, threads);
+}
+
+void spectral_step(Address f, Address p, Address offset, Address gain, Size planes, Size n, double relaxation, int dtype, int threads) {
+    call(&Table::spectral_step, SpectralArgs{out(f), out(p), in(offset), in(gain), planes, n, relaxation}, dtype, threads);
 }
 
 // Returns (iterations done, looks at the stop rule, status).
@@ -128,5 +131,6 @@ PYBIND11_MODULE(_C, m) {
         call(&Table::pixel_shuffle, shuffle_args(phases, x, sizes), dtype, threads);
     });
     m.def("soft_threshold", &soft_threshold);
+    m.def("spectral_step", &spectral_step);
     m.def("admm", &admm);
 }

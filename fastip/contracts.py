@@ -96,13 +96,13 @@ class StencilStep:
 
 @dataclass(frozen=True)
 class SpectralStep:
-    """A data step that is pointwise in Fourier space (image side, exact): p_hat' = offset + gain (p_hat - x_hat), with gain = g / (beta + g).
+    """A data step that is pointwise in Fourier space (image side, exact): p_hat' = F guess + gain (p_hat - F x), with gain = g / (beta + g).
 
-    ``gain`` is real (h, w // 2 + 1), ``offset`` complex b c h (w // 2 + 1) = F(A^T y) / (beta + g), g the spectrum of A^T A.
+    ``gain`` is real (h, w // 2 + 1), g the spectrum of A^T A; ``guess`` is the image (beta I + A^T A)^-1 A^T y, b c h w.
     """
 
     gain: Tensor
-    offset: Tensor
+    guess: Tensor
     beta: float
 
 
@@ -182,6 +182,10 @@ class Prior(Protocol):
 
     def suggested_beta(self) -> float | None:
         """The beta that the prior's own parameters imply (denoisers: noise^2 / sigma^2), else None."""
+        ...
+
+    def check_beta(self, beta: float) -> None:
+        """Raises InvalidInput for a beta that contradicts the prior's own parameters; a solver without beta passes 1 / (2 step)."""
         ...
 
 

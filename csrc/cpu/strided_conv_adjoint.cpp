@@ -71,8 +71,7 @@ struct Adjoint {
     void set_rows() {
         if (!folds) return;
         for (std::int64_t m = 0; m < before_rows; ++m) margin[margin_count++] = {source(m - before_rows, g.height, g.boundary), m};
-        for (std::int64_t m = before_rows + g.height; m < g.height + g.kh - 1; ++m)
-            margin[margin_count++] = {source(m - before_rows, g.height, g.boundary), m};
+        for (std::int64_t m = before_rows + g.height; m < g.height + g.kh - 1; ++m) margin[margin_count++] = {source(m - before_rows, g.height, g.boundary), m};
         for (std::int64_t i = 0; i < margin_count; ++i) {
             std::int64_t same = 1;
             for (std::int64_t k = 0; k < margin_count; ++k) same += margin[k].image == margin[i].image;

@@ -20,25 +20,31 @@ Apply = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Certificate:
-    """kappa, rho and the smallest eigenvalue of C times beta (> 0: positive definite) on one grid, boundary, beta and relaxation."""
+    """kappa, the extreme eigenvalues of C (beta I + A A^T), and C's smallest eigenvalue times beta, on one grid, boundary, beta and relaxation."""
 
     kappa: float
-    rho: float
-    lowest: float
+    low: float
+    high: float
+    smallest: float
+
+    @property
+    def rho(self) -> float:
+        """max |1 - lambda(C (beta I + A A^T))|: the error of one application of C."""
+        return max(1 - self.low, self.high - 1)
 
     def scale(self) -> float:
         """The factor for C that brings kappa to the limit; 1 where it is below already. Raises InvalidInput unless C is positive definite."""
-        if not self.lowest > 0:
+        if not self.smallest > 0:
             raise InvalidInput(
-                f"this inverse is not positive definite (smallest eigenvalue {self.lowest:.2e} / beta), so convergence cannot be certified: "
+                f"this inverse is not positive definite (smallest eigenvalue {self.smallest:.2e} / beta), so convergence cannot be certified: "
                 "use a larger half_width, a larger beta, or inverses.Exact()"
             )
         return 1.0 if self.kappa < LIMIT else LIMIT / self.kappa
 
     def scaled(self) -> Certificate:
-        """The certificate after :meth:`scale` (rho is then an upper bound)."""
+        """The certificate of C times :meth:`scale`."""
         s = self.scale()
-        return Certificate(self.kappa * s, max(abs(1 - s * (1 - self.rho)), abs(1 - s * (1 + self.rho))) if s < 1 else self.rho, self.lowest * s)
+        return Certificate(self.kappa * s, self.low * s, self.high * s, self.smallest * s)
 
 
 def weights(beta: float, relaxation: float) -> tuple[float, float]:
@@ -50,8 +56,8 @@ def from_spectrum(c: Tensor, r: Tensor, beta: float, relaxation: float) -> Certi
     """The certificate when C and A A^T share eigenvectors: ``c`` and ``r`` are their eigenvalues."""
     own, gram = weights(beta, relaxation)
     kappa = (c * (own + gram * r)).max().item()
-    rho = (1 - c * (beta + r)).abs().max().item()
-    return Certificate(kappa, rho, beta * c.min().item())
+    product = c * (beta + r)
+    return Certificate(kappa, product.min().item(), product.max().item(), beta * c.min().item())
 
 
 def lanczos(apply: Apply, metric: Apply, shape: tuple[int, ...], steps: int = 80, tolerance: float = 1e-4) -> tuple[float, float]:
@@ -87,16 +93,16 @@ def lanczos(apply: Apply, metric: Apply, shape: tuple[int, ...], steps: int = 80
     return extremes
 
 
-def from_lanczos(c: Apply, g: Apply, shape: tuple[int, ...], beta: float, relaxation: float, lowest: float | None = None) -> Certificate:
+def from_lanczos(c: Apply, g: Apply, shape: tuple[int, ...], beta: float, relaxation: float, smallest: float | None = None) -> Certificate:
     """The certificate by Lanczos on the actual grid: ``c`` and ``g`` apply C and A A^T to tensors of ``shape``.
 
-    ``lowest``: a known lower bound of C's spectrum (for instance its symbol's minimum); computed when it is absent or not positive.
+    ``smallest``: a known lower bound of C's spectrum (for instance its symbol's minimum); computed when it is absent or not positive.
     """
     own, gram = weights(beta, relaxation)
-    if lowest is None or lowest <= 0:
-        lowest = lanczos(c, lambda v: v, shape)[0]
-    if lowest <= 0:
-        return Certificate(float("inf"), float("inf"), lowest * beta)
+    if smallest is None or smallest <= 0:
+        smallest = lanczos(c, lambda v: v, shape)[0]
+    if smallest <= 0:
+        return Certificate(float("inf"), float("-inf"), float("inf"), smallest * beta)
     _, kappa = lanczos(c, lambda v: own * v + gram * g(v), shape)
     low, high = lanczos(c, lambda v: beta * v + g(v), shape)
-    return Certificate(kappa, max(abs(1 - low), abs(1 - high)), lowest * beta)
+    return Certificate(kappa, low, high, smallest * beta)

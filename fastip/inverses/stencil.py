@@ -75,7 +75,7 @@ def certify(convolution: Convolution, taps: Tensor, shape: tuple[int, int], beta
         return kernels.strided_conv(kernels.strided_conv_adjoint(v, psf, stride, boundary), psf, stride, boundary)
 
     dense = (8 * taps.shape[0] + 1, 8 * taps.shape[1] + 1)
-    return from_lanczos(c, g, grid, beta, relaxation, lowest=spectrum(taps, dense).min().item())
+    return from_lanczos(c, g, grid, beta, relaxation, smallest=spectrum(taps, dense).min().item())
 
 
 @functools.lru_cache(maxsize=64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -110,8 +111,12 @@ class FourierStep:
     def start(self) -> Tensor:
         return torch.zeros_like(self._offset)
 
-    def guess(self) -> Tensor:
+    @functools.cached_property
+    def _start(self) -> Tensor:
         return self.pull(self._offset)
+
+    def guess(self) -> Tensor:
+        return self._start
 
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         new = torch.addcmul(self._offset, self._gain, q - torch.fft.rfft2(x))
@@ -128,7 +133,7 @@ class FourierStep:
         return ratio((twice / (self._shape[0] * w)).sqrt(), self.size)
 
     def fused(self) -> SpectralStep:
-        return SpectralStep(self._gain, self._offset, self.beta)
+        return SpectralStep(self._gain, self.guess(), self.beta)
 
     def describe(self) -> str:
         return self._description

@@ -5,6 +5,9 @@ The raw kernels are not differentiable when compiled: a tensor that needs a grad
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from torch import Tensor
 
 from .backends import available, select, why_reference
@@ -13,6 +16,7 @@ from .fused import admm, why_unfused
 __all__ = [
     "admm",
     "available",
+    "explain",
     "pixel_shuffle",
     "pixel_unshuffle",
     "soft_threshold",
@@ -66,3 +70,9 @@ def soft_threshold(
     """clip(soft(v + add, threshold) * shrink, low, high) with soft(a, t) = a - clip(a, -t, t): the pointwise prox and, in ``add``, the extrapolation."""
     images = (v,) if add is None else (v, add)
     return select(images, (threshold, shrink)).soft_threshold(v, threshold, shrink, low, high, add)
+
+
+def explain(op: Any, prior: Any, y: Any, *, inverse: Any = "auto", beta: float | None = None) -> str:
+    """Which code ``fastip.admm(y, op, prior)`` will run, in words, and why not a faster one."""
+    # Only the solver knows, and it stands above the kernels: the door is here because this is where people look.
+    return importlib.import_module("fastip.solvers.explain").explain(op, prior, y, inverse=inverse, beta=beta)

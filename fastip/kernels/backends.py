@@ -60,6 +60,8 @@ def why_reference(images: Sequence[Tensor], parameters: Sequence[Any] = ()) -> s
             return f"the tensor is on {image.device}; the compiled kernels run on the CPU"
         if image.dtype not in native.DTYPES or image.dtype != dtype:
             return f"dtype {image.dtype}; the compiled kernels take float32 or float64, the same for all tensors"
+        if image.numel() == 0:
+            return "a tensor is empty"
         if type(image) is not Tensor and type(image) is not Parameter:
             return f"a {type(image).__name__} is not a plain tensor"
     if _differentiated(images) or _differentiated(parameters):

@@ -19,7 +19,7 @@ def why_unfused(step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor) -> 
     if prior.pointwise() is None:
         return "the prior is not pointwise with fixed weights, as L1, L2, ElasticNet, NonNegative, Box and their sums are"
     spectral_step = isinstance(description, SpectralStep)
-    why = backends.why_reference((x,), (q, description.offset)) if spectral_step else backends.why_reference((x, q))
+    why = backends.why_reference((x, description.guess), (q,)) if spectral_step else backends.why_reference((x, q))
     return why if why is not None or spectral_step else _limits(description, q)
 
 

@@ -91,7 +91,15 @@ def _shrunk(size: int, k: int, stride: int, boundary: str) -> int:
 
 
 def _convolve(
-    x: Tensor, psf: Tensor, stride: int, boundary: str, scale: float = 1.0, first: Tensor | None = None, a: float = 0.0, second: Tensor | None = None, b: float = 0.0
+    x: Tensor,
+    psf: Tensor,
+    stride: int,
+    boundary: str,
+    scale: float = 1.0,
+    first: Tensor | None = None,
+    a: float = 0.0,
+    second: Tensor | None = None,
+    b: float = 0.0,
 ) -> Tensor:
     """scale A x + a first + b second, in one pass."""
     x = _image(x, "x")
@@ -187,11 +195,11 @@ def pixel_shuffle(phases: Tensor, height: int, width: int) -> Tensor:
 # ---- pointwise -------------------------------------------------------------------------------------------------------
 
 
-def _number(value: float | Tensor, dtype: torch.dtype) -> float | None:
-    """``value`` as a float where it is one number that promotes nothing."""
+def _number(value: float | Tensor, v: Tensor) -> float | None:
+    """``value`` as a float where it is one number that changes neither the dtype nor the shape of ``v``."""
     if not isinstance(value, Tensor):
         return float(value)
-    return float(value) if value.ndim == 0 or (value.numel() == 1 and value.dtype == dtype) else None
+    return float(value) if value.ndim == 0 or (value.numel() == 1 and value.dtype == v.dtype and value.ndim <= v.ndim) else None
 
 
 def soft_threshold(
@@ -203,7 +211,7 @@ def soft_threshold(
     add: Tensor | None = None,
 ) -> Tensor:
     """As :func:`fastip.kernels.reference.soft_threshold`; weights that vary over the image, and broadcasting, take the reference."""
-    t, factor = _number(threshold, v.dtype), _number(shrink, v.dtype)
+    t, factor = _number(threshold, v), _number(shrink, v)
     if t is None or factor is None or (add is not None and add.shape != v.shape):
         return reference.soft_threshold(v, threshold, shrink, low, high, add)
     v, add = _plain(v), None if add is None else _plain(add)
@@ -212,6 +220,17 @@ def soft_threshold(
         v.data_ptr(), 0 if add is None else add.data_ptr(), out.data_ptr(), v.numel(), (t, factor, low, high), DTYPES[v.dtype], torch.get_num_threads()
     )
     return out
+
+
+def spectral_step_(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxation: float = 1.0) -> None:
+    """:func:`fastip.kernels.reference.spectral_step` in place: f becomes 2 p' - p, p becomes p + relaxation (p' - p).
+
+    f, p, offset: contiguous complex, planes h w; ``gain``: real, h w 2, each number twice.
+    """
+    n = gain.numel()
+    if not (f.shape == p.shape == offset.shape and 2 * f[0].numel() == n and all(t.is_contiguous() and not t.is_conj() for t in (f, p, offset, gain))):
+        raise InvalidInput(f"f, p, offset and gain have shapes {tuple(f.shape)}, {tuple(p.shape)}, {tuple(offset.shape)}, {tuple(gain.shape)}; expected contiguous planes h w, and h w 2")
+    _C.spectral_step(f.data_ptr(), p.data_ptr(), offset.data_ptr(), gain.data_ptr(), len(f), n, relaxation, DTYPES[gain.dtype], torch.get_num_threads())
 
 
 # ---- whole solves ----------------------------------------------------------------------------------------------------

@@ -104,3 +104,12 @@ def soft_threshold(v: Tensor, threshold: float | Tensor, shrink: float | Tensor 
         v = v - v.clamp(-threshold, threshold)
     v = v * shrink if isinstance(shrink, Tensor) or shrink != 1.0 else v
     return v.clamp(low, high) if low > float("-inf") or high < float("inf") else v
+
+
+def spectral_step(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxation: float = 1.0) -> tuple[Tensor, Tensor]:
+    """The data step where it is pointwise in Fourier space: p' = offset + gain (p - f); returns (2 p' - p, p + relaxation (p' - p)).
+
+    f: the transform of the image. All complex, planes h w, but ``gain``: real, h w.
+    """
+    new = offset + gain * (p - f)
+    return 2 * new - p, p + relaxation * (new - p)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..contracts import Pointwise, SpectralStep, Status
 from ..stopping import StopRule, relative_change
-from . import backends
+from . import native
 
 
 def pack(planes: Tensor) -> Tensor:
@@ -24,66 +24,59 @@ def pack(planes: Tensor) -> Tensor:
 
 def unpack(z: Tensor, shape: torch.Size) -> Tensor:
     """The inverse of :func:`pack`, of the given shape b c h w."""
-    planes = torch.view_as_real(z).permute(0, 3, 1, 2).reshape(-1, *z.shape[1:])
+    planes = torch.stack([z.real, z.imag], dim=1).reshape(-1, *z.shape[1:])
     return planes[: shape[0] * shape[1]].reshape(shape)
 
 
 def full_plane(half: Tensor, w: int) -> Tensor:
     """A real even spectrum in rfft2 layout h (w // 2 + 1) on the full plane h w."""
     mirrored = half[:, 1 : (w + 1) // 2].flip(1)
-    return torch.cat([half, torch.cat([mirrored[:1], mirrored[1:].flip(0)])], dim=1)
+    return torch.cat([half, torch.cat([mirrored[:1], mirrored[1:].flip(0)], dim=0)], dim=1)
 
 
 class Spectral:
     """One solve: the packed image z, the packed dual p in Fourier space, and p' = offset + gain (p - F z)."""
 
-    def __init__(self, step: SpectralStep, prox: Pointwise, x: Tensor, q: Tensor) -> None:
-        self.shape = x.shape
+    def __init__(self, step: SpectralStep, prox: Pointwise, x: Tensor, q: Tensor, relaxation: float) -> None:
+        self.shape, self.relaxation = x.shape, relaxation
         h, w = x.shape[-2:]
         gain = full_plane(step.gain, w)
         self.gain = gain[:, :, None].expand(h, w, 2).contiguous()  # once for the real, once for the imaginary part
         self.denominator = step.beta / (1 - gain.double()).to(gain)  # beta + g, as gain = g / (beta + g)
-        self.offset = torch.view_as_real(self._transform(step.offset))
-        self.p = self._transform(q)
         self.z = pack(x)
+        self.offset = torch.fft.fft2(pack(step.guess))
+        self.p = torch.fft.fft2(pack(torch.fft.irfft2(q, s=(h, w)))) if bool(q.any()) else torch.zeros_like(self.offset)
         tau = 1 / (2 * step.beta)
         self.prox = (tau * prox.l1, 1 / (1 + 2 * tau * prox.l2), prox.low, prox.high)
 
-    def _transform(self, half: Tensor) -> Tensor:
-        """Packed transforms from rfft2 ones."""
-        return torch.fft.fft2(pack(torch.fft.irfft2(half, s=self.shape[-2:])))
-
-    def advance(self) -> tuple[Tensor, Tensor]:
-        """The new packed image and dual."""
-        f = torch.view_as_real(torch.fft.fft2(self.z))
-        p = torch.view_as_real(self.p)
-        torch.sub(p, f, out=f)
-        new = torch.addcmul(self.offset, self.gain, f)
-        extrapolated = torch.lerp(p, new, 2.0, out=f)
-        pulled = torch.view_as_real(torch.fft.ifft2(torch.view_as_complex(extrapolated)))
+    def advance(self) -> Tensor:
+        """One iteration in place; returns the new packed image, which is the state but for relaxation."""
+        f = torch.fft.fft2(self.z)
+        native.spectral_step_(f, self.p, self.offset, self.gain, self.relaxation)
         z = torch.view_as_real(self.z)
-        image = backends.select((z,)).soft_threshold(z, *self.prox, pulled)
-        return torch.view_as_complex(image), torch.view_as_complex(new)
+        new = torch.view_as_complex(native.soft_threshold(z, *self.prox, torch.view_as_real(torch.fft.ifft2(f))))
+        self.z = new if self.relaxation == 1.0 else torch.lerp(self.z, new, self.relaxation)
+        return new
 
-    def ratios(self, z_new: Tensor, p_new: Tensor, sizes: Tensor) -> Tensor:
-        """The two ratios of the stop rule, 2 x b; ``sizes`` are ||A^T y||."""
-        moved = torch.fft.ifft2((p_new - self.p) * self.denominator)
-        norms = torch.linalg.vector_norm(unpack(moved, self.shape).flatten(1), dim=1)
-        data = norms / torch.where(sizes > 0, sizes, torch.ones_like(sizes))
-        return torch.stack([data, relative_change(unpack(self.z, self.shape), unpack(z_new, self.shape))])
+    def ratios(self, z: Tensor, z_new: Tensor, moved: Tensor, sizes: Tensor) -> Tensor:
+        """The two ratios of the stop rule, 2 x b, from the packed image before and after and from p' - p; ``sizes`` are ||A^T y||."""
+        r = unpack(torch.fft.ifft2(moved * self.denominator), self.shape)
+        data = torch.linalg.vector_norm(r.flatten(1), dim=1) / torch.where(sizes > 0, sizes, torch.ones_like(sizes))
+        return torch.stack([data, relative_change(unpack(z, self.shape), unpack(z_new, self.shape))])
 
 
 def admm(step: SpectralStep, prox: Pointwise, x: Tensor, q: Tensor, sizes: Tensor, rule: StopRule, relaxation: float) -> tuple[Tensor, Tensor, int, Status]:
     """(x, q, iterations done, status): the visible loop on packed planes, to rounding. q: rfft2 layout, in and out."""
-    solve = Spectral(step, prox, x, q)
+    solve = Spectral(step, prox, x, q, relaxation)
+    verdict: Status | None = None
     for k in range(rule.iterations):
-        z_new, p_new = solve.advance()
-        verdict = rule.judge(solve.ratios(z_new, p_new, sizes)) if rule.due(k + 1) else None
-        if relaxation == 1.0:
-            solve.z, solve.p = z_new, p_new
-        else:
-            solve.z, solve.p = torch.lerp(solve.z, z_new, relaxation), torch.lerp(solve.p, p_new, relaxation)
-        if verdict is not None:
-            break
+        due = rule.due(k + 1)
+        before = (solve.z, solve.p.clone()) if due else None
+        new = solve.advance()
+        if before is not None:
+            z, p = before
+            verdict = rule.judge(solve.ratios(z, new, (solve.p - p) / relaxation, sizes))
+            if verdict is not None:
+                break
     dual = torch.fft.rfft2(unpack(torch.fft.ifft2(solve.p), x.shape))
-    return unpack(z_new, x.shape).contiguous(), dual, k + 1, verdict or Status.ITERATIONS
+    return unpack(new, x.shape), dual, k + 1, verdict or Status.ITERATIONS

@@ -23,8 +23,7 @@ class Constant:
         """The parameter in the (real) dtype and on the device of ``data``."""
         key = (data.dtype.to_real(), data.device)
         if key not in self._casts:
-            with torch.inference_mode(False):
-                self._casts[key] = self.value.to(dtype=key[0], device=key[1])
+            self._casts[key] = self.value.to(dtype=key[0], device=key[1])
         return self._casts[key]
 
     def __getstate__(self) -> dict[str, Any]:

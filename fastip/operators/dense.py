@@ -27,8 +27,10 @@ class Dense(Operator):
         self.matrix = real_array(matrix, "matrix", (2,))
         if not bool(self.matrix.any()):
             raise InvalidInput("matrix is all zeros; expected at least one entry that is not 0")
-        self.image_shape = None if image_shape is None else tuple(check_count(n, "a size in image_shape", low=1) for n in image_shape)
         m, n = self.matrix.shape
+        if image_shape is not None and not isinstance(image_shape, (tuple, list)):
+            raise InvalidInput(f"image_shape is {image_shape!r}; expected (c, h, w) with c h w = {n}, the columns of the matrix")
+        self.image_shape = None if image_shape is None else tuple(check_count(size, "a size in image_shape", low=1) for size in image_shape)
         if self.image_shape is not None and (len(self.image_shape) != 3 or math.prod(self.image_shape) != n):
             raise InvalidInput(f"image_shape is {self.image_shape}; expected (c, h, w) with c h w = {n}, the columns of the matrix")
         self._matrix = Constant(self.matrix)

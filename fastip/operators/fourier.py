@@ -29,9 +29,7 @@ class FourierConvolution:
         key = (grid, data.dtype, data.device)
         plan = self._plan
         if plan is None or plan[0] != key:
-            with torch.inference_mode(False), torch.no_grad():
-                spectrum = torch.fft.rfft2(self.psf, s=grid)
-                plan = (key, spectrum.to(dtype=data.dtype.to_complex(), device=data.device))
+            plan = (key, torch.fft.rfft2(self.psf, s=grid).to(dtype=data.dtype.to_complex(), device=data.device))
             self._plan = plan
         return plan[1]
 

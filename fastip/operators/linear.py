@@ -5,33 +5,16 @@ from __future__ import annotations
 import abc
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..arrays import as_tensor, check_number
 from ..contracts import Convolution, Scalar, Shape, Structure
 from ..errors import InvalidInput, StrictKeywords
 from . import convolutions, structures
+from .autograd import Apply
 from .door import check_data
 from .fingerprint import digest
 from .lanczos import largest_singular_value
-
-
-class _Apply(torch.autograd.Function):
-    """A x, or A^T y when ``transposed``; the derivative of one is the other, to every order."""
-
-    @staticmethod
-    def forward(ctx: Any, data: Tensor, op: Operator, transposed: bool) -> Tensor:
-        ctx.op, ctx.transposed = op, transposed
-        return op._adjoint(data) if transposed else op._forward(data)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return _Apply.apply(gradients[0], ctx.op, not ctx.transposed), None, None
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        return _Apply.apply(tangents[0], ctx.op, ctx.transposed)
 
 
 class Operator(StrictKeywords, abc.ABC):
@@ -92,14 +75,14 @@ class Operator(StrictKeywords, abc.ABC):
         tensor, back = as_tensor(x, "x")
         check_data(tensor, "x", self.complex_input)
         self.output_shape(tuple(tensor.shape))
-        return back(_Apply.apply(tensor, self, False))
+        return back(Apply.apply(tensor, self, False))
 
     def adjoint(self, y: Any) -> Any:
         """A^T y."""
         tensor, back = as_tensor(y, "y")
         check_data(tensor, "y", self.complex_output)
         self.input_shape(tuple(tensor.shape))
-        return back(_Apply.apply(tensor, self, True))
+        return back(Apply.apply(tensor, self, True))
 
     # ---- what follows for all ----------------------------------------------------------------------------------------
 
@@ -109,13 +92,21 @@ class Operator(StrictKeywords, abc.ABC):
         In closed form where A A^T or A^T A has a structure, else by Lanczos in float64 with its residual added, so that it is not too small. Without a
         shape: the own shape of an operator that has one. Raises InvalidInput where a shape is needed.
         """
-        shape = self._own_shape() if input_shape is None else tuple(input_shape)
-        if shape is None:
-            raise InvalidInput(f"the norm of {type(self).__name__} depends on the image size; pass it, e.g. op.norm(x.shape)")
+        shape = self._known_shape() if input_shape is None else tuple(input_shape)
         if self.channelwise:
             shape = (1, 1, *shape[2:])
         structure = self.cogram(self.output_shape(shape)) or self.gram(shape)
         return structures.largest(structure) ** 0.5 if structure is not None else largest_singular_value(self, shape, self.complex_input)
+
+    def _known_shape(self) -> Shape:
+        shape = self._own_shape()
+        try:
+            if shape is not None:
+                self.output_shape(shape)
+                return shape
+        except InvalidInput:  # the parameters fix the size but not the channels
+            pass
+        raise InvalidInput(f"the norm of {type(self).__name__} depends on the image size; pass it, e.g. op.norm(x.shape)")
 
     def fingerprint(self) -> str:
         """sha256 over the class and its parameters, in hex: the same in every process, different when any parameter differs."""

@@ -31,13 +31,9 @@ class MaskedFourier(Operator):
             raise InvalidInput("mask is 0 everywhere, so no frequency is measured; expected at least one value that is not 0")
         self._weights = Constant(self.mask)
 
-    def __call__(self, x: Any) -> Any:
-        """A x."""
-        if getattr(x, "dtype", None) in (torch.float16, torch.bfloat16):
-            raise InvalidInput(f"x has dtype {x.dtype}, which has no complex Fourier transform; expected float32 or float64: call x.float()")
-        return super().__call__(x)
-
     def _forward(self, x: Tensor) -> Tensor:
+        if x.dtype not in (torch.float32, torch.float64):
+            raise InvalidInput(f"x has dtype {x.dtype}, which has no complex Fourier transform; expected float32 or float64: call x.float()")
         return torch.fft.fft2(x, norm="ortho") * self._weights.like(x)
 
     def _adjoint(self, y: Tensor) -> Tensor:

@@ -12,14 +12,23 @@ from torch import Tensor
 from ..arrays import check_count, check_number
 from ..errors import FastipError, InvalidInput, strict_keywords
 
+LARGEST = 4095  # a side; a slip of the finger must not fill the memory
+
+
+def _check_size(size: int) -> int:
+    if check_count(size, "size", low=1) > LARGEST:
+        raise InvalidInput(f"size is {size}; expected at most {LARGEST} pixels a side")
+    return int(size)
+
 
 @strict_keywords
 def gaussian(size: int, sigma: float) -> Tensor:
     """A Gaussian, exp(-r^2 / 2 sigma^2) sampled at the pixel centres around (size - 1) / 2, sum 1. ``sigma`` in pixels, > 0. -> size x size."""
-    size = check_count(size, "size", low=1)
+    size = _check_size(size)
     sigma = check_number(sigma, "sigma", low=0.0, strict=True)
     r = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
-    line = torch.exp(-0.5 * (r.abs() - r.abs().min()) * (r.abs() + r.abs().min()) / sigma**2)  # relative to the peak: no sigma underflows to all zeros
+    # Relative to the peak, and divided twice, so that no sigma underflows to all zeros.
+    line = torch.exp(-0.5 * (r.square() - r.square().min()) / sigma / sigma)
     line = line / line.sum()
     return torch.outer(line, line)
 
@@ -30,7 +39,7 @@ def motion(size: int, angle: float) -> Tensor:
 
     ``angle``: degrees from +column towards +row (0: horizontal, 45: top left to bottom right).
     """
-    size = check_count(size, "size", low=1)
+    size = _check_size(size)
     angle = math.radians(check_number(angle, "angle"))
     steps = 64 * size  # dense enough that the quadrature error is far below the pixel grid's
     t = ((torch.arange(steps, dtype=torch.float64) + 0.5) / steps - 0.5) * (size - 1)
@@ -46,7 +55,7 @@ def motion(size: int, angle: float) -> Tensor:
 @strict_keywords
 def disk(size: int, radius: float | None = None) -> Tensor:
     """Defocus: a disk of ``radius`` pixels (default size / 2), each pixel weighted by the part of it inside (16 x 16 samples), sum 1. -> size x size."""
-    size = check_count(size, "size", low=1)
+    size = _check_size(size)
     radius = size / 2 if radius is None else check_number(radius, "radius", low=0.0, strict=True)
     fine = 16
     r = (torch.arange(size * fine, dtype=torch.float64) + 0.5) / fine - size / 2
@@ -60,14 +69,14 @@ def disk(size: int, radius: float | None = None) -> Tensor:
 @strict_keywords
 def box(size: int) -> Tensor:
     """The mean over size x size pixels. -> size x size."""
-    size = check_count(size, "size", low=1)
+    size = _check_size(size)
     return torch.full((size, size), size**-2.0, dtype=torch.float64)
 
 
 @strict_keywords
 def delta(size: int = 1) -> Tensor:
     """No blur: 1 at the centre size // 2. -> size x size."""
-    size = check_count(size, "size", low=1)
+    size = _check_size(size)
     psf = torch.zeros(size, size, dtype=torch.float64)
     psf[size // 2, size // 2] = 1.0
     return psf

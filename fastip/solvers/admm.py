@@ -49,7 +49,7 @@ def admm(
 
     Returns a Solution; ``solution.x`` is of the kind of ``y``. Differentiable in y, the prior's weights and its network's parameters.
     Raises InvalidInput (a ValueError) for bad values, Unsupported where an inverse does not fit the operator.
-    Source: Fan, Wei, Carin and Heller, Inner-loop free ADMM using auxiliary deep neural networks, NIPS 2017, in residual two-line form.
+    Source: Fan, Wei, Carin and Heller, An inner-loop free solution to inverse problems using deep neural networks, NIPS 2017, in residual two-line form.
     """
     y, restore = as_tensor(y, "y")
     shape = check_data(y, op)

@@ -9,9 +9,9 @@ import pickle
 import numpy as np
 import pytest
 import torch
+
 from cases import operator_cases, public_operator_classes
 from checks import adjointness, data_for, gradient_is_adjoint, image_for, linearity, operator_matrix, real_vector, relative, structure_matrix
-
 from fastip import operators
 from fastip.errors import FastipError, InvalidInput
 
@@ -44,7 +44,7 @@ def test_matrix_forward_adjoint_and_transpose(case):
     assert relative(real_vector(op(x)), matrix @ real_vector(x)) <= 1e-12
     assert relative(real_vector(op.adjoint(y)), matrix.T @ real_vector(y)) <= 1e-12
     assert torch.equal(op.T(y), op.adjoint(y)) and torch.equal(op.T.adjoint(x), op(x))
-    assert op.T.T is op
+    assert op.T.T is op or (isinstance(op, operators.Adjoint) and op.T.T.fingerprint() == op.fingerprint())
 
 
 @every
@@ -70,8 +70,8 @@ EXPECTED = {  # (A^T A, A A^T); a structure that is lost costs the closed form o
     "blur-circular-3x3-s1": ("Circulant", "Circulant"),
     "blur-circular-3x5-s2": (None, "Circulant"),
     "blur-circular-2x2-s2": (None, "Scalar"),
-    "blur-circular-37x34-s1": ("Circulant", "Circulant"),
-    "blur-circular-37x34-s2": (None, "Circulant"),
+    "blur-circular-34x33-s1": ("Circulant", "Circulant"),
+    "blur-circular-34x33-s2": (None, "Circulant"),
     "blur-valid-3x3-s1": (None, None),
     "blur-valid-3x2-s3": (None, "Scalar"),
     "blur-zero-3x2-s3": (None, "Diagonal"),
@@ -127,7 +127,9 @@ def test_the_expectations_name_existing_cases():
 @every
 def test_norm_is_the_largest_singular_value(case):
     op = case.make(torch.float64)
-    exact = torch.linalg.matrix_norm(operator_matrix(op, case.input_shape), ord=2).item()
+    matrix = operator_matrix(op, case.input_shape)
+    smaller = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    exact = torch.linalg.eigvalsh(smaller)[-1].sqrt().item()
     assert op.norm(case.input_shape) == pytest.approx(exact, rel=1e-6)
     assert op.norm(case.input_shape) >= exact * (1 - 1e-9)
     assert op.T.norm(op.output_shape(case.input_shape)) == pytest.approx(exact, rel=1e-6)
@@ -179,8 +181,7 @@ def test_numpy_in_numpy_out_read_only_and_strided(case):
         spaced = np.repeat(array, 2, axis=-1)[..., ::2]
         for given in (array, frozen, reversed_view, fortran, spaced, array.astype(array.dtype.newbyteorder(">"))):
             result = function(given)
-            assert isinstance(result, np.ndarray) and result.dtype == array.dtype.newbyteorder("=") or expected.is_complex() != tensor.is_complex()
-            assert isinstance(result, np.ndarray)
+            assert isinstance(result, np.ndarray) and result.dtype == expected.numpy().dtype
             assert np.allclose(result, expected.numpy(), rtol=1e-12, atol=1e-12)
         assert np.array_equal(array, tensor.numpy())
 
@@ -223,7 +224,9 @@ def test_float32_is_close_to_float64(case):
 def test_half_precision(case, dtype):
     op = case.make(torch.float64)
     x = image_for(op, case.input_shape)
-    if op.complex_input or op.complex_output:
+    if "fourier" in case.id:  # there is no half-precision Fourier transform
+        with pytest.raises(InvalidInput, match="float32|complex64"):
+            op((x.real if op.complex_input else x).to(dtype))
         return
     assert op(x.to(dtype)).dtype == dtype
     bound = 20 * torch.finfo(dtype).eps

@@ -38,6 +38,16 @@ struct ThresholdArgs {
     double threshold, shrink, low, high;
 };
 
+// The data step in Fourier space: f (the image's transform in, the extrapolated dual out), p and offset are planes x n real numbers, gain is n.
+struct SpectralArgs {
+    void* f;
+    void* p;
+    const void* offset;
+    const void* gain;
+    std::int64_t planes, n;
+    double relaxation;
+};
+
 // Whole ADMM iterations: A a strided convolution, C a stencil of (2 half + 1)^2 taps, the prox at step 1 / (2 beta) pointwise.
 enum class AdmmStatus : int { iterations = 0, converged = 1, unstable = 2 };
 
@@ -76,6 +86,7 @@ struct AdmmArgs {
     F(pixel_unshuffle, ShuffleArgs)   \
     F(pixel_shuffle, ShuffleArgs)     \
     F(soft_threshold, ThresholdArgs)  \
+    F(spectral_step, SpectralArgs)    \
     F(admm, AdmmArgs)
 
 #define FASTIP_DECLARE(name, Args) Outcome name(const Args&, Dtype, int threads);

@@ -24,10 +24,15 @@ __attribute__((noinline)) void merge_by(const T* __restrict phases, std::int64_t
 template <class T>
 void split(const T* row, T* phases, std::int64_t pitch, std::int64_t n, std::int64_t stride) {
     switch (stride) {
-        case 1: std::memcpy(phases, row, static_cast<std::size_t>(n) * sizeof(T)); return;
-        case 2: return split_by<T, 2>(row, phases, pitch, n);
-        case 3: return split_by<T, 3>(row, phases, pitch, n);
-        case 4: return split_by<T, 4>(row, phases, pitch, n);
+        case 1:
+            std::memcpy(phases, row, static_cast<std::size_t>(n) * sizeof(T));
+            return;
+        case 2:
+            return split_by<T, 2>(row, phases, pitch, n);
+        case 3:
+            return split_by<T, 3>(row, phases, pitch, n);
+        case 4:
+            return split_by<T, 4>(row, phases, pitch, n);
         default:
             for (std::int64_t p = 0; p < stride; ++p)
                 for (std::int64_t j = 0; j < n; ++j) phases[p * pitch + j] = row[j * stride + p];
@@ -38,10 +43,15 @@ void split(const T* row, T* phases, std::int64_t pitch, std::int64_t n, std::int
 template <class T>
 void merge(const T* phases, std::int64_t pitch, T* row, std::int64_t n, std::int64_t stride) {
     switch (stride) {
-        case 1: std::memcpy(row, phases, static_cast<std::size_t>(n) * sizeof(T)); return;
-        case 2: return merge_by<T, 2>(phases, pitch, row, n);
-        case 3: return merge_by<T, 3>(phases, pitch, row, n);
-        case 4: return merge_by<T, 4>(phases, pitch, row, n);
+        case 1:
+            std::memcpy(row, phases, static_cast<std::size_t>(n) * sizeof(T));
+            return;
+        case 2:
+            return merge_by<T, 2>(phases, pitch, row, n);
+        case 3:
+            return merge_by<T, 3>(phases, pitch, row, n);
+        case 4:
+            return merge_by<T, 4>(phases, pitch, row, n);
         default:
             for (std::int64_t p = 0; p < stride; ++p)
                 for (std::int64_t j = 0; j < n; ++j) row[j * stride + p] = phases[p * pitch + j];

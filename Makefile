@@ -1,0 +1,66 @@
+# make demo | test | lint | bench | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+
+VENV := .venv
+BIN := $(abspath $(VENV))/bin
+PY := $(BIN)/python
+READY := $(VENV)/ready
+NATIVE := CMakeLists.txt pyproject.toml fastip/_version.py $(shell find csrc -type f)
+CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.cu')
+
+.PHONY: demo test lint bench wheel clean
+.DELETE_ON_ERROR:
+
+demo: $(READY)
+	$(BIN)/fastip demo
+
+test: $(READY)
+	$(PY) -P -m pytest tests
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
+
+bench: $(READY)
+	$(PY) -P -m pytest bench --benchmark-only
+
+# sdist, wheel out of the sdist, manylinux wheel (one OpenMP runtime in a process: torch's, so libgomp stays outside), and a solve in an empty environment
+wheel: $(READY)
+	rm -rf dist build/empty
+	$(PY) -P -m build --outdir dist/plain .
+	PATH="$(BIN):$$PATH" $(BIN)/auditwheel repair --exclude libgomp.so.1 --wheel-dir dist dist/plain/*.whl
+	cp dist/plain/*.tar.gz dist/ && rm -r dist/plain
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/python -m pip install -q "$(TORCH)"
+	build/empty/bin/python -m pip install -q dist/*.whl
+	cd build/empty && bin/fastip info && bin/python -P -c "$$SOLVE"
+
+# Builds without isolation, so that an unchanged C++ file is not compiled again; Python changes need no step at all.
+$(READY): $(VENV)/torch $(NATIVE)
+	$(PY) -m pip install -q --no-build-isolation --editable '.[data,test,dev]'
+	touch $@
+
+$(VENV)/torch:
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q "$(TORCH)"
+	$(PY) -m pip install -q 'scikit-build-core>=0.10' 'pybind11>=2.12' 'ninja>=1.11'
+	touch $@
+
+clean:
+	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define SOLVE
+import torch, fastip
+op = fastip.operators.Blur(fastip.psf.gaussian(9, sigma=1.6), stride=4, boundary="circular")
+x = torch.zeros(1, 3, 64, 64)
+x[..., ::7, ::5] = 1
+solution = fastip.admm(op(x), op, fastip.priors.L1(weight=1e-3), beta=1e-2, iterations=200)
+gap = float((op(solution.x) - op(x)).norm() / op(x).norm())
+assert fastip.kernels.available()["compiled"] and gap < 0.05, (fastip.kernels.available(), gap)
+print(solution.status, f"relative data residual {gap:.1e}")
+endef
+export SOLVE

@@ -1,0 +1,234 @@
+"""What fastip is compared with: ADMM as one writes it in PyTorch, straightforward and with care (constants once, no copies that are easy to avoid).
+
+All minimise ||y - A x||^2 + weight ||x||_1 with penalty beta ||x - z||^2 from x0 = A^T B y, u0 = 0, so that all produce the same iterates
+
+    z = argmin ||y - A z||^2 + beta ||z - w||^2,  w = x + d        d = w - z        x = soft(z - d, weight / 2 beta)
+
+and differ in how z is found. Convolutions take the layout in which PyTorch is fastest on a CPU: planes as images for a stride, as groups at stride 1.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from problems import Problem
+
+Map = Callable[[Tensor], Tensor]
+
+
+# ---- A and its adjoint ----------------------------------------------------------------------------------------------
+
+
+def convolutions(problem: Problem, dtype: torch.dtype) -> tuple[Map, Map]:
+    """(A, A^T) with PyTorch's convolutions, circular or valid; images and data b c h w."""
+    (b, c, height, width), s, k = problem.shape, problem.stride, problem.psf.shape[0]
+    planes, circular = b * c, problem.boundary == "circular"
+    grouped = s == 1
+    layout, groups = ((1, planes), planes) if grouped else ((planes, 1), 1)
+    weight = problem.psf.to(dtype).flip(0, 1).expand(groups, 1, k, k).contiguous()
+    before, after = k - 1 - k // 2, k // 2
+    reach = -(-k // s)  # data pixels that touch an image pixel, at most, on each side
+
+    def forward(x: Tensor) -> Tensor:
+        x = x.reshape(*layout, height, width)
+        x = F.pad(x, (before, after, before, after), mode="circular") if circular else x
+        y = F.conv2d(x, weight, stride=s, groups=groups)
+        return y.reshape(b, c, *y.shape[2:])
+
+    def adjoint(y: Tensor) -> Tensor:
+        y = y.reshape(*layout, *y.shape[2:])
+        if not circular:
+            return F.conv_transpose2d(y, weight, stride=s, groups=groups).reshape(b, c, height, width)
+        x = F.conv_transpose2d(F.pad(y, (reach,) * 4, mode="circular"), weight, stride=s, groups=groups)
+        first = reach * s + before
+        return x[:, :, first : first + height, first : first + width].reshape(b, c, height, width)
+
+    return forward, adjoint
+
+
+def transfer(problem: Problem, dtype: torch.dtype) -> Tensor:
+    """The transfer function of the psf, rfft2 layout at full size."""
+    k = problem.psf.shape[0]
+    grid = torch.zeros(problem.shape[2:], dtype=torch.float64)
+    grid[:k, :k] = problem.psf
+    return torch.fft.rfft2(grid.roll((-(k // 2), -(k // 2)), dims=(0, 1))).to(torch.complex64 if dtype == torch.float32 else torch.complex128)
+
+
+def fold(spectrum: Tensor, height: int, width: int, s: int) -> Tensor:
+    """The mean of the s x s aliases, rfft2 layout of height x width -> of height / s x width / s."""
+    h, w = height // s, width // s
+    mirrored = (-torch.arange(height)) % height
+    total = spectrum[..., : w // 2 + 1].clone()
+    for j in range(1, s):
+        start, stop = j * w, j * w + w // 2 + 1
+        if 2 * j < s:
+            total += spectrum[..., start:stop]
+        else:  # beyond the half plane: F(-k) = conj F(k)
+            total += spectrum[..., width - stop + 1 : width - start + 1].flip(-1)[..., mirrored, :].conj()
+    return total.unflatten(-2, (s, h)).sum(-3) / s**2
+
+
+def unfold(spectrum: Tensor, height: int, width: int, s: int) -> Tensor:
+    """The periodic repetition of a small spectrum, rfft2 layout of height / s x width / s -> of height x width."""
+    h, w = height // s, width // s
+    mirrored = (-torch.arange(h)) % h
+    full = torch.cat([spectrum, spectrum[..., 1 : (w + 1) // 2].flip(-1)[..., mirrored, :].conj()], dim=-1)
+    return full.repeat(*[1] * (full.ndim - 2), s, s)[..., : width // 2 + 1]
+
+
+def cogram(problem: Problem, dtype: torch.dtype) -> Tensor:
+    """The spectrum of A A^T on the data grid, rfft2 layout: the mean of the aliases of |h|^2."""
+    power = transfer(problem, torch.float64).abs().square()
+    return fold(power, *problem.shape[2:], problem.stride).real.to(dtype)
+
+
+# ---- ADMM and its data steps ----------------------------------------------------------------------------------------
+
+
+def soft(v: Tensor, threshold: float) -> Tensor:
+    """The proximal map of threshold ||.||_1."""
+    return v - v.clamp(-threshold, threshold)
+
+
+def six_variables(data_step: Map, x: Tensor, problem: Problem, iterations: int) -> Tensor:
+    """The textbook loop: x, z and d of the size of the image, and what the data step keeps."""
+    d = torch.zeros_like(x)
+    for _ in range(iterations):
+        w = x + d
+        z = data_step(w)
+        d = w - z
+        x = soft(z - d, problem.weight / (2 * problem.beta))
+    return x
+
+
+def fft_full_size(y: Tensor, problem: Problem, iterations: int) -> Tensor:
+    """Six-variable ADMM, closed form with full-size rfft2 and irfft2 (Zhao et al., Fast single image super-resolution, 2016); stride 1: a division."""
+    (height, width), s, beta = problem.shape[2:], problem.stride, problem.beta
+    h = transfer(problem, y.dtype)
+    up = y.new_zeros(problem.shape)
+    up[..., ::s, ::s] = y
+    pulled = h.conj() * torch.fft.rfft2(up)  # F(A^T y)
+    if s == 1:
+        scale = 1 / (beta + h.abs().square())
+        return six_variables(lambda w: torch.fft.irfft2((pulled + beta * torch.fft.rfft2(w)) * scale, s=(height, width)), _start(pulled * scale, problem), problem, iterations)
+    scale = 1 / (beta + cogram(problem, y.dtype))
+
+    def data_step(w: Tensor) -> Tensor:
+        right = pulled + beta * torch.fft.rfft2(w)
+        small = fold(h * right, height, width, s) * scale
+        return torch.fft.irfft2((right - h.conj() * unfold(small, height, width, s)) / beta, s=(height, width))
+
+    start = _start(h.conj() * unfold(torch.fft.rfft2(y) * scale, height, width, s), problem)
+    return six_variables(data_step, start, problem, iterations)
+
+
+def _start(spectrum: Tensor, problem: Problem) -> Tensor:
+    return torch.fft.irfft2(spectrum, s=problem.shape[2:])
+
+
+def fft_data_grid(y: Tensor, problem: Problem, iterations: int) -> Tensor:
+    """Six-variable ADMM, exact with one small rfft2 and irfft2 on the data grid: z = (b - A^T B A b) / beta, b = A^T y + beta w."""
+    forward, adjoint = convolutions(problem, y.dtype)
+    inverse = fft_inverse(y, problem)
+    pulled = adjoint(y)
+
+    def data_step(w: Tensor) -> Tensor:
+        right = pulled + problem.beta * w
+        return (right - adjoint(inverse(forward(right)))) / problem.beta
+
+    return six_variables(data_step, adjoint(inverse(y)), problem, iterations)
+
+
+def fft_inverse(y: Tensor, problem: Problem) -> Map:
+    """B = (beta I + A A^T)^-1 on the data grid, circular."""
+    scale = 1 / (problem.beta + cogram(problem, y.dtype))
+    return lambda v: torch.fft.irfft2(torch.fft.rfft2(v) * scale, s=v.shape[-2:])
+
+
+def two_lines_eager(y: Tensor, problem: Problem, iterations: int) -> Tensor:
+    """fastip's own two lines in eager PyTorch, with the exact inverse on the data grid."""
+    forward, adjoint = convolutions(problem, y.dtype)
+    inverse = fft_inverse(y, problem)
+    x, q = adjoint(inverse(y)), torch.zeros_like(y)
+    for _ in range(iterations):
+        q_new = q + inverse(y - forward(x) - problem.beta * q)
+        x = soft(x + adjoint(2 * q_new - q), problem.weight / (2 * problem.beta))
+        q = q_new
+    return x
+
+
+def conjugate_gradients(matrix: Map, b: Tensor, x: Tensor, tolerance: float, maximum: int = 1000) -> Tensor:
+    """matrix(x) = b from the given x until ||b - matrix(x)|| <= tolerance ||b||, the whole batch as one system."""
+    r = b - matrix(x)
+    p, rr = r, float(torch.dot(r.flatten(), r.flatten()))
+    limit = tolerance**2 * float(torch.dot(b.flatten(), b.flatten()))
+    for _ in range(maximum):
+        if rr <= limit:
+            break
+        mp = matrix(p)
+        alpha = rr / float(torch.dot(p.flatten(), mp.flatten()))
+        x = x.add(p, alpha=alpha)
+        r = r.sub(mp, alpha=alpha)
+        old, rr = rr, float(torch.dot(r.flatten(), r.flatten()))
+        p = r.add(p, alpha=rr / old)
+    return x
+
+
+def cg_image_side(y: Tensor, problem: Problem, iterations: int, tolerance: float = 1e-5) -> Tensor:
+    """Six-variable ADMM, (beta I + A^T A) z = A^T y + beta w by conjugate gradients, warm-started from the last z."""
+    forward, adjoint = convolutions(problem, y.dtype)
+    pulled = adjoint(y)
+
+    def matrix(v: Tensor) -> Tensor:
+        return adjoint(forward(v)).add_(v, alpha=problem.beta)
+
+    z = conjugate_gradients(matrix, pulled, torch.zeros_like(pulled), tolerance)
+    start = z
+
+    def data_step(w: Tensor) -> Tensor:
+        nonlocal z
+        z = conjugate_gradients(matrix, pulled + problem.beta * w, z, tolerance)
+        return z
+
+    return six_variables(data_step, start, problem, iterations)
+
+
+def cg_data_side(y: Tensor, problem: Problem, iterations: int, tolerance: float = 1e-5, watch: Callable[[Tensor], bool] | None = None) -> Tensor:
+    """Six-variable ADMM, (beta I + A A^T) q = y - A w by conjugate gradients warm-started from the last q, z = w + A^T q."""
+    forward, adjoint = convolutions(problem, y.dtype)
+
+    def matrix(v: Tensor) -> Tensor:
+        return forward(adjoint(v)).add_(v, alpha=problem.beta)
+
+    q = torch.zeros_like(y)
+    start = adjoint(conjugate_gradients(matrix, y, q, tolerance))
+
+    def data_step(w: Tensor) -> Tensor:
+        nonlocal q
+        q = conjugate_gradients(matrix, y - forward(w), q, tolerance)
+        return w + adjoint(q)
+
+    return six_variables(data_step, start, problem, iterations)
+
+
+# ---- the memory's own speed -----------------------------------------------------------------------------------------
+
+
+class Copy:
+    """Copies a buffer of 12 bytes per pixel, cold: each call takes the next part of two arenas far larger than the caches."""
+
+    def __init__(self, pixels: int, arena: int = 1 << 30) -> None:
+        self.size, self.index = 3 * pixels, 0
+        self.parts = max(2, arena // (4 * self.size))
+        self.source = torch.ones(self.parts * self.size)
+        self.target = torch.zeros(self.parts * self.size)
+
+    def __call__(self) -> None:
+        part = slice(self.index * self.size, (self.index + 1) * self.size)
+        self.target[part].copy_(self.source[part])
+        self.index = (self.index + 1) % self.parts

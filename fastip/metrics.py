@@ -1,0 +1,76 @@
+"""How close two images are: psnr, nmse and (through torchmetrics) ssim, one number for each image of the batch."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from torch import Tensor
+
+from .arrays import as_tensor, check_finite, check_image, check_number, check_shape
+from .errors import InvalidInput, Unsupported, strict_keywords
+
+WINDOW = 11  # pixels of the Gaussian window of SSIM
+
+
+@strict_keywords
+def psnr(x: Any, reference: Any, *, peak: float = 1.0) -> Tensor:
+    """10 log10(peak^2 / mean (x - reference)^2) in dB for each image, infinite for equal ones.
+
+    x, reference: b c h w, tensors or NumPy arrays of one floating dtype; peak: the largest value an image can have, > 0. Returns shape (b,).
+    Raises InvalidInput for shapes or dtypes that differ, NaN, Inf.
+    """
+    x, reference = _pair(x, reference)
+    limit = check_number(peak, "peak", low=0.0, strict=True)
+    return 10 * (limit**2 / (x - reference).square().flatten(1).mean(dim=1)).log10()
+
+
+@strict_keywords
+def ssim(x: Any, reference: Any, *, peak: float = 1.0) -> Tensor:
+    """Structural similarity for each image, at most 1: 11 x 11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, mean over pixels and channels.
+
+    x, reference: b c h w with h, w >= 11, tensors or NumPy arrays of one floating dtype; peak: the largest value an image can have, > 0. Returns shape (b,).
+    Raises InvalidInput for shapes or dtypes that differ, images smaller than the window, NaN, Inf; Unsupported without torchmetrics.
+    Source: Wang, Bovik, Sheikh and Simoncelli, Image quality assessment, 2004.
+    """
+    x, reference = _pair(x, reference)
+    functional = _torchmetrics()
+    limit = check_number(peak, "peak", low=0.0, strict=True)
+    if min(x.shape[-2:]) < WINDOW:
+        raise InvalidInput(f"x has shape {tuple(x.shape)}; ssim needs at least {WINDOW} x {WINDOW} pixels")
+    return functional.structural_similarity_index_measure(x, reference, data_range=limit, sigma=1.5, kernel_size=WINDOW, reduction="none").reshape(len(x))
+
+
+@strict_keywords
+def nmse(x: Any, reference: Any) -> Tensor:
+    """||x - reference||^2 / ||reference||^2 for each image.
+
+    x, reference: b c h w, tensors or NumPy arrays of one floating dtype. Returns shape (b,).
+    Raises InvalidInput for shapes or dtypes that differ, NaN, Inf, and for a reference that is zero.
+    """
+    x, reference = _pair(x, reference)
+    energy = reference.square().flatten(1).sum(dim=1)
+    if bool((energy == 0).any()):
+        raise InvalidInput("reference holds an image that is zero everywhere, to which no error is relative; use psnr")
+    return (x - reference).square().flatten(1).sum(dim=1) / energy
+
+
+def _pair(x: Any, reference: Any) -> tuple[Tensor, Tensor]:
+    """Both as checked tensors."""
+    x, _ = as_tensor(x, "x")
+    reference, _ = as_tensor(reference, "reference")
+    for tensor, name in ((x, "x"), (reference, "reference")):
+        check_image(tensor, name)
+        check_finite(tensor, name)
+    check_shape(x, reference.shape, "x", "the shape of reference")
+    if x.dtype != reference.dtype or x.device != reference.device:
+        raise InvalidInput(f"x is {x.dtype} on {x.device} and reference {reference.dtype} on {reference.device}; convert one with .to(reference)")
+    return x, reference
+
+
+def _torchmetrics() -> ModuleType:
+    try:
+        import torchmetrics.functional.image
+    except ImportError:
+        raise Unsupported("fastip.metrics.ssim needs torchmetrics: pip install torchmetrics") from None
+    return torchmetrics.functional.image

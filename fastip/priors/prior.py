@@ -1,0 +1,116 @@
+"""What every prior shares: strict keywords, sums, weights that are numbers or tensors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..arrays import check_number, check_real
+from ..contracts import BoundPrior, LinearOperator, Pointwise, Shape
+from ..errors import InvalidInput, StrictKeywords, Unsupported
+
+Weight = float | Tensor
+
+
+class Prior(StrictKeywords):
+    """R(x) with its weight inside, known to a solver by prox_{step R}(v) = argmin_x step R(x) + 1/2 ||x - v||^2.
+
+    A subclass gives ``bind`` and ``value``, and ``plus`` where it can be added to another prior with an exact prox. Priors are immutable and can be
+    shared between solves: whatever changes during a solve lives in the object that ``bind`` returns.
+    """
+
+    def bind(self, y: Tensor, op: LinearOperator) -> BoundPrior:
+        """The prox for one solve, a callable (v, step) -> x. Raises InvalidInput where the prior does not fit the image."""
+        raise NotImplementedError(f"{type(self).__name__} does not define bind")
+
+    def value(self, x: Tensor) -> Tensor:
+        """R(x) for each image, shape (b,). Raises Unsupported for priors that are known by their prox alone."""
+        raise Unsupported(f"{type(self).__name__} is known by its prox alone and has no value R(x); watch solution.residuals instead")
+
+    def suggested_beta(self) -> float | None:
+        """The beta that the prior's own numbers imply, or None."""
+        return None
+
+    def check_beta(self, beta: float) -> None:
+        """Refuse with InvalidInput a beta that contradicts the prior's own numbers; a solver without beta passes 1 / (2 step)."""
+
+    def plus(self, other: Prior) -> Prior | None:
+        """The sum as one prior whose prox is exact, or None."""
+        return None
+
+    def __add__(self, other: Any) -> Prior:
+        if not isinstance(other, Prior):
+            raise InvalidInput(f"{type(self).__name__} + {type(other).__name__}: only priors can be added, e.g. priors.TV(1e-3) + priors.Box(0, 1)")
+        total = self.plus(other)
+        total = other.plus(self) if total is None else total
+        if total is None:
+            raise Unsupported(
+                f"{type(self).__name__} + {type(other).__name__} has no exact prox without an inner loop; sums that have one: L1, L2, ElasticNet, NonNegative "
+                "and Box with each other, and one TV or AnisotropicTV with any of these"
+            )
+        return total
+
+
+class BoundWithout:
+    """Base of bound priors that have no pointwise form."""
+
+    def pointwise(self) -> Pointwise | None:
+        return None
+
+
+def check_weight(value: Any, name: str) -> Weight:
+    """``value`` as a number >= 0, or as a real tensor of such numbers; a constant tensor of one element becomes a number."""
+    if not isinstance(value, Tensor):
+        return check_number(value, name, low=0.0)
+    check_real(value, name)
+    if value.numel() == 0 or value.ndim not in (0, 1, 4) or (value.ndim == 1 and value.numel() > 1):
+        raise InvalidInput(f"{name} has shape {tuple(value.shape)}; expected one number, or four dimensions that broadcast to the image such as 1 c 1 1")
+    check_sign(value, name)
+    if value.numel() > 1 or value.requires_grad:
+        return value
+    return float(value)
+
+
+def check_sign(value: Weight, name: str) -> None:
+    """Refuse a weight tensor that holds negative numbers, NaN or Inf."""
+    if isinstance(value, Tensor) and not bool((torch.isfinite(value) & (value >= 0)).all()):
+        low, high = value.detach().min().item(), value.detach().max().item()
+        raise InvalidInput(f"{name} holds numbers from {low:g} to {high:g}; expected finite ones >= 0 (to learn it, learn its logarithm: log_weight.exp())")
+
+
+def check_fit(value: Weight, name: str, shape: Shape) -> None:
+    """Refuse a weight tensor that does not broadcast to images of ``shape``, or that went negative since it was given."""
+    if not isinstance(value, Tensor):
+        return
+    check_sign(value, name)
+    if value.numel() > 1 and (len(shape) != 4 or any(n not in (1, m) for n, m in zip(value.shape, shape, strict=True))):
+        raise InvalidInput(f"{name} has shape {tuple(value.shape)}, which does not broadcast to the image of shape {tuple(shape)}; expected e.g. 1 c 1 1")
+
+
+def like(weight: Weight, v: Tensor) -> Weight:
+    """``weight`` in the precision and on the device of ``v``."""
+    return weight.to(v) if isinstance(weight, Tensor) else weight
+
+
+def is_zero(weight: Weight) -> bool:
+    """Whether the weight is the number 0."""
+    return not isinstance(weight, Tensor) and weight == 0.0
+
+
+def check_bound(value: Any, name: str) -> float:
+    """A bound of a box as a float; infinite allowed, NaN refused."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InvalidInput(f"{name} is {value!r}; expected a number, or infinity for no bound") from None
+    if math.isnan(number):
+        raise InvalidInput(f"{name} is NaN; expected a number, or infinity for no bound")
+    return number
+
+
+def image_shape(y: Tensor, op: LinearOperator) -> Shape:
+    """The shape of the image behind the data."""
+    return tuple(op.input_shape(tuple(y.shape)))

@@ -1,0 +1,170 @@
+"""Wavelet: few large detail coefficients in an orthogonal wavelet basis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import kernels
+from ..arrays import check_count
+from ..contracts import LinearOperator
+from ..errors import InvalidInput, Unsupported
+from .prior import BoundWithout, Prior, Weight, check_fit, check_weight, image_shape, like
+
+ORTHOGONAL = 1e-9  # how far the taps may be from an orthogonal filter bank
+
+
+class Wavelet(Prior):
+    """R(x) = weight sum |detail coefficients of W x|, W an orthogonal wavelet transform of each channel; the approximation is not penalised.
+
+        prox_{step R}(v) = W^T soft(W v, step weight)       (approximation coefficients unchanged)
+
+    exact, because W is orthogonal. Each level transforms rows and columns periodically; where a side is odd its last row or column goes to the
+    approximation as it is, so that W stays orthogonal for every image size (the padding of the usual transforms is not).
+    weight: a number >= 0, or a tensor 1 c 1 1 (it may require a gradient). wavelet: the name of an orthogonal wavelet of PyWavelets: haar, dbN, symN,
+    coifN. levels: a whole number >= 1, both sides of the image >= 2^levels. float32 and float64 on the CPU; differentiable.
+    Raises InvalidInput for bad values, Unsupported for wavelets that are not orthogonal and for tensors on a GPU.
+    Source: Mallat, A Wavelet Tour of Signal Processing, chapter 7.
+    """
+
+    def __init__(self, weight: Weight, wavelet: str = "db4", *, levels: int = 3) -> None:
+        self.weight = check_weight(weight, "weight")
+        if isinstance(self.weight, Tensor) and self.weight.ndim == 4 and self.weight.shape[2:] != (1, 1):
+            raise InvalidInput(f"weight has shape {tuple(self.weight.shape)}; expected one number, or one per image and channel: b c 1 1 or 1 c 1 1")
+        self.wavelet = _orthogonal(wavelet)
+        self.levels = check_count(levels, "levels", low=1)
+
+    def bind(self, y: Tensor, op: LinearOperator) -> BoundWavelet:
+        shape = image_shape(y, op)
+        if len(shape) != 4:
+            raise InvalidInput(f"the image has shape {shape}; Wavelet needs b c h w: give operators.Dense an image_shape")
+        check_fit(self.weight, "weight", shape)
+        self._check(shape, y.device, y.dtype.to_real())
+        return BoundWavelet(self)
+
+    def _check(self, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> None:
+        if device.type != "cpu":
+            raise Unsupported(f"Wavelet runs on the CPU and the data is on {device}; use y.cpu(), or priors.TV, which runs on any device")
+        if dtype not in (torch.float32, torch.float64):
+            raise Unsupported(f"Wavelet takes float32 or float64; the data is {dtype}")
+        most = min(shape[-2:]).bit_length() - 1
+        if most < self.levels:
+            advice = f"use levels={most} or fewer" if most else "both sides must be at least 2"
+            raise InvalidInput(f"an image of {shape[-2]} x {shape[-1]} pixels is too small for {self.levels} wavelet levels: {advice}")
+
+    def transform(self, x: Tensor) -> Tensor:
+        """W x in Mallat's layout: the approximation in the top left corner of a tensor of the shape of x. Differentiable."""
+        self._check(tuple(x.shape), x.device, x.dtype)
+        return _Transform.apply(x, self.wavelet, self.levels, False)
+
+    def inverse(self, coefficients: Tensor) -> Tensor:
+        """W^T, the inverse of :meth:`transform`."""
+        return _Transform.apply(coefficients, self.wavelet, self.levels, True)
+
+    def prox(self, v: Tensor, step: float) -> Tensor:
+        """W^T soft(W v, step weight), approximation unchanged."""
+        coefficients = self.transform(v)
+        h, w = self.corner(v)
+        kept = coefficients[..., :h, :w].clone()
+        thresholded = kernels.soft_threshold(coefficients, step * like(self.weight, v))
+        thresholded[..., :h, :w] = kept
+        return self.inverse(thresholded)
+
+    def corner(self, x: Tensor) -> tuple[int, int]:
+        """Height and width of the approximation: half the sides, rounded up, ``levels`` times."""
+        return _halved(x.shape[-2], self.levels), _halved(x.shape[-1], self.levels)
+
+    def value(self, x: Tensor) -> Tensor:
+        """R(x) for each image, shape (b,)."""
+        sizes = self.transform(x).abs()
+        h, w = self.corner(x)
+        details = sizes.sum(dim=(-2, -1), keepdim=True) - sizes[..., :h, :w].sum(dim=(-2, -1), keepdim=True)
+        return (like(self.weight, x) * details).flatten(1).sum(dim=1)
+
+
+class BoundWavelet(BoundWithout):
+    """The wavelet prior in a solve; it keeps no state."""
+
+    def __init__(self, prior: Wavelet) -> None:
+        self._prior = prior
+
+    def __call__(self, v: Tensor, step: float) -> Tensor:
+        return self._prior.prox(v, step)
+
+
+class _Transform(torch.autograd.Function):
+    """W or its transpose; the backward of each is the other."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, wavelet: Any, levels: int, transposed: bool) -> Tensor:
+        ctx.wavelet, ctx.levels, ctx.transposed = wavelet, levels, transposed
+        out = x.detach().clone(memory_format=torch.contiguous_format)
+        turn = _synthesise if transposed else _analyse
+        for plane in out.numpy().reshape(-1, *out.shape[-2:]):  # one at a time: the coefficients of one channel in memory
+            turn(plane, wavelet, levels)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        return _Transform.apply(gradients[0], ctx.wavelet, ctx.levels, not ctx.transposed), None, None, None
+
+
+def _analyse(plane: np.ndarray, wavelet: Any, levels: int) -> None:
+    """Overwrite a plane h w by its coefficients."""
+    h, w = plane.shape
+    for _ in range(levels):
+        corner = plane[:h, :w]
+        corner[:] = _split(_split(corner, wavelet, 1), wavelet, 0)
+        h, w = _halved(h, 1), _halved(w, 1)
+
+
+def _synthesise(plane: np.ndarray, wavelet: Any, levels: int) -> None:
+    """Overwrite coefficients by their plane."""
+    height, width = plane.shape
+    for level in reversed(range(levels)):
+        corner = plane[: _halved(height, level), : _halved(width, level)]
+        corner[:] = _join(_join(corner, wavelet, 0), wavelet, 1)
+
+
+def _split(x: np.ndarray, wavelet: Any, axis: int) -> np.ndarray:
+    """One level along one axis: approximation first, details after it; an odd last sample is approximation."""
+    import pywt
+
+    even = x.shape[axis] // 2 * 2
+    whole, odd = np.split(x, [even], axis=axis)
+    approximation, detail = pywt.dwt(whole, wavelet, mode="periodization", axis=axis)
+    return np.concatenate([approximation, odd, detail], axis=axis)
+
+
+def _join(x: np.ndarray, wavelet: Any, axis: int) -> np.ndarray:
+    """The inverse of :func:`_split`."""
+    import pywt
+
+    half = x.shape[axis] // 2
+    approximation, odd, detail = np.split(x, [half, x.shape[axis] - half], axis=axis)
+    return np.concatenate([pywt.idwt(approximation, detail, wavelet, mode="periodization", axis=axis), odd], axis=axis)
+
+
+def _halved(size: int, levels: int) -> int:
+    """``size`` halved and rounded up, ``levels`` times."""
+    return -(-size // 2**levels)
+
+
+def _orthogonal(name: Any) -> Any:
+    """The PyWavelets object of this name, refused unless its filters are an orthogonal bank: sum_k h[k] h[k + 2m] = (m == 0)."""
+    try:
+        import pywt
+    except ImportError:
+        raise Unsupported("priors.Wavelet needs PyWavelets: pip install PyWavelets") from None
+    if not isinstance(name, str) or name not in pywt.wavelist(kind="discrete"):
+        raise InvalidInput(f"wavelet is {name!r}; expected the name of an orthogonal wavelet such as 'haar', 'db4', 'sym8' or 'coif2'")
+    wavelet = pywt.Wavelet(name)
+    taps = np.asarray(wavelet.dec_lo)
+    correlation = np.correlate(taps, taps, "full")[len(taps) - 1 :: 2]
+    correlation[0] -= 1
+    if not wavelet.orthogonal or np.abs(correlation).max() > ORTHOGONAL:
+        raise Unsupported(f"the wavelet {name!r} is not orthogonal, so its soft threshold is not an exact prox; use one that is: 'haar', 'db4', 'sym8'")
+    return wavelet

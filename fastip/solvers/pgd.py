@@ -1,0 +1,223 @@
+"""Proximal gradient descent, with a gradient or a back-projection step, and with Nesterov's momentum."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ..arrays import as_tensor, check_count, check_finite, check_number, check_shape
+from ..contracts import Inverse, LinearOperator, Prior, Shape, Solution, Status
+from ..errors import InvalidInput, StrictKeywords, strict_keywords
+from ..inverses import auto
+from ..stopping import StopRule
+from .arguments import check_data, check_inverse, check_prior
+from .monitor import Callback, look
+
+
+class BoundDescent(Protocol):
+    """A descent step bound to an operator and the data."""
+
+    size: float
+    """The step of the prox that follows."""
+    limit: float
+    """``size`` must be smaller for plain descent to converge, and at most half of it under momentum."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x moved down the data term."""
+        ...
+
+    def guess(self) -> Tensor:
+        """The step from zero: the default x0."""
+        ...
+
+
+class Descent(Protocol):
+    """How x moves down the data term."""
+
+    def bind(self, op: LinearOperator, y: Tensor) -> BoundDescent: ...
+
+
+class GradientStep(StrictKeywords):
+    """x - size * 2 A^T (A x - y), the gradient of ||y - A x||^2; default size 1 / (2 ||A||^2). Raises InvalidInput unless 0 < size < 1 / ||A||^2."""
+
+    def __init__(self, size: float | None = None) -> None:
+        self.size = None if size is None else check_number(size, "size", low=0.0, strict=True)
+
+    def bind(self, op: LinearOperator, y: Tensor) -> BoundDescent:
+        norm = op.norm(op.input_shape(tuple(y.shape)))
+        if norm == 0:
+            raise InvalidInput("the operator is zero, so the data say nothing about the image")
+        return _BoundGradient(op, y, 1 / (2 * norm**2) if self.size is None else self.size, 1 / norm**2)
+
+
+class _BoundGradient:
+    def __init__(self, op: LinearOperator, y: Tensor, size: float, limit: float) -> None:
+        self.op, self.y, self.size, self.limit = op, y, size, limit
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.add(x, self.op.adjoint(self.y - self.op(x)), alpha=2 * self.size)
+
+    def guess(self) -> Tensor:
+        return 2 * self.size * self.op.adjoint(self.y)
+
+
+class BackProjection(StrictKeywords):
+    """x + A^T C (y - A x) with C = (epsilon ||A||^2 I + A A^T)^-1: a gradient step for the data term <y - A x, C (y - A x)>, prox step 1/2.
+
+    As epsilon goes to 0 this is x + A^+ (y - A x): it puts the data back exactly. The data term is weighted by C, so the minimiser differs from that of
+    ||y - A x||^2 + R, and depends on C. inverse: "auto" or an object of ``fastip.inverses``.
+    Source: Tirer and Giryes, Image restoration by iterative denoising and backward projections, 2019.
+    """
+
+    def __init__(self, inverse: str | Inverse = "auto", *, epsilon: float = 1e-3) -> None:
+        self.inverse = inverse if inverse == "auto" else check_inverse(inverse)
+        self.epsilon = check_number(epsilon, "epsilon", low=0.0, strict=True)
+
+    def bind(self, op: LinearOperator, y: Tensor) -> BoundDescent:
+        beta = self.epsilon * op.norm(op.input_shape(tuple(y.shape))) ** 2
+        if beta == 0:
+            raise InvalidInput("the operator is zero, so the data say nothing about the image")
+        inverse: Any = auto.choose(op, y, beta, pointwise=False, relaxation=SAFE) if self.inverse == "auto" else self.inverse
+        return _BoundBackProjection(inverse.bind(op, y, beta, SAFE))
+
+
+SAFE = 2.0  # the certificate of this relaxation is lambda_max(C (epsilon I + A A^T)) < 1: the step never overshoots
+
+
+class _BoundBackProjection:
+    size, limit = 0.5, 1.0
+
+    def __init__(self, step: Any) -> None:
+        self.step, self.zero = step, step.start()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x + self.step.pull(self.step(x, self.zero)[0])
+
+    def guess(self) -> Tensor:
+        return self.step.guess()
+
+
+class BoundMomentum(Protocol):
+    """Momentum in one solve."""
+
+    def __call__(self, x: Tensor, x_new: Tensor, point: Tensor) -> Tensor:
+        """The point of the next step, from the last two images and the point that the last step was taken from."""
+        ...
+
+
+class Momentum(Protocol):
+    """Where the next step is taken from."""
+
+    def start(self, x: Tensor) -> BoundMomentum: ...
+
+
+class Nesterov(StrictKeywords):
+    """FISTA: the next step starts from x' + (t - 1) / t' (x' - x), t' = (1 + sqrt(1 + 4 t^2)) / 2, with t back to 1 where the last move went uphill.
+
+    "Uphill" is <point - x', x' - x> > 0, for each image alone.
+    Source: Beck and Teboulle, A fast iterative shrinkage-thresholding algorithm, 2009; restart: O'Donoghue and Candes, 2015.
+    """
+
+    def start(self, x: Tensor) -> BoundMomentum:
+        return _BoundNesterov(x.new_ones(len(x), *[1] * (x.ndim - 1)))
+
+
+class _BoundNesterov:
+    def __init__(self, t: Tensor) -> None:
+        self.t = t
+
+    def __call__(self, x: Tensor, x_new: Tensor, point: Tensor) -> Tensor:
+        move = x_new - x
+        uphill = ((point - x_new).detach() * move.detach()).flatten(1).sum(dim=1).reshape(self.t.shape) > 0
+        t = torch.where(uphill, torch.ones_like(self.t), self.t)
+        self.t = (1 + (1 + 4 * t.square()).sqrt()) / 2
+        return x_new + (t - 1) / self.t * move
+
+
+@strict_keywords
+def pgd(
+    y: Any,
+    op: LinearOperator,
+    prior: Prior,
+    *,
+    step: float | Descent | None = None,
+    momentum: Momentum | None = None,
+    iterations: int = 100,
+    tolerance: float = 1e-4,
+    init: Any = None,
+    callback: Callback | None = None,
+) -> Solution:
+    """Minimise ||y - A x||^2 + R(x) by proximal gradient descent.
+
+        x' = prox_{step R}(x - step * 2 A^T (A x - y))
+
+    y: the data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier), a torch tensor on any device, or a NumPy or CuPy array.
+    prior: an object of ``fastip.priors``; its weight is part of R.
+    step: None (1 / (2 ||A||^2)), a number below 1 / ||A||^2, GradientStep(size), or BackProjection(inverse), which weighs the data term.
+    momentum: None, or Nesterov() for FISTA (steps up to 1 / (2 ||A||^2)).
+    tolerance: stop when ||point - x'|| <= tolerance ||step from zero|| (the generalised gradient, relative to the gradient at zero) and the relative change
+        of x is <= tolerance, for every image; checked every five iterations and at the last. 0 runs exactly ``iterations`` without checks.
+    init: an image x0 or a Solution (default: the step from zero).
+    callback: called after each iteration with a State; returning False stops.
+
+    Returns a Solution without a dual; ``solution.x`` is of the kind of ``y``. Differentiable in y, the prior's weights and its network's parameters.
+    Raises InvalidInput (a ValueError) for bad values.
+    Source: Parikh and Boyd, Proximal Algorithms, 2014, section 4.2.
+    """
+    y, restore = as_tensor(y, "y")
+    shape = check_data(y, op)
+    rule = StopRule(check_number(tolerance, "tolerance", low=0.0), check_count(iterations, "iterations", low=1))
+    descend = _descent(step).bind(op, y)
+    _check_size(descend, momentum)
+    check_prior(prior).check_beta(1 / (2 * descend.size))
+    prox = prior.bind(y, op)
+    guess = descend.guess()
+    x = _start(init, guess, shape)
+    scale = _norms(guess)
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    point, extrapolate = x, None if momentum is None else momentum.start(x)
+
+    for k in range(rule.iterations):
+        x_new = prox(descend(point), descend.size)
+        verdict = look(rule, callback, k + 1, x, x_new, point - x_new, lambda r: _norms(r) / scale)
+        point = x_new if extrapolate is None else extrapolate(x, x_new, point)
+        x = x_new
+        if verdict is not None:
+            break
+    return Solution(restore(x), None, verdict or Status.ITERATIONS, k + 1, rule.residuals(len(y)))
+
+
+def _descent(step: Any) -> Descent:
+    if step is None:
+        return GradientStep()
+    if callable(getattr(step, "bind", None)) and not isinstance(step, type):
+        return step
+    return GradientStep(check_number(step, "step", low=0.0, strict=True))
+
+
+def _check_size(descend: BoundDescent, momentum: Any) -> None:
+    """Refuse steps that overshoot."""
+    if momentum is not None and (not callable(getattr(momentum, "start", None)) or isinstance(momentum, type)):
+        raise InvalidInput(f"momentum is {momentum!r}; expected None or an object such as Nesterov()")
+    largest = descend.limit if momentum is None else descend.limit / 2
+    if descend.size >= largest * (1 if momentum is None else 1 + 1e-6):
+        why = "1 / ||A||^2" if momentum is None else "1 / (2 ||A||^2) under momentum"
+        raise InvalidInput(f"step is {descend.size:g}, which diverges; expected less than {why} = {largest:g}, or None for the safe default")
+
+
+def _norms(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x.detach().flatten(1), dim=1)
+
+
+def _start(init: Any, guess: Tensor, shape: Shape) -> Tensor:
+    """x0: the guess, an image, or the image of a Solution."""
+    if init is None:
+        return guess
+    x, _ = as_tensor(init.x if isinstance(init, Solution) else init, "init")
+    check_shape(x, shape, "init", "the shape of the image")
+    if x.dtype != guess.dtype or x.device != guess.device:
+        raise InvalidInput(f"init has dtype {x.dtype} on {x.device}; expected {guess.dtype} on {guess.device}, as y: use init.to(y)")
+    check_finite(x, "init")
+    return x

@@ -1,0 +1,130 @@
+"""kappa and rho: Lanczos against dense eigenvalues, and the certificate against what the iteration does."""
+
+import pytest
+import torch
+from problems import gaussian, matrix, motion, observe, spikes
+
+import fastip
+from fastip import inverses, priors
+from fastip.errors import InvalidInput
+from fastip.inverses.certificate import Certificate, from_spectrum, lanczos, weights
+from fastip.inverses.stencil import StencilDataStep, certify, fit, spectrum, symbol_taps
+from fastip.contracts import StencilStep
+
+
+def dense_pair(op, grid, taps):
+    """C and A A^T as matrices on one channel."""
+    y = (1, 1, *grid)
+    a = matrix(op, op.input_shape(y))
+    boundary = op.boundary
+    basis = torch.eye(a.shape[0], dtype=torch.float64).reshape(-1, 1, *grid)
+    c = fastip.kernels.stencil(basis, taps, boundary).reshape(a.shape[0], -1).T
+    return c, a @ a.T
+
+
+@pytest.mark.parametrize("relaxation", [1.0, 1.6])
+@pytest.mark.parametrize("op, grid, half", [(motion("valid"), (9, 11), 3), (gaussian(4, "valid"), (8, 7), 1), (motion("circular"), (10, 13), 2), (gaussian(2, "zero"), (9, 8), 2)])
+def test_certificate_equals_dense_eigenvalues(op, grid, half, relaxation):
+    beta = 0.05
+    convolution = op.convolution()
+    taps = fit(convolution, beta, half)
+    c, g = dense_pair(op, grid, taps)
+    own, gram = weights(beta, relaxation)
+    eye = torch.eye(len(g), dtype=torch.float64)
+    kappa = torch.linalg.eigvals(c @ (own * eye + gram * g)).real.max().item()
+    rho = (1 - torch.linalg.eigvals(c @ (beta * eye + g)).real).abs().max().item()
+    certificate = certify(convolution, taps, grid, beta, relaxation)
+    assert certificate.kappa == pytest.approx(kappa, rel=2e-3)
+    assert certificate.rho == pytest.approx(rho, rel=2e-2, abs=1e-3)
+    assert (certificate.smallest > 0) == (torch.linalg.eigvalsh((c + c.T) / 2).min().item() > 0)
+
+
+def test_symbol_is_the_row_of_the_cogram():
+    op = gaussian(4, "circular")
+    a = matrix(op, (1, 1, 36, 36))
+    row = (a @ a.T)[0].reshape(9, 9)
+    taps = symbol_taps(op.convolution())
+    torch.testing.assert_close(torch.roll(row, (2, 2), (0, 1))[:5, :5], taps)
+    torch.testing.assert_close(spectrum(taps, (9, 9)), op.cogram((1, 1, 9, 9)).spectrum, rtol=1e-10, atol=1e-14)
+
+
+def test_fit_is_the_least_squares_optimum():
+    """No other symmetric stencil has a smaller relative error: random perturbations never help."""
+    convolution, beta = motion("circular").convolution(), 0.02
+    taps = fit(convolution, beta, 3)
+    r = spectrum(symbol_taps(convolution), (49, 49))
+
+    def cost(t):
+        full = 2 * (1 - spectrum(t, (49, 49)) * (beta + r)).square()
+        full[:, 0] /= 2
+        return full.sum().item()
+
+    best = cost(taps)
+    for seed in range(20):
+        d = torch.randn(7, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        assert cost(taps + 1e-3 * (d + d.flip(0, 1))) > best
+
+
+def test_lanczos_finds_both_ends():
+    torch.manual_seed(0)
+    q, _ = torch.linalg.qr(torch.randn(60, 60, dtype=torch.float64))
+    m = q @ torch.diag(torch.linspace(0.1, 3, 60, dtype=torch.float64)) @ q.T
+    low, high = lanczos(lambda v: (m @ v.flatten()).reshape(v.shape), lambda v: v, (6, 10), tolerance=1e-10)
+    assert low == pytest.approx(0.1, rel=1e-6) and high == pytest.approx(3, rel=1e-6)
+
+
+def run_without_prior(scale, relaxation):
+    """ADMM with R = 0 on a stencil scaled so that kappa is ``scale``, no scaling at bind; returns the data residuals."""
+    op, beta = gaussian(1, "circular"), 1e-2
+    y = observe(op, spikes(1, 1, 64, 64))
+    taps = fit(op.convolution(), beta, 3)
+    taps = taps * (scale / certify(op.convolution(), taps, (64, 64), beta, relaxation).kappa)
+
+    class Unscaled:
+        def bind(self, op, y, beta, relaxation=1.0):
+            return StencilDataStep(op, y, StencilStep(op.convolution(), taps, beta), "unscaled")
+
+    # Twice the bounds of the psf's null directions: a random start excites every mode.
+    init = torch.randn(1, 1, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    return fastip.admm(y, op, priors.L1(weight=0.0), beta=beta, inverse=Unscaled(), iterations=3000, tolerance=1e-12, relaxation=relaxation, init=init)
+
+
+@pytest.mark.parametrize("relaxation", [1.0, 1.6])
+def test_kappa_decides(relaxation):
+    """kappa = 0.97 converges, kappa = 1.05 does not: for R = 0 the certificate is also necessary."""
+    good = run_without_prior(0.97, relaxation)
+    bad = run_without_prior(1.05, relaxation)
+    assert good.residuals[-1, 0].item() < 1e-3 * good.residuals[0, 0].item()
+    assert bad.status is fastip.Status.UNSTABLE
+    assert not bad.residuals[-1, 0].item() < 1
+
+
+def test_a_certificate_for_one_relaxation_is_not_one_for_another():
+    """kappa = 0.98 computed for relaxation 1 and run at 1.6 diverges."""
+    op, beta = gaussian(1, "circular"), 1e-2
+    c, r = spectrum(fit(op.convolution(), beta, 3), (64, 64)), op.cogram((1, 1, 64, 64)).spectrum
+    plain = from_spectrum(c, r, beta, 1.0).kappa
+    assert from_spectrum(c * 0.98 / plain, r, beta, 1.6).kappa > 1
+
+
+def test_scaling_and_refusal():
+    assert Certificate(0.5, 0.9, 1.1, 0.2).scale() == 1.0
+    scaled = Certificate(1.4, 0.3, 1.7, 0.2).scaled()
+    assert scaled.kappa == pytest.approx(0.98) and scaled.low == pytest.approx(0.21) and scaled.rho == pytest.approx(0.79)
+    with pytest.raises(InvalidInput, match="positive definite"):
+        Certificate(0.5, -0.1, 1.1, -0.01).scale()
+
+
+def test_the_certified_side_has_settled():
+    """Boundary effects are local: the eigenvalues at the largest certified side differ little from those at half of it."""
+    convolution = motion("valid").convolution()
+    taps = fit(convolution, 1e-2, 6)
+    small, large = (certify(convolution, taps, (n, n), 1e-2, 1.0) for n in (128, 256))
+    assert small.kappa == pytest.approx(large.kappa, rel=5e-3)
+
+
+def test_uncertified_inverses_are_scaled_when_bound():
+    op = gaussian(1, "circular")
+    y = torch.randn(1, 1, 64, 64)
+    text = inverses.Stencil(3).bind(op, y, 1e-2).describe()
+    assert "kappa = 0.980" in text

@@ -1,0 +1,105 @@
+"""Conjugate gradients, gradient descent, the paper's forms, the Woodbury identity and the automatic choice."""
+
+import pytest
+import torch
+from problems import gaussian, matrix, motion, observe, spikes
+
+from fastip import inverses, operators
+from fastip.errors import FastipError, InvalidInput, Unsupported
+from fastip.inverses.conjugate_gradient import conjugate_gradient
+from fastip.operators import psf
+
+
+@pytest.mark.parametrize("side", ["data", "image"])
+def test_conjugate_gradient_reaches_the_exact_step(side):
+    op = motion("valid")
+    x = spikes(2, 2, 17, 19)
+    y = observe(op, x)
+    exact = inverses.Exact(side="data").bind(op, y, 0.05)
+    step = inverses.ConjugateGradient(1e-12, side=side).bind(op, y, 0.05)
+    q = 0.1 * torch.randn_like(y)
+    dual = q if side == "data" else op.adjoint(q)
+    torch.testing.assert_close(step.pull(step(x, dual)[0]), exact.pull(exact(x, q)[0]), rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(step.guess(), exact.guess(), rtol=1e-7, atol=1e-9)
+
+
+def test_images_of_a_batch_do_not_disturb_each_other():
+    """A zero image, an easy one and a hard one: each gets the answer it gets alone, and zero stays zero."""
+    d = torch.linspace(1, 1000, 50, dtype=torch.float64)
+    b = torch.stack([torch.zeros(50, dtype=torch.float64), torch.eye(50, dtype=torch.float64)[0], torch.randn(50, dtype=torch.float64)])
+    x = conjugate_gradient(lambda v: v * d, b, torch.full((3, 1), 1e-10, dtype=torch.float64), 500)
+    assert torch.equal(x[0], torch.zeros(50, dtype=torch.float64))
+    torch.testing.assert_close(x, b / d, rtol=1e-8, atol=1e-12)
+    assert torch.isfinite(conjugate_gradient(lambda v: v * d, b, torch.zeros(3, 1, dtype=torch.float64), 500)).all()
+
+
+def test_gradient_descent_is_symmetric_and_below_b():
+    op = gaussian(2, "valid")
+    grid = (1, 1, 6, 7)
+    y = torch.zeros(grid, dtype=torch.float64)
+    step = inverses.GradientDescent(7).bind(op, y, 0.1)
+    c = torch.stack([step.apply(e.reshape(grid)).flatten() for e in torch.eye(42, dtype=torch.float64)])
+    a = matrix(op, op.input_shape(grid))
+    b = torch.linalg.inv(0.1 * torch.eye(42, dtype=torch.float64) + a @ a.T)
+    torch.testing.assert_close(c, c.T)
+    assert torch.linalg.eigvalsh(c).min() > 0 and torch.linalg.eigvalsh(b - c).min() > -1e-9
+    more = inverses.GradientDescent(400).bind(op, y, 0.1)
+    torch.testing.assert_close(more.apply(y + 1), (b @ (y + 1).flatten()).reshape(grid), rtol=1e-4, atol=1e-6)
+
+
+def test_paper_forms_equal_the_exact_step_when_c_is_exact():
+    op = gaussian(4, "circular")
+    x = spikes(1, 2, 32, 24)
+    y = observe(op, x)
+    q = 0.1 * torch.randn_like(y)
+    expected = inverses.Exact().bind(op, y, 0.05)(x, q)
+    for form in (inverses.Uncorrected, inverses.Printed):
+        new, r = form(inverses.Exact()).bind(op, y, 0.05)(x, q)
+        torch.testing.assert_close(new, expected[0], rtol=1e-9, atol=1e-10)
+        torch.testing.assert_close(r, expected[1])
+
+
+def test_paper_forms_need_the_data_side():
+    with pytest.raises(Unsupported, match="side='data'"):
+        inverses.Printed(inverses.Exact()).bind(motion("circular"), torch.randn(1, 1, 16, 16), 0.1)
+
+
+@pytest.mark.parametrize("inverse", [inverses.Exact(), inverses.Exact(side="data"), inverses.ConjugateGradient(1e-12), inverses.ConjugateGradient(1e-12, side="image")])
+def test_woodbury_identity(inverse):
+    op, beta = motion("circular"), 0.03
+    v = torch.randn(2, 1, 12, 14, dtype=torch.float64)
+    k = inverses.woodbury(inverse, op, beta)(v)
+    torch.testing.assert_close(beta * k + op.adjoint(op(k)), v, rtol=1e-7, atol=1e-8)
+    out = inverses.woodbury(inverse, op, beta)(v.numpy())
+    torch.testing.assert_close(torch.from_numpy(out), k)
+
+
+def test_woodbury_refuses_bad_beta():
+    with pytest.raises(InvalidInput, match="beta"):
+        inverses.woodbury(inverses.Exact(), motion("circular"), 0.0)
+
+
+@pytest.mark.parametrize(
+    "op, shape, pointwise, expected",
+    [
+        (operators.Blur(psf.gaussian(3, 1.0), stride=4), (1, 1, 16, 16), True, inverses.Exact),
+        (gaussian(4, "circular"), (1, 1, 16, 16), True, inverses.Stencil),
+        (gaussian(4, "circular"), (1, 1, 16, 16), False, inverses.Exact),
+        (motion("circular"), (1, 1, 16, 16), True, inverses.Exact),
+        (motion("valid"), (1, 1, 80, 80), True, inverses.Stencil),
+        (operators.Dense(torch.randn(5, 9, dtype=torch.float64)), (1, 5), True, inverses.Exact),
+        (gaussian(2, "valid") @ operators.Mask(torch.ones(25, 25)), (1, 1, 9, 9), True, inverses.Exact),
+        (gaussian(1, "valid") @ operators.Mask(torch.ones(89, 89)), (1, 1, 81, 81), True, inverses.ConjugateGradient),
+    ],
+)
+def test_automatic_choice(op, shape, pointwise, expected):
+    y = torch.randn(shape, dtype=torch.float64)
+    chosen = inverses.choose(op, y, 0.05, pointwise=pointwise)
+    assert type(chosen) is expected
+    chosen.bind(op, y, 0.05)
+
+
+@pytest.mark.parametrize("make", [lambda: inverses.ConjugateGradient(0.0), lambda: inverses.ConjugateGradient(side="up"), lambda: inverses.ConjugateGradient(maximum=0), lambda: inverses.GradientDescent(0)])
+def test_bad_numbers(make):
+    with pytest.raises(FastipError):
+        make()

@@ -1,0 +1,176 @@
+"""The choice between compiled kernels and reference: environment, gradients, transforms, a missing extension, forks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from fastip import kernels
+from fastip.errors import InvalidInput
+from fastip.kernels import backends, native, reference
+
+PSF = torch.rand(3, 4, dtype=torch.float64)
+BLOCKED = "import sys; sys.modules['fastip._C'] = None\n"
+
+
+def run(code: str, **environment: str) -> str:
+    """What a fresh interpreter prints, errors included."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("FASTIP_")}
+    path = os.pathsep.join(p for p in sys.path if p)
+    result = subprocess.run([sys.executable, "-P", "-c", code], env={**clean, "PYTHONPATH": path, **environment}, capture_output=True, text=True, timeout=120)
+    return result.stdout + result.stderr
+
+
+@pytest.fixture
+def fresh() -> object:
+    """Forgets the choice before and after."""
+    backends.choice.cache_clear()
+    yield
+    backends.choice.cache_clear()
+
+
+def test_this_installation_is_compiled(compiled: object) -> None:
+    """A build that should have the extension and lacks it fails here (and in every test that asks for ``compiled``)."""
+    state = kernels.available()
+    assert state["compiled"] and state["isa"] in state["isas"] and "base" in state["isas"] and state["openmp"]
+    assert state["cuda_devices"] > 0 or state["cuda"]
+    if os.environ.get("FASTIP_BACKEND", "native") == "native":
+        assert kernels.why_reference((torch.zeros(1, 1, 4, 4),)) is None
+
+
+@pytest.mark.usefixtures("fresh", "compiled")
+def test_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.zeros(1, 1, 4, 4)
+    monkeypatch.setenv("FASTIP_BACKEND", "reference")
+    assert backends.select((x,)) is reference and "FASTIP_BACKEND" in str(backends.why_reference((x,)))
+    backends.choice.cache_clear()
+    monkeypatch.setenv("FASTIP_BACKEND", "native")
+    assert backends.select((x,)) is native
+    backends.choice.cache_clear()
+    monkeypatch.setenv("FASTIP_BACKEND", "fast")
+    with pytest.raises(InvalidInput, match="'fast'; expected one of native, reference"):
+        backends.select((x,))
+
+
+def test_missing_extension_warns_once_and_works() -> None:
+    code = BLOCKED + (
+        "import warnings, torch\n"
+        "with warnings.catch_warnings(record=True) as seen:\n"
+        "    warnings.simplefilter('always')\n"
+        "    from fastip import kernels\n"
+        "    x = torch.rand(1, 2, 8, 8)\n"
+        "    a = kernels.strided_conv(x, torch.ones(3, 3), 2, 'reflect'); kernels.soft_threshold(x, 0.1); kernels.pixel_unshuffle(x, 2)\n"
+        "print(a.shape, [str(w.message) for w in seen if 'fastip' in str(w.message)])\n"
+        "print(kernels.available(), kernels.why_reference((x,)))\n"
+    )
+    printed = run(code)
+    assert "torch.Size([1, 2, 4, 4])" in printed and printed.count("slow pure-torch kernels") == 1, printed
+    assert "'compiled': False" in printed and "no compiled extension" in printed, printed
+
+
+def test_native_asked_for_and_missing() -> None:
+    printed = run(BLOCKED + "import torch; from fastip import kernels; kernels.soft_threshold(torch.zeros(3), 0.1)", FASTIP_BACKEND="native")
+    assert "InvalidInput: FASTIP_BACKEND is 'native' but the compiled extension is missing" in printed
+
+
+@pytest.mark.usefixtures("compiled")
+def test_instruction_set_from_the_environment() -> None:
+    code = "import torch; from fastip import kernels; kernels.soft_threshold(torch.zeros(3), 0.1); print('isa', kernels.available()['isa'])"
+    assert "isa base\n" in run(code, FASTIP_CPU_ISA="base")
+    printed = run(code, FASTIP_CPU_ISA="sse9")
+    assert "InvalidInput: FASTIP_CPU_ISA is 'sse9'; expected one" in printed and "base" in printed
+
+
+@pytest.mark.usefixtures("compiled")
+def test_use_isa_refuses() -> None:
+    from fastip import _C
+
+    with pytest.raises(ValueError, match="isa is 'neon'; expected"):
+        _C.use_isa("neon")
+
+
+@pytest.mark.usefixtures("compiled")
+def test_child_of_a_fork_does_not_hang() -> None:
+    """An OpenMP team opened in a child after the parent had one would wait for ever."""
+    code = (
+        "import os, signal, torch, warnings; warnings.simplefilter('ignore'); torch.set_num_threads(2)\n"
+        "from fastip.kernels import native\n"
+        "x, psf = torch.rand(8, 3, 128, 128), torch.rand(5, 5, dtype=torch.float64)\n"
+        "expected = native.strided_conv(x, psf, 1, 'zero')\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    signal.alarm(20)\n"
+        "    result = native.strided_conv(x, psf, 1, 'zero')\n"
+        "    os._exit(0 if (result.numpy() == expected.numpy()).all() else 1)\n"
+        "print('child', os.waitpid(child, 0)[1])\n"
+    )
+    assert "child 0\n" in run(code)
+
+
+@pytest.mark.usefixtures("fresh", "compiled")
+class TestDispatch:
+    """Which tensors take which kernels, seen by what is called."""
+
+    @pytest.fixture(autouse=True)
+    def calls(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        monkeypatch.delenv("FASTIP_BACKEND", raising=False)
+        seen: list[str] = []
+        for module in (native, reference):
+            original = module.strided_conv
+
+            def spy(*arguments: object, name: str = module.__name__.rsplit(".", 1)[1], original: object = original) -> Tensor:
+                seen.append(name)
+                return original(*arguments)  # type: ignore[operator]
+
+            monkeypatch.setattr(module, "strided_conv", spy)
+        return seen
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_plain_tensors_are_native(self, calls: list[str], dtype: torch.dtype) -> None:
+        kernels.strided_conv(torch.rand(1, 1, 8, 8, dtype=dtype), PSF, 2, "zero")
+        kernels.strided_conv(torch.nn.Parameter(torch.rand(1, 1, 8, 8), requires_grad=False), PSF, 2, "zero")
+        with torch.no_grad():
+            kernels.strided_conv(torch.rand(1, 1, 8, 8, dtype=dtype, requires_grad=True), PSF, 2, "zero")
+        assert calls == ["native"] * 3
+
+    def test_half_precision_is_reference(self, calls: list[str]) -> None:
+        kernels.strided_conv(torch.rand(1, 1, 8, 8, dtype=torch.bfloat16), PSF, 2, "zero")
+        assert calls == ["reference"]
+
+    def test_gradients_are_reference(self, calls: list[str]) -> None:
+        x = torch.rand(1, 2, 6, 6, dtype=torch.float64, requires_grad=True)
+        psf = PSF.clone().requires_grad_()
+        assert torch.autograd.gradcheck(lambda x, psf: kernels.strided_conv(x, psf, 2, "reflect"), (x, psf))
+        assert set(calls) == {"reference"}
+
+    def test_transforms_are_reference(self, calls: list[str]) -> None:
+        x = torch.rand(3, 1, 1, 8, 8, dtype=torch.float64)
+        mapped = torch.func.vmap(lambda v: kernels.strided_conv(v, PSF, 2, "circular"))(x)
+        value, tangent = torch.func.jvp(lambda v: kernels.strided_conv(v, PSF, 2, "circular"), (x[0],), (x[1],))
+        with torch.autograd.forward_ad.dual_level():
+            dual = kernels.strided_conv(torch.autograd.forward_ad.make_dual(x[0], x[1]), PSF, 2, "circular")
+            assert torch.autograd.forward_ad.unpack_dual(dual).tangent is not None
+        assert set(calls) == {"reference"}
+        torch.testing.assert_close(mapped[0], value)
+        torch.testing.assert_close(mapped[1], tangent)
+
+    def test_compile_traces_the_reference(self) -> None:
+        x = torch.rand(1, 2, 8, 8)
+        compiled = torch.compile(lambda v: kernels.soft_threshold(kernels.strided_conv_adjoint(v, PSF, 2, "reflect"), 0.1), backend="eager", fullgraph=True)
+        torch.testing.assert_close(compiled(x), kernels.soft_threshold(kernels.strided_conv_adjoint(x, PSF, 2, "reflect"), 0.1))
+
+    def test_empty_batches(self) -> None:
+        assert kernels.strided_conv(torch.zeros(0, 3, 8, 8), PSF, 2, "circular").shape == (0, 3, 4, 4)
+        assert kernels.pixel_unshuffle(torch.zeros(0, 3, 8, 8), 2).shape == (0, 3, 2, 2, 4, 4)
+
+
+def test_one_openmp_runtime() -> None:
+    """Two copies of libgomp in a process cost tens of milliseconds a call."""
+    with open("/proc/self/maps") as maps:
+        runtimes = {line.split()[-1] for line in maps if "libgomp" in line}
+    assert len(runtimes) <= 1, runtimes

@@ -1,0 +1,78 @@
+"""Fingerprints: the same in every process, different when any parameter differs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from cases import operator_cases
+from fastip.operators import Blur, Composition, Dense, Downsample, Identity, Mask, MaskedFourier, Stack, ToGray, psf
+
+SCRIPT = """
+import torch
+from fastip.operators import *
+from fastip.operators import psf
+ops = [Blur(psf.gaussian(5, 1.1), stride=2, boundary="valid"), Mask(torch.eye(3)), ToGray() @ Identity(), Stack([2.0 * Downsample(2), Identity().T])]
+print([op.fingerprint() for op in ops])
+"""
+
+
+def test_the_same_in_another_process(monkeypatch):
+    first = [Blur(psf.gaussian(5, 1.1), stride=2, boundary="valid"), Mask(torch.eye(3)), ToGray() @ Identity(), Stack([2.0 * Downsample(2), Identity().T])]
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
+    output = subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == str([op.fingerprint() for op in first])
+    assert all(len(op.fingerprint()) == 64 for op in first)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_case_has_its_own(dtype):
+    prints = [case.make(dtype).fingerprint() for case in operator_cases()]
+    assert len(set(prints)) == len(prints)
+    assert prints == [case.make(dtype).fingerprint() for case in operator_cases()]
+
+
+def test_every_parameter_counts():
+    kernel = torch.rand(3, 4, dtype=torch.float64)
+    changed = kernel.clone()
+    changed[2, 3] += 1e-15
+    m = torch.rand(4, 4)
+    ops = [
+        Blur(kernel),
+        Blur(changed),
+        Blur(kernel.T),
+        Blur(kernel.reshape(4, 3)),
+        Blur(kernel, stride=2),
+        *[Blur(kernel, boundary=boundary) for boundary in ("valid", "reflect", "zero")],
+        2.0 * Blur(kernel),
+        -Blur(kernel),
+        Blur(kernel).T,
+        Downsample(2),
+        Downsample(3),
+        Mask(m),
+        MaskedFourier(m),
+        Dense(m),
+        Dense(m, image_shape=(1, 2, 2)),
+        Dense(m, image_shape=(4, 1, 1)),
+        ToGray(),
+        ToGray((0.3, 0.3, 0.4)),
+        Identity(),
+        Stack([Identity()]),
+        Stack([Identity(), Mask(m)]),
+        Stack([Mask(m), Identity()]),
+        Composition(Mask(m), Identity()),
+        Composition(Identity(), Mask(m)),
+        Stack([Stack([Identity(), Mask(m)]), Mask(m)]),
+        Stack([Identity(), Stack([Mask(m), Mask(m)])]),
+    ]
+    assert len({op.fingerprint() for op in ops}) == len(ops)
+
+
+def test_the_form_in_which_a_parameter_came_does_not_count():
+    kernel = torch.tensor([[1.0, 0.0, 2.0]])
+    same = [kernel, kernel.double(), kernel.numpy(), kernel.int().numpy(), [[1, -0.0, 2]], torch.tensor([[1.0], [-0.0], [2.0]]).T]
+    assert len({Blur(given).fingerprint() for given in same}) == 1
