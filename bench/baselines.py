@@ -1,6 +1,6 @@
 """What fastip is compared with: ADMM as one writes it in PyTorch, straightforward and with care (constants once, no copies that are easy to avoid).
 
-All minimise ||y - A x||^2 + weight ||x||_1 with penalty beta ||x - z||^2 from x0 = A^T B y, u0 = 0, so that all produce the same iterates
+All minimise ||y - A x||^2 + weight ||x||_1 with penalty beta ||x - z||^2 from x0 = A^T B y, d0 = 0, so that all produce the same iterates
 
     z = argmin ||y - A z||^2 + beta ||z - w||^2,  w = x + d        d = w - z        x = soft(z - d, weight / 2 beta)
 
@@ -9,16 +9,16 @@ and differ in how z is found. Convolutions take the layout in which PyTorch is f
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from problems import Problem
+from workloads import Problem
 
 Map = Callable[[Tensor], Tensor]
+Watch = Callable[[Tensor], bool]
 
 
 # ---- A and its adjoint ----------------------------------------------------------------------------------------------
@@ -95,14 +95,16 @@ def soft(v: Tensor, threshold: float) -> Tensor:
     return v - v.clamp(-threshold, threshold)
 
 
-def six_variables(data_step: Map, x: Tensor, problem: Problem, iterations: int) -> Tensor:
-    """The textbook loop: x, z and d of the size of the image, and what the data step keeps."""
-    d = torch.zeros_like(x)
+def six_variables(data_step: Map, x: Tensor, problem: Problem, iterations: int, watch: Watch | None = None) -> Tensor:
+    """The textbook loop with x, z and d of the size of the image, over-relaxed where the problem asks for it; ``watch`` sees each x and may stop it."""
+    d, z, a = torch.zeros_like(x), x, problem.relaxation
     for _ in range(iterations):
-        w = x + d
+        w = x + d if a == 1.0 else a * x + (1 - a) * z + d
         z = data_step(w)
         d = w - z
         x = soft(z - d, problem.weight / (2 * problem.beta))
+        if watch is not None and watch(x):
+            break
     return x
 
 
@@ -198,7 +200,7 @@ def cg_image_side(y: Tensor, problem: Problem, iterations: int, tolerance: float
     return six_variables(data_step, start, problem, iterations)
 
 
-def cg_data_side(y: Tensor, problem: Problem, iterations: int, tolerance: float = 1e-5, watch: Callable[[Tensor], bool] | None = None) -> Tensor:
+def cg_data_side(y: Tensor, problem: Problem, iterations: int, tolerance: float = 1e-5, watch: Watch | None = None) -> Tensor:
     """Six-variable ADMM, (beta I + A A^T) q = y - A w by conjugate gradients warm-started from the last q, z = w + A^T q."""
     forward, adjoint = convolutions(problem, y.dtype)
 
@@ -213,7 +215,7 @@ def cg_data_side(y: Tensor, problem: Problem, iterations: int, tolerance: float 
         q = conjugate_gradients(matrix, y - forward(w), q, tolerance)
         return w + adjoint(q)
 
-    return six_variables(data_step, start, problem, iterations)
+    return six_variables(data_step, start, problem, iterations, watch)
 
 
 # ---- the memory's own speed -----------------------------------------------------------------------------------------

@@ -26,7 +26,9 @@ def as_tensor(value: Any, name: str) -> tuple[Tensor, Callable[[Tensor], Any]]:
         return value, lambda t: t
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "fc" or value.dtype.itemsize > 16 or value.dtype in (np.longdouble, np.clongdouble):
-            raise InvalidInput(f"{name} is a NumPy array of dtype {value.dtype}; expected float32 or float64 (images in [0, 1]), e.g. {name}.astype('float32') / 255")
+            raise InvalidInput(
+                f"{name} is a NumPy array of dtype {value.dtype}; expected float32 or float64 (images in [0, 1]), e.g. {name}.astype('float32') / 255"
+            )
         copy = not value.flags.writeable or any(s < 0 for s in value.strides) or not value.dtype.isnative
         tensor = torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("=")) if copy else value)
         return tensor, lambda t: t.detach().cpu().numpy()
@@ -59,7 +61,9 @@ def check_finite(tensor: Tensor, name: str) -> None:
         return
     bad = int((~torch.isfinite(detached)).sum())
     if bad:
-        raise InvalidInput(f"{name} holds {bad} values that are NaN or Inf; replace them first, e.g. torch.nan_to_num, or mask those pixels with operators.Mask")
+        raise InvalidInput(
+            f"{name} holds {bad} values that are NaN or Inf; replace them first, e.g. torch.nan_to_num, or mask those pixels with operators.Mask"
+        )
 
 
 def check_shape(tensor: Tensor, expected: Sequence[int], name: str, why: str) -> None:

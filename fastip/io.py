@@ -206,7 +206,7 @@ def write_image(path: str | Path, x: Tensor, *, like: Kind | None = None) -> Non
     depth = {"NPY": "float32", "JPEG": "uint8"}.get(kind, "uint16" if kind == "PNG" and like.depth == "float32" else like.depth)
     alpha = like.alpha if kind in ("PNG", "TIFF") else None
     array = _to_array(x, depth, alpha)
-    _replace(path, lambda file: _WRITERS[kind](file, array, like.profile))
+    replace_file(path, lambda file: _WRITERS[kind](file, array, like.profile))
 
 
 def check_write(path: str | Path) -> None:
@@ -248,7 +248,7 @@ def _resample(alpha: np.ndarray, h: int, w: int, depth: str) -> np.ndarray:
     return np.round(np.clip(a, 0, 1) * _SCALE[depth]) if depth in _SCALE else a
 
 
-def _replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
     """Write beside the target under a name of its own, then rename: a reader sees the old file, the new file, never half of one."""
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:

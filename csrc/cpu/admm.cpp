@@ -178,7 +178,8 @@ class Solver {
         a_value = arena.take(taps), t_value = arena.take(taps), c_value = arena.take(c_taps), row_value = arena.take(a.kh), column_value = arena.take(a.kw);
         Arena<Index> indices{work ? reinterpret_cast<Index*>(reinterpret_cast<char*>(work) + bytes_of(arena.used)) : nullptr};
         a_offset = indices.take(taps), t_offset = indices.take(taps), t_first = indices.take(s * s + 1), c_offset = indices.take(c_taps);
-        row_offset = indices.take(a.kh), row_first = indices.take(s + 1), column_offset = indices.take(a.kw), column_pull = indices.take(a.kw), column_first = indices.take(s + 1);
+        row_offset = indices.take(a.kh), row_first = indices.take(s + 1), column_offset = indices.take(a.kw), column_pull = indices.take(a.kw),
+        column_first = indices.take(s + 1);
         Arena<Squares> tables{work ? reinterpret_cast<Squares*>(reinterpret_cast<char*>(indices.base) + indices.used * sizeof(Index)) : nullptr};
         squares = tables.take(planes * rows.length);
         sizes = reinterpret_cast<double*>(tables.take((a.images + 3) / 4));
@@ -612,9 +613,7 @@ Outcome solve(const AdmmArgs& args, int threads) {
 }  // namespace
 
 namespace FASTIP_ISA {
-Outcome admm(const AdmmArgs& args, Dtype dtype, int threads) {
-    return dtype == Dtype::f64 ? solve<double>(args, threads) : solve<float>(args, threads);
-}
+Outcome admm(const AdmmArgs& args, Dtype dtype, int threads) { return dtype == Dtype::f64 ? solve<double>(args, threads) : solve<float>(args, threads); }
 }  // namespace FASTIP_ISA
 
 }  // namespace fastip

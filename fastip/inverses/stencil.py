@@ -79,7 +79,9 @@ def certify(convolution: Convolution, taps: Tensor, shape: tuple[int, int], beta
 
 
 @functools.lru_cache(maxsize=64)
-def _fitted(key: tuple[bytes, tuple[int, int], int, str], shape: tuple[int, int], beta: float, relaxation: float, half_width: int) -> tuple[Tensor, Certificate]:
+def _fitted(
+    key: tuple[bytes, tuple[int, int], int, str], shape: tuple[int, int], beta: float, relaxation: float, half_width: int
+) -> tuple[Tensor, Certificate]:
     data, size, stride, boundary = key
     convolution = Convolution(torch.frombuffer(bytearray(data), dtype=torch.float64).reshape(size), stride, boundary)
     with torch.no_grad():
@@ -121,7 +123,10 @@ class Stencil(StrictKeywords):
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
         convolution = op.convolution()
         if convolution is None:
-            raise Unsupported(f"inverses.Stencil needs a strided convolution such as operators.Blur; {type(op).__name__} is none: use inverses.Exact() or inverses.ConjugateGradient()")
+            raise Unsupported(
+                f"inverses.Stencil needs a strided convolution such as operators.Blur; {type(op).__name__} is none: "
+                "use inverses.Exact() or inverses.ConjugateGradient()"
+            )
         taps, certificate = fitted(convolution, (y.shape[-2], y.shape[-1]), float(beta), float(relaxation), self.half_width)
         taps, certificate = taps * certificate.scale(), certificate.scaled()
         size = 2 * self.half_width + 1

@@ -18,13 +18,12 @@ def why_unfused(step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor) -> 
         return f"the data step is not a stencil, a scalar or an FFT on the image grid (it is: {step.describe()})"
     if prior.pointwise() is None:
         return "the prior is not pointwise with fixed weights, as L1, L2, ElasticNet, NonNegative, Box and their sums are"
-    spectral_step = isinstance(description, SpectralStep)
-    why = backends.why_reference((x, description.guess), (q,)) if spectral_step else backends.why_reference((x, q))
-    return why if why is not None or spectral_step else _limits(description, q)
+    if isinstance(description, SpectralStep):
+        return backends.why_reference((x, description.guess), (q,))
+    return backends.why_reference((x, q)) or _limits(description, q)
 
 
-def _limits(step: StencilStep | SpectralStep, q: Tensor) -> str | None:
-    assert isinstance(step, StencilStep)
+def _limits(step: StencilStep, q: Tensor) -> str | None:
     c = step.convolution
     if c.boundary not in STENCIL_BOUNDARIES:
         return f"boundary {c.boundary!r}; the fused kernel runs {', '.join(STENCIL_BOUNDARIES)}"
@@ -35,7 +34,9 @@ def _limits(step: StencilStep | SpectralStep, q: Tensor) -> str | None:
     return None
 
 
-def admm(step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float) -> tuple[Tensor, Tensor, int, Status, Tensor]:
+def admm(
+    step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float
+) -> tuple[Tensor, Tensor, int, Status, Tensor]:
     """(x, q, iterations done, status, residuals checks x 2 x b): what the visible loop gives, to rounding.
 
     x: b c H W, the start; its memory is used for the result. q: the dual to start from, kept.

@@ -229,7 +229,10 @@ def spectral_step_(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxatio
     """
     n = gain.numel()
     if not (f.shape == p.shape == offset.shape and 2 * f[0].numel() == n and all(t.is_contiguous() and not t.is_conj() for t in (f, p, offset, gain))):
-        raise InvalidInput(f"f, p, offset and gain have shapes {tuple(f.shape)}, {tuple(p.shape)}, {tuple(offset.shape)}, {tuple(gain.shape)}; expected contiguous planes h w, and h w 2")
+        raise InvalidInput(
+            f"f, p, offset and gain have shapes {tuple(f.shape)}, {tuple(p.shape)}, {tuple(offset.shape)}, {tuple(gain.shape)}; "
+            "expected contiguous planes h w, and h w 2"
+        )
     _C.spectral_step(f.data_ptr(), p.data_ptr(), offset.data_ptr(), gain.data_ptr(), len(f), n, relaxation, DTYPES[gain.dtype], torch.get_num_threads())
 
 

@@ -94,7 +94,9 @@ def pixel_shuffle(phases: Tensor, height: int, width: int) -> Tensor:
     return phases.permute(0, 1, 4, 2, 5, 3).reshape(b, c, h * s, w * s)[:, :, :height, :width].contiguous()
 
 
-def soft_threshold(v: Tensor, threshold: float | Tensor, shrink: float | Tensor = 1.0, low: float = float("-inf"), high: float = float("inf"), add: Tensor | None = None) -> Tensor:
+def soft_threshold(
+    v: Tensor, threshold: float | Tensor, shrink: float | Tensor = 1.0, low: float = float("-inf"), high: float = float("inf"), add: Tensor | None = None
+) -> Tensor:
     """clip(soft(v + add, threshold) * shrink, low, high) with soft(a, t) = a - clip(a, -t, t): the pointwise prox and, in ``add``, the extrapolation."""
     if add is not None:
         v = v + add

@@ -20,7 +20,7 @@ from .fourier import FourierConvolution
 from .linear import Operator
 
 BOUNDARIES = kernels.reference.BOUNDARIES
-LARGEST_DIRECT = 33 * 33  # taps; above, two FFTs are faster than direct taps
+LARGEST_DIRECT = 33 * 33  # taps that are not 0 per image pixel; above, two FFTs are faster
 
 
 class Blur(Operator):
@@ -46,7 +46,8 @@ class Blur(Operator):
             raise InvalidInput(f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}" + (f": did you mean {meant!r}?" if meant else ""))
         self.boundary = boundary
         self._taps = Constant(self.psf)
-        self._fourier = FourierConvolution(self.psf, self.stride, boundary) if self.psf.numel() > LARGEST_DIRECT else None
+        large = int(self.psf.count_nonzero()) > LARGEST_DIRECT * self.stride**2
+        self._fourier = FourierConvolution(self.psf, self.stride, boundary) if large else None
 
     def _forward(self, x: Tensor) -> Tensor:
         if self._fourier is not None:

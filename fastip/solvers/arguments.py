@@ -23,7 +23,9 @@ def check_data(y: Tensor, op: LinearOperator) -> Shape:
     if y.dtype not in SUPPORTED:
         raise InvalidInput(f"y has dtype {y.dtype}; expected float32 or float64 (complex for MaskedFourier): convert with y.float(), images in [0, 1]")
     if y.ndim < 2 or y.numel() == 0:
-        raise InvalidInput(f"y has shape {tuple(y.shape)}; expected a non-empty batch b c h w (or b m for operators.Dense): add the missing dimensions with y[None]")
+        raise InvalidInput(
+            f"y has shape {tuple(y.shape)}; expected a non-empty batch b c h w (or b m for operators.Dense): add the missing dimensions with y[None]"
+        )
     if y.is_meta:
         raise InvalidInput("y is on the meta device, which holds no data; expected a tensor on a CPU or GPU")
     shape = op.input_shape(tuple(y.shape))

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from problems import gaussian, matrix, motion, observe, spikes
 
 import fastip
 from fastip import inverses, priors
+from fastip.contracts import StencilStep
 from fastip.errors import InvalidInput
 from fastip.inverses.certificate import Certificate, from_spectrum, lanczos, weights
 from fastip.inverses.stencil import StencilDataStep, certify, fit, spectrum, symbol_taps
-from fastip.contracts import StencilStep
+from problems import gaussian, matrix, motion, observe, spikes
 
 
 def dense_pair(op, grid, taps):
@@ -23,7 +23,9 @@ def dense_pair(op, grid, taps):
 
 
 @pytest.mark.parametrize("relaxation", [1.0, 1.6])
-@pytest.mark.parametrize("op, grid, half", [(motion("valid"), (9, 11), 3), (gaussian(4, "valid"), (8, 7), 1), (motion("circular"), (10, 13), 2), (gaussian(2, "zero"), (9, 8), 2)])
+@pytest.mark.parametrize(
+    "op, grid, half", [(motion("valid"), (9, 11), 3), (gaussian(4, "valid"), (8, 7), 1), (motion("circular"), (10, 13), 2), (gaussian(2, "zero"), (9, 8), 2)]
+)
 def test_certificate_equals_dense_eigenvalues(op, grid, half, relaxation):
     beta = 0.05
     convolution = op.convolution()

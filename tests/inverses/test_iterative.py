@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from problems import gaussian, matrix, motion, observe, spikes
 
 from fastip import inverses, operators
 from fastip.errors import FastipError, InvalidInput, Unsupported
 from fastip.inverses.conjugate_gradient import conjugate_gradient
 from fastip.operators import psf
+from problems import gaussian, matrix, motion, observe, spikes
 
 
 @pytest.mark.parametrize("side", ["data", "image"])
@@ -64,7 +64,9 @@ def test_paper_forms_need_the_data_side():
         inverses.Printed(inverses.Exact()).bind(motion("circular"), torch.randn(1, 1, 16, 16), 0.1)
 
 
-@pytest.mark.parametrize("inverse", [inverses.Exact(), inverses.Exact(side="data"), inverses.ConjugateGradient(1e-12), inverses.ConjugateGradient(1e-12, side="image")])
+@pytest.mark.parametrize(
+    "inverse", [inverses.Exact(), inverses.Exact(side="data"), inverses.ConjugateGradient(1e-12), inverses.ConjugateGradient(1e-12, side="image")]
+)
 def test_woodbury_identity(inverse):
     op, beta = motion("circular"), 0.03
     v = torch.randn(2, 1, 12, 14, dtype=torch.float64)
@@ -99,7 +101,15 @@ def test_automatic_choice(op, shape, pointwise, expected):
     chosen.bind(op, y, 0.05)
 
 
-@pytest.mark.parametrize("make", [lambda: inverses.ConjugateGradient(0.0), lambda: inverses.ConjugateGradient(side="up"), lambda: inverses.ConjugateGradient(maximum=0), lambda: inverses.GradientDescent(0)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: inverses.ConjugateGradient(0.0),
+        lambda: inverses.ConjugateGradient(side="up"),
+        lambda: inverses.ConjugateGradient(maximum=0),
+        lambda: inverses.GradientDescent(0),
+    ],
+)
 def test_bad_numbers(make):
     with pytest.raises(FastipError):
         make()

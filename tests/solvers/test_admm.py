@@ -6,12 +6,12 @@ import threading
 import numpy as np
 import pytest
 import torch
-from problems import fista, gaussian, matrix, motion, objective, observe, spikes
 
 import fastip
 from fastip import FastipError, Status, inverses, operators, priors
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.operators import psf
+from problems import fista, gaussian, matrix, motion, objective, observe, spikes
 
 L1 = 2e-2
 
@@ -74,7 +74,17 @@ def test_two_lines_equal_the_six_variable_method(relaxation):
     op, beta = gaussian(2, "valid"), 1e-2
     y = observe(op, spikes(1, 1, 23, 25))
     seen = []
-    fastip.admm(y, op, priors.L1(weight=L1), beta=beta, inverse=inverses.Exact(), iterations=50, tolerance=0.0, relaxation=relaxation, callback=lambda s: seen.append(s.x.flatten()))
+    fastip.admm(
+        y,
+        op,
+        priors.L1(weight=L1),
+        beta=beta,
+        inverse=inverses.Exact(),
+        iterations=50,
+        tolerance=0.0,
+        relaxation=relaxation,
+        callback=lambda s: seen.append(s.x.flatten()),
+    )
     expected = six_variable(y, op, L1, beta, 50, relaxation)
     assert (torch.stack(seen) - expected).abs().max() < 1e-10
 
@@ -138,7 +148,9 @@ def test_fused_equals_visible(prior, op, grid, inverse, relaxation, dtype):
         assert torch.allclose(a.q, b.q, rtol=0, atol=close * max(1.0, b.q.abs().max().item()))
         assert (a.iterations, a.status) == (b.iterations, b.status)
         assert a.residuals.shape == b.residuals.shape
-        torch.testing.assert_close(a.residuals, b.residuals.double(), rtol=1e-6 if dtype is torch.float64 else 2e-3, atol=1e-9 if dtype is torch.float64 else 5e-6)
+        torch.testing.assert_close(
+            a.residuals, b.residuals.double(), rtol=1e-6 if dtype is torch.float64 else 2e-3, atol=1e-9 if dtype is torch.float64 else 5e-6
+        )
 
 
 def test_data_and_start_are_kept():
@@ -285,7 +297,12 @@ def test_other_operators_and_arrays():
 
 @pytest.mark.parametrize(
     "op, grid, inverse",
-    [(gaussian(2, "circular"), (5, 6), inverses.Exact()), (gaussian(2, "valid"), (3, 3), inverses.Stencil(1)), (motion("circular"), (9, 10), inverses.Exact()), (motion("reflect"), (9, 9), inverses.ConjugateGradient(1e-9))],
+    [
+        (gaussian(2, "circular"), (5, 6), inverses.Exact()),
+        (gaussian(2, "valid"), (3, 3), inverses.Stencil(1)),
+        (motion("circular"), (9, 10), inverses.Exact()),
+        (motion("reflect"), (9, 9), inverses.ConjugateGradient(1e-9)),
+    ],
 )
 def test_gradients_in_data_and_weight(op, grid, inverse):
     y = torch.rand(1, 1, *grid, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()

@@ -12,7 +12,7 @@ from fastip import operators, psf
 
 @dataclass(frozen=True)
 class Problem:
-    """A blur and stride, the shape of the image (b c h w), the weight of the L1 prior and the penalty beta."""
+    """A blur and stride, the shape of the image (b c h w), the weight of the L1 prior, the penalty beta and the relaxation."""
 
     name: str
     psf: Tensor
@@ -21,6 +21,7 @@ class Problem:
     shape: tuple[int, int, int, int]
     weight: float
     beta: float
+    relaxation: float = 1.0
 
     @property
     def op(self) -> operators.Blur:

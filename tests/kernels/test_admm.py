@@ -1,0 +1,95 @@
+"""The fused iteration against the reference kernels looped in float64, on every instruction set, layout and border, and its geometry at odd sizes."""
+
+import pytest
+import torch
+
+from fastip.contracts import Convolution, Pointwise, Status, StencilStep
+from fastip.kernels import native, reference
+from fastip.stopping import StopRule
+
+ISAS = ("base", "avx2", "avx512")
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def looped(step, prox, x, q, y, iterations, relaxation):
+    """The two lines on reference kernels, whatever the taps are."""
+    c, tau = step.convolution, 1 / (2 * step.beta)
+    for _ in range(iterations):
+        new, _ = reference.woodbury(x, q, y, c.psf, c.stride, c.boundary, step.taps, step.beta)
+        pulled = reference.strided_conv_adjoint(2 * new - q, c.psf, c.stride, c.boundary)
+        image = reference.soft_threshold(x, tau * prox.l1, 1 / (1 + 2 * tau * prox.l2), prox.low, prox.high, pulled)
+        x, q = x + relaxation * (image - x), q + relaxation * (new - q)
+    return image, q
+
+
+def problem(kh, kw, stride, boundary, half, h, w, planes, seed, separable=False):
+    psf = draw(kh, 1, seed=seed) * draw(1, kw, seed=seed + 1) if separable else draw(kh, kw, seed=seed)
+    psf = psf / psf.abs().sum()
+    taps = draw(2 * half + 1, 2 * half + 1, seed=seed + 2)
+    taps = taps / (2 * taps.abs().sum())
+    height, width = ((h - 1) * stride + kh, (w - 1) * stride + kw) if boundary == "valid" else (h * stride, w * stride)
+    x, q, y = draw(*planes, height, width, seed=seed + 3), draw(*planes, h, w, seed=seed + 4), draw(*planes, h, w, seed=seed + 5)
+    return StencilStep(Convolution(psf, stride, boundary), taps, 0.3), x, q, y
+
+
+SHAPES = [
+    (3, 3, 1, 1, 7, 9, (1, 1)),
+    (9, 9, 4, 2, 11, 19, (2, 3)),
+    (4, 6, 3, 1, 13, 8, (3, 1)),
+    (5, 1, 2, 0, 18, 37, (1, 2)),
+    (2, 7, 5, 3, 10, 21, (1, 5)),
+    (9, 9, 1, 6, 33, 70, (1, 3)),
+]
+
+
+@pytest.mark.parametrize("each_isa", ISAS, indirect=True)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("boundary", ["circular", "valid", "zero"])
+@pytest.mark.parametrize("kh, kw, stride, half, h, w, planes", SHAPES)
+def test_equals_the_reference_loop(kh, kw, stride, half, h, w, planes, boundary, dtype, each_isa):
+    prox = Pointwise(l1=0.02, l2=0.1, low=-0.4, high=1.0)
+    for separable in (False, True):
+        step, x, q, y = problem(kh, kw, stride, boundary, half, h, w, planes, seed=kh + 10 * kw, separable=separable)
+        expected = looped(step, prox, x, q, y, 7, 1.6)
+        image, dual, done, status, residuals = native.admm(step, prox, x.to(dtype), q.to(dtype), y.to(dtype), StopRule(0.0, 7), 1.6)
+        assert (done, status, len(residuals)) == (7, Status.ITERATIONS, 0)
+        bound = 1e-12 if dtype is torch.float64 else 2e-5
+        assert (image - expected[0]).abs().max() < bound * expected[0].abs().max()
+        assert (dual - expected[1]).abs().max() < bound * expected[1].abs().max()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_any_team_gives_the_same_bits(threads):
+    step, x, q, y = problem(9, 9, 4, "circular", 2, 65, 64, (1, 3), seed=5)
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for n in (1, threads):
+            torch.set_num_threads(n)
+            results.append(native.admm(step, Pointwise(l1=0.01), x.clone(), q, y, StopRule(1e-30, 12), 1.0))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(results[0][0], results[1][0]) and torch.equal(results[0][1], results[1][1])
+    assert torch.equal(results[0][4], results[1][4]) and results[0][4].shape == (3, 2, 1)
+
+
+def test_a_diverging_solve_is_stopped():
+    step, x, q, y = problem(3, 3, 1, "circular", 0, 16, 16, (2, 1), seed=1)
+    wild = StencilStep(step.convolution, torch.full((1, 1), 50.0, dtype=torch.float64), step.beta)
+    _, _, done, status, residuals = native.admm(wild, Pointwise(), x, q, y, StopRule(1e-6, 400), 1.0)
+    assert status is Status.UNSTABLE and done <= 30 and residuals[-1, 0].max() > 1
+
+
+@pytest.mark.parametrize("relaxation", [1.0, 1.7])
+@pytest.mark.parametrize("dtype", [torch.complex128, torch.complex64])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 64, 65), (5, 90, 91)])
+def test_spectral_step(shape, dtype, relaxation):
+    f, p, offset = (torch.complex(draw(*shape, seed=i), draw(*shape, seed=9 + i)).to(dtype) for i in range(3))
+    gain = draw(*shape[1:], seed=20).to(dtype.to_real()).sigmoid()
+    expected = reference.spectral_step(f, p, offset, gain, relaxation)
+    native.spectral_step_(f, p, offset, gain[:, :, None].expand(*gain.shape, 2).contiguous(), relaxation)
+    bound = 1e-13 if dtype is torch.complex128 else 2e-6
+    torch.testing.assert_close((f, p), expected, rtol=bound, atol=bound)
