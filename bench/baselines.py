@@ -200,9 +200,27 @@ def cg_image_side(y: Tensor, problem: Problem, iterations: int, tolerance: float
     return six_variables(data_step, start, problem, iterations)
 
 
-def cg_data_side(y: Tensor, problem: Problem, iterations: int, tolerance: float = 1e-5, watch: Watch | None = None) -> Tensor:
+class Counter:
+    """How often A and A^T were applied."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def around(self, apply: Map) -> Map:
+        """``apply``, counted."""
+
+        def counted(v: Tensor) -> Tensor:
+            self.total += 1
+            return apply(v)
+
+        return counted
+
+
+def cg_data_side(y: Tensor, problem: Problem, iterations: int, tolerance: float = 1e-5, watch: Watch | None = None, counter: Counter | None = None) -> Tensor:
     """Six-variable ADMM, (beta I + A A^T) q = y - A w by conjugate gradients warm-started from the last q, z = w + A^T q."""
     forward, adjoint = convolutions(problem, y.dtype)
+    if counter is not None:
+        forward, adjoint = counter.around(forward), counter.around(adjoint)
 
     def matrix(v: Tensor) -> Tensor:
         return forward(adjoint(v)).add_(v, alpha=problem.beta)

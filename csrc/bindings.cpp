@@ -67,6 +67,12 @@ void spectral_step(Address f, Address p, Address offset, Address gain, Size plan
     call(&Table::spectral_step, SpectralArgs{out(f), out(p), in(offset), in(gain), planes, n, relaxation}, dtype, threads);
 }
 
+void tv_prox(const std::array<Address, 4>& arrays, const std::array<Size, 4>& n, bool isotropic, const std::array<double, 7>& f, int dtype, int threads) {
+    call(&Table::tv_prox,
+         TvArgs{in(arrays[0]), out(arrays[1]), out(arrays[2]), out(arrays[3]), n[0], n[1], n[2], n[3], isotropic, f[0], f[1], f[2], f[3], f[4], f[5], f[6]},
+         dtype, threads);
+}
+
 // Returns (iterations done, looks at the stop rule, status).
 std::tuple<Size, Size, int> admm(const std::array<Address, 6>& arrays, const std::array<Size, 14>& n, const std::array<double, 7>& f, int dtype, int threads) {
     AdmmResult result{};
@@ -132,5 +138,6 @@ PYBIND11_MODULE(_C, m) {
     });
     m.def("soft_threshold", &soft_threshold);
     m.def("spectral_step", &spectral_step);
+    m.def("tv_prox", &tv_prox);
     m.def("admm", &admm);
 }

@@ -22,6 +22,14 @@ def pixel_unshuffle(x: int, out: int, sizes: tuple[int, int, int, int, int, int]
 def pixel_shuffle(phases: int, out: int, sizes: tuple[int, int, int, int, int, int], dtype: int, threads: int) -> None: ...
 def soft_threshold(v: int, add: int, out: int, n: int, numbers: tuple[float, float, float, float], dtype: int, threads: int) -> None: ...
 def spectral_step(f: int, p: int, offset: int, gain: int, planes: int, n: int, relaxation: float, dtype: int, threads: int) -> None: ...
+def tv_prox(
+    arrays: tuple[int, int, int, int],
+    sizes: tuple[int, int, int, int],
+    isotropic: bool,
+    numbers: tuple[float, float, float, float, float, float, float],
+    dtype: int,
+    threads: int,
+) -> None: ...
 def admm(
     arrays: tuple[int, int, int, int, int, int],
     sizes: tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, int],

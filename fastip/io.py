@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .arrays import check_finite, check_image
-from .errors import InvalidInput, strict_keywords
+from .errors import FastipError, InvalidInput, strict_keywords
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".npy": "NPY"}
 _SCALE = {"uint8": 255, "uint16": 65535}
@@ -47,9 +47,6 @@ def format_of(path: str | Path) -> str:
     return SUFFIXES[suffix]
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------------
-
-
 @strict_keywords
 def read_image(path: str | Path) -> tuple[Tensor, Kind]:
     """The image in ``path`` and what is needed to write a result in kind.
@@ -62,7 +59,7 @@ def read_image(path: str | Path) -> tuple[Tensor, Kind]:
     found = _signature(path)
     try:
         array, profile, has_alpha = _READERS[found](path)
-    except InvalidInput:
+    except FastipError:
         raise
     except (Exception, SystemError) as error:  # decoders raise what they like: OSError, SyntaxError, struct.error, their own
         raise InvalidInput(f"{path} cannot be read as {found}: {error}; the file may be truncated or damaged: open and save it anew") from error
@@ -110,9 +107,9 @@ def _read_pillow(path: Path) -> tuple[np.ndarray, bytes | None, bool]:
     """Anything of 8 bits a sample: palettes become colour, CMYK and YCbCr become RGB, grey stays grey."""
     from PIL import Image, ImageOps
 
-    with Image.open(path) as image:
-        profile = image.info.get("icc_profile")
-        image = ImageOps.exif_transpose(image)
+    with Image.open(path) as file:
+        profile = file.info.get("icc_profile")
+        image: Image.Image = ImageOps.exif_transpose(file)
         if "transparency" in image.info:
             image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
         elif image.mode == "1":
@@ -141,7 +138,7 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, bytes | None, bool]:
     import tifffile
 
     with tifffile.TiffFile(path) as file:
-        pages = [page for page in file.pages if not page.is_reduced]
+        pages = [page for page in file.pages if not getattr(page, "is_reduced", False)]
         if len(pages) != 1:
             raise InvalidInput(f"{path} holds {len(pages)} pages; expected one image: split the file first")
         page: Any = pages[0]
@@ -185,9 +182,6 @@ def _read_npy(path: Path) -> tuple[np.ndarray, bytes | None, bool]:
 _READERS: dict[str, Callable[[Path], tuple[np.ndarray, bytes | None, bool]]] = {"PNG": _read_png, "JPEG": _read_pillow, "TIFF": _read_tiff, "NPY": _read_npy}
 
 
-# ---- writing ---------------------------------------------------------------------------------------------------------
-
-
 @strict_keywords
 def write_image(path: str | Path, x: Tensor, *, like: Kind | None = None) -> None:
     """Write a 1 c h w image in the format of the suffix and, as far as the format can, with the depth, alpha and colour profile of ``like``.
@@ -202,7 +196,8 @@ def write_image(path: str | Path, x: Tensor, *, like: Kind | None = None) -> Non
     check_finite(x, "the image to write")
     kind = format_of(path)
     if x.shape[0] != 1 or (kind != "NPY" and x.shape[1] not in (1, 3)):
-        raise InvalidInput(f"the image to write has shape {tuple(x.shape)}; expected 1 c h w, with c 1 or 3 for {kind}: write images one by one, other channels as .npy")
+        advice = "write images one by one, other channels as .npy"
+        raise InvalidInput(f"the image to write has shape {tuple(x.shape)}; expected 1 c h w, with c 1 or 3 for {kind}: {advice}")
     depth = {"NPY": "float32", "JPEG": "uint8"}.get(kind, "uint16" if kind == "PNG" and like.depth == "float32" else like.depth)
     alpha = like.alpha if kind in ("PNG", "TIFF") else None
     array = _to_array(x, depth, alpha)
@@ -265,7 +260,7 @@ def _write_png(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> None
     if array.dtype == np.uint16:  # Pillow has no 16-bit colour
         import imagecodecs
 
-        file.write(_embed_profile(imagecodecs.png_encode(array), profile))
+        file.write(_embed_profile(bytes(imagecodecs.png_encode(array)), profile))
     else:
         from PIL import Image
 
@@ -292,10 +287,9 @@ def _write_tiff(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> Non
     import tifffile
 
     samples = array.shape[2] if array.ndim == 3 else 1
-    photometric = "rgb" if samples >= 3 else "minisblack"
-    extra = ["unassalpha"] if samples in (2, 4) else None
-    compression = "zlib" if array.dtype.kind == "u" else None
-    tifffile.imwrite(file, array, photometric=photometric, extrasamples=extra, planarconfig="contig" if samples > 1 else None, compression=compression, iccprofile=profile, metadata=None)
+    photometric, planes = "rgb" if samples >= 3 else "minisblack", "contig" if samples > 1 else None
+    extra, compression = ["unassalpha"] if samples in (2, 4) else None, "zlib" if array.dtype.kind == "u" else None
+    tifffile.imwrite(file, array, photometric=photometric, planarconfig=planes, extrasamples=extra, compression=compression, iccprofile=profile, metadata=None)
 
 
 def _write_npy(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> None:

@@ -27,7 +27,8 @@ def psnr(x: Any, reference: Any, *, peak: float = 1.0) -> Tensor:
 
 @strict_keywords
 def ssim(x: Any, reference: Any, *, peak: float = 1.0) -> Tensor:
-    """Structural similarity for each image, at most 1: 11 x 11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, mean over pixels and channels.
+    """Structural similarity for each image, at most 1: 11 x 11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, mean over the
+    pixels whose window lies inside the image, and over channels.
 
     x, reference: b c h w with h, w >= 11, tensors or NumPy arrays of one floating dtype; peak: the largest value an image can have, > 0. Returns shape (b,).
     Raises InvalidInput for shapes or dtypes that differ, images smaller than the window, NaN, Inf; Unsupported without torchmetrics.
@@ -38,7 +39,10 @@ def ssim(x: Any, reference: Any, *, peak: float = 1.0) -> Tensor:
     limit = check_number(peak, "peak", low=0.0, strict=True)
     if min(x.shape[-2:]) < WINDOW:
         raise InvalidInput(f"x has shape {tuple(x.shape)}; ssim needs at least {WINDOW} x {WINDOW} pixels")
-    return functional.structural_similarity_index_measure(x, reference, data_range=limit, sigma=1.5, kernel_size=WINDOW, reduction="none").reshape(len(x))
+    options = {"data_range": limit, "sigma": 1.5, "kernel_size": WINDOW, "reduction": "none", "return_full_image": True}
+    _, everywhere = functional.structural_similarity_index_measure(x, reference, **options)
+    edge = WINDOW // 2  # there torchmetrics mirrors the image; the paper's mean is over windows inside it
+    return everywhere[..., edge:-edge, edge:-edge].flatten(1).mean(dim=1)
 
 
 @strict_keywords

@@ -26,19 +26,16 @@ def store(path, array):
         np.save(path, array)
     elif path.suffix in (".tif", ".tiff"):
         samples = array.shape[2] if array.ndim == 3 else 1
-        tifffile.imwrite(path, array, photometric="rgb" if samples > 2 else "minisblack", planarconfig="contig" if samples > 1 else None, extrasamples=["unassalpha"] if samples in (2, 4) else None)
+        extra, planes = (["unassalpha"] if samples in (2, 4) else None), ("contig" if samples > 1 else None)
+        tifffile.imwrite(path, array, photometric="rgb" if samples > 2 else "minisblack", planarconfig=planes, extrasamples=extra)
     elif array.dtype == np.uint16:
         path.write_bytes(imagecodecs.png_encode(array))
     else:
         Image.fromarray(array).save(path)
 
 
-CASES = [
-    (suffix, dtype, shape)
-    for suffix, dtypes in {".png": ("uint8", "uint16"), ".tif": ("uint8", "uint16", "float32"), ".tiff": ("float64",), ".npy": ("float32", "float16", "float64")}.items()
-    for dtype in dtypes
-    for shape in ((13, 17), (13, 17, 3), (1, 1, 3), (14, 9, 4), (7, 8, 2))
-]
+DEPTHS = {".png": ("uint8", "uint16"), ".tif": ("uint8", "uint16", "float32"), ".tiff": ("float64",), ".npy": ("float32", "float16", "float64")}
+CASES = [(suffix, dtype, shape) for suffix, dtypes in DEPTHS.items() for dtype in dtypes for shape in ((13, 17), (13, 17, 3), (1, 1, 3), (14, 9, 4), (7, 8, 2))]
 
 
 @pytest.mark.parametrize(("suffix", "dtype", "shape"), CASES)
@@ -73,7 +70,12 @@ def test_the_files_hold_what_other_libraries_expect(tmp_path):
 
 def test_integers_are_clipped_and_floats_are_not(tmp_path):
     x = torch.tensor([[-2.0, 0.5, 3.0]]).reshape(1, 1, 1, 3)
-    for name, kind, expected in (("a.png", None, [0, 128 / 255, 1]), ("a.tif", io.Kind("uint16"), [0, 32768 / 65535, 1]), ("b.tif", io.Kind("float32"), [-2, 0.5, 3]), ("a.npy", None, [-2, 0.5, 3])):
+    for name, kind, expected in (
+        ("a.png", None, [0, 128 / 255, 1]),
+        ("a.tif", io.Kind("uint16"), [0, 32768 / 65535, 1]),
+        ("b.tif", io.Kind("float32"), [-2, 0.5, 3]),
+        ("a.npy", None, [-2, 0.5, 3]),
+    ):
         io.write_image(tmp_path / name, x, like=kind)
         np.testing.assert_allclose(io.read_image(tmp_path / name)[0].flatten().numpy(), expected, rtol=1e-6)
     io.write_image(tmp_path / "c.png", x, like=io.Kind("float32"))  # a float source keeps its finer steps as 16 bits

@@ -11,6 +11,7 @@ from .exact import LARGEST_FACTOR, Exact
 from .stencil import Stencil, fitted
 
 SLOWEST = 0.1  # rho up to which a stencil takes as many iterations as the exact inverse
+WIDEST = 256  # psf taps per pixel up to which direct convolution beats the FFT
 
 
 def choose(op: LinearOperator, y: Tensor, beta: float, *, pointwise: bool, relaxation: float = 1.0) -> Inverse:
@@ -19,7 +20,7 @@ def choose(op: LinearOperator, y: Tensor, beta: float, *, pointwise: bool, relax
     convolution = op.convolution()
     if isinstance(op.cogram(tuple(y.shape)), (Scalar, Diagonal)):
         return Exact()
-    if pointwise and convolution is not None and convolution.stride > 1:
+    if pointwise and convolution is not None and convolution.stride > 1 and int((convolution.psf != 0).sum()) <= WIDEST * convolution.stride**2:
         for half_width in (1, 2, 3, 4):
             if _rho(op, y, beta, relaxation, half_width) <= SLOWEST:
                 return Stencil(half_width)

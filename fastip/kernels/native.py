@@ -236,6 +236,19 @@ def spectral_step_(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxatio
     _C.spectral_step(f.data_ptr(), p.data_ptr(), offset.data_ptr(), gain.data_ptr(), len(f), n, relaxation, DTYPES[gain.dtype], torch.get_num_threads())
 
 
+def tv_prox_(v: Tensor, u: Tensor, r: Tensor, step: float, weight: float, momentum: float, steps: int, isotropic: bool, prox: Pointwise) -> Tensor:
+    """:func:`fastip.kernels.reference.tv_prox` with f the pointwise prior ``prox``; u and r (contiguous, 2 b c h w) are overwritten."""
+    v = _image(v, "v")
+    if not (u.shape == r.shape == (2, *v.shape) and u.is_contiguous() and r.is_contiguous()):
+        raise InvalidInput(f"u and r have shapes {tuple(u.shape)} and {tuple(r.shape)}; expected contiguous {(2, *v.shape)}")
+    b, c, h, w = v.shape
+    out = torch.empty_like(v)
+    numbers = (step, weight, momentum, step * prox.l1, 1 / (1 + 2 * step * prox.l2), prox.low, prox.high)
+    pointers = (v.data_ptr(), u.data_ptr(), r.data_ptr(), out.data_ptr())
+    _C.tv_prox(pointers, (b * c, h, w, steps), isotropic, numbers, DTYPES[v.dtype], torch.get_num_threads())
+    return out
+
+
 # ---- whole solves ----------------------------------------------------------------------------------------------------
 
 _VERDICTS = (Status.ITERATIONS, Status.CONVERGED, Status.UNSTABLE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -115,3 +117,36 @@ def spectral_step(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxation
     """
     new = offset + gain * (p - f)
     return 2 * new - p, p + relaxation * (new - p)
+
+
+def differences(x: Tensor) -> Tensor:
+    """D x: forward differences along rows and columns, zero across the border; ... h w -> 2 ... h w."""
+    return torch.stack([F.pad(x.diff(dim=-2), (0, 0, 0, 1)), F.pad(x.diff(dim=-1), (0, 1))])
+
+
+def differences_adjoint(u: Tensor) -> Tensor:
+    """D^T u for a field whose last row (u[0]) and last column (u[1]) are zero, as those of D x are; 2 ... h w -> ... h w."""
+    return F.pad(u[0][..., :-1, :], (0, 0, 1, 0)) - u[0] + F.pad(u[1][..., :-1], (1, 0)) - u[1]
+
+
+def limit(g: Tensor, weight: float | Tensor, isotropic: bool) -> Tensor:
+    """The nearest field with |g| <= weight at every pixel: the Euclidean length of the pair, or each entry alone."""
+    if not isotropic:
+        return torch.clamp(g, -weight, weight)  # type: ignore[arg-type]  # two numbers or two tensors
+    length = g[0].square() + g[1].square()
+    # At least the smallest normal number, so that a weight of zero divides nothing by zero.
+    floor = torch.as_tensor(weight, dtype=g.dtype, device=g.device).square().clamp(min=torch.finfo(g.dtype).tiny)
+    return g * (weight / torch.maximum(length, floor).sqrt())
+
+
+def tv_prox(
+    v: Tensor, u: Tensor, r: Tensor, step: float, weight: float | Tensor, momentum: float, steps: int, isotropic: bool, prox: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``steps`` projected dual steps towards prox_{step (weight TV + f)}(v), ``prox`` that of step f; returns (x, u, r), u and r 2 b c h w.
+
+    u' = project(r + D prox(v - step D^T r) / (8 step)),  r' = u' + momentum (u' - u);  x = prox(v - step D^T u).
+    """
+    for _ in range(steps):
+        new = limit(r + differences(prox(v - step * differences_adjoint(r))) / (8 * step), weight, isotropic)
+        u, r = new, new + momentum * (new - u)
+    return prox(v - step * differences_adjoint(u)), u, r

@@ -38,6 +38,17 @@ struct ThresholdArgs {
     double threshold, shrink, low, high;
 };
 
+// The prox of total variation plus a pointwise prior. v, out: planes x h x w; u, r: the dual field and its extrapolation, 2 x planes x h x w, in and out.
+struct TvArgs {
+    const void* v;
+    void* u;
+    void* r;
+    void* out;
+    std::int64_t planes, h, w, steps;
+    bool isotropic;
+    double step, weight, momentum, threshold, shrink, low, high;
+};
+
 // The data step in Fourier space: f (the image's transform in, the extrapolated dual out), p and offset are planes x n real numbers, gain is n.
 struct SpectralArgs {
     void* f;
@@ -87,6 +98,7 @@ struct AdmmArgs {
     F(pixel_shuffle, ShuffleArgs)     \
     F(soft_threshold, ThresholdArgs)  \
     F(spectral_step, SpectralArgs)    \
+    F(tv_prox, TvArgs)                \
     F(admm, AdmmArgs)
 
 #define FASTIP_DECLARE(name, Args) Outcome name(const Args&, Dtype, int threads);

@@ -1,0 +1,49 @@
+"""How a solve is timed, and how results are compared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from workloads import Problem
+
+ITERATIONS = 30  # of one solve, set-up included, for every program
+
+
+def per_iteration() -> float:
+    """A clock that runs ITERATIONS times slower, so that the table reads as time per ADMM iteration."""
+    return time.perf_counter() / ITERATIONS
+
+
+def rounds(solve: Callable[[], Any], budget: float, most: int = 25) -> tuple[Any, int]:
+    """The result of one untimed solve, and how many more fit into ``budget`` seconds (at least 3)."""
+    start = time.perf_counter()
+    result = solve()
+    return result, max(3, min(most, int(budget / (time.perf_counter() - start))))
+
+
+def difference(x: Tensor, expected: Tensor) -> float:
+    """||x - expected|| / ||expected||."""
+    return float((x - expected).norm() / expected.norm())
+
+
+def objective(x: Tensor, y: Tensor, problem: Problem) -> float:
+    """||y - A x||^2 + weight ||x||_1 over the whole batch, in float64."""
+    x = x.double()
+    return float((y.double() - problem.op(x)).square().sum() + problem.weight * x.abs().sum())
+
+
+def duality_gap(x: Tensor, y: Tensor, problem: Problem) -> float:
+    """Relative gap between the objective at x and the dual value <y, v> - ||v||^2 / 4 at v = 2 c (y - A x), c such that |A^T v| <= weight; float64.
+
+    An upper bound of the true relative gap, whatever x is.
+    """
+    x, y = x.double(), y.double()
+    r = y - problem.op(x)
+    primal = float(r.square().sum() + problem.weight * x.abs().sum())
+    steepest = float(problem.op.adjoint(2 * r).abs().max())
+    v = 2 * r * min(1.0, problem.weight / steepest)
+    return primal / float((y * v).sum() - v.square().sum() / 4) - 1

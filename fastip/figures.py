@@ -1,0 +1,150 @@
+"""Figures of a restoration: images side by side with a magnified part, and the residuals of the solve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from .contracts import Solution
+from .errors import InvalidInput, strict_keywords
+from .io import replace_file
+from .stopping import EVERY
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, ACCENT, MUTED = "#1b1f24", "#d1495b", "#8a94a0"
+SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
+LARGEST = 1200  # pixels a side that a panel can show
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One image of a row: 1 c h w in [0, 1] and the lines above it."""
+
+    image: Tensor
+    title: str
+    note: str = ""
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One residual curve: ``values`` against ``at`` (iterations or seconds)."""
+
+    label: str
+    at: Sequence[float]
+    values: Sequence[float]
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of panels that show the same scene, and its curves. ``zoom``: (top, left, size) of the magnified square, as fractions of height and width."""
+
+    panels: Sequence[Panel]
+    curves: Sequence[Curve]
+    zoom: tuple[float, float, float]
+    unit: str
+    title: str = ""
+
+
+@strict_keywords
+def check_figure(path: str | Path) -> Path:
+    """Refuse, before any work is done, a path that no figure can be written to."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise InvalidInput(f"the figure {path} has the suffix {path.suffix!r}; expected one of {', '.join(SUFFIXES)}")
+    if path.is_dir() or not path.parent.is_dir():
+        raise InvalidInput(f"the figure {path} cannot be written: {path if path.is_dir() else path.parent} is {'a' if path.is_dir() else 'no'} folder")
+    return path
+
+
+@strict_keywords
+def restoration(path: str | Path, y: Tensor, x: Tensor, solution: Solution, *, name: str, settings: str) -> None:
+    """Input, result and residual curves of one solve, written to ``path`` (PNG, PDF, SVG or JPEG). ``y``, ``x``: 1 c h w."""
+    path = check_figure(path)
+    checks = solution.residuals[:, :, 0].tolist()
+    every = [min(EVERY * (i + 1), solution.iterations) for i in range(len(checks))]
+    curves = [Curve("data residual", every, [c[0] for c in checks], strong=True), Curve("change of x", every, [c[1] for c in checks])] if checks else []
+    size = "{} × {}".format
+    panels = [Panel(y, "input", size(y.shape[3], y.shape[2])), Panel(x, name, f"{size(x.shape[3], x.shape[2])}   {settings}", strong=True)]
+    compare(path, [Row(panels, curves, (0.4, 0.4, 0.2), "iterations")])
+
+
+@strict_keywords
+def compare(path: str | Path, rows: Sequence[Row]) -> None:
+    """Rows of panels, each panel with the same part magnified, and the residual curves of each row at its right."""
+    from matplotlib.figure import Figure
+
+    path = check_figure(path)
+    h, w = rows[0].panels[-1].image.shape[-2:]
+    columns, height = max(len(row.panels) for row in rows), 2.75
+    panel = min(max(height * w / h, 2.0), 8.0)
+    figure = Figure(figsize=(columns * panel + 3.6, (height + 0.35) * len(rows) + 0.1), layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.02, hspace=0.02)  # type: ignore[union-attr, call-arg]
+    grid = figure.add_gridspec(len(rows), columns + 1, width_ratios=[panel] * columns + [3.0])
+    for i, row in enumerate(rows):
+        for j, shown in enumerate(row.panels):
+            axes = figure.add_subplot(grid[i, j])
+            _panel(axes, shown, row.zoom)
+            if j == 0 and row.title:
+                axes.set_ylabel(row.title, fontsize=11, color=INK)
+        if row.curves:
+            _curves(figure.add_subplot(grid[i, columns]), row)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    kind = path.suffix[1:].lower()
+    metadata: dict[str, Any] | None = {"Software": None} if kind == "png" else None
+    replace_file(path, lambda file: figure.savefig(file, format=kind, dpi=110, metadata=metadata))
+
+
+def _panel(axes: Axes, shown: Panel, zoom: tuple[float, float, float]) -> None:
+    """The image, its magnified square in the lower right corner, and its title."""
+    from matplotlib.patches import Rectangle
+
+    h, w = shown.image.shape[-2:]
+    axes.imshow(_pixels(shown.image), interpolation="nearest", extent=(0, 1, h / w, 0), cmap="gray", vmin=0, vmax=1)
+    side = zoom[2] * h
+    top, left = int(zoom[0] * h), int(zoom[1] * w)
+    part = shown.image[..., top : top + max(1, round(side)), left : left + max(1, round(side))]
+    size = min(0.41, 0.6 * h / w)  # of the width: the inset is a square
+    inset = axes.inset_axes((0.985 - size, 0.015 * w / h, size, size * w / h))
+    inset.imshow(_pixels(part), interpolation="nearest", cmap="gray", vmin=0, vmax=1, aspect="auto")
+    colour = ACCENT if shown.strong else "white"
+    axes.add_patch(Rectangle((left / w, top / w), side / w, side / w, fill=False, edgecolor=colour, linewidth=1.2))
+    for frame, edge, width in ((inset, colour, 1.6), (axes, INK, 0.6)):
+        frame.set(xticks=[], yticks=[])
+        for spine in frame.spines.values():
+            spine.set(edgecolor=edge, linewidth=width)
+    axes.set_title(shown.title, loc="left", fontsize=12, color=ACCENT if shown.strong else INK, fontweight="bold" if shown.strong else "normal")
+    axes.set_title(shown.note, loc="right", fontsize=10.5, color=INK if shown.strong else MUTED)
+
+
+def _curves(axes: Axes, row: Row) -> None:
+    for curve in row.curves:
+        axes.plot(curve.at, curve.values, color=ACCENT if curve.strong else MUTED, linewidth=2.0 if curve.strong else 1.5, label=curve.label)
+    axes.set_yscale("log")
+    axes.set_xlim(left=0)
+    axes.set_title("residual", loc="left", fontsize=12, color=INK)
+    axes.set_title(f"against {row.unit}", loc="right", fontsize=10.5, color=MUTED)
+    axes.grid(True, which="major", color="#e6e9ed", linewidth=0.8)
+    axes.tick_params(colors=INK, labelsize=9)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(frameon=False, fontsize=9.5)
+
+
+def _pixels(image: Tensor) -> np.ndarray:
+    """1 c h w -> h w (3) in [0, 1], thinned to what a panel can show; the first channel where there are neither one nor three."""
+    step = max(1, max(image.shape[-2:]) // LARGEST)
+    pixels = image[0, :, ::step, ::step].detach().cpu().float().clamp(0, 1).permute(1, 2, 0).numpy()
+    return pixels if pixels.shape[2] == 3 else pixels[..., 0]

@@ -1,0 +1,77 @@
+"""The table of priors that every property test walks: a new public prior enters the tests by getting a line here, and a test fails until it has one.
+
+    from prior_cases import CASES, CONVEX, prox
+    @pytest.mark.parametrize("case", CASES, ids=str)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from checks import noise
+from fastip import operators, priors
+
+
+class Case(NamedTuple):
+    """One prior made from one weight (a number, or a tensor 1 c 1 1), and how many calls at the same point make its prox exact."""
+
+    id: str
+    make: Callable[[Any], priors.Prior]
+    calls: int = 1
+    convex: bool = True
+    weighted: bool = True
+
+    def __str__(self) -> str:
+        return self.id
+
+
+def smooth(v: Tensor) -> Tensor:
+    """A differentiable denoiser for the tests."""
+    return v - 0.2 * torch.tanh(v - v.mean(dim=(-2, -1), keepdim=True))
+
+
+CASES = (
+    Case("L1", priors.L1),
+    Case("L2", priors.L2),
+    Case("ElasticNet", lambda w: priors.ElasticNet(w, w)),
+    Case("NonNegative", lambda w: priors.NonNegative(), weighted=False),
+    Case("Box", lambda w: priors.Box(-0.3, 0.5), weighted=False),
+    Case("Separable", lambda w: priors.Separable(w, w, -0.2, 0.9)),
+    Case("L1+Box", lambda w: priors.L1(w) + priors.Box(0, 0.7)),
+    Case("L1+L2+NonNegative", lambda w: priors.L1(w) + priors.L2(w) + priors.NonNegative()),
+    Case("TV", priors.TV, calls=600),
+    Case("TV+Box", lambda w: priors.TV(w) + priors.Box(-0.3, 0.5), calls=600),
+    Case("TV+L1+L2", lambda w: priors.L1(w) + priors.TV(w, steps=3) + priors.L2(w), calls=900),
+    Case("AnisotropicTV", priors.AnisotropicTV, calls=600),
+    Case("AnisotropicTV+NonNegative", lambda w: priors.NonNegative() + priors.AnisotropicTV(w), calls=600),
+    Case("Wavelet", lambda w: priors.Wavelet(w, levels=2)),
+    Case("Wavelet-haar", lambda w: priors.Wavelet(w, "haar", levels=1)),
+    Case("Denoiser", lambda w: priors.Denoiser(smooth, sigma=0.1), convex=False, weighted=False),
+)
+CONVEX = tuple(case for case in CASES if case.convex)
+SHAPE = (2, 3, 7, 10)
+
+
+def prox(prior: priors.Prior, v: Tensor, step: float, calls: int = 1) -> Tensor:
+    """prox_{step R}(v) in a solve of its own, called ``calls`` times at the same point."""
+    bound = prior.bind(v, operators.Identity())
+    for _ in range(calls):
+        x = bound(v, step)
+    return x
+
+
+def box(prior: priors.Prior) -> tuple[float, float]:
+    """The bounds on the pixels that the prior sets."""
+    f = getattr(prior, "separable", prior)
+    return getattr(f, "low", float("-inf")), getattr(f, "high", float("inf"))
+
+
+def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    """A random image of ordinary size, edges and flat parts included."""
+    x = 0.6 * noise(shape, dtype, seed=seed)
+    x[..., : shape[-2] // 2, :] += 0.7
+    return x
