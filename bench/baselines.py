@@ -117,7 +117,9 @@ def fft_full_size(y: Tensor, problem: Problem, iterations: int) -> Tensor:
     pulled = h.conj() * torch.fft.rfft2(up)  # F(A^T y)
     if s == 1:
         scale = 1 / (beta + h.abs().square())
-        return six_variables(lambda w: torch.fft.irfft2((pulled + beta * torch.fft.rfft2(w)) * scale, s=(height, width)), _start(pulled * scale, problem), problem, iterations)
+        return six_variables(
+            lambda w: torch.fft.irfft2((pulled + beta * torch.fft.rfft2(w)) * scale, s=(height, width)), _start(pulled * scale, problem), problem, iterations
+        )
     scale = 1 / (beta + cogram(problem, y.dtype))
 
     def data_step(w: Tensor) -> Tensor:

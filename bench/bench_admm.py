@@ -21,15 +21,15 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import deepinv_peer
 import pytest
 import torch
+from torch import Tensor
+
+import deepinv_peer
+import fastip
 from baselines import Copy, cg_data_side, cg_image_side, fft_data_grid, fft_full_size, two_lines_eager
 from measure import ITERATIONS, difference, objective, per_iteration, rounds
-from torch import Tensor
-from workloads import LARGE_PLANES, SMALL_PLANES, Problem, label, super_resolution
-
-import fastip
+from workloads import LARGE_PLANES, SMALL_PLANES, Problem, identifier, label, super_resolution
 
 SHAPES = (SMALL_PLANES, LARGE_PLANES)
 BASELINES = {
@@ -59,7 +59,7 @@ def record(benchmark: Any, problem: Problem, program: str, **numbers: Any) -> No
     benchmark.extra_info.update(kind="iteration", program=program, size=label(problem.shape), **numbers)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=label)
+@pytest.mark.parametrize("shape", SHAPES, ids=identifier)
 def test_copy(benchmark: Any, shape: tuple[int, int, int, int]) -> None:
     problem = super_resolution(shape)
     benchmark.group = problem.name
@@ -69,7 +69,7 @@ def test_copy(benchmark: Any, shape: tuple[int, int, int, int]) -> None:
 
 
 @pytest.mark.benchmark(timer=per_iteration)
-@pytest.mark.parametrize("shape", SHAPES, ids=label)
+@pytest.mark.parametrize("shape", SHAPES, ids=identifier)
 def test_fastip(benchmark: Any, shape: tuple[int, int, int, int]) -> None:
     problem, y, exact = case(shape)
     benchmark.group = problem.name
@@ -82,7 +82,7 @@ def test_fastip(benchmark: Any, shape: tuple[int, int, int, int]) -> None:
 
 
 @pytest.mark.benchmark(timer=per_iteration)
-@pytest.mark.parametrize("shape", SHAPES, ids=label)
+@pytest.mark.parametrize("shape", SHAPES, ids=identifier)
 @pytest.mark.parametrize("program", BASELINES)
 def test_baseline(benchmark: Any, program: str, shape: tuple[int, int, int, int]) -> None:
     problem, y, exact = case(shape)
@@ -95,7 +95,7 @@ def test_baseline(benchmark: Any, program: str, shape: tuple[int, int, int, int]
 
 
 @pytest.mark.benchmark(timer=per_iteration)
-@pytest.mark.parametrize("shape", SHAPES, ids=label)
+@pytest.mark.parametrize("shape", SHAPES, ids=identifier)
 def test_deepinv(benchmark: Any, shape: tuple[int, int, int, int]) -> None:
     missing = deepinv_peer.why_absent()
     if missing is not None:

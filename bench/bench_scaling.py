@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from measure import ITERATIONS, per_iteration, rounds
-from workloads import label, super_resolution
 
 import fastip
+from measure import ITERATIONS, per_iteration, rounds
+from workloads import label, super_resolution
 
 SIDES = (256, 512, 1024, 2048, 4096)
 

@@ -21,7 +21,10 @@ import fastip
 def conditions() -> None:
     """Refuse to measure where the numbers would mislead."""
     if os.environ.get("OMP_WAIT_POLICY", "").upper() != "PASSIVE":
-        pytest.fail("OMP_WAIT_POLICY is not PASSIVE: spinning threads make timings depend on their neighbours. Run OMP_WAIT_POLICY=PASSIVE pytest bench --benchmark-only")
+        pytest.fail(
+            "OMP_WAIT_POLICY is not PASSIVE: threads that spin make timings depend on their neighbours. "
+            "Run OMP_WAIT_POLICY=PASSIVE pytest bench --benchmark-only"
+        )
     if not fastip.kernels.available()["compiled"]:
         pytest.fail(f"the compiled kernels are missing, so there is nothing to measure: {fastip.kernels.available()}")
 

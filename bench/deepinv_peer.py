@@ -54,6 +54,11 @@ def deepinv_admm(y: Tensor, problem: Problem, iterations: int) -> Tensor:
     start = physics.prox_l2(torch.zeros(problem.shape, dtype=y.dtype), y, gamma=1 / problem.beta)
     start = start + problem.weight / (2 * problem.beta) * start.sign()
     solver = deepinv.optim.ADMM(
-        data_fidelity=deepinv.optim.L2(), prior=deepinv.optim.L1Prior(), stepsize=1 / problem.beta, lambda_reg=problem.weight / 2, max_iter=iterations, g_first=True
+        data_fidelity=deepinv.optim.L2(),
+        prior=deepinv.optim.L1Prior(),
+        stepsize=1 / problem.beta,
+        lambda_reg=problem.weight / 2,
+        max_iter=iterations,
+        g_first=True,
     )
     return solver(y, physics, init=(start, torch.zeros_like(start)))

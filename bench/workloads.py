@@ -56,6 +56,11 @@ def deblurring(shape: tuple[int, int, int, int], boundary: str, beta: float = 1e
     return Problem(f"{boundary} motion deblurring {label(shape)}", MOTION, 1, boundary, shape, weight=1e-2, beta=beta)
 
 
+def identifier(shape: tuple[int, int, int, int]) -> str:
+    """24x256 for 8 x 3 x 256 x 256: a name for a test."""
+    return f"{shape[0] * shape[1]}x{shape[2]}"
+
+
 def label(shape: tuple[int, int, int, int]) -> str:
     """24 x 256^2 for 8 x 3 x 256 x 256."""
     b, c, h, w = shape

@@ -4,11 +4,15 @@ import torch as _torch  # noqa: F401  first of all: its OpenMP runtime then serv
 
 from . import inverses as inverses
 from . import kernels as kernels
+from . import metrics as metrics
 from . import operators as operators
 from . import priors as priors
+from . import solvers as solvers
 from ._version import __version__ as __version__
 from .contracts import Solution as Solution
 from .contracts import Status as Status
 from .errors import FastipError as FastipError
 from .operators import psf as psf
 from .solvers import admm as admm
+from .solvers import pgd as pgd
+from .solvers import wiener as wiener

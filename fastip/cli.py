@@ -151,7 +151,7 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
 def _restore_file(read: Path, write: Path, settings: Settings, figure: Path | None) -> None:
     start = time.perf_counter()
     y, kind = io.read_image(read)
-    io.check_write(write)
+    io.check_write(write, channels=y.shape[1])
     problem = settings.problem(kind.depth)
     with _progress() as progress:
         job = progress.add_task(read.name, total=problem.iterations)
@@ -169,7 +169,7 @@ def _restore_file(read: Path, write: Path, settings: Settings, figure: Path | No
 
 def _progress() -> Progress:
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("iterations"), TimeElapsedColumn()
-    return Progress(*columns, console=err, transient=True)
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
 
 
 def _tell(write: Path, y: torch.Tensor, x: torch.Tensor, solution: Solution, seconds: float) -> None:
@@ -210,14 +210,13 @@ def run_demo(
         with err.status(f"{scene.title}: {scene.photograph}"):
             results.append(demo.restore(scene))
         for run in results[-1].runs:
+            seconds = "" if run.method == "input" else f"{run.seconds:.3f} s"
             style = "bold" if run.method == "fastip" else ""
-            table.add_row(
-                f"{scene.title}, {scene.photograph}", run.method, f"{run.psnr:.2f} dB", f"{run.seconds:.3f} s", str(run.iterations or ""), style=style
-            )
+            table.add_row(f"{scene.title}, {scene.photograph}", run.method, f"{run.psnr:.2f} dB", seconds, str(run.iterations or ""), style=style)
         table.add_section()
     demo.draw(path, results)
     out.print(table)
-    out.print("CG-ADMM: the same loop, prior, beta and iterations with conjugate gradients (to 1e-5, warm-started) in place of the direct inverse.")
+    out.print("CG-ADMM: the same loop, prior, beta and iterations with conjugate gradients (to 1e-5, warm-started) inside.")
     out.print(f"figure: {path}", markup=False, soft_wrap=True)
 
 

@@ -197,7 +197,7 @@ class Status(enum.Enum):
 
     CONVERGED = "converged: both residuals are below the tolerance"
     ITERATIONS = "the iterations were used up before the tolerance was met: raise iterations, loosen tolerance, or try another beta"
-    UNSTABLE = "the data residual grew or became non-finite: the inverse is too inexact for this beta; use inverses.Exact() or 'auto', or raise beta"
+    UNSTABLE = "the residual grew or became non-finite: use a better inverse (inverses.Exact() or 'auto'), raise beta, or use a prior that does not expand"
     STOPPED = "stopped by the callback"
 
     def __str__(self) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import figures, inverses, operators, priors, psf, tasks
+from . import figures, inverses, metrics, operators, priors, psf, tasks
 from .arrays import check_count
 from .contracts import Inverse, Solution
 from .errors import Unsupported, strict_keywords
@@ -60,8 +60,8 @@ class Result:
 
 @strict_keywords
 def psnr(x: Tensor, truth: Tensor) -> float:
-    """10 log10(1 / mean (clip(x, 0, 1) - truth)^2) in dB, over all pixels and channels."""
-    return float(-10 * torch.log10((x.clamp(0, 1) - truth).square().mean()))
+    """The PSNR in dB of one image as it would be written: clipped to [0, 1]."""
+    return float(metrics.psnr(x.clamp(0, 1), truth))
 
 
 @strict_keywords

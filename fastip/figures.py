@@ -131,7 +131,9 @@ def _panel(axes: Axes, shown: Panel, zoom: tuple[float, float, float]) -> None:
 
 def _curves(axes: Axes, row: Row) -> None:
     for curve in row.curves:
-        axes.plot(curve.at, curve.values, color=ACCENT if curve.strong else MUTED, linewidth=2.0 if curve.strong else 1.5, label=curve.label)
+        colour, width = (ACCENT, 2.0) if curve.strong else (MUTED, 1.5)
+        marker = "o" if len(curve.at) < 4 else ""  # a single look would draw no line
+        axes.plot(curve.at, curve.values, color=colour, linewidth=width, marker=marker, markersize=4, label=curve.label)
     axes.set_yscale("log")
     axes.set_xlim(left=0)
     axes.set_title("residual", loc="left", fontsize=12, color=INK)

@@ -191,23 +191,24 @@ def write_image(path: str | Path, x: Tensor, *, like: Kind | None = None) -> Non
     Raises InvalidInput for an unknown suffix, a shape the format cannot hold, NaN, or a folder that is missing or cannot be written.
     """
     path, like = Path(path), like or Kind()
-    check_write(path)
     check_image(x, "the image to write")
+    check_write(path, channels=x.shape[1])
     check_finite(x, "the image to write")
     kind = format_of(path)
-    if x.shape[0] != 1 or (kind != "NPY" and x.shape[1] not in (1, 3)):
-        advice = "write images one by one, other channels as .npy"
-        raise InvalidInput(f"the image to write has shape {tuple(x.shape)}; expected 1 c h w, with c 1 or 3 for {kind}: {advice}")
+    if x.shape[0] != 1:
+        raise InvalidInput(f"the image to write has shape {tuple(x.shape)}; expected 1 c h w: write images one by one")
     depth = {"NPY": "float32", "JPEG": "uint8"}.get(kind, "uint16" if kind == "PNG" and like.depth == "float32" else like.depth)
     alpha = like.alpha if kind in ("PNG", "TIFF") else None
     array = _to_array(x, depth, alpha)
     replace_file(path, lambda file: _WRITERS[kind](file, array, like.profile))
 
 
-def check_write(path: str | Path) -> None:
-    """Refuse, before any work is done, a path that could not be written in the end."""
+@strict_keywords
+def check_write(path: str | Path, *, channels: int = 3) -> None:
+    """Refuse, before any work is done, a path that an image of so many channels could not be written to in the end."""
     path = Path(path)
-    format_of(path)
+    if format_of(path) != "NPY" and channels not in (1, 3):
+        raise InvalidInput(f"the image has {channels} channels and {path.name} can hold 1 or 3; write it as .npy")
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder; expected the name of an image file to write")
     if not path.parent.is_dir():

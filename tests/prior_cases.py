@@ -1,8 +1,4 @@
-"""The table of priors that every property test walks: a new public prior enters the tests by getting a line here, and a test fails until it has one.
-
-    from prior_cases import CASES, CONVEX, prox
-    @pytest.mark.parametrize("case", CASES, ids=str)
-"""
+"""The table of priors that every property test walks: a new public prior enters the tests by getting a line here, and a test fails until it has one."""
 
 from __future__ import annotations
 

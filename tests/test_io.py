@@ -137,6 +137,9 @@ def test_compressed_planar_and_inverted_tiff(tmp_path, compression):
     np.testing.assert_allclose(io.read_image(tmp_path / "a.tif")[0][0].permute(1, 2, 0), array / 65535, rtol=1e-6)
     tifffile.imwrite(tmp_path / "w.tif", array[..., 0], photometric="miniswhite", compression=compression)
     np.testing.assert_allclose(io.read_image(tmp_path / "w.tif")[0][0, 0], 1 - array[..., 0] / 65535, atol=1e-6)
+    light = pixels((12, 10), "float32")
+    tifffile.imwrite(tmp_path / "f.tif", light, photometric="miniswhite", compression=compression)
+    np.testing.assert_allclose(io.read_image(tmp_path / "f.tif")[0][0, 0], 1 - light, atol=1e-6)
 
 
 def test_alpha_is_resampled_on_the_grid_of_the_result(tmp_path):
@@ -227,8 +230,8 @@ def test_bad_files_are_refused_by_name(tmp_path, what):
         ("a", (1, 3, 4, 4), "suffix"),
         ("missing/a.png", (1, 3, 4, 4), "does not exist"),
         ("a.png", (2, 3, 4, 4), "one by one"),
-        ("a.jpg", (1, 2, 4, 4), "c 1 or 3"),
-        ("a.tif", (1, 5, 4, 4), "c 1 or 3"),
+        ("a.jpg", (1, 2, 4, 4), "can hold 1 or 3"),
+        ("a.tif", (1, 5, 4, 4), "can hold 1 or 3"),
         ("a.png", (3, 4, 4), "four dimensions"),
         ("a.png", (1, 3, 0, 4), "empty"),
     ],

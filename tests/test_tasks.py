@@ -87,7 +87,9 @@ def test_psf_files_are_averaged_and_scaled(tmp_path):
             tasks.read_psf(str(tmp_path / name))
 
 
-@pytest.mark.parametrize(("prior", "boundary", "calls"), [("l1", "circular", [50, 100, 123]), ("tv", "circular", list(range(1, 124))), ("l1", "reflect", [50, 100, 123])])
+@pytest.mark.parametrize(
+    ("prior", "boundary", "calls"), [("l1", "circular", [50, 100, 123]), ("tv", "circular", list(range(1, 124))), ("l1", "reflect", [50, 100, 123])]
+)
 def test_reporting_changes_nothing_but_the_reports(prior, boundary, calls):
     problem = tasks.get("sr2").problem(prior=prior, boundary=boundary, iterations=123, tolerance=1e-30)
     y = torch.rand(1, 2, 19, 22, generator=torch.Generator().manual_seed(5))
@@ -117,7 +119,9 @@ def test_a_valid_result_is_cut_to_the_pixels_under_the_data(k, stride):
     assert tasks.crop_valid(x, same, (1, 1)) is x
 
 
-@pytest.mark.parametrize(("name", "kernel", "noise", "gain"), [("sr4", None, 0.0, 1.2), ("sr4", None, 0.01, 1.0), ("sr2", None, 0.01, 2.0), ("deblur", "motion:9:45", 0.01, 4.0)])
+@pytest.mark.parametrize(
+    ("name", "kernel", "noise", "gain"), [("sr4", None, 0.0, 1.2), ("sr4", None, 0.01, 1.0), ("sr2", None, 0.01, 2.0), ("deblur", "motion:9:45", 0.01, 4.0)]
+)
 def test_the_defaults_restore_a_photograph(name, kernel, noise, gain):
     truth = photograph()
     task = tasks.get(name)

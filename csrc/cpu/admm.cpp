@@ -19,7 +19,8 @@ namespace {
 
 using Index = std::int64_t;
 
-constexpr Index kSlack = 64;  // elements past every buffer that whole-vector loads may read
+constexpr Index kSharedPlane = 400 * 400;  // pixels below which waiting for each other costs more than an idle thread
+constexpr Index kSlack = 64;               // elements past every buffer that whole-vector loads may read
 
 FASTIP_INLINE int member() {
 #ifdef _OPENMP
@@ -159,10 +160,11 @@ class Solver {
     Solver(const AdmmArgs& a, int team, char* workspace)
         : args(a), threads(team), s(a.stride), rows(a.h, a.height, a.kh, a.stride, a.boundary), cols(a.w, a.width, a.kw, a.stride, a.boundary), half(a.half) {
         planes = a.images * a.channels;
-        by_plane = threads <= 1 || (planes >= threads && (planes % threads == 0 || planes >= 4 * threads));
+        const bool even = planes >= threads && (planes % threads == 0 || planes >= 4 * threads);
+        by_plane = threads <= 1 || even || a.height * a.width < kSharedPlane;
         T* work = reinterpret_cast<T*>(workspace);
         ldx = cols.length + cols.before + cols.after;
-        phase_size = (rows.length + rows.before + rows.after) * ldx;
+        phase_size = spread((rows.length + rows.before + rows.after) * ldx);
         ldr = a.w + 2 * half;
         ldt = a.w + cols.tbefore + cols.tafter;
         Arena<T> arena{work};
@@ -191,6 +193,13 @@ class Solver {
     void run(AdmmResult& result) const;
 
   private:
+    // A phase size whose remainder modulo the cache's period differs from zero: rows of the phases at the same place then fall into different cache sets.
+    static Index spread(Index count) {
+        const Index bytes = count * Index(sizeof(T)), period = bytes >= (Index(2) << 20) ? Index(128) << 10 : 4096;
+        if (bytes < (Index(64) << 10)) return count;
+        const Index remainder = period == 4096 ? 320 : 8192 + 320;
+        return ((bytes - remainder + period - 1) / period * period + remainder) / Index(sizeof(T));
+    }
     static Index bytes_of(Index count) { return (count * Index(sizeof(T)) + 63) / 64 * 64; }
 
     const AdmmArgs& args;

@@ -13,11 +13,11 @@ STENCIL_BOUNDARIES = ("circular", "valid", "zero")
 
 def why_unfused(step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor) -> str | None:
     """None where :func:`admm` can run this solve, else the reason in words."""
+    if prior.pointwise() is None:
+        return "the prior is not pointwise with fixed weights, as L1, L2, ElasticNet, NonNegative, Box and their sums are"
     description = step.fused()
     if description is None:
         return f"the data step is not a stencil, a scalar or an FFT on the image grid (it is: {step.describe()})"
-    if prior.pointwise() is None:
-        return "the prior is not pointwise with fixed weights, as L1, L2, ElasticNet, NonNegative, Box and their sums are"
     if isinstance(description, SpectralStep):
         return backends.why_reference((x, description.guess), (q,))
     return backends.why_reference((x, q)) or _limits(description, q)

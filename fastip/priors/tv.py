@@ -27,8 +27,8 @@ class TV(Prior):
         u' = project(r + D prox_{step f}(v - step D^T r) / (8 step)),      r' = u' + m (u' - u),      m = min(1 - 1 / steps, 0.8).
 
     A solver that comes to rest has u' = u = r, so that x is the exact prox and therefore the exact minimiser, also under a box, l1 and l2.
-    Measured on 64 x 64 super-resolution and deblurring with weights up to 5e-3: relative objective gap below 1e-5 in 100 to 1500 ADMM iterations with
-    5 steps. Where step * weight is large (1 and more) raise beta or ``steps``.
+    Measured on super-resolution and deblurring of images in [0, 1], 5 steps, up to 64 x 64: with beta >= 2 weight the relative objective gap falls below
+    2e-5 in 100 to 1500 ADMM iterations; with beta = weight / 5 it stays above 1e-4 for as long. Where beta must be small raise ``steps``.
 
     weight: a number >= 0, or a tensor 1 c 1 1 (it may require a gradient). steps: a whole number >= 1.
     Memory: four images (u and r) besides x and v. The compiled kernel overwrites them.

@@ -165,6 +165,6 @@ def _orthogonal(name: Any) -> Any:
     taps = np.asarray(wavelet.dec_lo)
     correlation = np.correlate(taps, taps, "full")[len(taps) - 1 :: 2]
     correlation[0] -= 1
-    if not wavelet.orthogonal or np.abs(correlation).max() > ORTHOGONAL:
+    if np.abs(correlation).max() > ORTHOGONAL:
         raise Unsupported(f"the wavelet {name!r} is not orthogonal, so its soft threshold is not an exact prox; use one that is: 'haar', 'db4', 'sym8'")
     return wavelet

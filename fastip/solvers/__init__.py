@@ -2,3 +2,8 @@
 
 from .admm import admm as admm
 from .monitor import State as State
+from .pgd import BackProjection as BackProjection
+from .pgd import GradientStep as GradientStep
+from .pgd import Nesterov as Nesterov
+from .pgd import pgd as pgd
+from .wiener import wiener as wiener

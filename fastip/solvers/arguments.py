@@ -62,11 +62,12 @@ def schedule(beta: float | Sequence[float] | None, op: LinearOperator, prior: Pr
     if beta is None:
         implied = prior.suggested_beta()
         return [implied if implied is not None else DEFAULT_BETA * op.norm(shape) ** 2]
-    if isinstance(beta, str) or not isinstance(beta, (Sequence, Tensor)) or (isinstance(beta, Tensor) and beta.ndim == 0):
-        return [check_number(beta, "beta", low=0.0, strict=True)]
-    betas = [check_number(b, "each beta", low=0.0, strict=True) for b in beta]
+    given = beta if isinstance(beta, Sequence) and not isinstance(beta, str) else [beta]
+    betas = [check_number(b, "beta", low=0.0, strict=True) for b in given]
     if not betas:
         raise InvalidInput("beta is an empty sequence; expected a number > 0 or one number per iteration")
+    for value in betas:
+        prior.check_beta(value)
     return betas if len(set(betas)) > 1 else betas[:1]
 
 

@@ -1,0 +1,34 @@
+"""explain says which inverse, loop and kernels a solve will use, and why not faster ones."""
+
+import pytest
+import torch
+
+import fastip
+from fastip import inverses, operators, priors, psf
+from fastip.errors import FastipError
+
+BLUR = operators.Blur(psf.gaussian(9, sigma=1.6), stride=4)
+Y = torch.rand(1, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "op, prior, y, options, words",
+    [
+        (BLUR, priors.L1(1e-2), Y, {}, ["stencil", "fused", "compiled"]),
+        (BLUR, priors.TV(1e-3), Y, {}, ["FFT on the data grid", "visible", "not pointwise"]),
+        (BLUR, priors.L1(torch.tensor(0.1, requires_grad=True)), Y, {}, ["visible", "not pointwise with fixed weights"]),
+        (BLUR, priors.L1(1e-2), Y.clone().requires_grad_(), {}, ["visible", "gradient", "reference"]),
+        (BLUR, priors.L1(1e-2), Y, {"inverse": inverses.ConjugateGradient()}, ["conjugate gradients", "inner loop", "visible"]),
+        (operators.Blur(psf.motion(5, 20), boundary="reflect"), priors.L1(1e-2), Y, {}, ["stencil", "visible", "reflect"]),
+        (operators.Blur(psf.motion(5, 20)), priors.Box(), Y, {}, ["FFT on the image grid", "fused"]),
+        (operators.Mask(torch.ones(8, 8)), priors.NonNegative(), Y, {"beta": 0.25}, ["pointwise", "visible", "beta = 0.25"]),
+    ],
+)
+def test_words(op, prior, y, options, words):
+    text = fastip.kernels.explain(op, prior, y, **options)
+    assert all(word in text for word in words), text
+
+
+def test_the_door_is_the_same_as_that_of_admm():
+    with pytest.raises(FastipError, match="NaN"):
+        fastip.kernels.explain(BLUR, priors.L1(1e-2), Y / 0)
