@@ -10,6 +10,7 @@ from ..errors import InvalidInput, StrictKeywords, Unsupported
 from .steps import Apply, DataStep, FourierStep, ImageStep
 
 LARGEST_FACTOR = 4096  # rows of the matrix that is assembled and factored when nothing better is known
+MIRRORED = 1 << 20  # pixels that the DCT mirrors at once
 SIDES = ("auto", "data", "image")
 
 
@@ -130,13 +131,15 @@ def _cosine(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
     columns = torch.cat([torch.arange(w), torch.tensor([0])])
     weight = (1 / (beta + spectrum))[rows][:, columns].to(device=y.device, dtype=y.dtype)
 
-    def apply(r: Tensor) -> Tensor:
+    def planes(r: Tensor) -> Tensor:
         extended = torch.cat([r, r.flip(-2)], dim=-2)
         extended = torch.cat([extended, extended.flip(-1)], dim=-1)
         filtered = torch.fft.irfft2(torch.fft.rfft2(extended) * weight, s=extended.shape[-2:])
         return filtered[..., :h, :w]
 
-    return apply
+    # The mirrored grid is four times the size: a few planes at a time.
+    few = max(1, MIRRORED // (h * w))
+    return lambda r: torch.cat([planes(part) for part in r.reshape(-1, h, w).split(few)]).reshape(r.shape)
 
 
 def _cholesky(matrix: Tensor, beta: float) -> Apply:
