@@ -25,7 +25,9 @@ lint: $(READY)
 	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
 
 bench: $(READY)
-	$(PY) -P -m pytest bench --benchmark-only
+	mkdir -p build
+	OMP_WAIT_POLICY=PASSIVE $(PY) -P -m pytest bench --benchmark-only --benchmark-json=build/bench.json
+	$(PY) -P bench/report.py build/bench.json
 
 # sdist, wheel out of the sdist, manylinux wheel (one OpenMP runtime in a process: torch's, so libgomp stays outside), and a solve in an empty environment
 wheel: $(READY)

@@ -15,7 +15,8 @@ from .certificate import Certificate, from_lanczos, from_spectrum
 from .steps import DataStep
 
 # Boundary effects are local: beyond this many pixels a side the eigenvalues no longer move (tested), so larger grids are certified at this size.
-CERTIFIED_SIDE = 256
+CERTIFIED_SIDE = 96
+REACHES = 6  # the certified side is at least this many times the reach of C and A A^T together
 
 
 def symbol_taps(convolution: Convolution) -> Tensor:
@@ -65,8 +66,8 @@ def certify(convolution: Convolution, taps: Tensor, shape: tuple[int, int], beta
     """kappa and rho of a stencil on a grid of ``shape``: by spectrum when circular, by Lanczos on the operator's own boundary otherwise."""
     if convolution.boundary == "circular":
         return from_spectrum(spectrum(taps, shape), spectrum(symbol_taps(convolution), shape), beta, relaxation)
-    grid = (1, 1, min(shape[0], CERTIFIED_SIDE), min(shape[1], CERTIFIED_SIDE))
     psf, stride, boundary = convolution.psf, convolution.stride, convolution.boundary
+    grid = (1, 1, *certified_shape(convolution, shape, taps.shape[0] // 2))
 
     def c(v: Tensor) -> Tensor:
         return kernels.stencil(v, taps, boundary)
@@ -76,6 +77,14 @@ def certify(convolution: Convolution, taps: Tensor, shape: tuple[int, int], beta
 
     dense = (8 * taps.shape[0] + 1, 8 * taps.shape[1] + 1)
     return from_lanczos(c, g, grid, beta, relaxation, smallest=spectrum(taps, dense).min().item())
+
+
+def certified_shape(convolution: Convolution, shape: tuple[int, int], half_width: int) -> tuple[int, int]:
+    """The data's own grid where it is small or circular, else one on which the eigenvalues have settled."""
+    if convolution.boundary == "circular":
+        return shape
+    side = max(CERTIFIED_SIDE, REACHES * (half_width + max(convolution.psf.shape) // convolution.stride))
+    return min(shape[0], side), min(shape[1], side)
 
 
 @functools.lru_cache(maxsize=64)
@@ -93,9 +102,7 @@ def fitted(convolution: Convolution, shape: tuple[int, int], beta: float, relaxa
     """The fit and its certificate, unscaled, remembered for the last problems."""
     psf = convolution.psf.double().contiguous()
     key = (psf.numpy().tobytes(), (psf.shape[0], psf.shape[1]), convolution.stride, convolution.boundary)
-    if convolution.boundary != "circular":
-        shape = (min(shape[0], CERTIFIED_SIDE), min(shape[1], CERTIFIED_SIDE))
-    return _fitted(key, shape, beta, relaxation, half_width)
+    return _fitted(key, certified_shape(convolution, shape, half_width), beta, relaxation, half_width)
 
 
 class StencilDataStep(DataStep):
