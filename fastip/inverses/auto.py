@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ..contracts import Convolution, Diagonal, Inverse, LinearOperator, Scalar
@@ -11,29 +12,53 @@ from .conjugate_gradient import ConjugateGradient
 from .exact import LARGEST_FACTOR, Exact
 from .stencil import Stencil, fitted
 
-SLOWEST = 0.1  # rho up to which a stencil takes as many iterations as the exact inverse
+NEAR = 0.1  # rho up to which a strided problem takes as many iterations with a stencil as with the exact inverse
+SLOW = 0.25  # smallest eigenvalue of C B^-1 from which it does so without a stride, measured for 9 x 9 and 7 x 7 psf: below, about 0.25 / low times as many
+FFT = 100  # products a data point that cost as much as one complex FFT pair
 WIDEST = 256  # psf taps per pixel up to which direct convolution beats the FFT
 
 
 def choose(op: LinearOperator, y: Tensor, beta: float, *, pointwise: bool, relaxation: float = 1.0) -> Inverse:
-    """A scalar or diagonal; else, for a pointwise prior and stride > 1, the smallest certified stencil (half-width <= 4, rho <= 0.1), which runs
-    fused; else FFT or DCT; else the certified stencil of least work; else Cholesky (up to 4096 rows); else conjugate gradients."""
+    """A scalar or diagonal; else, for a pointwise prior, a stencil that runs fused and takes no more iterations than the exact inverse (stride > 1:
+    half-width <= 4 and rho <= 0.1; stride 1: where it is less work than an FFT); else FFT or DCT; else the certified stencil of least work; else
+    Cholesky (up to 4096 rows); else conjugate gradients."""
     convolution = op.convolution()
     if isinstance(op.cogram(tuple(y.shape)), (Scalar, Diagonal)):
         return Exact()
-    if pointwise and convolution is not None and convolution.stride > 1 and int((convolution.psf != 0).sum()) <= WIDEST * convolution.stride**2:
-        for half_width in (1, 2, 3, 4):
-            certificate = _certificate(convolution, y, beta, relaxation, half_width)
-            if certificate is not None and certificate.rho <= SLOWEST:
-                return Stencil(half_width)
+    if pointwise and convolution is not None:
+        half_width = _fused(convolution, y, beta, relaxation)
+        if half_width is not None:
+            return Stencil(half_width)
     if Exact().structure(op, y) is not None:
         return Exact()
     if convolution is not None:
-        best = _least_work(convolution, y, beta, relaxation, pointwise)
-        if best is not None:
-            return Stencil(best)
+        half_width = _least_work(convolution, y, beta, relaxation, pointwise)
+        if half_width is not None:
+            return Stencil(half_width)
     rows = y[0, 0].numel() if convolution is not None else y[0].numel()
     return Exact() if rows <= LARGEST_FACTOR and not y.is_complex() else ConjugateGradient()
+
+
+def _fused(convolution: Convolution, y: Tensor, beta: float, relaxation: float) -> int | None:
+    """The smallest half-width with which the fused kernel is sure to be faster than an FFT, or None."""
+    if convolution.stride > 1:
+        if int((convolution.psf != 0).sum()) > WIDEST * convolution.stride**2:
+            return None
+        candidates: tuple[int, ...] = (1, 2, 3, 4)
+    else:
+        candidates = tuple(p for p in (1, 2) if convolution.boundary == "circular" and _products(convolution, p) <= FFT)
+    for half_width in candidates:
+        certificate = _certificate(convolution, y, beta, relaxation, half_width)
+        if certificate is not None and (certificate.rho <= NEAR if convolution.stride > 1 else certificate.low >= SLOW):
+            return half_width
+    return None
+
+
+def _products(convolution: Convolution, half_width: int) -> int:
+    """Products of A, A^T and C on a data point without a stride; a psf of rank one is applied by rows, then by columns."""
+    psf = convolution.psf
+    taps = min(int((psf != 0).sum()), sum(psf.shape) if int(torch.linalg.matrix_rank(psf)) == 1 else psf.numel())
+    return 2 * taps + (2 * half_width + 1) ** 2
 
 
 def _certificate(convolution: Convolution, y: Tensor, beta: float, relaxation: float, half_width: int) -> Certificate | None:
@@ -47,13 +72,12 @@ def _certificate(convolution: Convolution, y: Tensor, beta: float, relaxation: f
 def _least_work(convolution: Convolution, y: Tensor, beta: float, relaxation: float, pointwise: bool) -> int | None:
     """The half-width that minimises work per iteration times iterations, None where none is certified.
 
-    Iterations grow like 1 / lambda_min(C B^-1). Work: the products of A, A^T and C on a data point where those are all there is (a pointwise prior);
-    with any other prior an iteration costs much the same whatever C is.
+    A pointwise prior costs little beside the products; with any other an iteration costs much the same whatever C is.
     """
-    taps = int((convolution.psf != 0).sum())
     work = {}
     for half_width in (1, 2, 3, 4) if convolution.stride > 1 else (1, 2, 3, 6):
         certificate = _certificate(convolution, y, beta, relaxation, half_width)
-        if certificate is not None and 0 < certificate.low and certificate.rho < 1:
-            work[half_width] = (2 * taps + (2 * half_width + 1) ** 2 if pointwise else 1) / certificate.low
+        if certificate is not None and certificate.low > 0:
+            iterations = max(1.0, SLOW / certificate.low)
+            work[half_width] = iterations * (_products(convolution, half_width) if pointwise else 1)
     return min(work, key=work.__getitem__) if work else None
