@@ -98,10 +98,11 @@ class StencilStep:
 class SpectralStep:
     """A data step that is pointwise in Fourier space (image side, exact): p_hat' = F guess + gain (p_hat - F x), with gain = g / (beta + g).
 
-    ``gain`` is real (h, w // 2 + 1), g the spectrum of A^T A; ``guess`` is the image (beta I + A^T A)^-1 A^T y, b c h w.
+    ``gain`` and ``denominator`` = beta + g are real (h, w // 2 + 1), g the spectrum of A^T A; ``guess`` is the image (beta I + A^T A)^-1 A^T y, b c h w.
     """
 
     gain: Tensor
+    denominator: Tensor
     guess: Tensor
     beta: float
 

@@ -22,6 +22,14 @@ using Index = std::int64_t;
 constexpr Index kSharedPlane = 400 * 400;  // pixels below which waiting for each other costs more than an idle thread
 constexpr Index kSlack = 64;               // elements past every buffer that whole-vector loads may read
 
+FASTIP_INLINE int members() {
+#ifdef _OPENMP
+    return omp_get_num_threads();
+#else
+    return 1;
+#endif
+}
+
 FASTIP_INLINE int member() {
 #ifdef _OPENMP
     return omp_get_thread_num();
@@ -529,7 +537,7 @@ template <class T>
 void Solver<T>::chunk_by_rows(Index iterations, bool check) const {
 #pragma omp parallel num_threads(threads)
     {
-        const Index team = member(), teams = threads;
+        const Index team = member(), teams = members();  // the runtime may give fewer than it was asked for
         const Index first = args.h * team / teams, last = args.h * (team + 1) / teams;
         const Index xfirst = rows.length * team / teams, xlast = rows.length * (team + 1) / teams;
         T *r = r_all, *t = t_all, *line = lines + team * line_size;

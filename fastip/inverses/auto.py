@@ -74,7 +74,9 @@ def _least_work(convolution: Convolution, y: Tensor, beta: float, relaxation: fl
 
     A pointwise prior costs little beside the products; with any other an iteration costs much the same whatever C is.
     """
-    work = {}
+    work: dict[int, float] = {}
+    if int((convolution.psf != 0).sum()) > WIDEST * convolution.stride**2:
+        return None  # so wide a psf is applied by FFT, and a small stencil is no inverse of it
     for half_width in (1, 2, 3, 4) if convolution.stride > 1 else (1, 2, 3, 6):
         certificate = _certificate(convolution, y, beta, relaxation, half_width)
         if certificate is not None and certificate.low > 0:

@@ -22,11 +22,11 @@ REACHES = 6  # the certified side is at least this many times the reach of C and
 def symbol_taps(convolution: Convolution) -> Tensor:
     """A A^T as a stencil on the data grid: the autocorrelation of the psf, decimated by the stride; float64, odd sizes."""
     h, s = convolution.psf.double(), convolution.stride
-    kh, kw = h.shape
-    full = torch.nn.functional.conv2d(h[None, None], h[None, None], padding=(kh - 1, kw - 1))[0, 0]
-    rows = torch.arange(-((kh - 1) // s), (kh - 1) // s + 1) * s + kh - 1
-    columns = torch.arange(-((kw - 1) // s), (kw - 1) // s + 1) * s + kw - 1
-    return full[rows][:, columns]
+    (kh, kw), shape = h.shape, (2 * h.shape[0] - 1, 2 * h.shape[1] - 1)
+    correlation = torch.fft.irfft2(torch.fft.rfft2(h, s=shape).abs().square(), s=shape)  # lag d at index d modulo the size
+    rows = torch.arange(-((kh - 1) // s), (kh - 1) // s + 1) * s % shape[0]
+    columns = torch.arange(-((kw - 1) // s), (kw - 1) // s + 1) * s % shape[1]
+    return correlation[rows][:, columns]
 
 
 def spectrum(taps: Tensor, shape: tuple[int, int]) -> Tensor:

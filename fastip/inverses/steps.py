@@ -133,7 +133,7 @@ class FourierStep:
         return ratio((twice / (self._shape[0] * w)).sqrt(), self.size)
 
     def fused(self) -> SpectralStep:
-        return SpectralStep(self._gain, self.guess(), self.beta)
+        return SpectralStep(self._gain, self._denominator, self.guess(), self.beta)
 
     def describe(self) -> str:
         return self._description

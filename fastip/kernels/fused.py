@@ -11,7 +11,7 @@ from . import backends, native, spectral
 STENCIL_BOUNDARIES = ("circular", "valid", "zero")
 
 
-def why_unfused(step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor) -> str | None:
+def why_unfused(step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor, y: Tensor) -> str | None:
     """None where :func:`admm` can run this solve, else the reason in words."""
     if prior.pointwise() is None:
         return "the prior is not pointwise with fixed weights, as L1, L2, ElasticNet, NonNegative, Box and their sums are"
@@ -19,8 +19,8 @@ def why_unfused(step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor) -> 
     if description is None:
         return f"the data step is not a stencil, a scalar or an FFT on the image grid (it is: {step.describe()})"
     if isinstance(description, SpectralStep):
-        return backends.why_reference((x, description.guess), (q,))
-    return backends.why_reference((x, q)) or _limits(description, q)
+        return backends.why_reference((x, description.guess), (q, y))
+    return backends.why_reference((x, q, y)) or _limits(description, q)
 
 
 def _limits(step: StencilStep, q: Tensor) -> str | None:

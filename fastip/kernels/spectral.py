@@ -42,7 +42,7 @@ class Spectral:
         h, w = x.shape[-2:]
         gain = full_plane(step.gain, w)
         self.gain = gain[:, :, None].expand(h, w, 2).contiguous()  # once for the real, once for the imaginary part
-        self.denominator = step.beta / (1 - gain.double()).to(gain)  # beta + g, as gain = g / (beta + g)
+        self.denominator = full_plane(step.denominator, w)
         self.z = pack(x)
         self.offset = torch.fft.fft2(pack(step.guess))
         self.p = torch.fft.fft2(pack(torch.fft.irfft2(q, s=(h, w)))) if bool(q.any()) else torch.zeros_like(self.offset)

@@ -44,7 +44,8 @@ def admm(
     tolerance: stop when ||y - A x - beta q|| <= tolerance ||y|| and the relative change of x is <= tolerance, for every image; checked every five
         iterations and at the last. 0 runs exactly ``iterations`` without checks.
     relaxation: 0 < a < 2, over-relaxation when > 1.
-    init: an image x0 (then q0 = 0; default x0 = A^T C y), or a Solution to resume.
+    init: an image x0 (then q0 = 0; default x0 = A^T C y), or a Solution to resume with the same
+        inverse: without relaxation and with a pointwise prior the result is that of one uninterrupted solve.
     callback: called after each iteration with a State; returning False stops. It selects the unfused loop.
 
     Returns a Solution; ``solution.x`` is of the kind of ``y``. Differentiable in y, the prior's weights and its network's parameters.
@@ -68,7 +69,7 @@ def admm(
     step = bind(betas[0])
     x, q = initial(init, step, shape, y)
     rule = StopRule(tolerance, iterations)
-    if callback is None and len(betas) == 1 and kernels.why_unfused(step, prox, x, q) is None:
+    if callback is None and len(betas) == 1 and kernels.why_unfused(step, prox, x, q, y) is None:
         x, q, done, status, residuals = kernels.admm(step, prox, x, q, y, rule, relaxation)
         return Solution(restore(x), q, status, done, residuals, betas[0])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,7 +63,8 @@ def schedule(beta: float | Sequence[float] | None, op: LinearOperator, prior: Pr
     if beta is None:
         implied = prior.suggested_beta()
         return [implied if implied is not None else DEFAULT_BETA * op.norm(shape) ** 2]
-    given = beta if isinstance(beta, Sequence) and not isinstance(beta, str) else [beta]
+    given = beta.tolist() if isinstance(beta, (Tensor, np.ndarray)) else beta
+    given = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     betas = [check_number(b, "beta", low=0.0, strict=True) for b in given]
     if not betas:
         raise InvalidInput("beta is an empty sequence; expected a number > 0 or one number per iteration")
@@ -82,6 +84,9 @@ def initial(init: Any, step: BoundInverse, shape: Shape, like: Tensor) -> tuple[
                 f"init is a Solution whose dual is {None if init.q is None else tuple(init.q.shape)}; this inverse keeps {tuple(q.shape)}: "
                 "resume with the same inverse, or pass init=solution.x"
             )
+        if init.q.device != q.device:
+            raise InvalidInput(f"init is a Solution on {init.q.device}; expected one on {q.device}, as y: pass init=solution.x moved there")
+        check_finite(init.q, "the dual of init")
         q = init.q if init.beta is None else init.q * (init.beta / step.beta)
         init = init.x
     x, _ = as_tensor(init, "init")

@@ -21,7 +21,7 @@ def explain(op: LinearOperator, prior: Prior, y: Any, *, inverse: str | Inverse 
         inverse = auto.choose(op, y, value, pointwise=prox.pointwise() is not None)
     step = check_inverse(inverse).bind(op, y, value)
     x, q = initial(None, step, shape, y)
-    why = kernels.why_unfused(step, prox, x, q)
+    why = kernels.why_unfused(step, prox, x, q, y)
     reference = kernels.why_reference((x,))
     return "\n".join(
         [

@@ -5,6 +5,7 @@ import torch
 
 from fastip import inverses, operators
 from fastip.errors import InvalidInput, UnknownKeyword, Unsupported
+from fastip.inverses.stencil import symbol_taps
 from fastip.operators import psf
 from problems import gaussian
 
@@ -58,3 +59,13 @@ def test_an_indefinite_fit_is_refused():
     with pytest.raises(InvalidInput, match="positive definite"):
         inverses.Stencil(1).bind(gaussian(1, "circular"), y, 1e-2)
     inverses.Stencil(6).bind(gaussian(1, "circular"), y, 1e-2)
+
+
+def test_a_wide_psf_costs_little_memory():
+    """The symbol of a 151 x 151 psf by FFT; a direct correlation would take gigabytes."""
+    convolution = operators.Blur(psf.gaussian(151, sigma=20.0), stride=2, boundary="valid").convolution()
+    taps = symbol_taps(convolution)
+    h = convolution.psf
+    assert taps.shape == (151, 151)
+    torch.testing.assert_close(taps[75, 75], h.square().sum(), rtol=1e-10, atol=0)
+    torch.testing.assert_close(taps[75, 76], (h[:, 2:] * h[:, :-2]).sum(), rtol=1e-10, atol=0)

@@ -1,5 +1,9 @@
 """The fused iteration against the reference kernels looped in float64, on every instruction set, layout and border, and its geometry at odd sizes."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -61,19 +65,40 @@ def test_equals_the_reference_loop(kh, kw, stride, half, h, w, planes, boundary,
         assert (dual - expected[1]).abs().max() < bound * expected[1].abs().max()
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_any_team_gives_the_same_bits(threads):
-    step, x, q, y = problem(9, 9, 4, "circular", 2, 65, 64, (1, 3), seed=5)
-    before = torch.get_num_threads()
+@pytest.mark.parametrize("boundary", ["circular", "valid"])
+@pytest.mark.parametrize("relaxation", [1.0, 1.6])
+@pytest.mark.parametrize("h, w, planes", [(17, 16, (2, 3)), (101, 104, (1, 1)), (104, 101, (1, 3))])
+def test_any_team_gives_the_same_bits(h, w, planes, relaxation, boundary):
+    """Planes shared out whole, and large planes whose rows are shared."""
+    step, x, q, y = problem(9, 9, 4, boundary, 2, h, w, planes, seed=5)
+    before, results = torch.get_num_threads(), []
     try:
-        results = []
-        for n in (1, threads):
+        for n in (1, 2, 3, 5):
             torch.set_num_threads(n)
-            results.append(native.admm(step, Pointwise(l1=0.01), x.clone(), q, y, StopRule(1e-30, 12), 1.0))
+            results.append(native.admm(step, Pointwise(l1=0.01), x.clone(), q, y, StopRule(1e-30, 12), relaxation))
     finally:
         torch.set_num_threads(before)
-    assert torch.equal(results[0][0], results[1][0]) and torch.equal(results[0][1], results[1][1])
-    assert torch.equal(results[0][4], results[1][4]) and results[0][4].shape == (3, 2, 1)
+    assert results[0][4].shape == (3, 2, planes[0])
+    for other in results[1:]:
+        assert all(torch.equal(results[0][i], other[i]) for i in (0, 1, 4))
+
+
+LIMITED = """
+import sys, torch, fastip
+torch.set_num_threads(4)
+op = fastip.operators.Blur(fastip.psf.gaussian(9, sigma=1.6), stride=4)
+y = torch.rand(1, 1, 128, 128, generator=torch.Generator().manual_seed(0))
+options = {"beta": 0.01, "inverse": fastip.inverses.Stencil(3), "iterations": 8, "tolerance": 0.0}
+fused = fastip.admm(y, op, fastip.priors.L1(1e-2), **options).x
+visible = fastip.admm(y, op, fastip.priors.L1(1e-2), callback=lambda state: None, **options).x
+sys.exit(0 if (fused - visible).abs().max() < 1e-4 else 1)
+"""
+
+
+@pytest.mark.parametrize("variable", ["OMP_THREAD_LIMIT=2", "OMP_DYNAMIC=true"])
+def test_fewer_threads_than_asked_for_lose_no_rows(variable, compiled):
+    name, value = variable.split("=")
+    assert subprocess.run([sys.executable, "-P", "-c", LIMITED], env={**os.environ, name: value}, timeout=300).returncode == 0
 
 
 def test_a_diverging_solve_is_stopped():
