@@ -39,7 +39,7 @@ def admm(
     y: the data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier), a torch tensor on any device, or a NumPy or CuPy array.
     prior: an object of ``fastip.priors``; its weight is part of R.
     beta: the penalty, a number > 0, or a sequence with one number per iteration (its last value is repeated). None: what the prior implies
-        (denoisers: noise^2 / sigma^2), else 0.1 ||A||^2.
+        (denoisers: noise^2 / sigma^2), else 0.02 ||A||^2 (docs/mathematics.md has the measurement).
     inverse: "auto" or an object of ``fastip.inverses``.
     tolerance: stop when ||y - A x - beta q|| <= tolerance ||y|| and the relative change of x is <= tolerance, for every image; checked every five
         iterations and at the last. 0 runs exactly ``iterations`` without checks.

@@ -14,7 +14,7 @@ from ..contracts import BoundInverse, Inverse, LinearOperator, Prior, Shape, Sol
 from ..errors import InvalidInput
 
 SUPPORTED = (torch.float32, torch.float64, torch.complex64, torch.complex128)
-DEFAULT_BETA = 0.1  # times ||A||^2
+DEFAULT_BETA = 0.02  # times ||A||^2; docs/mathematics.md has the measurement that chose it
 
 
 def check_data(y: Tensor, op: LinearOperator) -> Shape:
@@ -58,7 +58,7 @@ def check_prior(prior: Any) -> Prior:
 
 
 def schedule(beta: float | Sequence[float] | None, op: LinearOperator, prior: Prior, shape: Shape) -> list[float]:
-    """beta as a list: one number, or one per iteration. None: what the prior implies, else 0.1 ||A||^2."""
+    """beta as a list: one number, or one per iteration. None: what the prior implies, else 0.02 ||A||^2."""
     check_prior(prior)
     if beta is None:
         implied = prior.suggested_beta()

@@ -268,7 +268,7 @@ def test_schedules_of_any_kind(kind):
 def test_automatic_beta_is_a_multiple_of_the_largest_eigenvalue():
     op = motion("circular")
     y = observe(op, spikes(1, 1, 20, 20))
-    assert fastip.admm(y, op, priors.L1(weight=L1), iterations=2).beta == pytest.approx(0.1 * op.norm((1, 1, 20, 20)) ** 2)
+    assert fastip.admm(y, op, priors.L1(weight=L1), iterations=2).beta == pytest.approx(0.02 * op.norm((1, 1, 20, 20)) ** 2)
 
 
 def test_other_operators_and_arrays():
