@@ -246,6 +246,16 @@ def test_a_schedule_ends_at_the_same_optimum_and_rescales_the_dual():
     torch.testing.assert_close(moved.x, fixed.x, atol=1e-7, rtol=0)
 
 
+def test_a_change_of_beta_within_a_run_equals_a_resumed_run():
+    op, prior = gaussian(4, "circular"), priors.L1(weight=L1)
+    y = observe(op, spikes(1, 2, 32, 32))
+    whole = fastip.admm(y, op, prior, beta=[0.2] * 6 + [0.02], inverse=inverses.Exact(), iterations=11, tolerance=0.0)
+    first = fastip.admm(y, op, prior, beta=0.2, inverse=inverses.Exact(), iterations=6, tolerance=0.0)
+    rest = fastip.admm(y, op, prior, beta=0.02, inverse=inverses.Exact(), iterations=5, tolerance=0.0, init=first)
+    torch.testing.assert_close(whole.x, rest.x, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(whole.q, rest.q, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("beta", [1e-6, 1e-9])
 def test_a_tiny_beta_in_float32_is_sound(beta):
     """beta -> 0 tends to exact data consistency: finite, and the same fused and visible."""
