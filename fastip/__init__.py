@@ -5,6 +5,7 @@ import torch as _torch  # noqa: F401  first of all: its OpenMP runtime then serv
 from . import inverses as inverses
 from . import kernels as kernels
 from . import metrics as metrics
+from . import nets as nets
 from . import operators as operators
 from . import priors as priors
 from . import solvers as solvers

@@ -21,6 +21,8 @@ LAYERS = (
     ("checkpoint", "data", "metrics", "io"),
     ("tasks", "train", "figures"),
     ("demo", "bench"),
+    ("experiments",),
+    ("cli_train", "cli_experiment"),
     ("cli",),
     ("__main__",),
 )

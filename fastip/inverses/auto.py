@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from ..contracts import Convolution, Diagonal, Inverse, LinearOperator, Scalar
-from ..errors import FastipError
+from ..errors import FastipError, InvalidInput, strict_keywords
 from .certificate import Certificate
 from .conjugate_gradient import ConjugateGradient
 from .exact import LARGEST_FACTOR, Exact
+from .learned import Learned
 from .stencil import Stencil, fitted
 
 NEAR = 0.1  # rho up to which a strided problem takes as many iterations with a stencil as with the exact inverse
@@ -17,11 +18,22 @@ SLOW = 0.25  # smallest eigenvalue of C B^-1 from which it does so without a str
 FFT = 100  # products a data point that cost as much as one complex FFT pair
 WIDEST = 256  # psf taps per pixel up to which direct convolution beats the FFT
 
+_offered: dict[str, list[Learned]] = {}  # by the fingerprint of the operator
+
+
+@strict_keywords
+def offer(learned: Learned) -> None:
+    """Let inverse="auto" consider a trained inverse for its own operator, where no exact one is known. Raises InvalidInput without a training record."""
+    if not isinstance(learned, Learned) or learned.trained is None:
+        raise InvalidInput("only a Learned inverse with its training record can be offered: fastip.load_inverse and fastip.train.inverse give one")
+    _offered.setdefault(learned.trained.fingerprint, []).append(learned)
+
 
 def choose(op: LinearOperator, y: Tensor, beta: float, *, pointwise: bool, relaxation: float = 1.0) -> Inverse:
     """A scalar or diagonal; else, for a pointwise prior, a stencil that runs fused and takes no more iterations than the exact inverse (stride > 1:
-    half-width <= 4 and rho <= 0.1; stride 1: where it is less work than an FFT); else FFT or DCT; else the certified stencil of least work; else
-    Cholesky (up to 4096 rows); else conjugate gradients."""
+    half-width <= 4 and rho <= 0.1; stride 1: where it is less work than an FFT); else FFT or DCT; else, for a prior that is not pointwise, a learned
+    inverse offered for this operator when its certificate promises fewer iterations than the stencils'; else the certified stencil of least work; else
+    Cholesky (up to 4096 rows); else a learned inverse; else conjugate gradients."""
     convolution = op.convolution()
     if isinstance(op.cogram(tuple(y.shape)), (Scalar, Diagonal)):
         return Exact()
@@ -31,12 +43,29 @@ def choose(op: LinearOperator, y: Tensor, beta: float, *, pointwise: bool, relax
             return Stencil(half_width)
     if Exact().structure(op, y) is not None:
         return Exact()
+    learned, low = _best_offered(op, y, beta, relaxation)
     if convolution is not None:
         half_width = _least_work(convolution, y, beta, relaxation, pointwise)
         if half_width is not None:
-            return Stencil(half_width)
+            certificate = _certificate(convolution, y, beta, relaxation, half_width)
+            return learned if learned and not pointwise and certificate and low > certificate.low else Stencil(half_width)
     rows = y[0, 0].numel() if convolution is not None else y[0].numel()
-    return Exact() if rows <= LARGEST_FACTOR and not y.is_complex() else ConjugateGradient()
+    if rows <= LARGEST_FACTOR and not y.is_complex():
+        return Exact()
+    return learned or ConjugateGradient()
+
+
+def _best_offered(op: LinearOperator, y: Tensor, beta: float, relaxation: float) -> tuple[Learned | None, float]:
+    """The offered inverse that is certified here with the largest lambda_min(C B^-1), and that number."""
+    best: tuple[Learned | None, float] = (None, 0.0)
+    for learned in _offered.get(op.fingerprint(), []):
+        try:
+            certificate = learned.certificate(op, y, beta, relaxation)
+        except FastipError:
+            continue
+        if certificate is not None and certificate.smallest > 0 and certificate.scaled().low > best[1]:
+            best = learned, certificate.scaled().low
+    return best
 
 
 def _fused(convolution: Convolution, y: Tensor, beta: float, relaxation: float) -> int | None:

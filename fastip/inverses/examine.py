@@ -1,0 +1,99 @@
+"""What a network is worth as an inverse: its error on noise, its certificate when it is linear, and the worst error found when it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..contracts import Convolution, LinearOperator
+from ..errors import strict_keywords
+from ..nets import InverseNet, PaperInverseNet
+from .certificate import Certificate, from_lanczos, from_spectrum
+from .stencil import certified_shape, spectrum, symbol_taps
+from .trained import Stored, Trained
+
+InverseModule = InverseNet | PaperInverseNet
+Apply = Callable[[Tensor], Tensor]
+NOISE_SHAPE = (8, 1, 64, 64)  # of the noise that measures the error, where the operator leaves the size free
+START_SHAPE = (4, 1, 24, 24)  # four starts of the search for the worst error
+SETTLED = (1 << 20, 1 << 20)  # larger than any grid that is certified as it is
+
+
+def forward_map(op: LinearOperator, beta: float) -> Apply:
+    """v -> B^-1 v = beta v + A A^T v."""
+    return lambda v: beta * v + op(op.adjoint(v))
+
+
+@strict_keywords
+def relative_residual(net: InverseModule, op: LinearOperator, beta: float, *, shape: Sequence[int] = NOISE_SHAPE, seed: int = 0) -> float:
+    """||(I - C B^-1) e|| / ||e|| on Gaussian noise e of ``shape`` (b c h w, on the data grid), computed in float64."""
+    noise = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    with torch.no_grad():
+        error = noise - net(forward_map(op, beta)(noise), beta)
+    return float(error.norm() / noise.norm())
+
+
+@strict_keywords
+def worst_error(net: InverseModule, op: LinearOperator, beta: float, *, shape: Sequence[int] = START_SHAPE, steps: int = 60, seed: int = 0) -> float:
+    """The largest ||e - C B^-1 e|| / ||e|| in the norm of B^-1 that gradient ascent finds, from one random start for each image of ``shape``.
+
+    An estimate from below: a non-linear C has no spectrum.
+    """
+    apply = forward_map(op, beta)
+    e = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed), dtype=torch.float64).requires_grad_()
+    ascent = torch.optim.Adam([e], lr=0.1)
+    largest = 0.0
+    with torch.enable_grad():
+        for _ in range(steps):
+            image = apply(e)
+            error = e - net(image, beta)
+            ratio = ((error * apply(error)).flatten(1).sum(1) / (e * image).flatten(1).sum(1)).sqrt()
+            largest = max(largest, float(ratio.detach().max()))
+            ascent.zero_grad()
+            (gradient,) = torch.autograd.grad(-ratio.log().sum(), e)
+            e.grad = gradient
+            ascent.step()
+    return largest
+
+
+def certify(net: InverseNet, op: LinearOperator, shape: Sequence[int], beta: float, relaxation: float) -> Certificate:
+    """The certificate of a linear network on data of ``shape`` (b c h w): by spectrum on circular grids, else by Lanczos on the operator's own boundary.
+
+    Grids beyond the size at which boundary effects have settled are certified at that size.
+    """
+    convolution, (h, w) = op.convolution(), (shape[-2], shape[-1])
+    if convolution is not None and convolution.boundary == net.boundary == "circular":
+        return from_spectrum(spectrum(net.stencil(beta), (h, w)), spectrum(symbol_taps(convolution), (h, w)), beta, relaxation)
+    grid = (1, *shape[1:]) if convolution is None else (1, 1, *settled(convolution, net, (h, w)))
+
+    def apply(v: Tensor) -> Tensor:
+        with torch.no_grad():
+            return net(v, beta)
+
+    return from_lanczos(apply, lambda v: op(op.adjoint(v)), grid, beta, relaxation)
+
+
+def settled(convolution: Convolution, net: InverseNet, shape: tuple[int, int]) -> tuple[int, int]:
+    """The grid on which a network is certified for data of ``shape``."""
+    return certified_shape(convolution, shape, net.reach)
+
+
+@strict_keywords
+def examine(net: InverseModule, op: LinearOperator, beta: float | tuple[float, float], *, shape: Sequence[int] = NOISE_SHAPE) -> Trained:
+    """Measure a network as the inverse of this operator: what :class:`Trained` holds.
+
+    beta: one number, or (low, high) for a network that takes it as an input; a range is certified at both ends and in the (geometric) middle.
+    shape: b c h w of the data, for operators that fix it.
+    """
+    low, high = beta if isinstance(beta, tuple) else (beta, beta)
+    middle = (low * high) ** 0.5
+    accuracy = relative_residual(net, op, middle, shape=shape)
+    if not isinstance(net, InverseNet):
+        start = START_SHAPE if op.convolution() is not None else (1, *shape[1:])
+        estimates = [worst_error(net, op, b, shape=start) for b in sorted({low, middle, high})]
+        return Trained(op.fingerprint(), (low, high), accuracy, (), max(estimates))
+    grid = (1, 1, *SETTLED) if op.convolution() is not None and net.boundary != "circular" else shape
+    certificates = tuple(Stored(b, 1.0, certify(net, op, grid, b, 1.0)) for b in sorted({low, middle, high}))
+    return Trained(op.fingerprint(), (low, high), accuracy, certificates, None)

@@ -1,0 +1,109 @@
+"""C as a network trained on noise: bound to its operator it is one data step, scaled by its certificate when it is linear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..contracts import LinearOperator, StencilStep
+from ..errors import InvalidInput, StrictKeywords
+from ..nets import InverseNet
+from .certificate import Certificate
+from .collapsed import Bordered, layered, worth_collapsing
+from .examine import SETTLED, certify, settled
+from .stencil import StencilDataStep
+from .steps import DataStep
+from .trained import ROUNDING, Trained
+
+REMEMBERED = 16  # set-ups kept by one inverse
+
+
+class Learned(StrictKeywords):
+    """C = a network: q' = q + C(y - A x - beta q). Whatever C is, a fixed point is an exact minimiser; a certified linear C converges to it.
+
+    net: a network of ``fastip.nets``, or any module called as net(r, beta) that keeps the shape b c h w of r; those that are not InverseNets are taken
+        for non-linear: they are not certified, and the solver's own watch stops a diverging run with Status.UNSTABLE.
+    trained: the problem that the network belongs to (``fastip.load_inverse`` and ``fastip.train.inverse`` give it). Another operator, or a beta outside
+        its range, is then refused with InvalidInput. Without it every bind certifies the network for the problem at hand.
+
+    At bind a linear network becomes stencils where that is less work; kappa >= 0.98 scales C by 0.98 / kappa. Networks whose weights require a gradient
+    keep their layers, so that a solve can be differentiated in them. Source: Fan, Wei, Carin and Heller 2017, section 3.
+    """
+
+    def __init__(self, net: nn.Module, *, trained: Trained | None = None) -> None:
+        if not isinstance(net, nn.Module):
+            raise InvalidInput(f"net is {type(net).__name__}; expected a network such as nets.InverseNet(): load trained ones with fastip.load_inverse(path)")
+        self.net, self.trained = net, trained
+        self._remembered: dict[Hashable, Any] = {}
+
+    def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
+        self._check(op, y, beta)
+        net = self.net
+        if not isinstance(net, InverseNet):
+            return DataStep(op, y, beta, lambda r: net(r, beta), self._about())
+        certificate = self._certificate(op, y, beta, relaxation)
+        factor, certificate = certificate.scale(), certificate.scaled()
+        text = f"{self._about()}, kappa = {certificate.kappa:.3f}, rho = {certificate.rho:.2e}"
+        if not worth_collapsing(net) or self._differentiable():
+            return DataStep(op, y, beta, layered(net, beta, factor), text)
+        convolution = op.convolution()
+        if convolution is not None and convolution.boundary == net.boundary == "circular":
+            taps = self._remember(("taps", beta), lambda: net.stencil(beta))
+            return StencilDataStep(op, y, StencilStep(convolution, taps * factor, beta), text)
+        if net.boundary == "circular" or min(y.shape[-2:]) < Bordered.smallest(net):
+            return DataStep(op, y, beta, layered(net, beta, factor), text)
+        bordered = self._remember(("bordered", beta, y.dtype, y.device), lambda: Bordered(net, beta, y))
+        return DataStep(op, y, beta, bordered if factor == 1 else lambda r: factor * bordered(r), text)
+
+    def certificate(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> Certificate | None:
+        """The certificate, before scaling, with which this inverse would be bound; None for a non-linear network."""
+        self._check(op, y, beta)
+        return self._certificate(op, y, beta, relaxation) if isinstance(self.net, InverseNet) else None
+
+    def _certificate(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float) -> Certificate:
+        net, convolution, shape = self.net, op.convolution(), tuple(y.shape)
+        assert isinstance(net, InverseNet)
+        grid: tuple[int, ...] = shape
+        if convolution is not None and not convolution.boundary == net.boundary == "circular":
+            grid = settled(convolution, net, (shape[-2], shape[-1]))
+            if self.trained is not None and grid == settled(convolution, net, SETTLED):
+                stored = self.trained.certificate(beta, relaxation)
+                if stored is not None:
+                    return stored
+        with torch.no_grad():
+            return self._remember(("certificate", op.fingerprint(), grid, beta, relaxation), lambda: certify(net, op, shape, beta, relaxation))
+
+    def _remember(self, key: tuple[Hashable, ...], make: Callable[[], Any]) -> Any:
+        """``make()``, kept until a weight changes."""
+        key = (*key, *(p._version for p in self.net.parameters()))
+        if key not in self._remembered:
+            while len(self._remembered) >= REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+            self._remembered[key] = make()
+        return self._remembered[key]
+
+    def _differentiable(self) -> bool:
+        return torch.is_grad_enabled() and any(p.requires_grad for p in self.net.parameters())
+
+    def _check(self, op: LinearOperator, y: Tensor, beta: float) -> None:
+        if y.is_complex():
+            raise InvalidInput("a learned inverse works on real data grids; for masked Fourier data use inverses.Exact()")
+        allowed = getattr(self.net, "beta_range", None) if self.trained is None else self.trained.beta
+        if self.trained is not None and op.fingerprint() != self.trained.fingerprint:
+            raise InvalidInput(
+                "this learned inverse was trained for another operator (psf, stride or boundary differ): train one for this operator with "
+                "fastip.train.inverse(op, beta), or use inverse='auto'"
+            )
+        if allowed is not None and not allowed[0] * (1 - ROUNDING) <= beta <= allowed[1] * (1 + ROUNDING):
+            trained_for = f"{allowed[0]:g}" if allowed[0] == allowed[1] else f"{allowed[0]:g} to {allowed[1]:g}"
+            raise InvalidInput(f"beta is {beta:g}, and this learned inverse was trained for {trained_for}: pass that, train one for it, or use inverse='auto'")
+
+    def _about(self) -> str:
+        net, name = self.net, type(self.net).__name__
+        if isinstance(net, InverseNet):
+            return f"learned inverse, {name} of {2 * net.reach + 1} x {2 * net.reach + 1}"
+        known = "" if self.trained is None or self.trained.estimate is None else f", worst error found {self.trained.estimate:.2g} (an estimate)"
+        return f"learned inverse, {name}, not linear: not certified{known}"

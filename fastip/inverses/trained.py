@@ -1,0 +1,40 @@
+"""The problem that a network was trained for, and how well it solves it: the record that travels with the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .certificate import Certificate
+
+ROUNDING = 1e-6  # relative: a beta that was written and read again is the same
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The certificate of a linear network at one beta and relaxation, on a grid whose boundary effects have settled."""
+
+    beta: float
+    relaxation: float
+    certificate: Certificate
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The problem that a network was trained for, and how well it solves it; it travels with the weights.
+
+    ``beta``: (low, high), equal for a single one. ``accuracy``: ||(I - C B^-1) e|| / ||e|| on fresh noise, at the geometric mean of the range.
+    ``estimate``: for a non-linear network the largest ||e - C B^-1 e|| / ||e|| found, in the norm of B^-1; an estimate from below.
+    """
+
+    fingerprint: str
+    beta: tuple[float, float]
+    accuracy: float
+    certificates: tuple[Stored, ...] = ()
+    estimate: float | None = None
+
+    def certificate(self, beta: float, relaxation: float) -> Certificate | None:
+        """The stored certificate for exactly this beta and relaxation, or None."""
+        for stored in self.certificates:
+            if abs(stored.beta - beta) <= ROUNDING * beta and stored.relaxation == relaxation:
+                return stored.certificate
+        return None
