@@ -6,6 +6,8 @@ necessary. rho = max |1 - lambda(C (beta I + A A^T))| tells the speed only.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,17 +17,19 @@ from torch import Tensor
 from ..errors import InvalidInput
 
 LIMIT = 0.98  # a 2 % margin below 1: Lanczos approaches lambda_max from below
+BRISK = 0.92  # at kappa = 0.98 the largest mode halves in 11 iterations, at 0.92 in 3; see docs/mathematics.md
 Apply = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """kappa, the extreme eigenvalues of C (beta I + A A^T), and C's smallest eigenvalue times beta, on one grid, boundary, beta and relaxation."""
+    """kappa for ``relaxation``, the extreme eigenvalues of C (beta I + A A^T), and C's smallest eigenvalue times beta, on one grid, boundary and beta."""
 
     kappa: float
     low: float
     high: float
     smallest: float
+    relaxation: float = 1.0
 
     @property
     def rho(self) -> float:
@@ -33,18 +37,39 @@ class Certificate:
         return max(1 - self.low, self.high - 1)
 
     def scale(self) -> float:
-        """The factor for C that brings kappa to the limit; 1 where it is below already. Raises InvalidInput unless C is positive definite."""
+        """The factor for C, at most 1: kappa below 0.98, and down to 0.92 while its largest mode is slower than its smallest one.
+
+        Raises InvalidInput unless C is positive definite.
+        """
         if not self.smallest > 0:
             raise InvalidInput(
                 f"this inverse is not positive definite (smallest eigenvalue {self.smallest:.2e} / beta), so convergence cannot be certified: "
                 "use a larger half_width, a larger beta, or inverses.Exact()"
             )
-        return 1.0 if self.kappa < LIMIT else LIMIT / self.kappa
+        _, gram = weights(0.0, self.relaxation)
+        high = min(1.0, LIMIT / self.kappa)
+        low = min(high, max(BRISK, gram) / self.kappa)  # kappa below gram: no mode overshoots
+        if self._slowest_large(high) <= self._slowest_small(high):
+            return high
+        for _ in range(40 if self._slowest_large(low) < self._slowest_small(low) else 0):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self._slowest_large(middle) < self._slowest_small(middle) else (low, middle)
+        return low
+
+    def _slowest_large(self, factor: float) -> float:
+        """The factor an iteration by which the error of the largest mode shrinks, A A^T >> beta: d + sqrt(d^2 + d) for C B^-1 = 1 + d, relaxed."""
+        a = self.relaxation
+        excess = max(0.0, factor * self.kappa / (a - 0.25 * a**2) - 1)
+        return abs(1 - a - a * (excess + math.sqrt(excess**2 + excess)))
+
+    def _slowest_small(self, factor: float) -> float:
+        """The same for the smallest mode, A A^T << beta."""
+        return abs(1 - self.relaxation * factor * self.low)
 
     def scaled(self) -> Certificate:
         """The certificate of C times :meth:`scale`."""
         s = self.scale()
-        return Certificate(self.kappa * s, self.low * s, self.high * s, self.smallest * s)
+        return dataclasses.replace(self, kappa=self.kappa * s, low=self.low * s, high=self.high * s, smallest=self.smallest * s)
 
 
 def weights(beta: float, relaxation: float) -> tuple[float, float]:
@@ -57,7 +82,7 @@ def from_spectrum(c: Tensor, r: Tensor, beta: float, relaxation: float) -> Certi
     own, gram = weights(beta, relaxation)
     kappa = (c * (own + gram * r)).max().item()
     product = c * (beta + r)
-    return Certificate(kappa, product.min().item(), product.max().item(), beta * c.min().item())
+    return Certificate(kappa, product.min().item(), product.max().item(), beta * c.min().item(), relaxation)
 
 
 def lanczos(apply: Apply, metric: Apply, shape: tuple[int, ...], steps: int = 80, tolerance: float = 1e-4) -> tuple[float, float]:
@@ -102,7 +127,7 @@ def from_lanczos(c: Apply, g: Apply, shape: tuple[int, ...], beta: float, relaxa
     if smallest is None or smallest <= 0:
         smallest = lanczos(c, lambda v: v, shape)[0]
     if smallest <= 0:
-        return Certificate(float("inf"), float("-inf"), float("inf"), smallest * beta)
+        return Certificate(float("inf"), float("-inf"), float("inf"), smallest * beta, relaxation)
     _, kappa = lanczos(c, lambda v: own * v + gram * g(v), shape)
     low, high = lanczos(c, lambda v: beta * v + g(v), shape)
-    return Certificate(kappa, low, high, smallest * beta)
+    return Certificate(kappa, low, high, smallest * beta, relaxation)

@@ -85,6 +85,7 @@ def test_gradients_reach_every_weight():
     made = net("reflect", RANGE).double().requires_grad_(True)
     made(noise((2, 1, 8, 9)), 2e-2).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in made.parameters())
+    assert made.gains.last.bias.grad.abs().min() > 0, "every gain acts"
 
 
 def test_float32_agrees_with_float64():
