@@ -29,8 +29,8 @@ class Learned(StrictKeywords):
     trained: the problem that the network belongs to (``fastip.load_inverse`` and ``fastip.train.inverse`` give it). Another operator, or a beta outside
         its range, is then refused with InvalidInput. Without it every bind certifies the network for the problem at hand.
 
-    At bind a linear network becomes stencils where that is less work, scaled so that kappa < 0.98 (Certificate.scale). Networks whose weights require a gradient
-    keep their layers, so that a solve can be differentiated in them. Source: Fan, Wei, Carin and Heller 2017, section 3.
+    At bind a linear network becomes stencils where that is less work, scaled so that kappa < 0.98 (Certificate.scale). Networks whose weights require
+    a gradient keep their layers, so that a solve can be differentiated in them. Source: Fan, Wei, Carin and Heller 2017, section 3.
     """
 
     def __init__(self, net: nn.Module, *, trained: Trained | None = None) -> None:

@@ -120,8 +120,8 @@ class StencilDataStep(DataStep):
 class Stencil(StrictKeywords):
     """C = the best (2p + 1)^2 stencil for (beta I + A A^T)^-1, certified on the data's own grid and boundary.
 
-    ``half_width`` p >= 0. At bind C is scaled so that kappa < 0.98 (Certificate.scale); a C that is not positive definite is refused (InvalidInput). C wraps for
-    circular boundaries and sees zeros outside otherwise. Raises Unsupported for operators that are not strided convolutions.
+    ``half_width`` p >= 0. At bind C is scaled so that kappa < 0.98 (Certificate.scale); a C that is not positive definite is refused (InvalidInput).
+    C wraps for circular boundaries and sees zeros outside otherwise. Raises Unsupported for operators that are not strided convolutions.
     """
 
     def __init__(self, half_width: int = 3) -> None:
