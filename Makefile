@@ -42,7 +42,7 @@ wheel: $(READY)
 
 # Builds without isolation, so that an unchanged C++ file is not compiled again; Python changes need no step at all.
 $(READY): $(VENV)/torch $(NATIVE)
-	$(PY) -m pip install -q --no-build-isolation --editable '.[data,test,dev]'
+	$(PY) -m pip install -q --no-build-isolation --editable '.[data,train,test,dev]'
 	touch $@
 
 $(VENV)/torch:

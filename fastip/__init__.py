@@ -9,7 +9,10 @@ from . import nets as nets
 from . import operators as operators
 from . import priors as priors
 from . import solvers as solvers
+from . import train as train
 from ._version import __version__ as __version__
+from .checkpoint import load_inverse as load_inverse
+from .checkpoint import save_inverse as save_inverse
 from .contracts import Solution as Solution
 from .contracts import Status as Status
 from .errors import FastipError as FastipError

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .contracts import Solution
 from .errors import InvalidInput, strict_keywords
-from .io import replace_file
+from .files import replace_file
 from .stopping import EVERY
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ An alpha channel is not restored: it is kept aside in :class:`Kind` and laid ove
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from .arrays import check_finite, check_image
 from .errors import FastipError, InvalidInput, strict_keywords
+from .files import replace_file
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".npy": "NPY"}
 _SCALE = {"uint8": 255, "uint16": 65535}
@@ -242,19 +242,6 @@ def _resample(alpha: np.ndarray, h: int, w: int, depth: str) -> np.ndarray:
             weight = np.expand_dims(at - low, 1 - axis)
             a = a.take(low, axis) * (1 - weight) + a.take(np.minimum(low + 1, a.shape[axis] - 1), axis) * weight
     return np.round(np.clip(a, 0, 1) * _SCALE[depth]) if depth in _SCALE else a
-
-
-def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write beside the target under a name of its own, then rename: a reader sees the old file, the new file, never half of one."""
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
-    try:
-        with open(temporary, "xb") as file:
-            write(file)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error.strerror or error}; check free space and permissions") from error
-    finally:  # also on Ctrl-C
-        temporary.unlink(missing_ok=True)
 
 
 def _write_png(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> None:

@@ -88,12 +88,12 @@ def examine(net: InverseModule, op: LinearOperator, beta: float | tuple[float, f
     shape: b c h w of the data, for operators that fix it.
     """
     low, high = beta if isinstance(beta, tuple) else (beta, beta)
-    middle = (low * high) ** 0.5
+    middle = low if low == high else (low * high) ** 0.5
     accuracy = relative_residual(net, op, middle, shape=shape)
     if not isinstance(net, InverseNet):
-        start = START_SHAPE if op.convolution() is not None else (1, *shape[1:])
+        start = (START_SHAPE[0], shape[1], *START_SHAPE[2:]) if op.convolution() is not None else (1, *shape[1:])
         estimates = [worst_error(net, op, b, shape=start) for b in sorted({low, middle, high})]
         return Trained(op.fingerprint(), (low, high), accuracy, (), max(estimates))
     grid = (1, 1, *SETTLED) if op.convolution() is not None and net.boundary != "circular" else shape
-    certificates = tuple(Stored(b, 1.0, certify(net, op, grid, b, 1.0)) for b in sorted({low, middle, high}))
+    certificates = tuple(Stored(b, certify(net, op, grid, b, 1.0)) for b in sorted({low, middle, high}))
     return Trained(op.fingerprint(), (low, high), accuracy, certificates, None)

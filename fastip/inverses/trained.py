@@ -11,10 +11,9 @@ ROUNDING = 1e-6  # relative: a beta that was written and read again is the same
 
 @dataclass(frozen=True)
 class Stored:
-    """The certificate of a linear network at one beta and relaxation, on a grid whose boundary effects have settled."""
+    """The certificate of a linear network at one beta, on a grid whose boundary effects have settled."""
 
     beta: float
-    relaxation: float
     certificate: Certificate
 
 
@@ -35,6 +34,6 @@ class Trained:
     def certificate(self, beta: float, relaxation: float) -> Certificate | None:
         """The stored certificate for exactly this beta and relaxation, or None."""
         for stored in self.certificates:
-            if abs(stored.beta - beta) <= ROUNDING * beta and stored.relaxation == relaxation:
+            if abs(stored.beta - beta) <= ROUNDING * beta and stored.certificate.relaxation == relaxation:
                 return stored.certificate
         return None

@@ -22,7 +22,7 @@ class InverseNet(nn.Module):
     other border, it is one stencil of (2 reach + 1)^2 taps, reach = sum (size - 1) dilation.
 
     channels, sizes, dilations: width, odd kernel size and dilation of each layer of W^T (dilations default to 1). (16, 32) with (5, 3) makes 13 x 13
-        stencils, for inverses of small support; (2, 2, 2) with (7, 5, 5) and (1, 2, 4) reaches 28 pixels for the work of 596 products a pixel.
+        stencils, for inverses of small support; InverseNet.dilated() reaches 24 pixels.
     boundary: what lies outside the grid: "circular", "zero" (for operators with valid or zero boundary) or "reflect".
     beta_range: (low, high) makes beta an input: each channel, s and f get positive gains that depend on log beta. None: one beta only.
 
@@ -61,6 +61,11 @@ class InverseNet(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(()))
         self.log_floor = nn.Parameter(torch.tensor(math.log(0.1)))
         self.gains = None if self.beta_range is None else BetaGains((*self.channels, 1, 1), self.beta_range)
+
+    @classmethod
+    def dilated(cls, *, boundary: str = "circular", beta_range: Sequence[float] | None = None) -> InverseNet:
+        """Three layers that reach 24 pixels (49 x 49 taps) for 888 products a pixel: for blurs without a stride, whose inverse reaches far."""
+        return cls(channels=(4, 4, 2), sizes=(5, 3, 5), dilations=(1, 2, 4), boundary=boundary, beta_range=beta_range)
 
     def config(self) -> dict[str, Any]:
         """The arguments that build this network again."""

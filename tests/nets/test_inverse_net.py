@@ -60,6 +60,11 @@ def test_away_from_borders_it_is_the_stencil(boundary):
     assert difference[b:-b, b:-b].max() < 1e-12 < difference[b - 1, b:-b].max()
 
 
+def test_the_dilated_one():
+    made = nets.InverseNet.dilated(boundary="zero", beta_range=RANGE)
+    assert (made.reach, made.products, made.boundary, made.beta_range) == (24, 888, "zero", RANGE)
+
+
 def test_beta_belongs_to_its_image():
     made = net("zero", RANGE).double()
     r = noise((3, 2, 9, 8))

@@ -1,0 +1,23 @@
+"""Markdown for the pages of experiments: numbers in a readable length, and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def shown(value: Any, digits: int = 3) -> str:
+    """A number to so many significant digits, whole numbers in full; "not finite" for null; texts as they are."""
+    if value is None:
+        return "not finite"
+    if isinstance(value, (str, bool)):
+        return str(value)
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.{digits}g}"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table: the first column to the left, the others to the right."""
+    lines = [headings, [":---", *["---:"] * (len(headings) - 1)], *[[shown(entry) for entry in row] for row in rows]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,210 @@
+"""Fitting a network to B = (beta I + A A^T)^-1 from noise alone."""
+
+from __future__ import annotations
+
+import copy
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from .. import nets
+from .._version import __version__
+from ..arrays import check_count, check_number
+from ..contracts import LinearOperator
+from ..errors import InvalidInput, strict_keywords
+from ..inverses import Learned, examine
+from . import loop, state
+from .files import Files
+from .objective import InverseNet, Noise, Objective
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+# ---- what is asked for -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides the trained weights, but the net and the operator."""
+
+    beta: tuple[float, float]
+    size: int
+    batch: int
+    steps: int
+    power: int
+    learning_rate: float
+    seed: int
+    devices: int
+    precision: str
+
+    def __post_init__(self) -> None:
+        for name, low in (("size", 4), ("batch", 1), ("steps", 1), ("power", 1), ("seed", 0), ("devices", 1)):
+            check_count(getattr(self, name), name, low=low)
+        check_number(self.learning_rate, "learning_rate", low=0.0, strict=True)
+
+    def record(self, op: LinearOperator, net: InverseNet) -> dict[str, Any]:
+        """As JSON values, with the net's structure and the operator's fingerprint."""
+        described = {"name": type(net).__name__, "config": net.config()}
+        return {"operator": op.fingerprint(), "net": described} | asdict(self) | {"beta": list(self.beta)}
+
+
+def _betas(beta: float | Sequence[float]) -> tuple[float, float]:
+    given = tuple(beta) if isinstance(beta, Sequence) and not isinstance(beta, str) else (beta, beta)
+    if len(given) != 2:
+        raise InvalidInput(f"beta is {beta!r}; expected a number, or two for a range (low, high)")
+    low, high = (check_number(b, "beta", low=0.0, strict=True) for b in given)
+    if low > high:
+        raise InvalidInput(f"beta is {beta!r}; expected (low, high) with low < high: swap them")
+    return low, high
+
+
+def default_net(op: LinearOperator, beta: tuple[float, float], seed: int) -> nets.InverseNet:
+    """A linear net of 13 x 13 taps for the operator's boundary, with beta as an input for a range."""
+    convolution = op.convolution()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(check_count(seed, "seed", low=0) % 2**63)
+        boundary = "zero" if convolution is None else nets.boundary_of(convolution.boundary)
+        return nets.InverseNet(boundary=boundary, beta_range=None if beta[0] == beta[1] else beta)
+
+
+def _check_net(net: InverseNet, op: LinearOperator, beta: tuple[float, float]) -> None:
+    if not isinstance(net, (nets.InverseNet, nets.PaperInverseNet)):
+        raise InvalidInput(f"net is {type(net).__name__}; expected one of {', '.join(nets.INVERSE_NETS)}")
+    convolution = op.convolution()
+    if convolution is not None and net.boundary != nets.boundary_of(convolution.boundary):
+        due = nets.boundary_of(convolution.boundary)
+        raise InvalidInput(f"the net has boundary {net.boundary!r} and the operator {convolution.boundary!r}; build the net with boundary={due!r}")
+    if net.beta_range is None and beta[0] < beta[1]:
+        raise InvalidInput(f"beta is the range {beta} and the net takes no beta; build it with beta_range={beta}")
+    if net.beta_range is not None and not net.beta_range[0] <= beta[0] <= beta[1] <= net.beta_range[1]:
+        raise InvalidInput(f"beta is {beta} and the net takes {net.beta_range[0]:g} to {net.beta_range[1]:g}; build it with a beta_range that holds it")
+
+
+def _colours(net: InverseNet) -> int:
+    return net.colours if isinstance(net, nets.PaperInverseNet) else 1
+
+
+def _check_operator(op: LinearOperator, noise: Noise) -> None:
+    """One image through A A^T, so that an operator of another kind is refused before any work."""
+    e = torch.zeros(1, *noise.shape[1:])
+    image = op(op.adjoint(e))
+    if image.shape != e.shape or image.is_complex():
+        raise InvalidInput(f"A A^T turns data of shape {tuple(e.shape)} into {tuple(image.shape)} {image.dtype}; training needs an operator with real data")
+
+
+# ---- the training ----------------------------------------------------------------------------------------------------
+
+
+@strict_keywords
+def inverse(
+    op: LinearOperator,
+    beta: float | Sequence[float],
+    *,
+    net: InverseNet | None = None,
+    size: int = 48,
+    batch: int = 8,
+    steps: int = 3000,
+    power: int | None = None,
+    learning_rate: float = 3e-3,
+    seed: int = 0,
+    output: str | Path | None = None,
+    save_every: int = 250,
+    accelerator: str = "auto",
+    devices: int = 1,
+    precision: str = "32-true",
+    progress: bool = True,
+    report: loop.Report | None = None,
+) -> Learned:
+    """Train C to be (beta I + A A^T)^-1 on the operator's own boundary, from noise alone, and say how good it is.
+
+    min over C of E ||(I - C B^-1)^p e||^2, e ~ N(0, I)  (docs/mathematics.md (5); a net that is not linear: see :class:`Objective`).
+
+    op: any operator with real data whose size is free. beta: a number, or (low, high) for a net that takes it as an input.
+    net: trained from the weights it has, and left alone (a copy is trained). Default: a linear net of 13 x 13 taps.
+    size, batch: side of the noise patches on the data grid, and patches a step in each process.
+    power: the last p; the first half of the steps has p = 1, equal parts of the rest 2, 4, ... p, which trade mean error for the worst mode, on which the
+        iterations of ``admm`` depend. Default: 4 for stride 1, else 1 (there the mean error is all that matters); 1 for nets that are not linear.
+    learning_rate: Adam's at the first step, half a cosine down to 1 % of it.
+    output: a .safetensors file. Beside it come NAME.json (settings, losses, seconds, versions, accuracy, certificate), NAME.tensorboard, and while the
+        training lasts NAME.unfinished.safetensors, written every ``save_every`` steps and, by one process, at Ctrl-C. Called again with the same settings
+        it goes on from there to the same bits (same machine and threads), or returns what is finished; the weights ``net`` starts with are not compared.
+    accelerator, devices, precision: as Lightning Fabric has them; several processes average their gradients. They are spawned, so a script that asks
+        for them needs ``if __name__ == "__main__"``, and ``report`` must be a function of a module.
+    progress: a bar where standard error is a terminal. report: called with (steps done, loss), about 200 times.
+
+    Returns an inverse that is frozen, on the CPU, and refuses another operator or beta. Raises InvalidInput for bad values, files of other settings,
+    a training that diverged (train.loop.Diverged), Unsupported without the extra ``train``.
+    """
+    betas = _betas(beta)
+    net = default_net(op, betas, seed) if net is None else net
+    _check_net(net, op, betas)
+    power = default_power(op, net) if power is None else power
+    settings = Settings(betas, size, batch, steps, power, learning_rate, seed, devices, precision)
+    check_count(save_every, "save_every", low=1)
+    if power > 1 and not net.linear:
+        raise InvalidInput(f"power is {power} and {type(net).__name__} is not linear: train it with power=1")
+    noise = Noise((batch, _colours(net), size, size), betas, seed, steps, power)
+    _check_operator(op, noise)
+    record, files = settings.record(op, net), Files.beside(output)
+    finished = files.finished(record)
+    if finished is not None:
+        return finished
+    fabric = loop.make_fabric(accelerator, devices, precision)
+    plan = loop.Plan(steps, learning_rate, save_every, record, files.state, files.logs, progress, report)
+    weights, history = loop.launch(fabric, partial(_train, net, op, noise, plan))
+    learned = _learned(net, weights, op, betas)
+    if fabric.is_global_zero:
+        files.finish(learned, op, _summary(record, history, fabric.device))
+    return learned
+
+
+def default_power(op: LinearOperator, net: InverseNet) -> int:
+    """4 where B is too wide for a small stencil (stride 1) and the worst mode decides, else 1."""
+    convolution = op.convolution()
+    return 4 if net.linear and convolution is not None and convolution.stride == 1 else 1
+
+
+def _train(net: InverseNet, op: LinearOperator, noise: Noise, plan: loop.Plan, fabric: Fabric) -> tuple[dict[str, np.ndarray], state.History]:
+    """In each process: the trained weights of C itself, and what happened."""
+    own = copy.deepcopy(net).cpu().train().requires_grad_()  # a copy: spawned processes share the memory of what they are given
+    objective = Objective(own, op)
+    e, beta, _ = noise(0, 0)
+    objective.suit(e, beta)
+    history = loop.fit(fabric, objective, noise, plan)
+    own.cpu().rescale(1 / float(objective.scale))
+    return {name: tensor.numpy().copy() for name, tensor in own.state_dict().items()}, history  # arrays, because tensors die with a spawned process
+
+
+def _learned(net: InverseNet, weights: dict[str, np.ndarray], op: LinearOperator, beta: tuple[float, float]) -> Learned:
+    tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
+    own = copy.deepcopy(net).to("cpu", next(iter(tensors.values())).dtype)
+    own.load_state_dict(tensors)
+    net = own.eval().requires_grad_(False)
+    return Learned(net, trained=examine(net, op, beta, shape=(8, _colours(net), 64, 64)))
+
+
+def _summary(settings: Any, history: state.History, device: torch.device) -> dict[str, Any]:
+    machine = {
+        "processor": _processor(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "fastip": __version__,
+    }
+    losses = {"step": [step for step, _ in history.losses], "loss": [loss for _, loss in history.losses]}
+    return {"settings": settings, "seconds": history.seconds, "starts": history.starts, "machine": machine, "losses": losses}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor() or platform.machine())

@@ -1,0 +1,81 @@
+"""The state of a training on disk: weights, Adam's moments and the number of the step, so that a killed run is continued bit for bit."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import checkpoint
+from ..errors import InvalidInput
+
+
+@dataclass
+class History:
+    """What has happened: ``step`` steps in ``seconds`` and ``starts`` runs, and the loss at some of them."""
+
+    step: int = 0
+    seconds: float = 0.0
+    starts: int = 0
+    losses: list[tuple[int, float]] = field(default_factory=list)
+
+
+def save(path: Path, settings: Mapping[str, Any], module: nn.Module, adam: torch.optim.Adam, history: History) -> None:
+    """Write the state as one file, which replaces the one before."""
+    tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+    for index, moments in adam.state_dict()["state"].items():
+        tensors |= {f"adam.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+    progress = {"step": history.step, "seconds": history.seconds, "starts": history.starts, "losses": history.losses}
+    checkpoint.write(path, "training", tensors, {"settings": settings, "progress": progress})
+
+
+def load(path: Path, settings: Mapping[str, Any], module: nn.Module, adam: torch.optim.Adam) -> History:
+    """Put the state in ``path`` into module and optimiser. Raises InvalidInput for a damaged file or one of other settings."""
+    record, tensors = checkpoint.read(path, "training")
+    check_same(path, record.get("settings"), settings, "an unfinished training")
+    try:
+        module.load_state_dict({name.removeprefix("module."): tensor for name, tensor in tensors.items() if name.startswith("module.")})
+        moments: dict[int, dict[str, Any]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("adam."):
+                _, index, key = name.split(".")
+                moments.setdefault(int(index), {})[key] = tensor
+        adam.load_state_dict({"state": moments, "param_groups": adam.state_dict()["param_groups"]})
+        progress = record["progress"]
+        losses = [(int(step), float(loss)) for step, loss in progress["losses"]]
+        return History(int(progress["step"]), float(progress["seconds"]), int(progress["starts"]), losses)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InvalidInput(f"the state {path} is damaged ({error}); delete it to start again") from None
+
+
+def remove(path: Path) -> None:
+    """Delete the state, and what a run that was killed while writing one left behind."""
+    path.unlink(missing_ok=True)
+    for part in path.parent.glob(f".{glob.escape(path.stem)}.{'[0-9a-f]' * 8}{path.suffix}"):
+        part.unlink(missing_ok=True)
+
+
+def check_same(path: Path, saved: Any, asked: Mapping[str, Any], what: str) -> None:
+    """Refuse to go on with a file that was made with other settings, and say which."""
+    before, now = _flat(saved), _flat(asked)
+    if before != now:
+        keys = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+        told = "; ".join(f"{key} {_brief(before.get(key))} there, {_brief(now.get(key))} asked for" for key in keys)
+        raise InvalidInput(f"{path} holds {what} with other settings: {told}. Ask for the same, give another output, or delete that file")
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted keys; tuples as lists, as JSON has them."""
+    if isinstance(value, Mapping):
+        return {key: leaf for name, inner in value.items() for key, leaf in _flat(inner, f"{prefix}{name}.").items()}
+    return {prefix.removesuffix("."): list(value) if isinstance(value, tuple) else value}
+
+
+def _brief(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."
