@@ -60,7 +60,8 @@ class Files:
 
     def _clean(self, record: Mapping[str, Any]) -> None:
         assert self.output is not None and self.state is not None
-        text = json.dumps(record, indent=1)
+        lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in record.items())
+        text = f"{{\n{lines}\n}}\n"
         log = self.output.with_suffix(".json")
         if not log.exists() or log.read_text() != text:
             replace_file(log, partial(_put, text.encode()))
