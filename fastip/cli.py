@@ -1,4 +1,4 @@
-"""The command line: fastip restore | tasks | demo | bench | info."""
+"""The command line: fastip restore | tasks | demo | bench | train | experiment | info."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from . import __version__, demo, figures, io, kernels, tasks
+from . import __version__, cli_data, cli_experiment, cli_train, demo, figures, io, kernels, tasks
 from .contracts import Solution, Status
 from .errors import FastipError, InvalidInput
 
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _complain(error: FastipError | str) -> None:
-    err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+    err.print(f"error: {error}", style="red", markup=False, emoji=False, soft_wrap=True)
 
 
 def _plainly(command: Command) -> Command:
@@ -238,6 +238,11 @@ def bench(
     for name, milliseconds in rows:
         table.add_row(name, f"{milliseconds:.3f}")
     out.print(table)
+
+
+app.command("experiment")(_plainly(cli_experiment.experiment))
+app.add_typer(cli_train.app(_plainly), name="train")
+app.add_typer(cli_data.app(_plainly), name="data")
 
 
 @app.command()

