@@ -14,7 +14,7 @@ from ..solvers import admm
 from ..solvers.monitor import State
 from . import drawing
 from .learned import dilated, learned, wide
-from .markdown import table
+from .markdown import rounded, table
 from .record import Experiment, Numbers, Outcome, Report, silent
 from .synthetic import Optimum, Problem, observed, optimum, spikes
 
@@ -76,7 +76,7 @@ def count(problem: Problem, best: Optimum, inverse: Inverse, beta: float, most: 
     admm(problem.y, problem.op, problem.prior(), beta=beta, inverse=inverse, iterations=most, tolerance=0.0, callback=look)
     seconds = (time.perf_counter() - start) / len(gaps)
     reached = {f"{gap:g}": next((k for k, g in enumerate(gaps, 1) if g <= gap), None) for gap in GAPS}
-    return {"iterations": reached, "curve": gaps, "inverse": step.describe(), "seconds_an_iteration": seconds}
+    return {"iterations": reached, "curve": rounded(gaps), "inverse": step.describe(), "seconds_an_iteration": seconds}
 
 
 def _errors(name: str, op: operators.Blur, beta: float, steps: int, seed: int, report: Report) -> Numbers:

@@ -17,6 +17,11 @@ def shown(value: Any, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
+def rounded(values: Iterable[float], digits: int = 4) -> list[float]:
+    """A curve to so many significant digits, as a record keeps it."""
+    return [float(f"{value:.{digits}g}") for value in values]
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table: the first column to the left, the others to the right."""
     lines = [headings, [":---", *["---:"] * (len(headings) - 1)], *[[shown(entry) for entry in row] for row in rows]]
