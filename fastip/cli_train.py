@@ -37,7 +37,7 @@ def inverse(
     output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write; its log goes beside it.", show_default=False)],
     stride: Annotated[int, typer.Option(help="The pixels 0::STRIDE are kept.")] = 1,
     boundary: Annotated[str, typer.Option(help="circular, reflect, zero or valid.")] = "circular",
-    net: Annotated[str, typer.Option(help="linear (a 13 x 13 stencil), dilated (61 x 61) or paper (ReLU).")] = "linear",
+    net: Annotated[str, typer.Option(help="linear (a 13 x 13 stencil), dilated (49 x 49) or paper (ReLU).")] = "linear",
     steps: Annotated[int | None, typer.Option(help="Steps of Adam.", show_default=False)] = None,
     size: Annotated[int | None, typer.Option(help="Side of the noise patches on the data grid.", show_default=False)] = None,
     batch: Annotated[int | None, typer.Option(help="Patches a step in each process.", show_default=False)] = None,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from checks import noise
-from fastip import operators, priors
+from fastip import nets, operators, priors
 
 
 class Case(NamedTuple):
@@ -30,6 +30,15 @@ def smooth(v: Tensor) -> Tensor:
     return v - 0.2 * torch.tanh(v - v.mean(dim=(-2, -1), keepdim=True))
 
 
+def network() -> nets.PriorNet:
+    """A small conditional network with random weights, for any number of channels; its y is as large as the image."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        net = nets.PixelShuffleAutoencoder(colours=1, factor=2, width=5, blocks=1, data_colours=1).double()
+        torch.nn.init.normal_(net.tail.weight, std=0.1)
+    return net.requires_grad_(False)
+
+
 CASES = (
     Case("L1", priors.L1),
     Case("L2", priors.L2),
@@ -47,6 +56,7 @@ CASES = (
     Case("Wavelet", lambda w: priors.Wavelet(w, levels=2)),
     Case("Wavelet-haar", lambda w: priors.Wavelet(w, "haar", levels=1)),
     Case("Denoiser", lambda w: priors.Denoiser(smooth, sigma=0.1), convex=False, weighted=False),
+    Case("PixelShuffleAutoencoder", lambda w: priors.PixelShuffleAutoencoder(network(), sigma=0.1), convex=False, weighted=False),
 )
 CONVEX = tuple(case for case in CASES if case.convex)
 SHAPE = (2, 3, 7, 10)

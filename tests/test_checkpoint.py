@@ -35,7 +35,10 @@ def make(kind="linear", boundary="circular", beta=BETA, dtype=torch.float32):
     net = NETS[kind](nets.boundary_of(boundary), None if isinstance(beta, float) else beta).to(dtype)
     net.rescale(0.1)
     low, high = (beta, beta) if isinstance(beta, float) else beta
-    made_up = [inverses.Certificate(*torch.rand(4).double().tolist(), relaxation=a) for a in (1.0, 1.5)]
+    made_up = [
+        inverses.Certificate(kappa, low, low + more, least, relaxation=a)
+        for a, (kappa, low, more, least) in zip((1.0, 1.5), torch.rand(2, 4).double().tolist(), strict=True)
+    ]
     stored = tuple(inverses.Stored(b, c) for b in sorted({low, high}) for c in made_up) if net.linear else ()
     estimate = None if net.linear else 0.1 + torch.rand(1).item()
     return op, inverses.Learned(net, trained=inverses.Trained(op.fingerprint(), (low, high), torch.rand(1).item(), stored, estimate))
@@ -124,7 +127,8 @@ def _remove(*keys):
 
 
 BAD = {
-    "wrong kind": (_set("kind", value="prior"), "holds 'prior'; expected a trained inverse"),
+    "wrong kind": (_set("kind", value="prior"), "holds a trained prior; expected a trained inverse"),
+    "unknown kind": (_set("kind", value="projector"), "holds 'projector'; expected a trained inverse"),
     "state of a training": (_set("kind", value="training"), "not finished"),
     "newer format": (_set("format", value=2), "has format 2.*upgrade"),
     "format that is no number": (_set("format", value="1"), "has format '1'"),
@@ -149,6 +153,14 @@ BAD = {
     "accuracy is a text": (_set("trained", "accuracy", value="good"), "no finite number"),
     "accuracy is missing": (_remove("trained", "accuracy"), "trained for"),
     "certificate without kappa": (lambda r, t: r["trained"]["certificates"][0].pop("kappa"), "kappa"),
+    "kappa is zero": (lambda r, t: r["trained"]["certificates"][0].update(kappa=0.0, smallest=0.1), "no certificate"),
+    "kappa is negative": (lambda r, t: r["trained"]["certificates"][0].update(kappa=-1.0, smallest=0.1), "no certificate"),
+    "low above high": (lambda r, t: r["trained"]["certificates"][0].update(low=2.0, high=1.0), "no certificate"),
+    "relaxation of 3": (lambda r, t: r["trained"]["certificates"][0].update(relaxation=3.0), "no certificate"),
+    "accuracy beyond floats": (_set("trained", "accuracy", value=10**400), "no finite number"),
+    "beta beyond floats": (_set("trained", "beta", value=[1, 10**400]), "no finite number"),
+    "dilations beyond memory": (_set("net", "config", "dilations", value=[1, 10**9]), "at most 256"),
+    "tensor of eight bits": (lambda r, t: t.update(log_scale=torch.tensor(1.0).to(torch.float8_e4m3fn)), "log_scale .*float8"),
     "certificates are a number": (_set("trained", "certificates", value=3), "trained for"),
     "missing tensor": (lambda r, t: t.pop("log_scale"), "misses tensors .*log_scale"),
     "extra tensor": (lambda r, t: t.update(more=torch.zeros(2)), "unknown tensors .*more"),
@@ -272,3 +284,11 @@ def test_the_record_is_plain_json(tmp_path):
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     record = json.loads(header["__metadata__"]["fastip"])
     assert record["operator"]["fingerprint"] == op.fingerprint() and record["trained"]["beta"] == [BETA, BETA]
+
+
+def test_weights_that_changed_since_they_were_examined_are_not_written(tmp_path):
+    op, learned = make()
+    learned.net.rescale(2.0)
+    with pytest.raises(InvalidInput, match="have changed"):
+        checkpoint.save_inverse(tmp_path / "c.safetensors", learned, op=op)
+    assert not list(tmp_path.iterdir())

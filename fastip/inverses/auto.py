@@ -23,10 +23,15 @@ _offered: dict[str, list[Learned]] = {}  # by the fingerprint of the operator
 
 @strict_keywords
 def offer(learned: Learned) -> None:
-    """Let inverse="auto" consider a trained inverse for its own operator, where no exact one is known. Raises InvalidInput without a training record."""
+    """Let inverse="auto" consider a trained inverse for its own operator, where no exact one is known, in this process.
+
+    Raises InvalidInput without a training record.
+    """
     if not isinstance(learned, Learned) or learned.trained is None:
         raise InvalidInput("only a Learned inverse with its training record can be offered: fastip.load_inverse and fastip.train.inverse give one")
-    _offered.setdefault(learned.trained.fingerprint, []).append(learned)
+    offered = _offered.setdefault(learned.trained.fingerprint, [])
+    if learned not in offered:
+        offered.append(learned)
 
 
 def choose(op: LinearOperator, y: Tensor, beta: float, *, pointwise: bool, relaxation: float = 1.0) -> Inverse:

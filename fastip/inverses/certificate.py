@@ -41,10 +41,10 @@ class Certificate:
 
         Raises InvalidInput unless C is positive definite.
         """
-        if not self.smallest > 0:
+        if not (self.smallest > 0 and self.kappa > 0):
             raise InvalidInput(
-                f"this inverse is not positive definite (smallest eigenvalue {self.smallest:.2e} / beta), so convergence cannot be certified: "
-                "use a larger half_width, a larger beta, or inverses.Exact()"
+                f"this inverse is not positive definite (smallest eigenvalue {self.smallest:.2e} / beta), so convergence cannot be certified: use a larger "
+                "beta, a larger half_width for a stencil, another training for a network, or inverses.Exact()"
             )
         _, gram = weights(0.0, self.relaxation)
         high = min(1.0, LIMIT / self.kappa)

@@ -27,9 +27,8 @@ class Bordered:
     def __init__(self, net: InverseNet, beta: float, like: Tensor) -> None:
         self.reach, self.band = net.reach, net.band
         self.taps = net.stencil(beta)
-        edge, corner = self._edge_weights(net, beta), self._corner_weights(net, beta)
-        self.edges = [weights.to(like) for weights in edge]
-        self.corners = [weights.to(like) for weights in corner]
+        self.edges = [weights.to(like) for weights in self._edge_weights(net, beta)] if self.band else []
+        self.corners = [weights.to(like) for weights in self._corner_weights(net, beta)] if self.band else []
 
     @staticmethod
     def smallest(net: InverseNet) -> int:
@@ -38,6 +37,8 @@ class Bordered:
 
     def __call__(self, r: Tensor) -> Tensor:
         out = kernels.stencil(r, self.taps, "zero")
+        if self.band == 0:
+            return out
         plane, result = r.flatten(0, 1)[:, None], out.flatten(0, 1)
         depth, b, side = self.band + self.reach, self.band, self.reach
         top, bottom, left, right = self.edges

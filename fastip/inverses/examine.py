@@ -80,6 +80,15 @@ def settled(convolution: Convolution, net: InverseNet, shape: tuple[int, int]) -
     return certified_shape(convolution, shape, net.reach)
 
 
+def _start_shape(op: LinearOperator, shape: Sequence[int]) -> tuple[int, ...]:
+    """Small data for the search of the worst error, but no smaller than the psf; the data's own size where the operator fixes it."""
+    convolution = op.convolution()
+    if convolution is None:
+        return (1, *shape[1:])
+    side = max(START_SHAPE[-1], -(-max(convolution.psf.shape) // convolution.stride))
+    return (START_SHAPE[0], shape[1], side, side)
+
+
 @strict_keywords
 def examine(net: InverseModule, op: LinearOperator, beta: float | tuple[float, float], *, shape: Sequence[int] = NOISE_SHAPE) -> Trained:
     """Measure a network as the inverse of this operator: what :class:`Trained` holds.
@@ -91,7 +100,7 @@ def examine(net: InverseModule, op: LinearOperator, beta: float | tuple[float, f
     middle = low if low == high else (low * high) ** 0.5
     accuracy = relative_residual(net, op, middle, shape=shape)
     if not isinstance(net, InverseNet):
-        start = (START_SHAPE[0], shape[1], *START_SHAPE[2:]) if op.convolution() is not None else (1, *shape[1:])
+        start = _start_shape(op, shape)
         estimates = [worst_error(net, op, b, shape=start) for b in sorted({low, middle, high})]
         return Trained(op.fingerprint(), (low, high), accuracy, (), max(estimates))
     grid = (1, 1, *SETTLED) if op.convolution() is not None and net.boundary != "circular" else shape

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..contracts import LinearOperator, StencilStep
 from ..errors import InvalidInput, StrictKeywords
 from ..nets import InverseNet
+from ..nets.weights import digest
 from .certificate import Certificate
 from .collapsed import Bordered, layered, worth_collapsing
 from .examine import SETTLED, certify, settled
@@ -37,9 +38,16 @@ class Learned(StrictKeywords):
         if not isinstance(net, nn.Module):
             raise InvalidInput(f"net is {type(net).__name__}; expected a network such as nets.InverseNet(): load trained ones with fastip.load_inverse(path)")
         self.net, self.trained = net, trained
+        self._examined = None if trained is None else digest(net)
         self._remembered: dict[Hashable, Any] = {}
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether the weights still are those that ``trained`` describes, as they were when this object was made."""
+        return self._examined is None or self._examined == digest(self.net)
+
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
+        """The data step with this C. Raises InvalidInput for another operator, a beta out of range, or data that the network does not take."""
         self._check(op, y, beta)
         net = self.net
         if not isinstance(net, InverseNet):
@@ -69,7 +77,7 @@ class Learned(StrictKeywords):
         grid: tuple[int, ...] = shape
         if convolution is not None and not convolution.boundary == net.boundary == "circular":
             grid = settled(convolution, net, (shape[-2], shape[-1]))
-            if self.trained is not None and grid == settled(convolution, net, SETTLED):
+            if self.trained is not None and grid == settled(convolution, net, SETTLED) and self.unchanged:
                 stored = self.trained.certificate(beta, relaxation)
                 if stored is not None:
                     return stored
@@ -77,8 +85,8 @@ class Learned(StrictKeywords):
             return self._remember(("certificate", op.fingerprint(), grid, beta, relaxation), lambda: certify(net, op, shape, beta, relaxation))
 
     def _remember(self, key: tuple[Hashable, ...], make: Callable[[], Any]) -> Any:
-        """``make()``, kept until a weight changes."""
-        key = (*key, *(p._version for p in self.net.parameters()))
+        """``make()``, kept while the weights are the same."""
+        key = (*key, digest(self.net))
         if key not in self._remembered:
             while len(self._remembered) >= REMEMBERED:
                 del self._remembered[next(iter(self._remembered))]
@@ -89,8 +97,12 @@ class Learned(StrictKeywords):
         return torch.is_grad_enabled() and any(p.requires_grad for p in self.net.parameters())
 
     def _check(self, op: LinearOperator, y: Tensor, beta: float) -> None:
-        if y.is_complex():
-            raise InvalidInput("a learned inverse works on real data grids; for masked Fourier data use inverses.Exact()")
+        colours = getattr(self.net, "colours", 1)
+        if y.is_complex() or y.ndim != 4:
+            found = f"{'complex' if y.is_complex() else 'real'} of shape {tuple(y.shape)}"
+            raise InvalidInput(f"y is {found}; a learned inverse works on real images b c h w: for other data use inverses.Exact()")
+        if y.shape[1] % colours:
+            raise InvalidInput(f"y has {y.shape[1]} channels; expected a multiple of {colours}, which this network takes together")
         allowed = getattr(self.net, "beta_range", None) if self.trained is None else self.trained.beta
         if self.trained is not None and op.fingerprint() != self.trained.fingerprint:
             raise InvalidInput(

@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InvalidInput, strict_keywords
+from .batchnorm import fold_batchnorm as fold_batchnorm
 from .boundary import boundary_of as boundary_of
+from .digit_autoencoder import DigitAutoencoder as DigitAutoencoder
+from .discriminator import Discriminator as Discriminator
 from .inverse_net import InverseNet as InverseNet
 from .paper_inverse_net import PaperInverseNet as PaperInverseNet
+from .paper_pixel_shuffle_autoencoder import PaperPixelShuffleAutoencoder as PaperPixelShuffleAutoencoder
+from .pixel_shuffle_autoencoder import PixelShuffleAutoencoder as PixelShuffleAutoencoder
+from .prior_net import PriorNet as PriorNet
 
 INVERSE_NETS: dict[str, type[InverseNet] | type[PaperInverseNet]] = {"InverseNet": InverseNet, "PaperInverseNet": PaperInverseNet}
+PRIOR_NETS: dict[str, type[PriorNet]] = {
+    "DigitAutoencoder": DigitAutoencoder,
+    "PaperPixelShuffleAutoencoder": PaperPixelShuffleAutoencoder,
+    "PixelShuffleAutoencoder": PixelShuffleAutoencoder,
+}
 
 
 @strict_keywords
 def build(name: str, config: dict[str, Any]) -> InverseNet | PaperInverseNet:
-    """A network from its class name and its ``config()``. Raises InvalidInput for a name or a configuration that does not exist."""
-    if name not in INVERSE_NETS:
-        raise InvalidInput(f"there is no network {name!r}; expected one of {', '.join(INVERSE_NETS)}: a newer fastip may have written it")
+    """A network of INVERSE_NETS from its class name and its ``config()``. Raises InvalidInput for a name or a configuration that does not exist."""
+    net: InverseNet | PaperInverseNet = _build(INVERSE_NETS, name, config)
+    return net
+
+
+@strict_keywords
+def build_prior(name: str, config: dict[str, Any]) -> PriorNet:
+    """A network of PRIOR_NETS from its class name and its ``config()``. Raises InvalidInput for a name or a configuration that does not exist."""
+    net: PriorNet = _build(PRIOR_NETS, name, config)
+    return net
+
+
+def _build(known: Mapping[str, Any], name: str, config: dict[str, Any]) -> Any:
+    if name not in known:
+        raise InvalidInput(f"there is no network {name!r}; expected one of {', '.join(known)}: a newer fastip may have written it")
     try:
-        return INVERSE_NETS[name](**config)
+        return known[name](**config)
     except TypeError as error:
         raise InvalidInput(f"the configuration {config} does not fit {name}: {error}") from error

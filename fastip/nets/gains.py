@@ -42,6 +42,7 @@ class BetaGains(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, beta: Tensor) -> list[Tensor]:
+        """The gains of each layer."""
         t = (beta.log()[:, None] - self.middle) / self.span
         for layer in (self.first, self.second):
             t = torch.tanh(nn.functional.linear(t, layer.weight.to(t), layer.bias.to(t)))

@@ -14,6 +14,8 @@ from ..errors import InvalidInput, strict_keywords
 from .boundary import BOUNDARIES, conv, conv_transpose
 from .gains import BetaGains, as_batch, check_range, scaled
 
+FARTHEST = 256  # pixels that a network may reach
+
 
 class InverseNet(nn.Module):
     """C = s (W W^T + f I): W^T a chain of convolutions without bias or activation, W its transpose with the same kernels, s, f > 0.
@@ -52,6 +54,8 @@ class InverseNet(nn.Module):
             )
         if any(k % 2 == 0 for k in self.sizes):
             raise InvalidInput(f"sizes is {self.sizes}; expected odd numbers, so that every layer has a centre")
+        if self.reach > FARTHEST:
+            raise InvalidInput(f"sizes {self.sizes} and dilations {self.dilations} reach {self.reach} pixels; expected at most {FARTHEST}")
         if boundary not in BOUNDARIES:
             raise InvalidInput(f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}: nets.boundary_of gives that of an operator")
         self.boundary, self.beta_range = boundary, check_range(beta_range)
@@ -98,6 +102,7 @@ class InverseNet(nn.Module):
             self.log_scale.add_(math.log(factor))
 
     def forward(self, r: Tensor, beta: float | Tensor | None = None) -> Tensor:
+        """C r."""
         check_image(r, "r")
         return self._layers(r, as_batch(beta, self.beta_range, r, "InverseNet"), self.boundary)
 

@@ -64,6 +64,7 @@ class PaperInverseNet(nn.Module):
             self.outer.mul_(math.sqrt(factor))
 
     def forward(self, r: Tensor, beta: float | Tensor | None = None) -> Tensor:
+        """C(r)."""
         check_image(r, "r")
         if r.shape[1] % self.colours:
             raise InvalidInput(f"r has {r.shape[1]} channels; expected a multiple of {self.colours}, the colours of this PaperInverseNet")

@@ -1,13 +1,29 @@
 """Priors: objects that yield prox_{step R}(v), their weight inside R. Add those whose sum has an exact prox: ``priors.TV(1e-3) + priors.Box(0, 1)``."""
 
+from . import adapters as adapters
 from .box import Box, NonNegative
 from .denoiser import Denoiser
 from .elastic_net import ElasticNet
 from .l1 import L1
 from .l2 import L2
+from .pixel_shuffle_autoencoder import PixelShuffleAutoencoder
 from .prior import Prior
 from .separable import Separable
+from .trained import Trained as Trained
 from .tv import TV, AnisotropicTV
 from .wavelet import Wavelet
 
-__all__ = ["L1", "L2", "TV", "AnisotropicTV", "Box", "Denoiser", "ElasticNet", "NonNegative", "Prior", "Separable", "Wavelet"]
+__all__ = [
+    "L1",
+    "L2",
+    "TV",
+    "AnisotropicTV",
+    "Box",
+    "Denoiser",
+    "ElasticNet",
+    "NonNegative",
+    "PixelShuffleAutoencoder",
+    "Prior",
+    "Separable",
+    "Wavelet",
+]

@@ -1,4 +1,7 @@
-"""Training: fitting weights, or an operator, to what is asked of them. ``inverse`` needs the extra ``train``: pip install 'fastip[train]'."""
+"""Training: fitting weights, or an operator, to what is asked of them. ``inverse``, ``prior`` and ``unrolled`` need the extra ``train``: pip install
+'fastip[train]'."""
 
 from .inverse import inverse as inverse
 from .kernel import kernel as kernel
+from .prior import prior as prior
+from .prior import unrolled as unrolled

@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from .. import checkpoint
-from ..contracts import LinearOperator
 from ..errors import InvalidInput
 from ..files import replace_file
-from ..inverses import Learned
 from . import state
+
+Trained = TypeVar("Trained")
 
 
 @dataclass(frozen=True)
 class Files:
-    """Where a training keeps what; all None for one that keeps nothing."""
+    """Where a training keeps what; all None for one that keeps nothing. ``kind``: what it trains, as its checkpoint says it."""
 
+    kind: str
     output: Path | None
     state: Path | None
     logs: Path | None
 
     @staticmethod
-    def beside(output: str | Path | None) -> Files:
+    def beside(output: str | Path | None, kind: str) -> Files:
         """The files of the checkpoint ``output``. Raises InvalidInput where it cannot be written, or a NAME.json that is not a training's is in the way."""
         if output is None:
-            return Files(None, None, None)
+            return Files(kind, None, None, None)
         path = checkpoint.check_path(output)
-        files = Files(path, path.with_suffix(".unfinished.safetensors"), path.with_suffix(".tensorboard"))
+        if path.stem.endswith(".unfinished"):
+            raise InvalidInput(f"{path.name} is the name of an unfinished training's state; give another output, such as {path.stem[:-11]}.safetensors")
+        files = Files(kind, path, path.with_suffix(".unfinished.safetensors"), path.with_suffix(".tensorboard"))
+        if files.logs is not None and files.logs.exists() and not files.logs.is_dir():
+            raise InvalidInput(f"{files.logs} exists and is no folder, and {path} needs that name for its scalars; give another output, or move it away")
         log = path.with_suffix(".json")
-        if log.exists() and not _is_log(log):
+        if log.exists() and not _is_log(log, kind):
             raise InvalidInput(f"{log} exists and is no training log, and {path} needs that name for its own; give another output, or move {log.name} away")
         return files
 
-    def finished(self, settings: Mapping[str, Any]) -> Learned | None:
+    def finished(self, settings: Mapping[str, Any], load: Callable[[Path], Trained]) -> Trained | None:
         """What an earlier run with these settings made. Raises InvalidInput for a checkpoint or a state of other settings, or another file of that name."""
         if self.output is None or self.state is None:
             return None
@@ -45,18 +50,19 @@ class Files:
             if self.state.exists():
                 state.check_same(self.state, checkpoint.read_record(self.state, "training").get("settings"), settings, "an unfinished training")
             return None
-        record = checkpoint.read_record(self.output)
-        state.check_same(self.output, record["training"].get("settings", {}), settings, "an inverse that was trained")
-        learned = checkpoint.load_inverse(self.output)
+        record, _ = checkpoint.read(self.output, self.kind)
+        article = "an" if self.kind[0] in "aeiou" else "a"
+        state.check_same(self.output, dict(record.get("training") or {}).get("settings", {}), settings, f"{article} {self.kind} that was trained")
+        trained = load(self.output)
         self._clean(record)  # a run may have been killed between the checkpoint and the rest
-        return learned
+        return trained
 
-    def finish(self, learned: Learned, op: LinearOperator, training: Mapping[str, Any]) -> None:
-        """Write checkpoint and log, then remove the state, which they supersede."""
+    def finish(self, save: Callable[[Path], None]) -> None:
+        """Write the checkpoint by ``save(path)`` and the log, then remove the state, which they supersede."""
         if self.output is None:
             return
-        checkpoint.save_inverse(self.output, learned, op=op, training=training)
-        self._clean(checkpoint.read_record(self.output))
+        save(self.output)
+        self._clean(checkpoint.read_record(self.output, self.kind))
 
     def _clean(self, record: Mapping[str, Any]) -> None:
         assert self.output is not None and self.state is not None
@@ -72,9 +78,9 @@ def _put(data: bytes, file: BinaryIO) -> None:
     file.write(data)
 
 
-def _is_log(path: Path) -> bool:
+def _is_log(path: Path, kind: str) -> bool:
     try:
         record = json.loads(path.read_text())
     except (OSError, ValueError):
         return False
-    return isinstance(record, dict) and record.get("kind") == "inverse" and "training" in record
+    return isinstance(record, dict) and record.get("kind") == kind and "training" in record

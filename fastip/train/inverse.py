@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,25 +12,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from .. import nets
-from .._version import __version__
+from .. import checkpoint, nets
 from ..arrays import check_count, check_number
 from ..contracts import LinearOperator
 from ..errors import InvalidInput, strict_keywords
 from ..inverses import Learned, examine
+from ..nets.weights import digest
 from . import loop, state
 from .files import Files
 from .objective import InverseNet, Noise, Objective
+from .summary import summarise
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+EXAMINED = 64  # side of the noise, at least, on which a trained net is measured
 
 # ---- what is asked for -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides the trained weights, but the net and the operator."""
+    """All that decides the trained weights, but the net, the weights that it starts with, and the operator."""
 
     beta: tuple[float, float]
     size: int
@@ -49,8 +51,8 @@ class Settings:
         check_number(self.learning_rate, "learning_rate", low=0.0, strict=True)
 
     def record(self, op: LinearOperator, net: InverseNet) -> dict[str, Any]:
-        """As JSON values, with the net's structure and the operator's fingerprint."""
-        described = {"name": type(net).__name__, "config": net.config()}
+        """As JSON values, with the net's structure and first weights and the operator's fingerprint."""
+        described = {"name": type(net).__name__, "config": net.config(), "start": digest(net)}
         return {"operator": op.fingerprint(), "net": described} | asdict(self) | {"beta": list(self.beta)}
 
 
@@ -133,7 +135,7 @@ def inverse(
     learning_rate: Adam's at the first step, half a cosine down to 1 % of it.
     output: a .safetensors file. Beside it come NAME.json (settings, losses, seconds, versions, accuracy, certificate), NAME.tensorboard, and while the
         training lasts NAME.unfinished.safetensors, written every ``save_every`` steps and, by one process, at Ctrl-C. Called again with the same settings
-        it goes on from there to the same bits (same machine and threads), or returns what is finished; the weights ``net`` starts with are not compared.
+        and first weights it goes on from there to the same bits (same machine and threads), or returns what is finished; seed a ``net`` of your own.
     accelerator, devices, precision: as Lightning Fabric has them; several processes average their gradients. They are spawned, so a script that asks
         for them needs ``if __name__ == "__main__"``, and ``report`` must be a function of a module.
     progress: a bar where standard error is a terminal. report: called with (steps done, loss), about 200 times.
@@ -151,16 +153,18 @@ def inverse(
         raise InvalidInput(f"power is {power} and {type(net).__name__} is not linear: train it with power=1")
     noise = Noise((batch, _colours(net), size, size), betas, seed, steps, power)
     _check_operator(op, noise)
-    record, files = settings.record(op, net), Files.beside(output)
-    finished = files.finished(record)
+    record, files = settings.record(op, net), Files.beside(output, "inverse")
+    finished = files.finished(record, checkpoint.load_inverse)
     if finished is not None:
         return finished
     fabric = loop.make_fabric(accelerator, devices, precision)
     plan = loop.Plan(steps, learning_rate, save_every, record, files.state, files.logs, progress, report)
     weights, history = loop.launch(fabric, partial(_train, net, op, noise, plan))
-    learned = _learned(net, weights, op, betas)
+    side = size if op.convolution() is None else max(EXAMINED, size)
+    learned = _learned(net, weights, op, betas, (8, _colours(net), side, side))
     if fabric.is_global_zero:
-        files.finish(learned, op, _summary(record, history, fabric.device))
+        summary = summarise(record, history, fabric.device)
+        files.finish(lambda path: checkpoint.save_inverse(path, learned, op=op, training=summary))
     return learned
 
 
@@ -181,30 +185,9 @@ def _train(net: InverseNet, op: LinearOperator, noise: Noise, plan: loop.Plan, f
     return {name: tensor.numpy().copy() for name, tensor in own.state_dict().items()}, history  # arrays, because tensors die with a spawned process
 
 
-def _learned(net: InverseNet, weights: dict[str, np.ndarray], op: LinearOperator, beta: tuple[float, float]) -> Learned:
+def _learned(net: InverseNet, weights: dict[str, np.ndarray], op: LinearOperator, beta: tuple[float, float], shape: tuple[int, ...]) -> Learned:
     tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
     own = copy.deepcopy(net).to("cpu", next(iter(tensors.values())).dtype)
     own.load_state_dict(tensors)
     net = own.eval().requires_grad_(False)
-    return Learned(net, trained=examine(net, op, beta, shape=(8, _colours(net), 64, 64)))
-
-
-def _summary(settings: Any, history: state.History, device: torch.device) -> dict[str, Any]:
-    machine = {
-        "processor": _processor(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "fastip": __version__,
-    }
-    losses = {"step": [step for step, _ in history.losses], "loss": [loss for _, loss in history.losses]}
-    return {"settings": settings, "seconds": history.seconds, "starts": history.starts, "machine": machine, "losses": losses}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor() or platform.machine())
+    return Learned(net, trained=examine(net, op, beta, shape=shape))

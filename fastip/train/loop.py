@@ -7,7 +7,8 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,16 +25,23 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 POINTS = 200  # losses that are kept of one training
+LOOKS = 20  # scores
+PICTURED = 5  # one look in so many is a picture in the log
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")  # half weights cannot take small steps, and a loss scale would be one more thing to keep
 
 Result = TypeVar("Result")
 Draw = Callable[[int, int], tuple[Any, ...]]
 Report = Callable[[int, float], None]
+Look = Callable[[], tuple[float, Mapping[str, Tensor]]]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A training but for what is trained. ``settings``: what must be the same for a run to be continued; ``state``, ``logs``: where to keep it, or None."""
+    """A training but for what is trained. ``settings``: what must be the same for a run to be continued; ``state``, ``logs``: where to keep it, or None.
+
+    clip: the largest norm of the gradient of all weights, longer ones are shortened. after: called after each step with its number, for weights that follow
+    the trained ones. look: called now and then and at the end in the first process for (score, pictures for the log by name, c h w in [0, 1]).
+    """
 
     steps: int
     learning_rate: float
@@ -43,6 +51,17 @@ class Plan:
     logs: Path | None
     progress: bool
     report: Report | None
+    clip: float | None = None
+    after: Callable[[int], None] | None = None
+    look: Look | None = None
+
+    def within(self, settings: Mapping[str, Any], state: Path | None, logs: Path | None) -> Plan:
+        """The same for these settings, kept in these files."""
+        return replace(self, settings=settings, state=state, logs=logs)
+
+    def watched(self, after: Callable[[int], None], look: Look | None) -> Plan:
+        """The same with what is done after steps."""
+        return replace(self, after=after, look=look)
 
 
 class Diverged(FastipError):
@@ -62,6 +81,11 @@ def make_fabric(accelerator: str, devices: int, precision: str) -> Fabric:
         raise InvalidInput(f"precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
     strategy = "auto" if devices == 1 else "ddp" if "TORCHELASTIC_RUN_ID" in os.environ else "ddp_spawn"
     try:
+        if precision == "bf16-mixed":
+            from .precision import Mixed
+
+            kind = Fabric(accelerator=accelerator, devices=devices, strategy=strategy).device.type
+            return Fabric(accelerator=accelerator, devices=devices, strategy=strategy, plugins=Mixed("bf16-mixed", kind))
         return Fabric(accelerator=accelerator, devices=devices, precision=precision, strategy=strategy)  # type: ignore[arg-type]
     except Exception as error:  # Lightning raises ValueError, RuntimeError and its own
         raise InvalidInput(f"accelerator {accelerator!r} with {devices} devices cannot be used: {error}") from None
@@ -70,9 +94,21 @@ def make_fabric(accelerator: str, devices: int, precision: str) -> Fabric:
 def launch(fabric: Fabric, work: Callable[[Fabric], Result]) -> Result:
     """``work(fabric)`` in each process; the result of the first. Raises FastipError where one of several fails, with its last words."""
     try:
-        return fabric.launch(work)
+        return fabric.launch(partial(_and_part, work) if _spawned(fabric) else work)
     except torch.multiprocessing.ProcessRaisedException as error:
         raise FastipError(f"one of {fabric.world_size} processes failed: {str(error).strip().splitlines()[-1]}") from error
+
+
+def _spawned(fabric: Fabric) -> bool:
+    return fabric.world_size > 1 and "TORCHELASTIC_RUN_ID" not in os.environ
+
+
+def _and_part(work: Callable[[Fabric], Result], fabric: Fabric) -> Result:
+    """``work`` in a process of its own, which leaves the others in good order: threads of gloo that outlive it would abort it at its end."""
+    result = work(fabric)
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+    return result
 
 
 def fit(fabric: Fabric, module: nn.Module, draw: Draw, plan: Plan) -> History:
@@ -104,11 +140,11 @@ class _Run:
     """One process of a training between its start and its end."""
 
     bar: Bar
-    log: Callable[[int, dict[str, float]], None]
+    log: Callable[[int, dict[str, Any]], None]
 
     def __init__(self, fabric: Fabric, module: nn.Module, plan: Plan) -> None:
         self.fabric, self.module, self.plan, self.history = fabric, module, plan, History()
-        self.adam = torch.optim.Adam(module.parameters(), lr=plan.learning_rate)
+        self.adam = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=plan.learning_rate)
         self.wrapped, self.optimizer = fabric.setup(module, self.adam)
         if plan.state is not None and plan.state.exists():
             self.history = state.load(plan.state, plan.settings, module, self.adam)
@@ -122,7 +158,11 @@ class _Run:
         loss: Tensor = self.wrapped(*self.fabric.to_device(draw(step, self.fabric.global_rank)))
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
+        if self.plan.clip is not None:
+            self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=self.plan.clip, error_if_nonfinite=False)
         self.optimizer.step()
+        if self.plan.after is not None:
+            self.plan.after(step)
         return loss
 
     def tell(self, loss: Tensor, step: int, leaving: bool) -> None:
@@ -139,6 +179,10 @@ class _Run:
             self.log(step, {"loss": value, "learning_rate": self.adam.param_groups[0]["lr"], "steps_per_second": history.step / history.seconds})
             if plan.report is not None and self.fabric.is_global_zero:
                 plan.report(history.step, value)
+        if plan.look is not None and (history.step % max(1, plan.steps // LOOKS) == 0 or last) and self.fabric.is_global_zero:
+            score, pictures = plan.look()
+            history.scores.append((step, score))
+            self.log(step, {"score": score} | (dict(pictures) if last or len(history.scores) % PICTURED == 1 else {}))
         if keep and plan.state is not None and self.fabric.is_global_zero:
             state.save(plan.state, plan.settings, self.module, self.adam, history)
 
@@ -152,7 +196,7 @@ def _value(fabric: Fabric, loss: Tensor, step: int) -> float:
 
 
 class _Log:
-    """Scalars for TensorBoard in a folder; nothing without one."""
+    """Scalars and pictures for TensorBoard in a folder; nothing without one."""
 
     def __init__(self, folder: Path | None, history: History) -> None:
         self._logger: Any = None
@@ -163,12 +207,16 @@ class _Log:
             name, suffix = folder.name, f".{history.starts}"
             self._logger = TensorBoardLogger(folder.parent, name=name, version="", purge_step=history.step, filename_suffix=suffix)
 
-    def __enter__(self) -> Callable[[int, dict[str, float]], None]:
+    def __enter__(self) -> Callable[[int, dict[str, Any]], None]:
         return self._write
 
-    def _write(self, step: int, scalars: dict[str, float]) -> None:
-        if self._logger is not None:
-            self._logger.log_metrics(scalars, step)
+    def _write(self, step: int, values: dict[str, Any]) -> None:
+        if self._logger is None:
+            return
+        self._logger.log_metrics({name: value for name, value in values.items() if not isinstance(value, Tensor)}, step)
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                self._logger.experiment.add_image(name, value.clamp(0, 1).float().cpu().numpy(), step)
 
     def __exit__(self, *what: object) -> None:
         if self._logger is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from ..errors import InvalidInput
 
 @dataclass
 class History:
-    """What has happened: ``step`` steps in ``seconds`` and ``starts`` runs, and the loss at some of them."""
+    """What has happened: ``step`` steps in ``seconds`` and ``starts`` runs, the loss at some of them, and a score on other data at fewer."""
 
     step: int = 0
     seconds: float = 0.0
     starts: int = 0
     losses: list[tuple[int, float]] = field(default_factory=list)
+    scores: list[tuple[int, float]] = field(default_factory=list)
 
 
 def save(path: Path, settings: Mapping[str, Any], module: nn.Module, adam: torch.optim.Adam, history: History) -> None:
@@ -30,8 +31,7 @@ def save(path: Path, settings: Mapping[str, Any], module: nn.Module, adam: torch
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
     for index, moments in adam.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-    progress = {"step": history.step, "seconds": history.seconds, "starts": history.starts, "losses": history.losses}
-    checkpoint.write(path, "training", tensors, {"settings": settings, "progress": progress})
+    checkpoint.write(path, "training", tensors, {"settings": settings, "progress": asdict(history)})
 
 
 def load(path: Path, settings: Mapping[str, Any], module: nn.Module, adam: torch.optim.Adam) -> History:
@@ -47,8 +47,8 @@ def load(path: Path, settings: Mapping[str, Any], module: nn.Module, adam: torch
                 moments.setdefault(int(index), {})[key] = tensor
         adam.load_state_dict({"state": moments, "param_groups": adam.state_dict()["param_groups"]})
         progress = record["progress"]
-        losses = [(int(step), float(loss)) for step, loss in progress["losses"]]
-        return History(int(progress["step"]), float(progress["seconds"]), int(progress["starts"]), losses)
+        losses, scores = ([(int(step), float(value)) for step, value in progress.get(name, [])] for name in ("losses", "scores"))
+        return History(int(progress["step"]), float(progress["seconds"]), int(progress["starts"]), losses, scores)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InvalidInput(f"the state {path} is damaged ({error}); delete it to start again") from None
 

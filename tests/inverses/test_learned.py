@@ -1,6 +1,8 @@
 """Networks as inverses: stencils equal to the layers, certificates, refusals, and the exact answer inside admm."""
 
 import functools
+import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -38,11 +40,14 @@ def trained(problem, stride, boundary, *, paper=False, steps=150):
     return op, net.requires_grad_(False)
 
 
-@pytest.mark.parametrize("structure", [{}, {"channels": (8, 9), "sizes": (3, 5)}, {"channels": (32,), "sizes": (7,)}])
+@pytest.mark.parametrize(
+    "structure",
+    [{}, {"channels": (8, 9), "sizes": (3, 5)}, {"channels": (32,), "sizes": (7,)}, {"channels": (4,), "sizes": (1,)}, {"channels": (40, 40), "sizes": (5, 1)}],
+)
 @pytest.mark.parametrize("boundary", ["zero", "reflect"])
 def test_stencils_near_borders_equal_the_layers(boundary, structure):
     net = nets.InverseNet(boundary=boundary, **structure).requires_grad_(False)
-    small = collapsed.Bordered.smallest(net)
+    small = max(collapsed.Bordered.smallest(net), 3)
     assert collapsed.worth_collapsing(net)
     for shape in [(2, 3, small, small + 1), (1, 1, 61, 40)]:
         r = noise(shape)
@@ -164,14 +169,45 @@ def test_the_record_serves_large_grids_and_small_ones_are_certified_anew(monkeyp
     assert learned.certificate(op, large, BETA, 1.5) is not record.certificates[0].certificate
 
 
-def test_changed_weights_are_certified_again():
-    op, net = trained("gauss", 4, "circular")
+def halve_in_place(net):
+    net.rescale(0.5)
+
+
+def halve_behind_its_back(net):
+    net.log_scale.data.add_(math.log(0.5))
+
+
+def halve_by_another_parameter(net):
+    net.log_scale = torch.nn.Parameter(net.log_scale.detach() + math.log(0.5), requires_grad=False)
+
+
+@pytest.mark.parametrize("halve", [halve_in_place, halve_behind_its_back, halve_by_another_parameter])
+@pytest.mark.parametrize("problem, stride, boundary, side", [("gauss", 4, "circular", 12), ("motion", 1, "valid", 130)])
+def test_changed_weights_are_certified_again(problem, stride, boundary, side, halve):
+    """However they were changed, and although there is a record of what they were."""
+    op, net = trained(problem, stride, boundary)
     own = nets.build("InverseNet", net.config()).requires_grad_(False)
     own.load_state_dict(net.state_dict())
-    learned, y = inverses.Learned(own), noise((1, 1, 12, 12))
-    before = learned.bind(op, y, BETA).apply(y)
-    own.rescale(0.5)
-    torch.testing.assert_close(learned.bind(op, y, BETA).apply(y), before / 2)
+    learned, y = inverses.Learned(own, trained=inverses.examine(own, op, BETA)), noise((1, 1, side, side))
+    first, before = learned.certificate(op, y, BETA), learned.bind(op, y, BETA).apply(y) / learned.certificate(op, y, BETA).scale()
+    assert learned.unchanged
+    halve(own)
+    assert not learned.unchanged
+    second = learned.certificate(op, y, BETA)
+    assert second.kappa == pytest.approx(first.kappa / 2, rel=1e-2)
+    torch.testing.assert_close(learned.bind(op, y, BETA).apply(y) / second.scale(), before / 2)
+
+
+def test_inference_mode():
+    op, net = trained("gauss", 4, "valid")
+    with torch.inference_mode():
+        own = nets.build("InverseNet", net.config()).requires_grad_(False)
+        own.load_state_dict(net.state_dict())
+        y = noise((1, 1, 12, 12))
+        inside = fastip.admm(y, op, priors.L1(1e-2), beta=BETA, inverse=inverses.Learned(own), iterations=5, tolerance=0).x
+    torch.testing.assert_close(
+        fastip.admm(noise((1, 1, 12, 12)), op, priors.L1(1e-2), beta=BETA, inverse=inverses.Learned(own), iterations=5, tolerance=0).x, inside
+    )
 
 
 def test_a_solve_can_be_differentiated_in_the_weights():
@@ -232,7 +268,37 @@ def test_operators_that_are_no_convolution():
     assert objective(op, y, solution.x, 1e-2) == pytest.approx(best, rel=1e-6)
 
 
-def test_complex_data_are_refused():
+def test_data_that_are_no_real_images_are_refused():
     op = operators.MaskedFourier(torch.ones(8, 8))
-    with pytest.raises(InvalidInput, match="real"):
+    with pytest.raises(InvalidInput, match="y is complex"):
         inverses.Learned(nets.InverseNet()).bind(op, torch.zeros(1, 1, 8, 8, dtype=torch.complex64), 0.1)
+    with pytest.raises(InvalidInput, match="y is real of shape"):
+        fastip.admm(torch.zeros(1, 5), operators.Dense(torch.randn(5, 9)), priors.L1(0.1), beta=0.1, inverse=inverses.Learned(nets.InverseNet()))
+    with pytest.raises(InvalidInput, match="multiple of 3"):
+        inverses.Learned(nets.PaperInverseNet(colours=3)).bind(gaussian(4, "circular"), torch.zeros(1, 2, 8, 8), 0.1)
+
+
+SHIPPED = {path.stem: path for path in (Path(fastip.__file__).parent / "weights").glob("*.safetensors")}
+
+
+def test_the_shipped_inverses_are_what_their_records_say():
+    """Each loads and has its training log; those for x4 meet 1e-4 and 0.2 on fresh noise."""
+    assert {"gaussian-x4-circular", "gaussian-x4-circular-paper", "motion-valid", "gaussian-valid"} <= SHIPPED.keys()
+    ops = {"gaussian-x4-circular": gaussian(4, "circular"), "gaussian-x4-circular-paper": gaussian(4, "circular")}
+    ops |= {"motion-valid": motion("valid"), "gaussian-valid": gaussian(1, "valid")}
+    for name, path in SHIPPED.items():
+        learned = fastip.load_inverse(path)
+        assert path.with_suffix(".json").exists() and learned.trained.beta == (BETA, BETA)
+        if name in ops:
+            assert relative_residual(learned.net, ops[name], BETA, seed=7) == pytest.approx(learned.trained.accuracy, rel=0.1)
+    assert fastip.load_inverse(SHIPPED["gaussian-x4-circular"]).trained.accuracy <= 1e-4
+    assert fastip.load_inverse(SHIPPED["gaussian-x4-circular-paper"]).trained.accuracy <= 0.2
+
+
+@pytest.mark.parametrize("name", ["gaussian-x4-circular", "gaussian-x4-circular-paper"])
+def test_the_shipped_inverses_reach_the_optimum(name):
+    op = gaussian(4, "circular")
+    y = observe(op, spikes(1, 1, 64, 64))
+    best = objective(op, y, fista(op, y, 1e-2, op.norm((1, 1, 64, 64))), 1e-2)
+    solution = fastip.admm(y, op, priors.L1(1e-2), beta=BETA, inverse=fastip.load_inverse(SHIPPED[name]), iterations=300, tolerance=0)
+    assert objective(op, y, solution.x, 1e-2) == pytest.approx(best, rel=1e-6)

@@ -106,6 +106,8 @@ def test_refusals():
         nets.InverseNet(channels=(4, 4, 4))
     with pytest.raises(InvalidInput, match="boundary"):
         nets.InverseNet(boundary="valid")
+    with pytest.raises(InvalidInput, match="at most 256"):
+        nets.InverseNet(dilations=(1, 600))
     with pytest.raises(InvalidInput, match="low < high"):
         nets.InverseNet(beta_range=(1e-1, 1e-2))
     with pytest.raises(InvalidInput, match="beta as an input"):

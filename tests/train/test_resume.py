@@ -159,18 +159,12 @@ def test_a_stop_keeps_the_very_step(tmp_path, number):
     assert not unfinished.exists() and checkpoint.read_record(output)["training"]["starts"] == 2
 
 
-def test_weights_that_the_net_starts_with_do_not_matter_when_it_goes_on(tmp_path):
-    whole = weights(train(None))
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "c.safetensors", report=stop_at(20))
-    assert same(weights(train(tmp_path / "c.safetensors", net=small(seed=99))), whole)
-
-
 OTHERS = {
     "operator": dict(op=blur(sigma=1.1)),
     "beta": dict(beta=0.06),
     "net.config.channels": dict(net=small(channels=(5,))),
     "net.name": dict(net=nets.PaperInverseNet(channels=(4, 4), boundary="zero")),
+    "net.start": dict(net=small(seed=99)),
     "size": dict(size=11),
     "batch": dict(batch=3),
     "steps": dict(steps=STEPS + 1),
@@ -304,3 +298,12 @@ def test_adam_is_kept_whole(tmp_path):
         assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
     with pytest.raises(InvalidInput, match="delete it"):
         training_state.load(path, {"a": {"b": [1, 2]}}, torch.nn.Linear(4, 2), other)
+
+
+def test_the_state_of_one_training_is_not_the_checkpoint_of_another(tmp_path):
+    with pytest.raises(InvalidInput, match="unfinished training's state"):
+        train(tmp_path / "a.unfinished.safetensors")
+    (tmp_path / "c.tensorboard").write_text("mine")
+    with pytest.raises(InvalidInput, match="no folder"):
+        train(tmp_path / "c.safetensors")
+    assert (tmp_path / "c.tensorboard").read_text() == "mine"

@@ -1,0 +1,15 @@
+"""Weights with the problem they were trained for: safetensors files that hold tensors and one JSON record, checked when they are read."""
+
+from .container import FORMAT as FORMAT
+from .container import SUFFIX as SUFFIX
+from .container import check_path as check_path
+from .container import digest as digest
+from .container import read as read
+from .container import read_record as read_record
+from .container import write as write
+from .inverse import inverse_record as inverse_record
+from .inverse import load_inverse as load_inverse
+from .inverse import save_inverse as save_inverse
+from .parts import describe as describe
+from .prior import load_prior as load_prior
+from .prior import save_prior as save_prior

@@ -1,0 +1,129 @@
+"""The container: a safetensors file of tensors and one JSON record, checked when it is read.
+
+A file is written under another name and renamed, so a reader sees the old one, the new one, never half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from .._version import __version__
+from ..errors import InvalidInput, Unsupported
+from ..files import replace_file
+
+FORMAT = 1
+SUFFIX = ".safetensors"
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool)
+_KEY = "fastip"  # the one entry of the file's metadata
+_KINDS = {"inverse": "a trained inverse", "prior": "a trained prior", "training": "the state of a training that is not finished"}
+AGAIN = "copy it again from where it came, or train it anew"
+
+
+def check_path(path: str | Path) -> Path:
+    """Refuse, before any work is done, a path that no checkpoint could be written to in the end."""
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise InvalidInput(f"the checkpoint {path} has the suffix {path.suffix!r}; expected {SUFFIX}: rename it to {path.with_suffix(SUFFIX).name}")
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder; expected the name of a {SUFFIX} file to write")
+    if not path.parent.is_dir():
+        raise InvalidInput(f"the folder {path.parent} does not exist, so {path.name} cannot be written in it; create it first")
+    return path
+
+
+def write(path: Path, kind: str, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Write tensors and a record (JSON values; NaN and Inf are refused) as one file of this kind."""
+    library = _safetensors()
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    whole_record = {"format": FORMAT, "kind": kind, "fastip": __version__} | dict(record)
+    try:
+        text = json.dumps(whole_record | {"digest": digest(whole_record, whole)}, allow_nan=False)
+    except ValueError as error:
+        raise InvalidInput(f"{path} is not written: its record holds a number that is NaN or infinite ({error}); the training went wrong") from None
+    data = library.torch.save(whole, metadata={_KEY: text})
+    replace_file(path, partial(_put, data))
+
+
+def _put(data: bytes, file: BinaryIO) -> None:
+    file.write(data)
+
+
+def read_record(path: str | Path, kind: str = "inverse") -> dict[str, Any]:
+    """What a file says about itself, without its tensors. Raises InvalidInput for anything that is not a readable file of this kind and format."""
+    path = Path(path)
+    library = _safetensors()
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder; expected a {SUFFIX} file")
+    if not path.exists():
+        raise InvalidInput(f"{path} does not exist; check the spelling of the path")
+    try:
+        with library.safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_KEY)
+    except (library.SafetensorError, OSError) as error:
+        raise InvalidInput(f"{path} is no safetensors file or is damaged ({error}): {AGAIN}") from None
+    if text is None:
+        raise InvalidInput(f"{path} is a safetensors file without a record of fastip: expected one written by fastip.save_inverse")
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict):
+        raise InvalidInput(f"the record in {path} is damaged: {AGAIN}")
+    return _known(path, record, kind)
+
+
+def _known(path: Path, record: dict[str, Any], kind: str) -> dict[str, Any]:
+    if record.get("format") != FORMAT:
+        written = f"by fastip {record.get('fastip')}, this is {__version__}"
+        raise InvalidInput(f"{path} has format {record.get('format')!r} (written {written}); this fastip reads format {FORMAT}: upgrade fastip or {AGAIN}")
+    if record.get("kind") != kind:
+        what = _KINDS.get(str(record.get("kind")), repr(record.get("kind")))
+        raise InvalidInput(f"{path} holds {what}; expected {_KINDS.get(kind, kind)}: give the file that belongs here")
+    return record
+
+
+def read(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """(record, tensors) of a file of this kind. Raises InvalidInput as :func:`read_record` does, and for tensors that are not those that were written."""
+    record = read_record(path, kind)
+    library = _safetensors()
+    try:
+        with library.safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+    except (library.SafetensorError, OSError) as error:
+        raise InvalidInput(f"{path} cannot be read ({error}): {AGAIN}") from None
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _DTYPES:
+            raise InvalidInput(f"the tensor {name} in {path} is {tensor.dtype}, which no checkpoint of fastip holds: {AGAIN}")
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise InvalidInput(f"the tensor {name} in {path} holds NaN or Inf: {AGAIN}")
+    if record.get("digest") != digest(record, tensors):
+        raise InvalidInput(f"{path} is damaged: its tensors and its record are not those that were written (the digest differs): {AGAIN}")
+    return record, tensors
+
+
+def digest(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over a record but for its own digest, and over names, kinds, shapes and bytes of tensors, in hex."""
+    rest = {key: value for key, value in record.items() if key != "digest"}
+    result = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        result.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        result.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return result.hexdigest()
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors
+        import safetensors.torch
+    except ImportError:
+        raise Unsupported("checkpoints need the package safetensors: pip install safetensors") from None
+    return safetensors

@@ -1,0 +1,67 @@
+"""What checkpoints of all kinds have in common beside the container: the network, and the operator for readers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..contracts import LinearOperator
+from ..errors import FastipError, InvalidInput
+from .container import AGAIN
+
+
+def check_weights(weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are NaN or Inf."""
+    for name, tensor in weights.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise InvalidInput(f"the weights {name} hold NaN or Inf and are not written: train again with a lower learning rate")
+
+
+def describe(op: LinearOperator) -> dict[str, Any]:
+    """An operator for readers: its text and, for a convolution, psf, stride and boundary."""
+    convolution = op.convolution()
+    if convolution is None:
+        return {"text": repr(op), "convolution": None}
+    shape = {"psf": convolution.psf.tolist(), "stride": convolution.stride, "boundary": convolution.boundary}
+    return {"text": repr(op), "convolution": shape}
+
+
+def build(path: Path, record: dict[str, Any], tensors: dict[str, Tensor], make: Callable[[str, dict[str, Any]], nn.Module]) -> Any:
+    """The network that the record describes, made by ``make(name, config)``, with its weights; they are compared before any memory is taken for it."""
+    try:
+        name, config = record["net"]["name"], dict(record["net"]["config"])
+        with torch.device("meta"):
+            expected = make(name, config).state_dict()
+    except FastipError as error:
+        raise InvalidInput(f"the network in {path} cannot be built: {error}") from None
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InvalidInput(f"the record in {path} is damaged: it describes no network ({error!r}): {AGAIN}") from None
+    for wrong, names in (("misses", expected.keys() - tensors.keys()), ("has unknown", tensors.keys() - expected.keys())):
+        if names:
+            raise InvalidInput(f"{path} {wrong} tensors for {name}: {', '.join(sorted(names))}: {AGAIN}")
+    for key, tensor in tensors.items():
+        floating = expected[key].is_floating_point()
+        if tensor.shape != expected[key].shape or tensor.is_floating_point() != floating:
+            kind = "of a floating type" if floating else str(expected[key].dtype)
+            found, due = f"{tuple(tensor.shape)} {tensor.dtype}", f"{tuple(expected[key].shape)} {kind}"
+            raise InvalidInput(f"the tensor {key} in {path} is {found}; expected {due}: {AGAIN}")
+    dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    net = make(name, config).to(dtypes.pop() if len(dtypes) == 1 else torch.float32)
+    net.load_state_dict(tensors)
+    return net.eval().requires_grad_(False)
+
+
+def number(value: Any) -> float:
+    """A finite number of a record as a float. Raises ValueError for anything else."""
+    try:
+        found = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
+        raise ValueError(f"{str(value)[:40]} is no finite number")
+    return found

@@ -1,0 +1,64 @@
+"""Trained priors with what they were trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import nets
+from ..contracts import LinearOperator
+from ..errors import InvalidInput, strict_keywords
+from ..priors import PixelShuffleAutoencoder, Trained
+from .container import AGAIN, check_path, read, write
+from .parts import build, check_weights, describe, number
+
+
+@strict_keywords
+def save_prior(path: str | Path, prior: PixelShuffleAutoencoder, *, op: LinearOperator | None = None, training: Mapping[str, Any] | None = None) -> None:
+    """Write a trained prior: its weights, its structure, and what it was trained on. The levels of ``prior`` itself are not written.
+
+    ``op``: the operator of its training, if any, so that the file also says what it looks like. ``training``: how it was trained (JSON values).
+    Raises InvalidInput for a path that cannot be written, a prior without the record of its training, another operator, and weights that are NaN.
+    """
+    path = check_path(path)
+    name = type(prior.net).__name__
+    if nets.PRIOR_NETS.get(name) is not type(prior.net):
+        raise InvalidInput(f"the net is {name}; a checkpoint can hold one of {', '.join(nets.PRIOR_NETS)}: save others with torch.save")
+    if prior.trained is None:
+        raise InvalidInput("this prior does not know what it was trained on; make that record first: PixelShuffleAutoencoder(net, trained=priors.Trained(...))")
+    if op is not None:
+        prior.trained.check_operator(op)
+    weights = prior.net.state_dict()
+    check_weights(weights)
+    record = {
+        "net": {"name": name, "config": prior.net.config()},
+        "operator": None if op is None else {"fingerprint": op.fingerprint()} | describe(op),
+        "trained": {"levels": list(prior.trained.levels), "data": prior.trained.data, "schedule": [list(pair) for pair in prior.trained.schedule]},
+        "training": dict(training or {}),
+    }
+    write(path, "prior", weights, record)
+
+
+@strict_keywords
+def load_prior(path: str | Path) -> PixelShuffleAutoencoder:
+    """The trained prior in a checkpoint, frozen, on the CPU, with the levels of its schedule where it has one; others: ``load_prior(path).at(noise=0.01)``.
+
+    Raises InvalidInput for a file that is missing, damaged, of another kind or of another format, and for weights that do not fit its structure.
+    """
+    path = Path(path)
+    record, tensors = read(path, "prior")
+    trained = _unpack(path, record)
+    return PixelShuffleAutoencoder(build(path, record, tensors, nets.build_prior), sigma=trained.sigma, trained=trained)
+
+
+def _unpack(path: Path, record: dict[str, Any]) -> Trained:
+    try:
+        trained = record["trained"]
+        low, high = map(number, trained["levels"])
+        schedule = tuple((number(beta), number(level)) for beta, level in trained["schedule"])
+        if not (trained["data"] is None or isinstance(trained["data"], str)):
+            raise ValueError("the operator's likeness is a text or null")
+        return Trained((low, high), trained["data"], schedule)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"the record in {path} is damaged: it does not say what the prior was trained on ({error!r}): {AGAIN}") from None

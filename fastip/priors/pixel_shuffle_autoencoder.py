@@ -1,0 +1,80 @@
+"""PixelShuffleAutoencoder: a trained network as the prox, which sees the data beside the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from .. import nets
+from ..arrays import check_real
+from ..contracts import LinearOperator, Shape
+from ..errors import InvalidInput, strict_keywords
+from .levelled import BoundLevelled, Levelled
+from .prior import image_shape
+from .trained import Trained
+
+
+class PixelShuffleAutoencoder(Levelled):
+    """prox_{step R}(v) = net(v, y, level): the amortised prior of the data at hand; with a net that does not take y, a denoiser as any other.
+
+        level = noise sqrt(2 step) where ``noise`` is given (step = 1 / 2 beta in admm, so level = noise / sqrt(beta)), else level = sigma
+
+    net: a network of ``fastip.nets`` (nets.PRIOR_NETS), in eval mode unless its BatchNorm is to be trained. Its weights may be bfloat16: v keeps its own
+    precision. It keeps its gradients: solve under ``torch.no_grad()`` where none are wanted.
+    sigma, noise: as for Denoiser. A net that takes the level must have one when it is bound: ``prior.at(noise=0.01)`` gives the same prior with another.
+    trained: what the net was trained on (``fastip.load_prior`` gives it); data of another operator are then refused, whatever their boundary.
+    Data with a valid boundary, which are smaller than the image's grid, are continued at their borders for the net.
+    Raises InvalidInput for another net, levels that contradict each other, and at ``bind`` for a missing level and for data that do not fit the net.
+    Source: Fan, Wei, Carin and Heller, An inner-loop free solution to inverse problems using deep neural networks, NIPS 2017, section 3.1.
+    """
+
+    def __init__(self, net: nets.PriorNet, *, sigma: float | Sequence[float] | None = None, noise: float | None = None, trained: Trained | None = None) -> None:
+        if not isinstance(net, nets.PriorNet):
+            raise InvalidInput(f"net is {net!r}; expected one of {', '.join(nets.PRIOR_NETS)}; any other denoiser: priors.Denoiser(net, sigma=...)")
+        self.net, self.trained = net, trained
+        self._set_levels(sigma, noise)
+
+    @strict_keywords
+    def at(self, *, sigma: float | Sequence[float] | None = None, noise: float | None = None) -> PixelShuffleAutoencoder:
+        """The same network with these levels instead of its own."""
+        return PixelShuffleAutoencoder(self.net, sigma=sigma, noise=noise, trained=self.trained)
+
+    def bind(self, y: Tensor, op: LinearOperator) -> BoundPixelShuffleAutoencoder:
+        if self.net.takes_level:
+            self._require_level()
+        shape = image_shape(y, op)
+        if len(shape) != 4 or shape[1] % self.net.colours:
+            raise InvalidInput(f"the image has shape {shape}; this {type(self.net).__name__} takes b c h w with c a multiple of {self.net.colours}")
+        if self.net.conditional and self.trained is not None:
+            self.trained.check_operator(op)
+        return BoundPixelShuffleAutoencoder(self, _placed(y, op, shape, self.net) if self.net.conditional else None)
+
+
+class BoundPixelShuffleAutoencoder(BoundLevelled):
+    """The network in a solve, with the data it sees."""
+
+    def __init__(self, prior: PixelShuffleAutoencoder, y: Tensor | None) -> None:
+        super().__init__(prior)
+        self._net, self._y = prior.net, y
+
+    def denoise(self, v: Tensor, level: float | None) -> Tensor:
+        x: Tensor = self._net(v, self._y, level)
+        return x
+
+
+def _placed(y: Tensor, op: LinearOperator, shape: Shape, net: nets.PriorNet) -> Tensor:
+    """The data on the image's grid divided by the net's stride. A valid convolution has k - 1 - k // 2 rows of the image before its first datum."""
+    check_real(y, "y")
+    due = (shape[0], shape[1] // net.colours * net.data_colours, *(-(-n // net.stride) for n in shape[2:]))
+    convolution = op.convolution()
+    if tuple(y.shape) == due:
+        return y
+    if convolution is None or convolution.boundary != "valid" or convolution.stride != net.stride or tuple(y.shape[:2]) != due[:2]:
+        raise InvalidInput(f"y has shape {tuple(y.shape)}; this {type(net).__name__} takes data of shape {due} for an image of shape {shape}")
+    pads = []
+    for k, n, m in zip(convolution.psf.shape, y.shape[2:], due[2:], strict=True):
+        before = (k - 1 - k // 2 + net.stride // 2) // net.stride
+        pads.append((before, m - n - before))
+    return F.pad(y, (*pads[1], *pads[0]), mode="replicate")

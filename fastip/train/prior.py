@@ -1,0 +1,246 @@
+"""Training the network of a prior on pictures: as a denoiser, or through the iterations of the solver it will serve."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from .. import checkpoint, nets
+from ..arrays import check_count, check_number
+from ..contracts import Inverse, LinearOperator
+from ..data import Batches, Pictures
+from ..errors import InvalidInput, strict_keywords
+from ..priors import PixelShuffleAutoencoder, Trained
+from ..priors.trained import likeness
+from . import loop, state
+from .files import Files
+from .restoration import Denoising, Draw, Restoration, Score, Unrolled
+from .summary import summarise
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+LOOKED_AT = 8  # pictures of the validation set
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides the trained weights, but the net, the operator and the pictures."""
+
+    data_noise: float
+    batch: int
+    steps: int
+    norm: int
+    learning_rate: float
+    average: float
+    clip: float
+    seed: int
+    devices: int
+    precision: str
+
+    def __post_init__(self) -> None:
+        for name, low in (("batch", 1), ("steps", 1), ("norm", 1), ("seed", 0), ("devices", 1)):
+            check_count(getattr(self, name), name, low=low)
+        if self.norm > 2:
+            raise InvalidInput(f"norm is {self.norm}; expected 1 for the mean of absolute differences, or 2 for that of squares")
+        check_number(self.data_noise, "data_noise", low=0.0)
+        for name in ("learning_rate", "clip"):
+            check_number(getattr(self, name), name, low=0.0, strict=True)
+        if not 0 <= check_number(self.average, "average") < 1:
+            raise InvalidInput(f"average is {self.average}; expected 0 <= average < 1, 0 for the weights of the last step")
+
+
+@strict_keywords
+def prior(
+    net: nets.PriorNet,
+    images: Pictures,
+    op: LinearOperator | None = None,
+    *,
+    noise: tuple[float, float] | float = (0.01, 0.2),
+    data_noise: float = 0.0,
+    batch: int = 8,
+    steps: int = 3000,
+    norm: int = 1,
+    learning_rate: float = 1e-3,
+    average: float = 0.999,
+    clip: float = 1.0,
+    validation: Pictures | None = None,
+    seed: int = 0,
+    output: str | Path | None = None,
+    save_every: int = 250,
+    accelerator: str = "auto",
+    devices: int = 1,
+    precision: str = "32-true",
+    progress: bool = True,
+    report: loop.Report | None = None,
+) -> PixelShuffleAutoencoder:
+    """Train a network to take noise of any level of a range away, and return it as a prior.
+
+    min over the weights of E |net(x + s e, y, s) - x|^norm, e ~ N(0, I), log s uniform; y = A x + data_noise n for a network that takes data.
+
+    net: trained from the weights it has, and left alone (a copy is trained). images: what it learns from, e.g. data.Photographs("train", 128).
+    op: the operator whose data the network takes; None for one that takes none. data_noise: the standard deviation of the noise in y.
+    noise: (low, high), levels in image units, or one. batch: pictures a step in each process. norm: 1 or 2.
+    learning_rate: Adam's at the first step, half a cosine down to 1 % of it. average: the decay of the running mean of the weights, which is what is
+        returned. clip: the largest norm of the gradient.
+    validation: pictures that are not trained on; the log then has the PSNR of eight of them (with the least, a middling and the most noise).
+    output, save_every, accelerator, devices, precision, progress, report: as for ``train.inverse``; what is called again goes on where it was.
+
+    The prior that is returned has no level yet: ``prior.at(noise=0.01)``. Raises InvalidInput for bad values, files of other settings,
+    a training that diverged (train.loop.Diverged), Unsupported without the extra ``train``.
+    """
+    settings = Settings(data_noise, batch, steps, norm, learning_rate, average, clip, seed, devices, precision)
+    trained = Trained(_range(noise), _likeness(net, op))
+    if op is not None and not net.conditional:
+        raise InvalidInput(f"op is given, and this {type(net).__name__} takes no data; leave op out, or build the network with data_colours")
+    run = _Run(net, images, op, validation, trained, settings, "denoising", Denoising)
+    return run.prior(output, loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, clip), accelerator)
+
+
+@strict_keywords
+def unrolled(
+    net: nets.PriorNet,
+    images: Pictures,
+    op: LinearOperator,
+    *,
+    beta: float | Sequence[float],
+    levels: float | Sequence[float],
+    iterations: int,
+    inverse: str | Inverse = "auto",
+    data_noise: float = 0.0,
+    batch: int = 4,
+    steps: int = 1000,
+    norm: int = 1,
+    learning_rate: float = 2e-4,
+    average: float = 0.999,
+    clip: float = 1.0,
+    validation: Pictures | None = None,
+    seed: int = 0,
+    output: str | Path | None = None,
+    save_every: int = 250,
+    accelerator: str = "auto",
+    devices: int = 1,
+    precision: str = "32-true",
+    progress: bool = True,
+    report: loop.Report | None = None,
+) -> PixelShuffleAutoencoder:
+    """Fine-tune a network through the iterations of the solver, so that their result is near the truth, and return it as a prior.
+
+    min over the weights of E |admm(y, op, net) - x|^norm, y = A x + data_noise n, n ~ N(0, I), as many ``iterations`` as the solver will make.
+
+    net: a network that ``train.prior`` made; a copy is trained. beta, levels: the penalty and the level that the network is told, a number or one for each
+    iteration (the last is repeated). inverse: as for ``admm``; it must be differentiable, as all of fastip are. The rest as for ``train.prior``.
+
+    The prior that is returned has the levels of the iterations, and ``prior.trained.beta`` is what to pass to ``admm`` as beta.
+    Raises as ``train.prior`` does.
+    """
+    settings = Settings(data_noise, batch, steps, norm, learning_rate, average, clip, seed, devices, precision)
+    count = check_count(iterations, "iterations", low=1)
+    pairs = tuple(zip(_each(beta, "beta", count), _each(levels, "levels", count), strict=True))
+    told = [level for _, level in pairs]
+    trained = Trained((min(told), max(told)), _likeness(net, op), pairs)
+    run = _Run(net, images, op, validation, trained, settings, "unrolled", partial(Unrolled, iterations=pairs, inverse=inverse))
+    return run.prior(output, loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, clip), accelerator)
+
+
+def _range(noise: float | Sequence[float]) -> tuple[float, float]:
+    given = tuple(noise) if isinstance(noise, Sequence) and not isinstance(noise, str) else (noise, noise)
+    if len(given) != 2:
+        raise InvalidInput(f"noise is {noise!r}; expected a level, or two for a range (low, high)")
+    return check_number(given[0], "noise"), check_number(given[1], "noise")
+
+
+def _each(value: float | Sequence[float], name: str, count: int) -> tuple[float, ...]:
+    """One number for each iteration."""
+    given = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    numbers = tuple(check_number(number, name, low=0.0, strict=True) for number in given)
+    if not 1 <= len(numbers) <= count:
+        raise InvalidInput(f"{name} has {len(numbers)} numbers for {count} iterations; expected one, or at most as many")
+    return numbers + numbers[-1:] * (count - len(numbers))
+
+
+def _likeness(net: Any, op: LinearOperator | None) -> str | None:
+    """What ties the network to the operator. Raises InvalidInput for what is no network, and for a missing operator."""
+    if not isinstance(net, nets.PriorNet) or nets.PRIOR_NETS.get(type(net).__name__) is not type(net):
+        raise InvalidInput(f"net is {type(net).__name__}; expected one of {', '.join(nets.PRIOR_NETS)}")
+    if not net.conditional:
+        return None
+    if op is None:
+        raise InvalidInput(f"this {type(net).__name__} takes data beside the image; give the operator that makes them")
+    return likeness(op)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A training of a prior, from its arguments to what it returns."""
+
+    net: nets.PriorNet
+    images: Pictures
+    op: LinearOperator | None
+    validation: Pictures | None
+    trained: Trained
+    settings: Settings
+    kind: str
+    objective: Any  # (net, op, data_noise, norm, decay) -> Restoration
+
+    def __post_init__(self) -> None:
+        for name, pictures in (("images", self.images), ("validation", self.validation)):
+            if not isinstance(pictures, Pictures) and not (name == "validation" and pictures is None):
+                raise InvalidInput(f"{name} is {type(pictures).__name__}; expected pictures of fastip.data, e.g. data.Photographs('train', 128)")
+
+    def record(self) -> dict[str, Any]:
+        """The settings as JSON values, with the network's structure, the operator and the pictures."""
+        return {
+            "kind": self.kind,
+            "net": {"name": type(self.net).__name__, "config": self.net.config()},
+            "operator": None if self.op is None else self.op.fingerprint(),
+            "images": _described(self.images),
+            "levels": list(self.trained.levels),
+            "schedule": [list(pair) for pair in self.trained.schedule],
+        } | asdict(self.settings)
+
+    def prior(self, output: str | Path | None, plan: loop.Plan, accelerator: str) -> PixelShuffleAutoencoder:
+        """What an earlier run made, or what this one makes."""
+        record, files = self.record(), Files.beside(output, "prior")
+        finished = files.finished(record, checkpoint.load_prior)
+        if finished is not None:
+            return finished
+        check_count(plan.save_every, "save_every", low=1)
+        fabric = loop.make_fabric(accelerator, self.settings.devices, self.settings.precision)
+        weights, history = loop.launch(fabric, partial(_train, self, plan.within(record, files.state, files.logs)))
+        made = self._made(weights)
+        if fabric.is_global_zero:
+            summary = summarise(record, history, fabric.device)
+            files.finish(lambda path: checkpoint.save_prior(path, made, op=self.op, training=summary))
+        return made
+
+    def _made(self, weights: dict[str, np.ndarray]) -> PixelShuffleAutoencoder:
+        tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
+        dtype = next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point())
+        net = copy.deepcopy(self.net).to("cpu", dtype)
+        net.load_state_dict(tensors)
+        return PixelShuffleAutoencoder(net.eval().requires_grad_(False), sigma=self.trained.sigma, trained=self.trained)
+
+
+def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[dict[str, np.ndarray], state.History]:
+    """In each process: the averaged weights, and what happened."""
+    settings = run.settings
+    own = copy.deepcopy(run.net).cpu().train().requires_grad_()
+    objective: Restoration = run.objective(own, run.op, settings.data_noise, settings.norm, settings.average)
+    draw = Draw(Batches(run.images, settings.batch, settings.seed, fabric.world_size), run.trained.levels, run.op, settings.seed)
+    look = None if run.validation is None else Score(objective, run.validation, draw, min(LOOKED_AT, len(run.validation)))
+    history = loop.fit(fabric, objective, draw, plan.watched(objective.follow, look))
+    return {name: tensor.cpu().numpy().copy() for name, tensor in objective.average.state_dict().items()}, history
+
+
+def _described(pictures: Pictures) -> dict[str, Any]:
+    """What tells one set of pictures from another, as JSON values: its class, its size, and the bytes of its first picture."""
+    first = pictures.batch([0]).contiguous()
+    return {"set": type(pictures).__name__, "count": len(pictures), "shape": list(first.shape[1:]), "first": checkpoint.digest({}, {"picture": first})[:16]}
