@@ -12,7 +12,9 @@ from . import solvers as solvers
 from . import train as train
 from ._version import __version__ as __version__
 from .checkpoint import load_inverse as load_inverse
+from .checkpoint import load_prior as load_prior
 from .checkpoint import save_inverse as save_inverse
+from .checkpoint import save_prior as save_prior
 from .contracts import Solution as Solution
 from .contracts import Status as Status
 from .errors import FastipError as FastipError

@@ -34,7 +34,7 @@ def network() -> nets.PriorNet:
     """A small conditional network with random weights, for any number of channels; its y is as large as the image."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        net = nets.PixelShuffleAutoencoder(colours=1, factor=2, width=5, blocks=1, data_colours=1).double()
+        net = nets.PixelShuffleAutoencoder(colours=1, widths=(4, 5), blocks=(1, 1), data_colours=1).double()
         torch.nn.init.normal_(net.tail.weight, std=0.1)
     return net.requires_grad_(False)
 

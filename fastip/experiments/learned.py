@@ -96,7 +96,7 @@ def learned(op: operators.Operator, beta: float, architecture: Architecture, *, 
 
 def shipped(op: operators.Operator, beta: float, like: Net) -> inverses.Learned | None:
     """The inverse among the weights of this package for this operator, this beta (or a range that holds it) and the structure of ``like``, or None."""
-    folder = resources.files("fastip") / "weights"
+    folder = resources.files("fastip") / "weights" / "inverses"
     if not folder.is_dir():
         return None
     for entry in sorted(folder.iterdir(), key=lambda e: e.name):

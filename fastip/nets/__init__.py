@@ -11,6 +11,7 @@ from .boundary import boundary_of as boundary_of
 from .digit_autoencoder import DigitAutoencoder as DigitAutoencoder
 from .discriminator import Discriminator as Discriminator
 from .inverse_net import InverseNet as InverseNet
+from .nonexpansive_denoiser import NonexpansiveDenoiser as NonexpansiveDenoiser
 from .paper_inverse_net import PaperInverseNet as PaperInverseNet
 from .paper_pixel_shuffle_autoencoder import PaperPixelShuffleAutoencoder as PaperPixelShuffleAutoencoder
 from .pixel_shuffle_autoencoder import PixelShuffleAutoencoder as PixelShuffleAutoencoder
@@ -19,6 +20,7 @@ from .prior_net import PriorNet as PriorNet
 INVERSE_NETS: dict[str, type[InverseNet] | type[PaperInverseNet]] = {"InverseNet": InverseNet, "PaperInverseNet": PaperInverseNet}
 PRIOR_NETS: dict[str, type[PriorNet]] = {
     "DigitAutoencoder": DigitAutoencoder,
+    "NonexpansiveDenoiser": NonexpansiveDenoiser,
     "PaperPixelShuffleAutoencoder": PaperPixelShuffleAutoencoder,
     "PixelShuffleAutoencoder": PixelShuffleAutoencoder,
 }

@@ -30,6 +30,11 @@ class DigitAutoencoder(PriorNet):
         self.encoder = nn.ModuleList([nn.Conv2d(1, 32, 5, 2), nn.Conv2d(32, 64, 5, 2), nn.Conv2d(64, 128, 5, 2), nn.Conv2d(128, 64, 2)])
         widths = ((64, 128, 3, 1, 0), (128, 64, 5, 1, 0), (64, 32, 5, 2, 1), (32, 1, 5, 2, 1))
         self.decoder = nn.ModuleList(nn.ConvTranspose2d(i, o, k, s, padding=p) for i, o, k, s, p in widths)
+        with torch.no_grad():  # torch's smaller first weights let all outputs die at zero
+            for layer in (*self.encoder, *self.decoder):
+                inputs = layer.weight.numel() / layer.out_channels  # that an output sees where no stride spreads them
+                layer.weight.normal_(std=layer.stride[0] ** isinstance(layer, nn.ConvTranspose2d) * (2 / inputs) ** 0.5)
+                layer.bias.zero_()
 
     def config(self) -> dict[str, Any]:
         return {}

@@ -71,7 +71,7 @@ class PaperPixelShuffleAutoencoder(PriorNet):
         small = unshuffle(v, self.factor, 0).to(dtype, memory_format=torch.channels_last)
         f = self.first(small)
         if y is not None:
-            f = torch.cat([f, beside(y, self.factor, self.stride, small.shape[2], small.shape[3], 0).to(f)], dim=1)
+            f = torch.cat([f, beside(y, self.factor, self.stride, small.shape[2], small.shape[3]).to(f)], dim=1)
         return shuffle(self.second(f), self.factor, *v.shape[2:]).to(v)
 
 

@@ -278,7 +278,7 @@ def test_data_that_are_no_real_images_are_refused():
         inverses.Learned(nets.PaperInverseNet(colours=3)).bind(gaussian(4, "circular"), torch.zeros(1, 2, 8, 8), 0.1)
 
 
-SHIPPED = {path.stem: path for path in (Path(fastip.__file__).parent / "weights").glob("*.safetensors")}
+SHIPPED = {path.stem: path for path in (Path(fastip.__file__).parent / "weights" / "inverses").glob("*.safetensors")}
 
 
 def test_the_shipped_inverses_are_what_their_records_say():

@@ -16,12 +16,14 @@ from fastip.errors import InvalidInput, UnknownKeyword
 PAPER = nets.PaperPixelShuffleAutoencoder
 OWN = nets.PixelShuffleAutoencoder
 CASES = {
-    "own": lambda: OWN(colours=3, factor=2, width=6, blocks=1),
-    "own with data": lambda: OWN(colours=1, factor=4, width=6, blocks=1, data_colours=2, stride=2),
-    "own with coarse data": lambda: OWN(colours=3, factor=2, width=6, blocks=0, data_colours=1, stride=4),
+    "own": lambda: OWN(colours=3, factor=2, widths=(6,), blocks=(1,)),
+    "own with data": lambda: OWN(colours=1, factor=4, widths=(6, 5), blocks=(1, 1), data_colours=2, stride=2),
+    "own with coarse data": lambda: OWN(colours=3, factor=1, widths=(4, 6, 5), blocks=(1, 0, 1), data_colours=1, stride=2),
+    "own with coarser data": lambda: OWN(colours=1, factor=1, widths=(4, 5), blocks=(0, 1), data_colours=1, stride=6),
     "paper": lambda: PAPER(factor=2, channels=(6, 5, 4), stride=2),
     "paper for deblurring": lambda: PAPER(factor=2, channels=(6, 4), stride=1),
     "paper without data": lambda: PAPER(factor=2, channels=(6,), data_colours=0),
+    "nonexpansive": lambda: nets.NonexpansiveDenoiser(colours=1, factor=2, width=6, depth=3),
     "digits": lambda: nets.DigitAutoencoder(),
 }
 
@@ -221,24 +223,102 @@ def test_batchnorm_folds_in_other_networks_too():
 # ---- the variant -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"data_colours": 3, "stride": 4}, {"factor": 2, "width": 8, "data_colours": 1}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"data_colours": 3, "stride": 4}, {"factor": 2, "widths": (8,), "blocks": (1,), "data_colours": 1}], ids=str)
 def test_it_starts_as_the_identity_and_costs_as_much_as_the_paper(options):
     net = OWN(**options)
     v = noise((1, 3, 21, 26), torch.float32)
     y = noise((1, net.data_colours, *(-(-n // net.stride) for n in (21, 26))), torch.float32) if net.conditional else None
     assert torch.equal(net(v, y, 0.2), v)
     if not options:
-        assert 0.9 < net.products / PAPER().products < 1.2
+        assert 0.9 < net.products / PAPER().products < 1.0
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in ("digits", "nonexpansive")])
+def test_the_products_are_those_of_the_convolutions(name):
+    """Counted as the network runs, on an image whose sides no grid has to fill up."""
+    net = made(name)
+    count = 0
+
+    def add(module, given, result):
+        nonlocal count
+        places = given[0] if isinstance(module, modules.ConvTranspose2d) else result
+        count += module.weight.numel() * places.shape[2] * places.shape[3]
+
+    for conv in convolutions(net):
+        conv.register_forward_hook(add)
+    v = noise((1, net.colours, 48, 24))
+    net(v, noise((1, net.data_colours, 48 // net.stride, 24 // net.stride)) if net.conditional else None, 0.1)
+    assert count == pytest.approx(net.products * 48 * 24)
+
+
+def test_the_variant_layer_by_layer():
+    """Two grids and data of the coarser one."""
+    torch.manual_seed(0)
+    net = OWN(colours=1, widths=(3, 4), blocks=(1, 1), data_colours=1, stride=2).double().requires_grad_(False)
+    modules.init.normal_(net.tail.weight)
+    v, y = noise((2, 1, 8, 6), seed=1), noise((2, 1, 4, 3), seed=2)
+
+    def conv(f, layer):
+        return F.conv2d(F.pad(f, (1, 1, 1, 1), mode="replicate"), layer.weight, layer.bias)
+
+    def block(f, layers):
+        return f + conv(conv(f, layers[0].first).relu(), layers[0].second)
+
+    levels = torch.tensor([0.1, 0.3], dtype=torch.float64)
+    fine = block(conv(torch.cat([v, levels.view(2, 1, 1, 1).expand(2, 1, 8, 6)], dim=1), net.head), net.encoder[0])
+    coarse = F.conv2d(fine, net.down[0].weight, net.down[0].bias, stride=2) + conv(y, net.data)
+    back = F.conv2d(block(coarse, net.encoder[1]), net.up[0].weight, net.up[0].bias)
+    back = back.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    torch.testing.assert_close(net(v, y, levels), v - conv(block(fine + back, net.decoder[0]), net.tail))
+
+
+def test_the_data_join_on_the_coarsest_grid_that_is_not_coarser():
+    for factor, widths, stride, joint in (
+        (1, (4, 4, 4), 1, 0),
+        (1, (4, 4, 4), 2, 1),
+        (1, (4, 4, 4), 4, 2),
+        (1, (4, 4), 4, 1),
+        (2, (4, 4), 4, 1),
+        (4, (4,), 1, 0),
+    ):
+        net = OWN(factor=factor, widths=widths, blocks=(0,) * len(widths), data_colours=3, stride=stride)
+        assert net.joint == joint and net.data.weight.shape[:2] == (4, 3 * max(1, factor // stride) ** 2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"factor": 2, "widths": (4,), "blocks": (2,)}, {"widths": (4, 3), "blocks": (1, 1), "stride": 2}, {"widths": (3, 3, 3), "blocks": (1, 0, 1), "stride": 8}],
+    ids=str,
+)
+def test_nothing_farther_than_its_reach_matters(options):
+    torch.manual_seed(0)
+    net = OWN(colours=1, data_colours=1, **options).double()
+    modules.init.normal_(net.tail.weight)
+    v, stride = noise((1, 1, 96, 96)).requires_grad_(), net.stride
+    y = noise((1, 1, 96 // stride, 96 // stride)).requires_grad_()
+    farthest = 0
+    for row in range(48, 48 + max(net.multiple, stride)):
+        gradients = torch.autograd.grad(net(v, y, 0.1)[0, 0, row].sum(), (v, y))
+        for gradient, step in zip(gradients, (1, stride), strict=True):
+            rows = step * gradient[0, 0].abs().amax(dim=1).nonzero()[:, 0]
+            farthest = max(farthest, row - int(rows[0]), int(rows[-1]) - row)
+    assert 0.7 * net.reach < farthest <= net.reach < 40
 
 
 def test_a_constant_image_has_no_seam():
     """Every block of r x r pixels comes out the same, at the borders too; the paper's network, which sees zeros there, has one."""
     v = torch.full((1, 3, 28, 28), 0.4, dtype=torch.float64)
     torch.manual_seed(0)
-    own = OWN(factor=4, width=8, blocks=2, data_colours=3, stride=4).double()
-    modules.init.normal_(own.tail.weight)
-    blocks = F.pixel_unshuffle(own(v, v[..., ::4, ::4], 0.1), 4)
-    assert (blocks - blocks[..., :1, :1]).abs().max() < 1e-12 < (own(v, v[..., ::4, ::4], 0.1) - v).abs().max()
+    for options in (
+        {"factor": 4, "widths": (8,), "blocks": (2,)},
+        {"widths": (4, 5, 6), "blocks": (1, 1, 1)},
+        {"factor": 2, "widths": (4, 6), "blocks": (1, 1)},
+    ):
+        own = OWN(**options, data_colours=3, stride=4).double()
+        modules.init.normal_(own.tail.weight)
+        x = own(v, v[..., ::4, ::4], 0.1)
+        blocks = F.pixel_unshuffle(x, 4)
+        assert (blocks - blocks[..., :1, :1]).abs().max() < 1e-12 < (x - v).abs().max()
     blocks = F.pixel_unshuffle(made("paper")(v, v[..., ::2, ::2]), 2)
     assert (blocks - blocks[..., 7:8, 7:8]).abs().max() > 1e-3
 
@@ -247,12 +327,12 @@ def test_a_constant_image_has_no_seam():
 def test_the_inside_does_not_depend_on_the_fill(rest):
     """Rows added below an image change only what lies near them."""
     torch.manual_seed(0)
-    net = OWN(colours=1, factor=4, width=6, blocks=1).double()
+    net = OWN(colours=1, factor=2, widths=(6, 5), blocks=(1, 1)).double()
     modules.init.normal_(net.tail.weight)
     v = noise((1, 1, 64, 60))
     x, cut = net(v, level=0.1), net(v[..., : 48 + rest, :], level=0.1)
     assert cut.shape[-2] == 48 + rest
-    torch.testing.assert_close(cut[..., :28, :], x[..., :28, :], rtol=0, atol=1e-13)
+    torch.testing.assert_close(cut[..., :20, :], x[..., :20, :], rtol=0, atol=1e-13)
 
 
 # ---- the discriminator -----------------------------------------------------------------------------------------------
@@ -287,14 +367,16 @@ def test_wrong_structures_are_refused():
     with pytest.raises(InvalidInput, match="divide"):
         OWN(factor=4, stride=3)
     with pytest.raises(InvalidInput, match="whole number"):
-        OWN(width=0)
+        OWN(widths=(0,), blocks=(1,))
+    with pytest.raises(InvalidInput, match="one for each grid"):
+        OWN(widths=(8, 16))
     with pytest.raises(InvalidInput, match="empty"):
         PAPER(channels=())
     with pytest.raises(InvalidInput, match="2\\^k"):
         nets.Discriminator(size=100)
-    with pytest.raises(UnknownKeyword, match="width"):
-        OWN(widht=3)
+    with pytest.raises(UnknownKeyword, match="widths"):
+        OWN(widht=(3,))
     with pytest.raises(InvalidInput, match="no network"):
         nets.build_prior("InverseNet", {})
     with pytest.raises(InvalidInput, match="does not fit"):
-        nets.build_prior("PixelShuffleAutoencoder", {"widths": [3]})
+        nets.build_prior("PixelShuffleAutoencoder", {"depth": [3]})

@@ -29,16 +29,26 @@ def test_the_rim_mirrors_the_image(factor, size):
     assert torch.equal(F.pixel_shuffle(unshuffle(v, factor, 1), factor), torch.from_numpy(expected))
 
 
+def test_up_to_a_common_multiple():
+    v = noise((1, 2, 9, 17))
+    f = unshuffle(v, 2, 1, 8)
+    assert f.shape == (1, 8, 16 // 2 + 2, 24 // 2 + 2)
+    expected = np.pad(v.numpy(), ((0, 0), (0, 0), (2, 9), (2, 9)), mode="symmetric")
+    assert torch.equal(F.pixel_shuffle(f, 2), torch.from_numpy(expected))
+    assert torch.equal(shuffle(f[..., 1:-1, 1:-1], 2, 9, 17), v)
+
+
 def test_data_lie_beside_their_pixels():
-    """A ramp over the image: what a grid point holds of the image and of the data is about the same."""
+    """A ramp over the image: what a grid point holds of the image and of the data is about the same, also where the image was filled up."""
     ramp = torch.arange(24.0)[None, None, :, None].expand(1, 1, 24, 24).contiguous()
     for factor, stride in ((4, 4), (4, 1), (4, 2), (2, 4), (1, 4), (3, 3)):
         y = ramp[..., ::stride, ::stride]
-        image, data = unshuffle(ramp, factor, 0), beside(y, factor, stride, 24 // factor, 24 // factor, 0)
+        n = 24 // factor
+        image, data = unshuffle(ramp, factor, 0), beside(y, factor, stride, n, n)
         assert data.shape[1] == data_channels(1, factor, stride) and data.shape[2:] == image.shape[2:]
         assert (image.mean(1) - data.mean(1)).abs().max() < max(factor, stride)
-        with_rim = beside(y, factor, stride, 24 // factor, 24 // factor, 1)
-        assert torch.equal(with_rim[..., 1:-1, 1:-1], data) and torch.equal(with_rim[..., 0, 1:-1], data[..., 0, :])
+        larger = beside(y, factor, stride, n + 2, n + 1)
+        assert torch.equal(larger[..., :n, :n], data) and torch.equal(larger[..., n + 1, :n], data[..., -1, :]) and larger.shape[2:] == (n + 2, n + 1)
 
 
 def test_grids_that_do_not_meet_are_refused():

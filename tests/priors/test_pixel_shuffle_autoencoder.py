@@ -17,7 +17,7 @@ OWN = nets.PixelShuffleAutoencoder
 
 def made(seed=0, spread=0.05, **config):
     torch.manual_seed(seed)
-    net = OWN(**{"colours": 1, "factor": 2, "width": 3, "blocks": 1} | config).double()
+    net = OWN(**{"colours": 1, "factor": 2, "widths": (3,), "blocks": (1,)} | config).double()
     torch.nn.init.normal_(net.tail.weight, std=spread)
     return net
 
@@ -63,7 +63,9 @@ def test_what_the_network_says_is_the_prox():
     assert bound.pointwise() is None
 
 
-@pytest.mark.parametrize(("stride", "size", "shape"), [(4, 9, (7, 9)), (4, 3, (6, 5)), (1, 9, (20, 17)), (2, 5, (9, 8)), (3, 4, (5, 5))])
+@pytest.mark.parametrize(
+    ("stride", "size", "shape"), [(4, 9, (7, 9)), (4, 3, (6, 5)), (1, 9, (20, 17)), (2, 5, (9, 8)), (3, 4, (5, 5)), (4, 7, (7, 6)), (5, 9, (6, 7))]
+)
 def test_valid_data_lie_under_their_pixels(stride, size, shape):
     """For an image that is a ramp, a datum is the mean of pixels about its place; the network gets data that follow the ramp wherever there are some."""
     op = operators.Blur(torch.full((size, size), 1.0 / size**2, dtype=torch.float64), stride=stride, boundary="valid")
@@ -146,11 +148,11 @@ def test_another_level_for_the_same_network():
 # ---- gradients -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize("net", [{}, {"factor": 1, "widths": (3, 2), "blocks": (1, 1)}], ids=["one grid", "two grids"])
 @pytest.mark.parametrize("inverse", ["auto", inverses.Stencil(half_width=2)], ids=["auto", "stencil"])
-def test_gradients_of_a_solve(factor, inverse):
+def test_gradients_of_a_solve(net, inverse):
     """In the data and in each weight of the network, against differences of whole solves."""
-    op, net = blur(), made(factor=factor, data_colours=1, stride=2, spread=0.3)
+    op, net = blur(), made(**net, data_colours=1, stride=2, spread=0.3)
     y = op(noise((1, 1, 6, 8))).requires_grad_()
     names, weights = zip(*net.named_parameters(), strict=True)
 
@@ -206,7 +208,7 @@ def test_a_network_belongs_to_its_data():
         for other in (op, blur(), blur(boundary="reflect")):
             x = image if other is op else image[..., :8, :10]
             prior.bind(other(x), other)
-        for other in (blur(size=3), 2.0 * blur(), operators.Blur(psf.gaussian(5, sigma=1.21).double(), stride=2)):
+        for other in (blur(size=3), blur(stride=1), 2.0 * blur(), operators.Blur(psf.gaussian(5, sigma=1.21).double(), stride=2)):
             if data:
                 with pytest.raises(InvalidInput, match="another operator"):
                     prior.bind(other(image[..., :8, :10]), other)

@@ -38,7 +38,7 @@ def blur(sigma=1.0, stride=2, boundary="circular"):
 
 def small(seed=3, **changed):
     torch.manual_seed(seed)
-    return nets.PixelShuffleAutoencoder(**{"colours": 1, "factor": 2, "width": 8, "blocks": 1} | changed)
+    return nets.PixelShuffleAutoencoder(**{"colours": 1, "factor": 2, "widths": (8,), "blocks": (1,)} | changed)
 
 
 def conditional(seed=3, **changed):
@@ -116,6 +116,25 @@ def test_mixed_precision_does_not_round_the_images(make):
     torch.testing.assert_close(mixed, plain, rtol=1e-2, atol=0)
 
 
+def test_mixed_precision_does_not_round_the_data():
+    """Of an operator that is a matrix product, which autocast would take for a layer."""
+    op = operators.Dense(torch.randn(5, 256, generator=torch.Generator().manual_seed(0)), image_shape=(1, 16, 16))
+    objective, (x, _, _, n) = Denoising(small(), op, 0.05, 1, 0.9), draw(op=op)(0, 0)
+    plain = objective.data(x, n)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(objective.data(x, n), plain, rtol=1e-5, atol=1e-5)
+
+
+def test_mixed_precision_reaches_the_training_that_way():
+    """The first loss, of a network that is still the identity, is the same; the trained weights are not."""
+    seen = {}
+    for precision in ("32-true", "bf16-mixed"):
+        made = prior(small(), pictures(), noise=0.1, steps=3, precision=precision, report=lambda step, loss, name=precision: seen.setdefault(name, loss))
+        seen[f"{precision} weights"] = made.net.tail.weight
+    assert seen["bf16-mixed"] == pytest.approx(seen["32-true"], rel=1e-6)
+    assert not torch.equal(seen["bf16-mixed weights"], seen["32-true weights"])
+
+
 def test_the_average_follows_the_weights_and_the_statistics():
     torch.manual_seed(0)
     net = nets.PaperPixelShuffleAutoencoder(colours=1, factor=2, channels=(3,), data_colours=0)
@@ -168,7 +187,7 @@ def gain(made, x, level, y=None):
 
 
 def test_a_trained_denoiser_beats_the_identity_at_every_level():
-    net = small(width=16)
+    net = small(widths=(16,))
     before = copy.deepcopy(net.state_dict())
     made = prior(net, pictures(), noise=(0.03, 0.3), steps=250, batch=8, learning_rate=3e-3, validation=pictures(8, seed=1))
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items()), "the given net is left alone"
@@ -182,7 +201,7 @@ def test_a_trained_denoiser_beats_the_identity_at_every_level():
 
 def test_training_through_the_solver_makes_its_result_better():
     op, noise = blur(sigma=1.5), 0.02
-    made = prior(conditional(width=16), pictures(), op, noise=(0.03, 0.3), data_noise=noise, steps=120, learning_rate=3e-3)
+    made = prior(conditional(widths=(16,)), pictures(), op, noise=(0.03, 0.3), data_noise=noise, steps=120, learning_rate=3e-3)
     told = {"beta": [0.005, 0.02, 0.05], "levels": [0.2, 0.1], "iterations": 3}
     tuned = unrolled(made.net, pictures(), op, **told, data_noise=noise, steps=80, learning_rate=2e-3, validation=pictures(8, seed=1))
     assert tuned.trained.beta == (0.005, 0.02, 0.05) and tuned.sigma == tuned.trained.sigma == (0.2, 0.1, 0.1) and tuned.trained.levels == (0.1, 0.2)
@@ -264,7 +283,7 @@ def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path
         "clip": {"clip": 2.0},
         "data_noise": {"data_noise": 0.1},
         "precision": {"precision": "bf16-mixed"},
-        "net.config.width": {"net": small(width=9)},
+        "net.config.widths": {"net": small(widths=(9,))},
         "images.first": {"images": pictures(seed=8)},
         "images.count": {"images": pictures(41)},
     }
