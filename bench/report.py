@@ -18,6 +18,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+import restoration_report
+
 RESULTS = pathlib.Path(__file__).parent / "results"
 COPY, FFT, COARSE = "copy of 12 bytes per pixel", "six variables, FFT at full size", "six variables, FFT on the data grid"
 CG_IMAGE, CG_DATA, DEEPINV = "six variables, CG to 1e-5, image side", "six variables, CG to 1e-5, data side", "deepinv 0.5.0"
@@ -72,6 +74,7 @@ def targets(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     memory = next((e for e in found if e["kind"] == "memory"), None)
     used = memory and memory["extra"] / memory["allowed"]
     yield {"group": "memory, a fresh process", "what": "extra memory / (1.25 images + 8 y)", "bound": "<= 1", "measured": used, "met": used and used <= 1}
+    yield from restoration_report.targets(found)
 
 
 def exponent(found: list[dict[str, Any]]) -> float | None:
@@ -99,6 +102,7 @@ def page(machine: dict[str, Any], found: list[dict[str, Any]], promises: list[di
         unit = "ms per iteration" if rows[0]["kind"] == "iteration" else "ms"
         lines += [f"## {group}", "", f"| program | {unit}, median (least) | times fastip | how |", "|---|---:|---:|---|"]
         lines += [f"| {e['program']} | {shown(e['median_ms'])} ({shown(e['min_ms'])}) | {shown(e['ratio'])} | {how(e)} |" for e in rows] + [""]
+    lines += restoration_report.lines(found)
     lines += ["## Time against pixels, memory", ""]
     lines += [
         f"- {e['size']}: {e['median_ms']:.3g} ms per iteration, {1e6 * e['median_ms'] / e['pixels']:.2f} ns per pixel" for e in found if e["kind"] == "scaling"

@@ -22,3 +22,4 @@ from .operators import psf as psf
 from .solvers import admm as admm
 from .solvers import pgd as pgd
 from .solvers import wiener as wiener
+from .tasks import load_task as load_task

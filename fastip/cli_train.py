@@ -1,4 +1,4 @@
-"""The command ``fastip train``: fit weights to an operator."""
+"""The command ``fastip train``: fit weights to an operator, or to pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import nets, operators, tasks, train
+from . import cli_train_prior, nets, operators, tasks, train
 from .errors import InvalidInput
 from .inverses import Learned
 
@@ -26,8 +26,9 @@ _NETS: dict[str, Callable[[str, Range | None], nets.InverseNet | nets.PaperInver
 def app(plainly: Callable[[Callable[..., Any]], Callable[..., Any]]) -> typer.Typer:
     """The commands, each wrapped by ``plainly``, which turns errors into one line."""
     result = typer.Typer(no_args_is_help=True, help="Train the learned parts.")
-    result.callback()(lambda: None)  # so that a single command keeps its name
     result.command("inverse")(plainly(inverse))
+    for command in (cli_train_prior.prior, cli_train_prior.unrolled, cli_train_prior.task):
+        result.command(command.__name__)(plainly(command))
     return result
 
 

@@ -80,16 +80,17 @@ def restoration(path: str | Path, y: Tensor, x: Tensor, solution: Solution, *, n
 
 @strict_keywords
 def compare(path: str | Path, rows: Sequence[Row]) -> None:
-    """Rows of panels, each panel with the same part magnified, and the residual curves of each row at its right."""
+    """Rows of panels, each panel with the same part magnified, and the residual curves of each row, if any, at its right."""
     from matplotlib.figure import Figure
 
     path = check_figure(path)
     h, w = rows[0].panels[-1].image.shape[-2:]
     columns, height = max(len(row.panels) for row in rows), 2.75
     panel = min(max(height * w / h, 2.0), 8.0)
-    figure = Figure(figsize=(columns * panel + 3.6, (height + 0.35) * len(rows) + 0.1), layout="constrained", facecolor="white")
+    curves = [3.0] if any(row.curves for row in rows) else []
+    figure = Figure(figsize=(columns * panel + 1.2 * sum(curves), (height + 0.35) * len(rows) + 0.1), layout="constrained", facecolor="white")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.02, hspace=0.02)  # type: ignore[union-attr, call-arg]
-    grid = figure.add_gridspec(len(rows), columns + 1, width_ratios=[panel] * columns + [3.0])
+    grid = figure.add_gridspec(len(rows), columns + len(curves), width_ratios=[panel] * columns + curves)
     for i, row in enumerate(rows):
         for j, shown in enumerate(row.panels):
             axes = figure.add_subplot(grid[i, j])

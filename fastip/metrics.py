@@ -1,14 +1,16 @@
-"""How close two images are: psnr, nmse and (through torchmetrics) ssim, one number for each image of the batch."""
+"""How close two images are: psnr, nmse, ssim (through torchmetrics) and perceptual_distance, one number for each image of the batch."""
 
 from __future__ import annotations
 
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .arrays import as_tensor, check_finite, check_image, check_number, check_shape
 from .errors import InvalidInput, Unsupported, strict_keywords
+from .nets import Comparator
 
 WINDOW = 11  # pixels of the Gaussian window of SSIM
 
@@ -57,6 +59,27 @@ def nmse(x: Any, reference: Any) -> Tensor:
     if bool((energy == 0).any()):
         raise InvalidInput("reference holds an image that is zero everywhere, to which no error is relative; use psnr")
     return (x - reference).square().flatten(1).sum(dim=1) / energy
+
+
+@strict_keywords
+def perceptual_distance(x: Any, reference: Any, comparator: Comparator) -> Tensor:
+    """How differently each pair of images looks to a network that was trained to name what is in photographs; 0 for equal ones, smaller is closer.
+
+    sum over layers of  mean over places of  ||f / |f| - g / |g| ||^2: LPIPS without its learned weights ("baseline"), so its numbers are not those of LPIPS.
+
+    x, reference: b c h w in [0, 1] with 1 or 3 channels, tensors or NumPy arrays of one floating dtype; half precision is compared in float32.
+    comparator: a network of fastip.nets.Comparator, e.g. fastip.data.comparator(); it is used where it is: move it to the device of x. Returns shape (b,).
+    Raises InvalidInput for shapes or dtypes that differ, images smaller than the network needs, NaN, Inf, and another kind of comparator.
+    Source: Zhang, Isola, Efros, Shechtman and Wang, The unreasonable effectiveness of deep features as a perceptual metric, 2018.
+    """
+    x, reference = _pair(x, reference)
+    if not isinstance(comparator, Comparator):
+        raise InvalidInput(f"comparator is {type(comparator).__name__}; expected a fastip.nets.Comparator with weights, e.g. fastip.data.comparator()")
+    weight = next(comparator.parameters())
+    if weight.device != x.device:
+        raise InvalidInput(f"x is on {x.device} and the comparator on {weight.device}; move it with comparator.to({str(x.device)!r})")
+    distance: Tensor = comparator(x.to(weight.dtype), reference.to(weight.dtype))
+    return distance.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _pair(x: Any, reference: Any) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""psnr, ssim and nmse against scikit-image, and bad inputs."""
+"""psnr, ssim and nmse against scikit-image, the perceptual distance against its formula, and bad inputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 import torch
 from skimage import metrics as skimage
 
-from fastip import metrics
+from fastip import metrics, nets
+from fastip.data.comparators import comparator
 from fastip.errors import InvalidInput, UnknownKeyword, Unsupported
 
 
@@ -93,3 +94,61 @@ def test_ssim_without_torchmetrics_says_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "torchmetrics.functional.image", None)
     with pytest.raises(Unsupported, match="pip install torchmetrics"):
         metrics.ssim(*pair(1, 1, 16, 16))
+
+
+class Colours(nets.Comparator):
+    """Two layers: the colours of a pixel, and their squares."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = torch.nn.Parameter(torch.ones(()))
+
+    def layers(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return [self.one * x, x.square()]
+
+
+def test_the_perceptual_distance_per_image() -> None:
+    x, reference = pair(3, 3, 7, 9)
+    net = Colours().double()
+    expected = torch.zeros(3, dtype=torch.float64)
+    for power in (1, 2):
+        cosine = torch.nn.functional.cosine_similarity(x**power, reference**power, dim=1)
+        expected += (2 - 2 * cosine).flatten(1).mean(1)
+    torch.testing.assert_close(metrics.perceptual_distance(x, reference, net), expected, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(metrics.perceptual_distance(x.numpy(), reference.numpy(), comparator=net).detach(), expected, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(metrics.perceptual_distance(x, x, net).detach(), torch.zeros(3, dtype=torch.float64))
+    x[0], x[1, :, 2, 3], reference[2] = 0, 0, 0  # places without any feature
+    (gradient,) = torch.autograd.grad(metrics.perceptual_distance(x.requires_grad_(), reference, net).sum(), x)
+    assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_the_perceptual_distance_takes_any_floating_type(dtype: torch.dtype) -> None:
+    net = comparator()
+    x, reference = pair(2, 3, 40, 33, dtype=dtype)
+    x, reference = x.clamp(0, 1), reference.clamp(0, 1)
+    found = metrics.perceptual_distance(x, reference, net)
+    assert found.shape == (2,) and found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    torch.testing.assert_close(found.float(), net(x.float(), reference.float()))
+    (gradient,) = torch.autograd.grad(metrics.perceptual_distance(x.requires_grad_(), reference, net).sum(), x)
+    assert torch.isfinite(gradient).all() and gradient.abs().max() > 0 and gradient.dtype == dtype
+
+
+def test_bad_inputs_of_the_perceptual_distance_are_refused() -> None:
+    net, (x, reference) = comparator(), pair(2, 3, 32, 32, dtype=torch.float32)
+    nan = x.clone()
+    nan[0, 0, 0, 0] = float("nan")
+    for a, r, c in (
+        (x[:, :, 1:], reference, net),
+        (x.double(), reference, net),
+        (nan, reference, net),
+        (x[:, :2], reference[:, :2], net),
+        (x[..., :16], reference[..., :16], net),
+        (x, reference, "squeezenet"),
+        (x, reference, torch.nn.Conv2d(3, 3, 1)),
+        (x, reference, Colours().to("meta")),
+    ):
+        with pytest.raises(InvalidInput):
+            metrics.perceptual_distance(a, r, c)
+    with pytest.raises(UnknownKeyword, match="comparator"):
+        metrics.perceptual_distance(x, reference, comparater=net)

@@ -1,5 +1,6 @@
 """Data: public sets fetched by package clients, patches and batches that a step number determines, degradations, and tiles of large images."""
 
+from ..tiles import Box, Tiles
 from .avatars import Avatars
 from .cache import MissingData, fetch, fetched, folder
 from .clients import DownloadFailed
@@ -9,7 +10,6 @@ from .faces import Faces
 from .photographs import EVERYDAY, Photographs, centre, held_out_photographs
 from .pictures import Batches, Pictures, Stored
 from .sources import COLLECTIONS, Collection, Part, Source, find
-from .tiles import Box, Tiles
 
 __all__ = [
     "COLLECTIONS",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from torch import Tensor
 
-from ..figures import ACCENT, INK, MUTED
+from ..figures import ACCENT, INK, MUTED, Panel, _panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,3 +83,8 @@ def _frame(axes: Axes, title: str, note: str, strong: bool = False) -> None:
         spine.set(edgecolor=INK, linewidth=0.6)
     axes.set_title(title, loc="left", fontsize=12, color=ACCENT if strong else INK, fontweight="bold" if strong else "normal")
     axes.set_title(note, loc="right", fontsize=10, color=MUTED)
+
+
+def magnified(axes: Axes, x: Tensor, title: str, *, note: str = "", strong: bool = False, zoom: tuple[float, float, float] = (0.35, 0.35, 0.2)) -> None:
+    """An image 1 c h w in [0, 1] with a part of it enlarged in its corner; ``zoom``: top, left and side of that part, as fractions."""
+    _panel(axes, Panel(x, title, note, strong), zoom)

@@ -101,11 +101,10 @@ def perform(name: str, folder: str | Path, *, parameters: Mapping[str, Any] | No
     folder = _prepare(Path(folder))
     start = time.perf_counter()
     outcome = experiment.run(report, **changed)
-    words = ["fastip", "experiment", name, *(f"--set {key}={_text(value)}" for key, value in changed.items())]
     record = {
         "experiment": name,
         "summary": experiment.summary,
-        "command": " ".join(words),
+        "command": command(name, changed),
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "seconds": round(time.perf_counter() - start, 1),
         "machine": machine(),
@@ -115,6 +114,11 @@ def perform(name: str, folder: str | Path, *, parameters: Mapping[str, Any] | No
     }
     _write(folder, name, experiment, record, outcome.figure)
     return folder / f"{name}.md"
+
+
+def command(name: str, changed: Mapping[str, Any]) -> str:
+    """What a user types to run the experiment with these parameters changed."""
+    return " ".join(["fastip", "experiment", name, *(f"--set {key}={_text(value)}" for key, value in changed.items())])
 
 
 def _parse(name: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,9 +168,7 @@ def _write(folder: Path, name: str, experiment: Experiment, record: Mapping[str,
 
 def page_of(name: str, experiment: Experiment, record: Mapping[str, Any]) -> str:
     """The page, from nothing but the record as it is read back from the JSON file."""
-    m = record["machine"]
-    where = f"{m['cpu']}, {m['threads']} of {m['cores']} cores" + (f", {m['gpu']}" if m["gpu"] else "")
-    command, seconds, all_numbers = record["command"], f"{record['seconds']:g} s", f"[{name}.json]({name}.json)"
+    again, seconds, all_numbers = record["command"], f"{record['seconds']:g} s", f"[{name}.json]({name}.json)"
     with_what = ", ".join(f"{key} {value}" for key, value in record["versions"].items())
     return "\n".join(
         [
@@ -178,7 +180,7 @@ def page_of(name: str, experiment: Experiment, record: Mapping[str, Any]) -> str
             "",
             "---",
             "",
-            f"Repeat it with `{command}`: {seconds} on {where}. {record['date']}; {with_what}. All numbers: {all_numbers}.",
+            f"Repeat it with `{again}`: {seconds} on {place(record['machine'])}. {record['date']}; {with_what}. All numbers: {all_numbers}.",
             "",
         ]
     )
@@ -210,6 +212,11 @@ def machine() -> dict[str, Any]:
         model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {"cpu": model, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "kernels": str(kernels.available().get("isa")), "gpu": gpu}
+
+
+def place(found: Mapping[str, Any]) -> str:
+    """What :func:`machine` found, in words."""
+    return f"{found['cpu']}, {found['threads']} of {found['cores']} cores" + (f", {found['gpu']}" if found["gpu"] else "")
 
 
 def versions() -> dict[str, str]:

@@ -8,14 +8,20 @@ from typing import Any
 from ..errors import InvalidInput, strict_keywords
 from .batchnorm import fold_batchnorm as fold_batchnorm
 from .boundary import boundary_of as boundary_of
+from .chains import VGG16 as VGG16
+from .chains import AlexNet as AlexNet
+from .comparator import Comparator as Comparator
 from .digit_autoencoder import DigitAutoencoder as DigitAutoencoder
 from .discriminator import Discriminator as Discriminator
+from .grey import Grey as Grey
 from .inverse_net import InverseNet as InverseNet
 from .nonexpansive_denoiser import NonexpansiveDenoiser as NonexpansiveDenoiser
 from .paper_inverse_net import PaperInverseNet as PaperInverseNet
 from .paper_pixel_shuffle_autoencoder import PaperPixelShuffleAutoencoder as PaperPixelShuffleAutoencoder
 from .pixel_shuffle_autoencoder import PixelShuffleAutoencoder as PixelShuffleAutoencoder
 from .prior_net import PriorNet as PriorNet
+from .squeezenet import SqueezeNet as SqueezeNet
+from .tiled import Tiled as Tiled
 
 INVERSE_NETS: dict[str, type[InverseNet] | type[PaperInverseNet]] = {"InverseNet": InverseNet, "PaperInverseNet": PaperInverseNet}
 PRIOR_NETS: dict[str, type[PriorNet]] = {

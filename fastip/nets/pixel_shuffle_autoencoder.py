@@ -92,6 +92,44 @@ class PixelShuffleAutoencoder(PriorNet):
             "stride": self.stride,
         }
 
+    @strict_keywords
+    def conditioned(self, *, data_colours: int, stride: int = 1) -> PixelShuffleAutoencoder:
+        """A copy that also takes data, and makes nothing of them until it is trained: their convolution is 0, so net.conditioned(...)(v, y, s) = net(v, s)."""
+        if self.conditional:
+            raise InvalidInput(f"this network takes data of {self.data_colours} channels already; start from one with data_colours=0")
+        net = PixelShuffleAutoencoder(**self.config() | {"data_colours": data_colours, "stride": stride})
+        if net.data is None:
+            raise InvalidInput(f"data_colours is {data_colours}; expected the channels of y, at least 1")
+        net.load_state_dict(self.state_dict(), strict=False)
+        nn.init.zeros_(net.data.weight)
+        nn.init.zeros_(net.data.bias)  # type: ignore[arg-type]
+        return net.to(self.head.weight)
+
+    @strict_keywords
+    def grown(self, *, widths: Sequence[int], blocks: Sequence[int]) -> PixelShuffleAutoencoder:
+        """A larger copy with more channels and blocks that computes the same until it is trained: what is new reads, and nothing reads it yet.
+
+        New rows of a convolution have first weights of their own, the weights that lead from new channels to old ones are 0, new blocks are identities.
+        widths, blocks: one for each grid, none below this network's. Raises InvalidInput for fewer grids, channels or blocks.
+        Source: function-preserving growth as in Chen, Goodfellow and Shlens, Net2Net, 2016, with zeros in place of halves.
+        """
+        net = PixelShuffleAutoencoder(**self.config() | {"widths": widths, "blocks": blocks})
+        pairs = [*zip(net.widths, self.widths, strict=False), *zip(net.blocks, self.blocks, strict=False)]
+        if len(net.widths) != len(self.widths) or any(new < old for new, old in pairs):
+            raise InvalidInput(
+                f"widths are {net.widths} and blocks {net.blocks}; expected {len(self.widths)} of each, at least {self.widths} and {self.blocks}"
+            )
+        for chain, before in zip([*net.encoder, *net.decoder], [*self.encoder, *self.decoder], strict=True):
+            for block in list(chain.children())[len(list(before.children())) :]:
+                nn.init.zeros_(block.second.weight)
+        state = net.state_dict()
+        for name, old in self.state_dict().items():
+            new = state[name]
+            if old.ndim == 4:
+                new[: len(old)] = 0
+            new[tuple(slice(n) for n in old.shape)] = old
+        return net.to(self.head.weight)
+
     @property
     def multiple(self) -> int:
         """What images are mirrored up to a multiple of."""

@@ -3,5 +3,8 @@
 
 from .inverse import inverse as inverse
 from .kernel import kernel as kernel
+from .perceptual import Perceptual as Perceptual
 from .prior import prior as prior
 from .prior import unrolled as unrolled
+from .recipes import RECIPES as RECIPES
+from .recipes import task as task

@@ -33,6 +33,7 @@ Result = TypeVar("Result")
 Draw = Callable[[int, int], tuple[Any, ...]]
 Report = Callable[[int, float], None]
 Look = Callable[[], tuple[float, Mapping[str, Tensor]]]
+Terms = Callable[[], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Plan:
 
     clip: the largest norm of the gradient of all weights, longer ones are shortened. after: called after each step with its number, for weights that follow
     the trained ones. look: called now and then and at the end in the first process for (score, pictures for the log by name, c h w in [0, 1]).
+    terms: called for the parts of the last loss by name, for the log.
     """
 
     steps: int
@@ -54,14 +56,25 @@ class Plan:
     clip: float | None = None
     after: Callable[[int], None] | None = None
     look: Look | None = None
+    terms: Terms | None = None
 
     def within(self, settings: Mapping[str, Any], state: Path | None, logs: Path | None) -> Plan:
         """The same for these settings, kept in these files."""
         return replace(self, settings=settings, state=state, logs=logs)
 
-    def watched(self, after: Callable[[int], None], look: Look | None) -> Plan:
+    def watched(self, after: Callable[[int], None], look: Look | None, terms: Terms | None = None) -> Plan:
         """The same with what is done after steps."""
-        return replace(self, after=after, look=look)
+        return replace(self, after=after, look=look, terms=terms)
+
+
+@dataclass(frozen=True)
+class Opponent:
+    """What is trained against a module: a step of an Adam of its own on ``module(*seen())`` after each of the module's, ``seen`` telling of its last batch."""
+
+    module: nn.Module
+    learning_rate: float
+    betas: tuple[float, float]
+    seen: Callable[[], tuple[Tensor, ...]]
 
 
 class Diverged(FastipError):
@@ -111,13 +124,13 @@ def _and_part(work: Callable[[Fabric], Result], fabric: Fabric) -> Result:
     return result
 
 
-def fit(fabric: Fabric, module: nn.Module, draw: Draw, plan: Plan) -> History:
-    """Adam on ``module(*draw(step, rank))``, which is the loss; the learning rate is half a cosine.
+def fit(fabric: Fabric, module: nn.Module, draw: Draw, plan: Plan, opponent: Opponent | None = None) -> History:
+    """Adam on ``module(*draw(step, rank))``, which is the loss, in turn with its opponent where there is one; the learning rates are half a cosine.
 
     ``draw`` depends on its arguments alone. The module is trained in place. Gradients are averaged over the processes; that of rank 0 writes.
     At Ctrl-C (one process) the state is kept before it is passed on. Raises Diverged when the loss is NaN, InvalidInput for a state of other settings.
     """
-    run = _Run(fabric, module, plan)
+    run = _Run(fabric, module, plan, opponent)
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts()) if fabric.world_size == 1 else Interrupts()
         run.bar = stack.enter_context(Bar(plan.steps, run.history.step, plan.progress and fabric.is_global_zero))
@@ -126,14 +139,34 @@ def fit(fabric: Fabric, module: nn.Module, draw: Draw, plan: Plan) -> History:
         stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False))
         stack.enter_context(torch.enable_grad())
         for step in range(run.history.step, plan.steps):
-            loss = run.step(draw, step)
+            losses = run.step(draw, step)
             leaving = interrupts.pending is not None  # read once: a signal from here on waits for the next step
-            run.tell(loss, step, leaving)
+            run.tell(losses, step, leaving)
             if leaving:
                 break
     if run.history.step < plan.steps:  # whoever handled the signal let it pass, but this is no result
         raise KeyboardInterrupt
     return run.history
+
+
+class _Descent:
+    """Adam on one module in one process."""
+
+    def __init__(self, fabric: Fabric, module: nn.Module, plan: Plan, learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
+        self.fabric, self.module, self.plan, self.learning_rate = fabric, module, plan, learning_rate
+        self.adam = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=learning_rate, betas=betas)
+        self.wrapped, self.optimizer = fabric.setup(module, self.adam)
+
+    def step(self, values: tuple[Any, ...], step: int) -> Tensor:
+        """One step of Adam; returns the loss before it."""
+        self.adam.param_groups[0]["lr"] = schedule.learning_rate(step, self.plan.steps, self.learning_rate)
+        loss: Tensor = self.wrapped(*values)
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        if self.plan.clip is not None:
+            self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=self.plan.clip, error_if_nonfinite=False)
+        self.optimizer.step()
+        return loss
 
 
 class _Run:
@@ -142,41 +175,39 @@ class _Run:
     bar: Bar
     log: Callable[[int, dict[str, Any]], None]
 
-    def __init__(self, fabric: Fabric, module: nn.Module, plan: Plan) -> None:
-        self.fabric, self.module, self.plan, self.history = fabric, module, plan, History()
-        self.adam = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=plan.learning_rate)
-        self.wrapped, self.optimizer = fabric.setup(module, self.adam)
+    def __init__(self, fabric: Fabric, module: nn.Module, plan: Plan, opponent: Opponent | None) -> None:
+        self.fabric, self.plan, self.opponent, self.history = fabric, plan, opponent, History()
+        self.descents = {"": _Descent(fabric, module, plan, plan.learning_rate)}
+        if opponent is not None:
+            self.descents["opponent."] = _Descent(fabric, opponent.module, plan, opponent.learning_rate, opponent.betas)
+        self.kept = {prefix: (descent.module, descent.adam) for prefix, descent in self.descents.items()}
         if plan.state is not None and plan.state.exists():
-            self.history = state.load(plan.state, plan.settings, module, self.adam)
+            self.history = state.load(plan.state, plan.settings, self.kept)
         self.history.starts += 1
         fabric.barrier()  # nobody writes a state before all have read the last one
         self.begun = time.perf_counter() - self.history.seconds
 
-    def step(self, draw: Draw, step: int) -> Tensor:
-        """One step of Adam; returns the loss before it."""
-        self.adam.param_groups[0]["lr"] = schedule.learning_rate(step, self.plan.steps, self.plan.learning_rate)
-        loss: Tensor = self.wrapped(*self.fabric.to_device(draw(step, self.fabric.global_rank)))
-        self.optimizer.zero_grad()
-        self.fabric.backward(loss)
-        if self.plan.clip is not None:
-            self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=self.plan.clip, error_if_nonfinite=False)
-        self.optimizer.step()
+    def step(self, draw: Draw, step: int) -> tuple[Tensor, ...]:
+        """One step of Adam, and one of the opponent's; returns the losses before them."""
+        losses: tuple[Tensor, ...] = (self.descents[""].step(self.fabric.to_device(draw(step, self.fabric.global_rank)), step),)
+        if self.opponent is not None:
+            losses += (self.descents["opponent."].step(self.opponent.seen(), step),)
         if self.plan.after is not None:
             self.plan.after(step)
-        return loss
+        return losses
 
-    def tell(self, loss: Tensor, step: int, leaving: bool) -> None:
+    def tell(self, losses: tuple[Tensor, ...], step: int, leaving: bool) -> None:
         """Keep and show what is due after this step; by its number alone, so that all processes meet."""
         plan, history = self.plan, self.history
         history.step, history.seconds = step + 1, time.perf_counter() - self.begun
         self.bar.step(history.step)
         last = history.step == plan.steps
         due, keep = step % max(1, plan.steps // POINTS) == 0 or last, history.step % plan.save_every == 0 or last or leaving
-        value = _value(self.fabric, loss, history.step) if due or keep else 0.0
+        value, *others = [_value(self.fabric, loss, history.step) for loss in losses] if due or keep else [0.0]
         if due:
             history.losses.append((step, value))
             self.bar.loss(value)
-            self.log(step, {"loss": value, "learning_rate": self.adam.param_groups[0]["lr"], "steps_per_second": history.step / history.seconds})
+            self.log(step, {"loss": value, "learning_rate": self._rate(), "steps_per_second": history.step / history.seconds} | self._parts(others))
             if plan.report is not None and self.fabric.is_global_zero:
                 plan.report(history.step, value)
         if plan.look is not None and (history.step % max(1, plan.steps // LOOKS) == 0 or last) and self.fabric.is_global_zero:
@@ -184,7 +215,15 @@ class _Run:
             history.scores.append((step, score))
             self.log(step, {"score": score} | (dict(pictures) if last or len(history.scores) % PICTURED == 1 else {}))
         if keep and plan.state is not None and self.fabric.is_global_zero:
-            state.save(plan.state, plan.settings, self.module, self.adam, history)
+            state.save(plan.state, plan.settings, self.kept, history)
+
+    def _rate(self) -> float:
+        return float(self.descents[""].adam.param_groups[0]["lr"])
+
+    def _parts(self, others: list[float]) -> dict[str, float]:
+        """The parts of the loss (those of this process) and the opponent's loss."""
+        parts = {} if self.plan.terms is None else {f"loss_{name}": float(term) for name, term in self.plan.terms().items()}
+        return parts | ({"loss_opponent": others[0]} if others else {})
 
 
 def _value(fabric: Fabric, loss: Tensor, step: int) -> float:

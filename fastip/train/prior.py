@@ -21,7 +21,8 @@ from ..priors import PixelShuffleAutoencoder, Trained
 from ..priors.trained import likeness
 from . import loop, state
 from .files import Files
-from .restoration import Denoising, Draw, Restoration, Score, Unrolled
+from .perceptual import Judges, Perceptual
+from .restoration import Denoising, Draw, Drawn, Restoration, Score, Unrolled
 from .summary import summarise
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def prior(
     learning_rate: float = 1e-3,
     average: float = 0.999,
     clip: float = 1.0,
+    perceptual: Perceptual | None = None,
     validation: Pictures | None = None,
     seed: int = 0,
     output: str | Path | None = None,
@@ -90,6 +92,7 @@ def prior(
     noise: (low, high), levels in image units, or one. batch: pictures a step in each process. norm: 1 or 2.
     learning_rate: Adam's at the first step, half a cosine down to 1 % of it. average: the decay of the running mean of the weights, which is what is
         returned. clip: the largest norm of the gradient.
+    perceptual: losses that are added to that of the pixels: a comparator's distance and a discriminator's doubt, see :class:`Perceptual`.
     validation: pictures that are not trained on; the log then has the PSNR of eight of them (with the least, a middling and the most noise).
     output, save_every, accelerator, devices, precision, progress, report: as for ``train.inverse``; what is called again goes on where it was.
 
@@ -100,7 +103,7 @@ def prior(
     trained = Trained(_range(noise), _likeness(net, op))
     if op is not None and not net.conditional:
         raise InvalidInput(f"op is given, and this {type(net).__name__} takes no data; leave op out, or build the network with data_colours")
-    run = _Run(net, images, op, validation, trained, settings, "denoising", Denoising)
+    run = _Run(net, images, op, validation, trained, settings, "denoising", Denoising, perceptual)
     return run.prior(output, loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, clip), accelerator)
 
 
@@ -121,6 +124,7 @@ def unrolled(
     learning_rate: float = 2e-4,
     average: float = 0.999,
     clip: float = 1.0,
+    perceptual: Perceptual | None = None,
     validation: Pictures | None = None,
     seed: int = 0,
     output: str | Path | None = None,
@@ -146,7 +150,7 @@ def unrolled(
     pairs = tuple(zip(_each(beta, "beta", count), _each(levels, "levels", count), strict=True))
     told = [level for _, level in pairs]
     trained = Trained((min(told), max(told)), _likeness(net, op), pairs)
-    run = _Run(net, images, op, validation, trained, settings, "unrolled", partial(Unrolled, iterations=pairs, inverse=inverse))
+    run = _Run(net, images, op, validation, trained, settings, "unrolled", partial(Unrolled, iterations=pairs, inverse=inverse), perceptual)
     return run.prior(output, loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, clip), accelerator)
 
 
@@ -189,22 +193,29 @@ class _Run:
     settings: Settings
     kind: str
     objective: Any  # (net, op, data_noise, norm, decay) -> Restoration
+    perceptual: Perceptual | None
 
     def __post_init__(self) -> None:
         for name, pictures in (("images", self.images), ("validation", self.validation)):
             if not isinstance(pictures, Pictures) and not (name == "validation" and pictures is None):
                 raise InvalidInput(f"{name} is {type(pictures).__name__}; expected pictures of fastip.data, e.g. data.Photographs('train', 128)")
+        if self.perceptual is not None:
+            if not isinstance(self.perceptual, Perceptual):
+                raise InvalidInput(f"perceptual is {type(self.perceptual).__name__}; expected a train.Perceptual, e.g. train.Perceptual(comparator=0.1)")
+            object.__setattr__(self, "perceptual", self.perceptual.suited(self.images.batch([0]), self.settings.seed))
 
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, with the network's structure, the operator and the pictures."""
-        return {
+        record = {
             "kind": self.kind,
             "net": {"name": type(self.net).__name__, "config": self.net.config()},
             "operator": None if self.op is None else self.op.fingerprint(),
             "images": _described(self.images),
             "levels": list(self.trained.levels),
             "schedule": [list(pair) for pair in self.trained.schedule],
-        } | asdict(self.settings)
+        }
+        # A key that is not used is left out, so that trainings without it are those of before.
+        return record | ({} if self.perceptual is None else {"perceptual": self.perceptual.record()}) | asdict(self.settings)
 
     def prior(self, output: str | Path | None, plan: loop.Plan, accelerator: str) -> PixelShuffleAutoencoder:
         """What an earlier run made, or what this one makes."""
@@ -236,8 +247,24 @@ def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[dict[str, np.nda
     objective: Restoration = run.objective(own, run.op, settings.data_noise, settings.norm, settings.average)
     draw = Draw(Batches(run.images, settings.batch, settings.seed, fabric.world_size), run.trained.levels, run.op, settings.seed)
     look = None if run.validation is None else Score(objective, run.validation, draw, min(LOOKED_AT, len(run.validation)))
-    history = loop.fit(fabric, objective, draw, plan.watched(objective.follow, look))
+    if run.perceptual is None:
+        history = loop.fit(fabric, objective, draw, plan.watched(objective.follow, look))
+    else:
+        judges = _judges(run, objective, draw(0, 0), fabric)
+        watched = plan.watched(objective.follow, look, lambda: judges.terms)
+        history = loop.fit(fabric, objective, draw, watched, judges.opponent(run.perceptual.learning_rate))
     return {name: tensor.cpu().numpy().copy() for name, tensor in objective.average.state_dict().items()}, history
+
+
+def _judges(run: _Run, objective: Restoration, drawn: Drawn, fabric: Fabric) -> Judges:
+    """What looks at the results beside the pixels, on the device and in the precision of the training."""
+    assert run.perceptual is not None
+    dtype = torch.float64 if run.settings.precision == "64-true" else torch.float32
+    x, e, levels, n = (part.to(fabric.device, dtype) for part in drawn)
+    objective.to(fabric.device, dtype)
+    judges = Judges(run.perceptual, x)
+    objective.judged(judges, x, e, levels, n)
+    return judges
 
 
 def _described(pictures: Pictures) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ..contracts import Inverse, LinearOperator
 from ..data import Batches, Pictures
 from ..solvers.admm import admm
 from . import schedule
+from .perceptual import Judges
 
 SHOWN = 3  # pictures in the log
 Drawn = tuple[Tensor, Tensor, Tensor, Tensor]  # x, e, levels, n
@@ -48,12 +49,16 @@ class Draw:
 
 
 class Restoration(nn.Module, abc.ABC):
-    """mean |estimate - x|^norm; ``average`` follows the weights of ``net``: a <- a + (1 - d) (w - a), d = min(decay, (1 + step) / (10 + step))."""
+    """mean |estimate - x|^norm, and what the ``judges`` add to it where there are some.
+
+    ``average`` follows the weights of ``net``: a <- a + (1 - d) (w - a), d = min(decay, (1 + step) / (10 + step)).
+    """
 
     def __init__(self, net: nets.PriorNet, op: LinearOperator | None, data_noise: float, norm: int, decay: float) -> None:
         super().__init__()
         self.net, self.average = net, copy.deepcopy(net).eval().requires_grad_(False)
         self.op, self.data_noise, self.norm, self.decay = op, data_noise, norm, decay
+        self.judges: Judges | None = None
 
     @abc.abstractmethod
     def estimate(self, net: nets.PriorNet, x: Tensor, e: Tensor, levels: Tensor, n: Tensor) -> Tensor:
@@ -64,8 +69,22 @@ class Restoration(nn.Module, abc.ABC):
         """What it began with, as a picture."""
 
     def forward(self, x: Tensor, e: Tensor, levels: Tensor, n: Tensor) -> Tensor:
-        error = self.estimate(self.net, x, e, levels, n) - x
+        x_hat = self.estimate(self.net, x, e, levels, n)
+        pixels = self.pixels(x_hat, x)
+        return pixels if self.judges is None else self.judges(x_hat, x, pixels)
+
+    def pixels(self, x_hat: Tensor, x: Tensor) -> Tensor:
+        """mean |x_hat - x|^norm."""
+        error = x_hat - x
         return error.abs().mean() if self.norm == 1 else error.square().mean()
+
+    def judged(self, judges: Judges, x: Tensor, e: Tensor, levels: Tensor, n: Tensor) -> None:
+        """Let ``judges`` look on from now on, their scales chosen on these images."""
+        with torch.no_grad():
+            x_hat = self.estimate(copy.deepcopy(self.net), x, e, levels, n)  # a copy: the statistics of BatchNorm are those of the training alone
+            judges(x_hat, x, self.pixels(x_hat, x))
+        judges.suit()
+        self.judges = judges
 
     def data(self, x: Tensor, n: Tensor) -> Tensor | None:
         """y = A x + noise, in full precision."""

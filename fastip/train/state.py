@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .. import checkpoint
 from ..errors import InvalidInput
@@ -26,31 +26,40 @@ class History:
     scores: list[tuple[int, float]] = field(default_factory=list)
 
 
-def save(path: Path, settings: Mapping[str, Any], module: nn.Module, adam: torch.optim.Adam, history: History) -> None:
-    """Write the state as one file, which replaces the one before."""
-    tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
-    for index, moments in adam.state_dict()["state"].items():
-        tensors |= {f"adam.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+Kept = Mapping[str, tuple[nn.Module, torch.optim.Adam]]  # by the prefix of their names in the file, "" for what is trained
+
+
+def save(path: Path, settings: Mapping[str, Any], kept: Kept, history: History) -> None:
+    """Write the state of the modules and their optimisers as one file, which replaces the one before."""
+    tensors: dict[str, Tensor] = {}
+    for prefix, (module, adam) in kept.items():
+        tensors |= {f"{prefix}module.{name}": tensor for name, tensor in module.state_dict().items()}
+        for index, moments in adam.state_dict()["state"].items():
+            tensors |= {f"{prefix}adam.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
     checkpoint.write(path, "training", tensors, {"settings": settings, "progress": asdict(history)})
 
 
-def load(path: Path, settings: Mapping[str, Any], module: nn.Module, adam: torch.optim.Adam) -> History:
-    """Put the state in ``path`` into module and optimiser. Raises InvalidInput for a damaged file or one of other settings."""
+def load(path: Path, settings: Mapping[str, Any], kept: Kept) -> History:
+    """Put the state in ``path`` into modules and optimisers. Raises InvalidInput for a damaged file or one of other settings."""
     record, tensors = checkpoint.read(path, "training")
     check_same(path, record.get("settings"), settings, "an unfinished training")
     try:
-        module.load_state_dict({name.removeprefix("module."): tensor for name, tensor in tensors.items() if name.startswith("module.")})
-        moments: dict[int, dict[str, Any]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("adam."):
-                _, index, key = name.split(".")
+        for prefix, (module, adam) in kept.items():
+            module.load_state_dict(_below(f"{prefix}module.", tensors))
+            moments: dict[int, dict[str, Any]] = {}
+            for name, tensor in _below(f"{prefix}adam.", tensors).items():
+                index, key = name.split(".")
                 moments.setdefault(int(index), {})[key] = tensor
-        adam.load_state_dict({"state": moments, "param_groups": adam.state_dict()["param_groups"]})
+            adam.load_state_dict({"state": moments, "param_groups": adam.state_dict()["param_groups"]})
         progress = record["progress"]
         losses, scores = ([(int(step), float(value)) for step, value in progress.get(name, [])] for name in ("losses", "scores"))
         return History(int(progress["step"]), float(progress["seconds"]), int(progress["starts"]), losses, scores)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InvalidInput(f"the state {path} is damaged ({error}); delete it to start again") from None
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def remove(path: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from cases import operator_cases, public_operator_classes
-from checks import adjointness, data_for, gradient_is_adjoint, image_for, linearity, operator_matrix, real_vector, relative, structure_matrix
-from fastip import operators
+from checks import adjointness, data_for, gradient_is_adjoint, image_for, linearity, noise, operator_matrix, real_vector, relative, structure_matrix
+from fastip import inverses, operators
+from fastip.contracts import Circulant, Cosine, Scalar
 from fastip.errors import FastipError, InvalidInput
+from fastip.inverses import auto
 
 CASES = operator_cases()
 every = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
@@ -302,6 +304,36 @@ def test_grey_commutes_with_what_is_channelwise():
     assert type((grey @ fits).cogram((1, 1, 2, 3))) is type((fits @ grey).cogram((1, 1, 2, 3))) is type(fits.cogram((1, 1, 2, 3)))
     # A mask with channels does not commute, and says nothing.
     assert (grey @ operators.Mask(torch.rand(3, 4, 4))).cogram((1, 1, 4, 4)) is None
+
+
+@pytest.mark.parametrize("boundary", ["circular", "reflect", "zero", "valid"])
+def test_half_sized_grey_has_a_scalar_inverse(boundary):
+    """A = box B times grey G: A A^T = ||w||^2 B B^T = ||w||^2 / 4 I on any boundary and size, and "auto" takes it; the data step then is the dense solve."""
+    op = operators.Blur(operators.psf.box(2), stride=2, boundary=boundary) @ operators.ToGray()
+    for b, h, w in ((1, 3, 5), (3, 1, 2), (2, 4, 4)):
+        shape, y = (b, 3, 2 * h, 2 * w), noise((b, 1, h, w), seed=h)
+        assert adjointness(op, shape, torch.float64, seed=w) <= 1e-14
+        cogram = op.cogram(tuple(y.shape))
+        assert isinstance(cogram, Scalar) and cogram.value == pytest.approx((0.299**2 + 0.587**2 + 0.114**2) / 4, rel=1e-14)
+        matrix, beta = operator_matrix(op, shape), 0.03
+        inverse = auto.choose(op, y, beta, pointwise=False)
+        assert type(inverse) is inverses.Exact and "scalar" in inverse.bind(op, y, beta).describe()
+        solved = torch.linalg.solve(matrix @ matrix.T + beta * torch.eye(y.numel(), dtype=y.dtype), y.flatten())
+        assert relative(inverse.bind(op, y, beta).guess().flatten(), matrix.T @ solved) <= 1e-13
+        means = torch.nn.functional.avg_pool2d(operators.ToGray()(noise(shape, seed=w)), 2)
+        assert relative(op(noise(shape, seed=w)), means) <= 1e-14
+
+
+@pytest.mark.parametrize("make", [lambda a, g: a @ g, lambda a, g: g @ a, lambda a, g: 2.0 * (a @ (0.5 * g))], ids=["blur-grey", "grey-blur", "scaled"])
+@pytest.mark.parametrize("boundary, kind", [("circular", Circulant), ("reflect", Cosine)])
+def test_blurred_grey_keeps_the_structure_of_the_blur(make, boundary, kind):
+    """A A^T = ||w||^2 B B^T in closed form, so the inverse needs no inner loop."""
+    blur, grey = operators.Blur(operators.psf.gaussian(3, 0.8), boundary=boundary), operators.ToGray((0.5, -0.2, 0.9))
+    op, y = make(blur, grey), noise((2, 1, 5, 7), seed=3)
+    matrix = operator_matrix(op, (2, 3, 5, 7))
+    cogram = op.cogram(tuple(y.shape))
+    assert isinstance(cogram, kind) and relative(structure_matrix(cogram, tuple(y.shape)), matrix @ matrix.T) <= 1e-13
+    assert type(auto.choose(op, y, 0.1, pointwise=False)) is inverses.Exact
 
 
 def test_registry_walk_fails_for_an_operator_without_a_case(monkeypatch):

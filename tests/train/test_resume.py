@@ -289,15 +289,15 @@ def test_adam_is_kept_whole(tmp_path):
         module(torch.randn(4, 3)).square().sum().backward()
         adam.step()
     path, history = tmp_path / "s.safetensors", training_state.History(3, 1.5, 2, [(0, 0.25)])
-    training_state.save(path, {"a": {"b": (1, 2)}}, module, adam, history)
+    training_state.save(path, {"a": {"b": (1, 2)}}, {"": (module, adam)}, history)
     again = torch.nn.Linear(3, 2)
     other = torch.optim.Adam(again.parameters())
-    assert training_state.load(path, {"a": {"b": [1, 2]}}, again, other) == history
+    assert training_state.load(path, {"a": {"b": [1, 2]}}, {"": (again, other)}) == history
     assert same(module.state_dict(), again.state_dict())
     for before, after in zip(adam.state_dict()["state"].values(), other.state_dict()["state"].values(), strict=True):
         assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
     with pytest.raises(InvalidInput, match="delete it"):
-        training_state.load(path, {"a": {"b": [1, 2]}}, torch.nn.Linear(4, 2), other)
+        training_state.load(path, {"a": {"b": [1, 2]}}, {"": (torch.nn.Linear(4, 2), other)})
 
 
 def test_the_state_of_one_training_is_not_the_checkpoint_of_another(tmp_path):

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from fastip import operators, psf
-from fastip.data import Tiles
 from fastip.errors import InvalidInput
+from fastip.tiles import Tiles
 
 GRIDS = [
     pytest.param(*grid, id="-".join(map(str, grid)))
@@ -24,6 +24,9 @@ GRIDS = [
         (1, 31, 9, 3, 1, 1),
         (65, 65, 64, 32, 16, 1),
         (48, 52, 8, 6, 3, 2),
+        (101, 38, 24, 10, 5, 4),
+        (77, 81, 32, 20, 10, 4),
+        (7, 131, 16, 4, 1, 8),
     ]
 ]
 
@@ -39,7 +42,10 @@ def test_partition_of_unity(grid):
     total = torch.zeros(h, w, dtype=torch.float64)
     for k, box in enumerate(t):
         weight = t.weight(k)
-        assert weight.shape == (box.height, box.width) == (min(tile, h), min(tile, w)) and weight.min() >= 0 and weight.dtype == torch.float64
+        assert weight.shape == (box.height, box.width) and weight.min() >= 0 and weight.dtype == torch.float64
+        for side, size, start in ((box.height, h, box.top), (box.width, w, box.left)):
+            last = start + side == size and start > 0  # smaller by what the image lacks to a multiple
+            assert side == min(tile, size) - (-size % multiple if last else 0)
         assert 0 <= box.top <= h - box.height and 0 <= box.left <= w - box.width and box.top % multiple == 0 == box.left % multiple
         box.of(total).add_(weight)
         inner = weight[0 if box.top == 0 else margin :, 0 if box.left == 0 else margin :]  # no weight on the outermost pixels where the image goes on
@@ -89,17 +95,17 @@ def test_neighbours_blend_smoothly():
     assert torch.allclose(ramp[20:32], expected) and ramp.diff().max() < 0.15
 
 
-def test_data_on_a_smaller_grid_are_cut_alike():
-    """The data of a strided operator come along: each tile of y lies over its tile of x."""
-    x = torch.rand(2, 3, 40, 64)
+@pytest.mark.parametrize(("h", "w"), [(40, 64), (41, 63), (26, 99)])
+def test_data_on_a_smaller_grid_are_cut_alike(h, w):
+    """The data of a strided operator come along: each tile of y lies over its tile of x, whatever the size."""
+    x = torch.rand(2, 3, h, w)
     y = x[..., ::4, ::4]
 
     def function(a, b):
-        assert a.shape[2:] == (24, 24) and b.shape[2:] == (6, 6)
         assert torch.equal(a[..., ::4, ::4], b)
         return a[:, :1]
 
-    result = Tiles(40, 64, 24, overlap=10, multiple=4).map(function, x, y, batch=2)
+    result = Tiles(h, w, 24, overlap=10, multiple=4).map(function, x, y, batch=2)
     assert torch.allclose(result, x[:, :1])
 
 
@@ -121,12 +127,13 @@ def test_doors():
         ({"overlap": 64}, "overlap < tile"),
         ({"overlap": 8, "margin": 5}, r"2 \* margin"),
         ({"overlap": -1}, "overlap"),
-        ({"multiple": 3}, "height is 100; expected a multiple of 3"),
+        ({"multiple": 3}, "tile is 64; expected a multiple of 3"),
         ({"overlap": 62, "multiple": 4}, "could not advance"),
     ]:
         with pytest.raises(InvalidInput, match=match):
             Tiles(100, 100, 64, **words)
     t = Tiles(100, 100, 64, overlap=16, multiple=2)
+    assert t.map(lambda piece, other: piece, torch.zeros(1, 1, 100, 100), torch.zeros(1, 1, 50, 50)).shape == (1, 1, 100, 100)
     for x in (torch.rand(1, 1, 99, 100), torch.rand(1, 1, 25, 25), torch.rand(1, 1, 50, 100), torch.rand(100, 100)):
         with pytest.raises(InvalidInput, match="expected"):
             t.map(lambda piece, other: piece, torch.rand(1, 1, 100, 100), x)

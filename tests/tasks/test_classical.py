@@ -1,4 +1,4 @@
-"""Tasks: names, defaults, advice, and the promise that the settings restore photographs."""
+"""Tasks with classical priors: names, defaults, advice, and the promise that the settings restore photographs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ def photograph(size=96):
 
 
 def test_every_task_is_complete():
-    assert tasks.names() == ["sr4", "sr2", "deblur"]
-    for name in tasks.names():
-        task = tasks.get(name)
-        assert task.name == name and set(task.weights) == set(tasks.PRIORS) and task.beta > 0
+    assert tasks.names()[:3] == ["sr4", "sr2", "deblur"] == [task.name for task in tasks.CLASSICAL]
+    for task in tasks.CLASSICAL:
+        assert tasks.get(task.name) is task and set(task.weights) == set(tasks.PRIORS) and task.beta > 0
         problem = task.problem(psf="motion:5:20")
         assert problem.op.output_shape((1, 3, 40, 48)) == (1, 3, 40 // task.stride, 48 // task.stride)
     assert torch.equal(tasks.get("sr4").problem().op.psf, psf.gaussian(9, 1.6))
@@ -49,7 +48,7 @@ def test_choices_reach_the_problem():
     ("name", "choices", "message"),
     [
         ("sr5", {}, "did you mean 'sr"),
-        ("denoise everything", {}, "expected one of sr4, sr2, deblur"),
+        ("denoise everything", {}, "expected one of sr4, sr2, deblur, photo-sr4"),
         ("deblur", {}, "needs the psf"),
         ("sr4", {"prior": "wavlet"}, "did you mean 'wavelet'"),
         ("sr4", {"inverse": "fft"}, "expected one of auto, exact"),
@@ -61,6 +60,8 @@ def test_choices_reach_the_problem():
         ("sr4", {"beta": 0.0}, "beta"),
         ("sr4", {"iterations": 0}, "iterations"),
         ("sr4", {"tolerance": -1e-3}, "tolerance"),
+        ("sr4", {"memory": "1GB"}, "has no network whose memory"),
+        ("sr4", {"dtype": torch.float32}, "has no network whose dtype"),
     ],
 )
 def test_bad_choices_get_advice(name, choices, message):

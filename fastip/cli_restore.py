@@ -1,0 +1,147 @@
+"""The command ``fastip restore``: an image, or every image of a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from . import figures, io, tasks
+from .cli_console import complain, err, out
+from .contracts import Solution, Status
+from .errors import FastipError, InvalidInput
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What was asked for on the command line; None leaves the choice to the task."""
+
+    task: tasks.Task
+    psf: torch.Tensor | None
+    psf_text: str | None
+    boundary: str | None
+    prior: str | None
+    weight: float | None
+    beta: float | None
+    inverse: str | None
+    iterations: int | None
+    tolerance: float | None
+    memory: str | None
+    crop: bool
+
+    def problem(self, depth: str) -> tasks.Problem:
+        """The problem for files of this depth: integers are held to [0, 1], floats are not."""
+        return self.task.problem(
+            psf=self.psf,
+            boundary=self.boundary,
+            prior=self.prior,
+            weight=self.weight,
+            beta=self.beta,
+            inverse=self.inverse,
+            iterations=self.iterations,
+            tolerance=self.tolerance,
+            bounded=depth != "float32",
+            memory=self.memory,
+        )
+
+    def words(self) -> str:
+        """The task, the psf and the boundary."""
+        return f"{self.task.name}, psf {self.psf_text or self.task.psf}, {self.boundary or 'circular'} boundary"
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="An image (PNG, JPEG, TIFF, NPY) or a folder of images.", show_default=False)],
+    task: Annotated[str, typer.Option(help="What to do: photo-sr4, sr2, deblur, ...; 'fastip tasks' lists them.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The image to write, or a folder: names are kept.", show_default=False)],
+    psf: Annotated[str | None, typer.Option(help="gaussian:9:1.6, motion:9:45, disk:7:3 or an image file.", show_default=False)] = None,
+    prior: Annotated[str | None, typer.Option(help=f"One of {', '.join(tasks.PRIORS)}.", show_default=False)] = None,
+    weight: Annotated[float | None, typer.Option(help="Weight of the prior: larger is smoother.", show_default=False)] = None,
+    beta: Annotated[float | None, typer.Option(help="Penalty of the splitting: changes the speed, not the answer.", show_default=False)] = None,
+    iterations: Annotated[int | None, typer.Option(help="Iterations at most.", show_default=False)] = None,
+    tolerance: Annotated[float | None, typer.Option(help="Stop when both residuals are below it; 0: never.", show_default=False)] = None,
+    boundary: Annotated[str | None, typer.Option(help="circular, reflect, zero or valid.", show_default=False)] = None,
+    inverse: Annotated[str | None, typer.Option(help=f"One of {', '.join(tasks.INVERSES)}.", show_default=False)] = None,
+    memory: Annotated[str | None, typer.Option(help="What a task with a network may take, e.g. 800MB (2GB by default).", show_default=False)] = None,
+    crop: Annotated[bool, typer.Option("--crop/--no-crop", help="With valid: cut off what lies outside the input.")] = True,
+    figure: Annotated[Path | None, typer.Option(help="Also draw input, result and residuals (one image only).", show_default=False)] = None,
+) -> None:
+    """Restore an image, or every image of a folder."""
+    chosen = tasks.get(task)
+    taps = None if psf is None else tasks.read_psf(psf)
+    settings = Settings(chosen, taps, psf, boundary, prior, weight, beta, inverse, iterations, tolerance, memory, crop)
+    settings.problem("uint8")  # refuse bad options before any file is read
+    pairs = _pairs(source, output)
+    if figure is not None and source.is_dir():
+        raise InvalidInput(f"--figure {figure} draws one image and {source} is a folder; restore that image alone")
+    if figure is not None:
+        figures.check_figure(figure)
+    failed = 0
+    for read, write in pairs:
+        try:
+            _restore_file(read, write, settings, figure)
+        except FastipError as error:
+            if not source.is_dir():
+                raise
+            failed += 1
+            complain(error if str(read) in str(error) else f"{read}: {error}")
+    if failed:
+        complain(f"{failed} of {len(pairs)} files could not be restored")
+        raise typer.Exit(1)
+
+
+def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
+    """(file to read, file to write) for one image or for each image of a folder."""
+    if not source.is_dir():
+        target = output / source.name if output.is_dir() else output
+        if target.resolve() == source.resolve():
+            raise InvalidInput(f"the output {target} is the input itself; choose another name")
+        if source.exists():
+            io.check_write(target)
+        return [(source, target)]
+    found = sorted(p for p in source.iterdir() if p.is_file() and p.suffix.lower() in io.SUFFIXES and not p.name.startswith("."))
+    if not found:
+        raise InvalidInput(f"the folder {source} holds no image; expected files ending in {', '.join(io.SUFFIXES)}")
+    if output.resolve() == source.resolve():
+        raise InvalidInput(f"the output folder {output} is the input folder; choose another one")
+    try:
+        output.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise InvalidInput(f"the folder {output.parent} does not exist, so {output.name} cannot be made in it; create it first") from None
+    except OSError as error:
+        raise InvalidInput(f"the output {output} cannot be used as a folder: {error.strerror}; {source} is a folder, so give a folder") from error
+    return [(p, output / p.name) for p in found]
+
+
+def _restore_file(read: Path, write: Path, settings: Settings, figure: Path | None) -> None:
+    start = time.perf_counter()
+    y, kind = io.read_image(read)
+    problem = settings.problem(kind.depth)
+    io.check_write(write, channels=problem.op.input_shape(tuple(y.shape))[1])
+    with _progress() as progress:
+        job = progress.add_task(read.name, total=problem.iterations)
+        solution = problem.solve(y, report=lambda done: progress.update(job, completed=done))
+        if solution.status is Status.UNSTABLE:
+            raise InvalidInput(f"{read} was not restored: {solution.status}")
+        x, s = solution.x, settings.task.stride
+        if settings.crop:
+            x = tasks.crop_valid(x, problem.op, (s * y.shape[2], s * y.shape[3]))
+        io.write_image(write, x, like=kind)
+        if figure is not None:
+            figures.restoration(figure, y, x, solution, name=settings.task.name, settings=f"{solution.iterations} iterations")
+    _tell(write, y, x, settings, solution, problem.tolerance > 0, time.perf_counter() - start)
+
+
+def _progress() -> Progress:
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("iterations"), TimeElapsedColumn()
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+
+
+def _tell(write: Path, y: torch.Tensor, x: torch.Tensor, settings: Settings, solution: Solution, stoppable: bool, seconds: float) -> None:
+    sizes = f"{y.shape[3]} × {y.shape[2]} -> {x.shape[3]} × {x.shape[2]}"
+    ended = f", {str(solution.status).partition(':')[0]}" if stoppable else ""
+    out.print(f"{write}  {sizes}, {settings.words()}, {solution.iterations} iterations, {seconds:.1f} s{ended}", markup=False, soft_wrap=True)

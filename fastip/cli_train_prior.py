@@ -1,0 +1,192 @@
+"""The commands ``fastip train prior | unrolled | task``: fit the network of a prior to pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import checkpoint, data, nets, operators, tasks, train
+from .errors import InvalidInput
+from .priors import PixelShuffleAutoencoder
+
+Pictures = Callable[[str, int], data.Pictures]
+PICTURES: dict[str, tuple[int, Pictures]] = {  # colours, and the set of a split with patches of this size where it has sizes
+    "photos": (3, lambda split, size: data.Photographs(split, size)),
+    "avatars": (3, lambda split, size: data.Avatars(split)),
+    "digits": (1, lambda split, size: data.Digits(split)),
+    "fashion": (1, lambda split, size: data.Fashion(split)),
+    "faces": (1, lambda split, size: data.Faces(split)),
+}
+NETS: dict[str, Callable[[int, int, int], nets.PriorNet]] = {  # from colours, and channels and stride of the data that it takes, 0 for none
+    "autoencoder": lambda c, d, s: nets.PixelShuffleAutoencoder(colours=c, data_colours=d, stride=s),
+    "paper": lambda c, d, s: nets.PaperPixelShuffleAutoencoder(colours=c, data_colours=d, stride=s),
+    "nonexpansive": lambda c, d, s: nets.NonexpansiveDenoiser(colours=c),
+    "digits": lambda c, d, s: nets.DigitAutoencoder(),
+}
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write; its log goes beside it.", show_default=False)]
+Set = Annotated[str, typer.Option("--pictures", help=f"One of {', '.join(PICTURES)}; see 'fastip data list'.")]
+Size = Annotated[int, typer.Option(help="Side of the patches of photographs.")]
+Psf = Annotated[str | None, typer.Option(help="The network also takes data, blurred by it: gaussian:9:1.6, motion:9:45, ...", show_default=False)]
+Stride = Annotated[int, typer.Option(help="The pixels 0::STRIDE of the data are kept.")]
+DataNoise = Annotated[float, typer.Option(help="Standard deviation of the noise in the data.")]
+Batch = Annotated[int | None, typer.Option(help="Pictures a step in each process.", show_default=False)]
+Steps = Annotated[int | None, typer.Option(help="Steps of Adam.", show_default=False)]
+Norm = Annotated[int, typer.Option(help="1: mean of absolute differences; 2: of squares.")]
+Rate = Annotated[float | None, typer.Option(help="Of the first step.", show_default=False)]
+Comparator = Annotated[float, typer.Option(help="Weight of the distance of SqueezeNet's features, beside the pixels'.")]
+Adversarial = Annotated[float, typer.Option(help="Weight of a discriminator's doubt.")]
+Seed = Annotated[int, typer.Option(help="Of the first weights, the order of the pictures and the noise.")]
+SaveEvery = Annotated[int | None, typer.Option(help="Steps between two states on disk.", show_default=False)]
+Accelerator = Annotated[str, typer.Option(help="auto, cpu or gpu.")]
+Devices = Annotated[int, typer.Option(help="Processes that share the work.")]
+Precision = Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")]
+
+
+def prior(
+    output: Output,
+    pictures: Set = "photos",
+    net: Annotated[str, typer.Option(help=f"One of {', '.join(NETS)}.")] = "autoencoder",
+    noise: Annotated[str, typer.Option(help="LOW:HIGH, the levels that it learns to take away, in image units; or one.")] = "0.01:0.2",
+    size: Size = 96,
+    psf: Psf = None,
+    stride: Stride = 1,
+    data_noise: DataNoise = 0.0,
+    batch: Batch = None,
+    steps: Steps = None,
+    norm: Norm = 1,
+    learning_rate: Rate = None,
+    comparator: Comparator = 0.0,
+    adversarial: Adversarial = 0.0,
+    seed: Seed = 0,
+    save_every: SaveEvery = None,
+    accelerator: Accelerator = "auto",
+    devices: Devices = 1,
+    precision: Precision = "32-true",
+) -> None:
+    """Train a network to take noise away. Called again after a stop, it goes on where it was."""
+    colours, _ = _known(pictures, PICTURES, "--pictures")
+    torch.manual_seed(seed % 2**63)
+    chosen = _known(net, NETS, "--net")(colours, colours if psf else 0, stride if psf else 1)
+    op = operators.Blur(tasks.read_psf(psf), stride=stride) if psf else None
+    given = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
+    told = {"data_noise": data_noise, "norm": norm, "seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision}
+    levels = _numbers(noise, "--noise", ":")
+    if len(levels) > 2:
+        raise InvalidInput(f"--noise is {noise!r}; expected a level such as 0.05, or a range such as 0.01:0.2")
+    about: dict[str, Any] = told | _given(given) | _judged(comparator, adversarial) | {"output": output, "validation": _pictures(pictures, "validation", size)}
+    _run(output, lambda: train.prior(chosen, _pictures(pictures, "train", size), op, noise=(levels[0], levels[-1]), **about))
+
+
+def unrolled(
+    start: Annotated[Path, typer.Argument(help="The prior to begin with, from 'fastip train prior'.", show_default=False)],
+    output: Output,
+    psf: Annotated[str, typer.Option(help="gaussian:9:1.6, motion:9:45, disk:7:3 or an image file.", show_default=False)],
+    beta: Annotated[str, typer.Option(help="The penalty of each iteration, with commas; the last is repeated.", show_default=False)],
+    levels: Annotated[str, typer.Option(help="The noise level that the network is told in each iteration, with commas.", show_default=False)],
+    iterations: Annotated[int, typer.Option(help="Of the solver; by default as many as there are levels.", show_default=False)] = 0,
+    stride: Stride = 1,
+    boundary: Annotated[str, typer.Option(help="circular, reflect, zero or valid.")] = "circular",
+    conditioned: Annotated[bool, typer.Option("--conditioned", help="Let a network that takes no data see them from now on.")] = False,
+    data_noise: DataNoise = 0.0,
+    pictures: Set = "photos",
+    size: Size = 96,
+    batch: Batch = None,
+    steps: Steps = None,
+    norm: Norm = 1,
+    learning_rate: Rate = None,
+    comparator: Comparator = 0.0,
+    adversarial: Adversarial = 0.0,
+    seed: Seed = 0,
+    save_every: SaveEvery = None,
+    accelerator: Accelerator = "auto",
+    devices: Devices = 1,
+    precision: Precision = "32-true",
+) -> None:
+    """Fine-tune a network through the iterations of the solver. Called again after a stop, it goes on where it was."""
+    _known(pictures, PICTURES, "--pictures")
+    op = operators.Blur(tasks.read_psf(psf), stride=stride, boundary=boundary)
+    net, told_levels = checkpoint.load_prior(start).net, _numbers(levels, "--levels", ",")
+    if conditioned:
+        net = _conditioned(net, stride)
+    given = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
+    told = {"data_noise": data_noise, "norm": norm, "seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision}
+    about: dict[str, Any] = told | _given(given) | _judged(comparator, adversarial) | {"output": output, "validation": _pictures(pictures, "validation", size)}
+    schedule: dict[str, Any] = {"beta": _numbers(beta, "--beta", ","), "levels": told_levels, "iterations": iterations or len(told_levels)}
+    _run(output, lambda: train.unrolled(net, _pictures(pictures, "train", size), op, **schedule, **about))
+
+
+def task(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(train.RECIPES)}.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the networks, made if it is missing.")] = Path("trained"),
+    steps: Annotated[int | None, typer.Option(help="Instead of the recipe's, for a look at how it goes.", show_default=False)] = None,
+    accelerator: Accelerator = "auto",
+) -> None:
+    """Train a shipped network again from nothing, as it was made. Called again after a stop, it goes on where it was."""
+    path = output / f"{name}.safetensors"
+    _run(path, lambda: train.task(name, output, steps=steps, accelerator=accelerator))
+
+
+def _run(output: Path, work: Callable[[], PixelShuffleAutoencoder]) -> None:
+    before = output.exists()
+    try:
+        made = work()
+    except KeyboardInterrupt:
+        Console(stderr=True, highlight=False).print("stopped: the same command goes on where it was", markup=False)
+        raise typer.Exit(130) from None
+    out = Console(highlight=False)
+    out.print(f"{output}  {'was finished before' if before else 'is written'}", markup=False, soft_wrap=True)
+    out.print(_table(output, made))
+
+
+def _table(output: Path, made: PixelShuffleAutoencoder) -> Table:
+    training, trained = checkpoint.read_record(output, "prior")["training"], made.trained
+    assert trained is not None
+    table = Table(show_header=False, box=None)
+    table.add_row("weights", f"{sum(p.numel() for p in made.net.parameters()):,}")
+    table.add_row("training", f"{training['settings']['steps']} steps, {training['seconds']:.0f} s")
+    if "scores" in training:
+        table.add_row("validation", f"PSNR {training['scores']['score'][-1]:.2f} dB")
+    if trained.schedule:
+        table.add_row("beta, level", ", ".join(f"{beta:.3g}, {level:.3g}" for beta, level in trained.schedule))
+    else:
+        table.add_row("levels", f"{trained.levels[0]:g} to {trained.levels[1]:g}")
+    return table
+
+
+def _pictures(name: str, split: str, size: int) -> data.Pictures:
+    return PICTURES[name][1](split, size)
+
+
+def _known(name: str, table: dict[str, Any], option: str) -> Any:
+    if name not in table:
+        raise InvalidInput(f"{option} is {name!r}; expected one of {', '.join(table)}")
+    return table[name]
+
+
+def _numbers(text: str, option: str, mark: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.split(mark))
+    except ValueError:
+        raise InvalidInput(f"{option} is {text!r}; expected numbers with {mark!r} between them, such as 0.01{mark}0.1") from None
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _judged(comparator: float, adversarial: float) -> dict[str, Any]:
+    """The losses beside the pixels', where they are asked for."""
+    return {"perceptual": train.Perceptual(comparator=comparator, adversarial=adversarial)} if comparator or adversarial else {}
+
+
+def _conditioned(net: nets.PriorNet, stride: int) -> nets.PriorNet:
+    if not isinstance(net, nets.PixelShuffleAutoencoder):
+        raise InvalidInput(f"--conditioned is for a PixelShuffleAutoencoder, and the start holds a {type(net).__name__}: leave it out")
+    return net.conditioned(data_colours=net.colours, stride=stride)

@@ -1,0 +1,96 @@
+"""How close restorations come to the truth, and what they are compared with: bicubic interpolation, the best Wiener filter, total variation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .. import demo, metrics, nets, tasks
+from ..contracts import Inverse, LinearOperator
+from ..data import comparators
+from ..errors import InvalidInput, Unsupported, strict_keywords
+from ..inverses import ConjugateGradient, Exact
+from ..solvers import wiener
+
+CONSTANTS = tuple(10 ** (exponent / 4) for exponent in range(-16, 1))  # of the Wiener filters
+Scores = dict[str, list[float]]  # psnr, ssim and, where there is a comparator, distance: one number for each image
+
+
+def comparator() -> nets.Comparator | None:
+    """The network of ``metrics.perceptual_distance``, None where the package with its weights is not installed."""
+    try:
+        return comparators.comparator()
+    except Unsupported:
+        return None
+
+
+@strict_keywords
+def scores(x: Tensor, truth: Tensor, judge: nets.Comparator | None = None) -> Scores:
+    """PSNR in dB and SSIM of the images as they would be written, clipped to [0, 1]; with a judge also the perceptual distance."""
+    x = x.clamp(0, 1)
+    found = {"psnr": metrics.psnr(x, truth).tolist(), "ssim": metrics.ssim(x, truth).tolist()}
+    if judge is not None:
+        found["distance"] = metrics.perceptual_distance(x, truth, judge).tolist()
+    return found
+
+
+def mean(values: Sequence[float]) -> float:
+    """The arithmetic mean."""
+    return sum(values) / len(values)
+
+
+@strict_keywords
+def fitted(x: Tensor, op: LinearOperator) -> Tensor:
+    """The largest part of b c h w, from its first pixel, that ``op`` takes: all of it but for a valid boundary, where the stride divides size - k."""
+    convolution = op.convolution()
+    if convolution is None or convolution.boundary != "valid":
+        return x
+    h, w = (n - (n - k) % convolution.stride for n, k in zip(x.shape[-2:], convolution.psf.shape, strict=True))
+    return x[..., :h, :w]
+
+
+@strict_keywords
+def under_data(x: Tensor, op: LinearOperator, y: Tensor) -> Tensor:
+    """The part of an image that lies under its data, by which restorations are judged: all of it but for a valid boundary."""
+    convolution = op.convolution()
+    stride = 1 if convolution is None else convolution.stride
+    return tasks.crop_valid(x, op, (y.shape[-2] * stride, y.shape[-1] * stride))
+
+
+@strict_keywords
+def bicubic(y: Tensor, op: LinearOperator) -> Tensor:
+    """The data of a strided convolution enlarged by the stride, so that datum 0 lies on the first pixel under the data."""
+    convolution = op.convolution()
+    if convolution is None:
+        raise InvalidInput(f"{op!r} is no convolution; bicubic interpolation needs data that are samples of an image")
+    return demo.bicubic(y, convolution.stride)
+
+
+@strict_keywords
+def best_wiener(y: Tensor, op: LinearOperator, truth: Tensor) -> Tensor:
+    """For each image the Wiener filter of the constant in CONSTANTS that comes closest to the truth, which nobody has outside of an experiment."""
+    best = errors = None
+    reference = under_data(truth, op, y)
+    inverse: Inverse = ConjugateGradient() if Exact().structure(op, y) is None else Exact()  # to 1e-5 or exact: one step is enough
+    for constant in CONSTANTS:
+        x = wiener(y, op, constant, inverse=inverse, iterations=1, tolerance=0).x
+        error = (under_data(x, op, y).clamp(0, 1) - reference).square().flatten(1).mean(dim=1)
+        if best is None or errors is None:
+            best, errors = x, error
+        else:
+            best = torch.where((error < errors)[:, None, None, None], x, best)
+            errors = torch.minimum(error, errors)
+    assert best is not None
+    return best
+
+
+@strict_keywords
+def total_variation(op: LinearOperator) -> tasks.Problem:
+    """What the weightless task of the same stride makes of this convolution: total variation and 0 <= x <= 1."""
+    convolution = op.convolution()
+    if convolution is None:
+        raise InvalidInput(f"{op!r} is no convolution; the weightless tasks are for those")
+    task = tasks.get(f"sr{convolution.stride}" if convolution.stride > 1 else "deblur")
+    return task.problem(psf=convolution.psf, boundary=convolution.boundary)

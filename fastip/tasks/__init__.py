@@ -1,0 +1,57 @@
+"""The one registry of named tasks. A task is operator + prior + inverse + beta + iterations; filled in with what the caller chose it is a Problem to solve."""
+
+from __future__ import annotations
+
+import torch
+
+from ..errors import strict_keywords
+from .classical import BOXED as BOXED
+from .classical import INVERSES as INVERSES
+from .classical import PRIORS as PRIORS
+from .classical import TASKS as CLASSICAL
+from .classical import ClassicalTask as ClassicalTask
+from .classical import read_psf as read_psf
+from .prior import TaskPrior as TaskPrior
+from .problem import CHUNK as CHUNK
+from .problem import Problem as Problem
+from .problem import Report as Report
+from .problem import crop_valid as crop_valid
+from .quality import Quality as Quality
+from .quality import quality as quality
+from .task import Task as Task
+from .task import closest
+from .trained import TASKS as LEARNED
+from .trained import LearnedTask as LearnedTask
+
+_TASKS: dict[str, Task] = {task.name: task for task in (*CLASSICAL, *LEARNED)}
+
+
+def names() -> list[str]:
+    """The names of all tasks."""
+    return list(_TASKS)
+
+
+def get(name: str) -> Task:
+    """The task of that name. Raises InvalidInput with the closest name."""
+    return _TASKS[closest(name, _TASKS, "task")]
+
+
+def learned(name: str) -> LearnedTask:
+    """The task with a network of that name. Raises InvalidInput with the closest name."""
+    known = {task.name: task for task in _TASKS.values() if isinstance(task, LearnedTask)}
+    return known[closest(name, known, "learned task")]
+
+
+@strict_keywords
+def load_task(name: str, *, boundary: str | None = None, memory: int | str | None = None, dtype: torch.dtype | None = None) -> Problem:
+    """A named task with its weights, ready to solve: x = load_task("photo-sr4").solve(y).x, or with its parts
+
+        fastip.admm(y, task.op, task.prior, beta=task.beta, inverse=task.inverse, iterations=task.iterations, tolerance=task.tolerance)
+
+    boundary: circular (default), reflect, zero or valid. Real photographs do not wrap: reflect or valid suit them better. Only where the image wraps is
+    inverse="auto" as good as task.inverse.
+    memory: bytes that a solve may take in all (2 GB by default), or a text such as "800MB"; larger images go through the network in tiles.
+    dtype: of the network's weights; None is bfloat16 where the machine computes with it natively, else float32. The solve keeps the precision of y.
+    Raises InvalidInput for an unknown name (``fastip tasks`` lists them) and for what the task cannot use.
+    """
+    return get(name).problem(boundary=boundary, memory=memory, dtype=dtype)

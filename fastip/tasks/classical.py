@@ -1,0 +1,116 @@
+"""Tasks with classical priors: super-resolution and deblurring for any psf, no training needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .. import inverses, io, operators, priors
+from ..arrays import check_count, check_number
+from ..contracts import Inverse, Prior
+from ..errors import InvalidInput, strict_keywords
+from ..operators import psf as point_spread
+from .problem import Problem
+from .task import Task, closest
+
+PRIORS: dict[str, Callable[[float], Prior]] = {"tv": priors.TV, "wavelet": priors.Wavelet, "l1": priors.L1, "l2": priors.L2}
+BOXED = ("tv", "l1", "l2")  # priors that keep an exact prox when a box is added
+INVERSES: dict[str, Callable[[], str | Inverse]] = {
+    "auto": lambda: "auto",
+    "exact": inverses.Exact,
+    "stencil": inverses.Stencil,
+    "cg": inverses.ConjugateGradient,
+}
+
+
+@dataclass(frozen=True)
+class ClassicalTask(Task):
+    """y = (psf * x) kept at 0::stride, plus noise, and settings that suit photographs in [0, 1]. ``weights``: the default weight of each prior."""
+
+    weights: Mapping[str, float] = field(hash=False)
+    beta: float
+    boundary: str = "circular"
+    prior: str = "tv"
+    inverse: str = "auto"
+    iterations: int = 100
+    tolerance: float = 1e-3
+
+    @property
+    def prior_text(self) -> str:
+        return f"{self.prior} {self.weights[self.prior]:g}"
+
+    @strict_keywords
+    def problem(
+        self,
+        *,
+        psf: str | Tensor | None = None,
+        boundary: str | None = None,
+        prior: str | None = None,
+        weight: float | None = None,
+        beta: float | None = None,
+        inverse: str | None = None,
+        iterations: int | None = None,
+        tolerance: float | None = None,
+        bounded: bool = True,
+        memory: int | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Problem:
+        """The problem to solve, with None standing for the task's own choice.
+
+        ``psf``: a tensor kh x kw or a text for :func:`read_psf`. ``bounded`` adds 0 <= x <= 1 to the priors that can hold it (all but wavelet).
+        memory, dtype: for tasks with a network, refused here. Raises InvalidInput for unknown names, bad numbers, and a missing psf.
+        """
+        self._refuse_network_options(memory=memory, dtype=dtype)
+        chosen = psf if psf is not None else self.psf
+        if chosen is None:
+            raise InvalidInput(f"task {self.name!r} needs the psf that blurred the image; give one, e.g. motion:9:45, gaussian:9:1.6 or an image file")
+        taps = read_psf(chosen) if isinstance(chosen, str) else chosen
+        name = closest(prior or self.prior, PRIORS, "prior")
+        strength = check_number(self.weights[name] if weight is None else weight, "weight", low=0.0)
+        regulariser = PRIORS[name](strength)
+        if bounded and name in BOXED:
+            regulariser = regulariser + priors.Box(0.0, 1.0)  # type: ignore[operator]
+        return Problem(
+            op=operators.Blur(taps, stride=self.stride, boundary=boundary or self.boundary),
+            prior=regulariser,
+            inverse=INVERSES[closest(inverse or self.inverse, INVERSES, "inverse")](),
+            beta=check_number(self.beta if beta is None else beta, "beta", low=0.0, strict=True),
+            iterations=check_count(self.iterations if iterations is None else iterations, "iterations", low=1),
+            tolerance=check_number(self.tolerance if tolerance is None else tolerance, "tolerance", low=0.0),
+        )
+
+    def _refuse_network_options(self, **options: object) -> None:
+        for option, value in options.items():
+            if value is not None:
+                raise InvalidInput(f"{option} is {value!r}, and task {self.name!r} has no network whose {option} could be chosen; leave it out")
+
+
+@strict_keywords
+def read_psf(text: str) -> Tensor:
+    """The psf in a text form (gaussian:9:1.6, motion:9:45, ...) or in an image or .npy file; a file is averaged over its channels and scaled to sum 1.
+
+    Returns float64 kh x kw. Raises InvalidInput for anything else, and for a file that sums to zero.
+    """
+    if Path(text).suffix.lower() not in io.SUFFIXES:
+        return point_spread.parse(text)
+    taps = io.read_image(text)[0][0].double().mean(dim=0)
+    total = float(taps.sum())
+    if not abs(total) > 1e-12 * float(taps.abs().sum()):
+        raise InvalidInput(f"the psf in {text} sums to {total:g}; expected a sum that is not zero, so that it can be scaled to 1")
+    return taps / total
+
+
+# The weights and beta were chosen by PSNR on five photographs (scikit-image: chelsea, astronaut, coffee; scikit-learn: china, flower; crops of about
+# 256 x 256), degraded by the task's own operator; super-resolution as a compromise between no noise and noise of 0.01, deblurring (motion:9:45) for noise
+# of 0.01. Mean PSNR in dB, bicubic (deblurring: the input) -> tv: sr4 24.1 -> 25.5 without and 24.0 -> 25.1 with noise, sr2 25.1 -> 28.1 and 25.0 -> 27.0,
+# deblur 24.4 -> 29.3, after 10 to 25 iterations. A tolerance of 1e-4 takes 20 to 110 iterations and changes these means by -0.15 to 0 dB.
+# The l1 weights suit sparse images (2 % bright points).
+TASKS = (
+    ClassicalTask("sr4", "super-resolution × 4", 4, "gaussian:9:1.6", {"tv": 5e-4, "wavelet": 1e-3, "l1": 1e-4, "l2": 1e-4}, 1e-2),
+    ClassicalTask("sr2", "super-resolution × 2", 2, "gaussian:9:1.6", {"tv": 6e-4, "wavelet": 2e-3, "l1": 2e-3, "l2": 1e-2}, 3e-2),
+    ClassicalTask("deblur", "remove a known blur", 1, None, {"tv": 1.5e-3, "wavelet": 4e-3, "l1": 5e-3, "l2": 2e-2}, 3e-2),
+)

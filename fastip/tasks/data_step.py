@@ -1,0 +1,25 @@
+"""The data step of the learned tasks: as close to exact as the one that their networks were trained with."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..contracts import BoundInverse, LinearOperator
+from ..errors import StrictKeywords
+from ..inverses import ConjugateGradient, Exact
+
+# A network sees the iterations that it was trained through and no others, so C must be close to exact from the first one on; "auto" would take a stencil that
+# is certified to converge in the end. Eight iterations of motion deblurring on a crop of coffee: 33.3 dB where the image wraps and C is exact; where it is
+# mirrored 28.9 with the stencil, and with conjugate gradients to 1e-3, 3e-3, 1e-2 33.3, 33.2 and 32.9, all in 1.9, 1.6 and 1.3 times the time of the exact one.
+# Super-resolution with the wide blur: 27.1; 26.8 with the stencil; 27.2 with each of the others, in no more time.
+ENOUGH = 3e-3
+
+
+class Close(StrictKeywords):
+    """The exact inverse where the operator states a structure (images that wrap, psfs no wider than the stride), else conjugate gradients to 3e-3."""
+
+    def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> BoundInverse:
+        exact = Exact()
+        if exact.structure(op, y) is not None:
+            return exact.bind(op, y, beta, relaxation)
+        return ConjugateGradient(ENOUGH).bind(op, y, beta, relaxation)

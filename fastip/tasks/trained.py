@@ -1,0 +1,137 @@
+"""Tasks with a network that was trained through the solver: one operator, one noise level, one schedule, and the weights that belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .. import operators
+from ..arrays import REAL, check_count
+from ..checkpoint import load_prior
+from ..contracts import LinearOperator
+from ..errors import InvalidInput, strict_keywords
+from ..operators import psf as point_spread
+from ..operators.blur import BOUNDARIES
+from . import memory as bounds
+from .classical import INVERSES
+from .data_step import Close
+from .prior import TaskPrior
+from .problem import Problem
+from .task import Task, closest
+
+
+@dataclass(frozen=True)
+class LearnedTask(Task):
+    """y = A x + noise with A known, restored by the iterations of ``admm`` that the network was trained through.
+
+    op: gives A for a boundary. noise: the standard deviation of the noise in y. instead: the classical task for a psf of one's own, if there is one.
+    size: (height, width) of the only images that the network knows, None for any. boundaries: those that A can have.
+    weights: a checkpoint; None is the one that comes with fastip. It is read when a problem is made, not before.
+    """
+
+    op: Callable[[str], LinearOperator] = field(repr=False)
+    noise: float
+    instead: str | None = None
+    size: tuple[int, int] | None = None
+    boundaries: tuple[str, ...] = BOUNDARIES
+    weights: Path | None = None
+
+    @property
+    def prior_text(self) -> str:
+        return "network"
+
+    @strict_keywords
+    def operator(self, boundary: str | None = None) -> LinearOperator:
+        """A, circular by default. Raises InvalidInput for a boundary that the task cannot have."""
+        chosen = boundary or "circular"
+        if chosen in BOUNDARIES and chosen not in self.boundaries:
+            raise InvalidInput(f"boundary is {chosen!r}; task {self.name!r} can have {', '.join(self.boundaries)}")
+        return self.op(chosen)
+
+    @strict_keywords
+    def load(self, *, memory: int | str | None = None, dtype: torch.dtype | None = None) -> TaskPrior:
+        """The trained prior. memory, dtype: as for :meth:`problem`. Raises InvalidInput where the weights are missing or damaged."""
+        bound = bounds.DEFAULT if memory is None else bounds.parse(memory)
+        if dtype is not None and dtype not in REAL:
+            raise InvalidInput(f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for the fastest that is good enough")
+        with resources.as_file(resources.files("fastip") / "weights" / "tasks" / f"{self.name}.safetensors") as shipped:
+            path = self.weights or shipped
+            if not path.exists():
+                raise InvalidInput(f"the weights of task {self.name!r} should be {path}, and are not: install fastip again")
+            prior = load_prior(path)
+        if prior.trained is None or not prior.trained.schedule:
+            raise InvalidInput(f"{path} holds a prior without a schedule; task {self.name!r} needs one that was trained through the solver")
+        return TaskPrior(prior.net, sigma=prior.sigma, trained=prior.trained, memory=bound, dtype=dtype, size=self.size)
+
+    @strict_keywords
+    def problem(
+        self,
+        *,
+        psf: str | Tensor | None = None,
+        boundary: str | None = None,
+        prior: str | None = None,
+        weight: float | None = None,
+        beta: float | None = None,
+        inverse: str | None = None,
+        iterations: int | None = None,
+        tolerance: float | None = None,
+        bounded: bool = True,
+        memory: int | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Problem:
+        """The problem to solve, with None standing for what the network was trained for.
+
+        iterations: at most those of the training. memory: bytes that a solve may take (2 GB by default), or a text such as "800MB".
+        dtype: of the network's weights; None is bfloat16 where the machine computes with it natively, else float32. bounded: plays no role.
+        Raises InvalidInput for psf, prior, weight, beta and tolerance, which the training fixed, for bad values, and for missing weights.
+        """
+        self._refuse_fixed(psf=psf, prior=prior, weight=weight, beta=beta, tolerance=tolerance)
+        op, data_step = self.operator(boundary), Close() if inverse is None else INVERSES[closest(inverse, INVERSES, "inverse")]()
+        trained = self.load(memory=memory, dtype=dtype)
+        assert trained.trained is not None and trained.trained.beta is not None
+        betas = trained.trained.beta
+        count = check_count(len(betas) if iterations is None else iterations, "iterations", low=1)
+        if count > len(betas):
+            raise InvalidInput(f"iterations is {count}; the network of task {self.name!r} was trained through {len(betas)}: give at most {len(betas)}")
+        return Problem(op=op, prior=trained, inverse=data_step, beta=betas[:count], iterations=count, tolerance=0.0, noise=self.noise)
+
+    def _refuse_fixed(self, **options: object) -> None:
+        for option, value in options.items():
+            if value is not None:
+                advice = f"or choose task {self.instead!r}, which takes any" if self.instead else "for another one build the solve with fastip.admm"
+                shown = "given" if isinstance(value, Tensor) else repr(value)
+                raise InvalidInput(f"{option} is {shown}, and the network of task {self.name!r} was trained for one {option} alone: leave it out, {advice}")
+
+
+def _blur(text: str, stride: int) -> Callable[[str], LinearOperator]:
+    return lambda boundary: operators.Blur(point_spread.parse(text), stride=stride, boundary=boundary)
+
+
+def _grey_half(boundary: str) -> LinearOperator:
+    """Means of 2 x 2 pixels of the luma. No mean reaches over a border, so all boundaries are one operator."""
+    operators.Blur(point_spread.box(2), stride=2, boundary=boundary)  # refuses a boundary that does not exist
+    return operators.Blur(point_spread.box(2), stride=2) @ operators.ToGray()
+
+
+TASKS = (
+    LearnedTask("photo-sr4", "photographs × 4, little blur", 4, "gaussian:3:1", _blur("gaussian:3:1", 4), 0.0, "sr4"),
+    LearnedTask("photo-sr4-wide", "photographs × 4, wide blur, noise 0.01", 4, "gaussian:9:1.6", _blur("gaussian:9:1.6", 4), 0.01, "sr4"),
+    LearnedTask("photo-deblur-motion", "photographs, motion blur, noise 0.01", 1, "motion:9:45", _blur("motion:9:45", 1), 0.01, "deblur"),
+    LearnedTask(
+        "digits-sr4",
+        "handwritten digits, 7 × 7 -> 28 × 28",
+        4,
+        "gaussian:9:1.6",
+        _blur("gaussian:9:1.6", 4),
+        0.0,
+        instead="sr4",
+        size=(28, 28),
+        boundaries=("circular", "reflect", "zero"),  # no valid data belong to 28 x 28 pixels
+    ),
+    LearnedTask("colorize-sr2", "grey faces × 2 in colour", 2, "box:2", _grey_half, 0.0),
+)

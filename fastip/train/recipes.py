@@ -1,0 +1,119 @@
+"""How each network that is shipped was trained, from nothing: ``fastip train task NAME``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import data, nets, tasks
+from ..arrays import check_count
+from ..errors import InvalidInput, strict_keywords
+from ..priors import PixelShuffleAutoencoder
+from . import loop
+from .prior import prior, unrolled
+
+Prior = PixelShuffleAutoencoder
+
+
+@strict_keywords
+def task(
+    name: str, folder: str | Path, *, steps: int | None = None, accelerator: str = "auto", progress: bool = True, report: loop.Report | None = None
+) -> Prior:
+    """Train the network of a task, NAME.safetensors in ``folder``, after those it starts from; what is finished there is taken, what was stopped goes on.
+
+    name: one of RECIPES. steps: instead of those of the recipe, in each of its trainings, for a look at how it goes. The rest as for ``train.prior``.
+    Raises InvalidInput for an unknown name and for files of other settings in the folder, data.MissingData where pictures are not fetched.
+    """
+    if name not in RECIPES:
+        raise InvalidInput(f"there is no recipe {name!r}; expected one of {', '.join(RECIPES)}")
+    if steps is not None:
+        check_count(steps, "steps", low=1)
+    return RECIPES[name](Workshop(Path(folder), steps, {"accelerator": accelerator, "progress": progress, "report": report}))
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where a recipe is followed: the folder of the results, steps instead of the recipe's, and what every training is told."""
+
+    folder: Path
+    steps: int | None
+    told: dict[str, Any]
+
+    def denoiser(self, name: str, net: nets.PriorNet, pictures: tuple[data.Pictures, data.Pictures], *, steps: int, **settings: Any) -> Prior:
+        """``train.prior`` of NAME, on (train, validation)."""
+        return prior(net, pictures[0], validation=pictures[1], output=self._path(name), steps=self.steps or steps, **settings, **self.told)
+
+    def solver(self, name: str, net: nets.PriorNet, pictures: tuple[data.Pictures, data.Pictures], *, steps: int, **settings: Any) -> Prior:
+        """``train.unrolled`` of the task NAME: its operator and the noise of its data."""
+        known = tasks.learned(name)
+        given: dict[str, Any] = {"data_noise": known.noise, "output": self._path(name), "steps": self.steps or steps}
+        return unrolled(net, pictures[0], known.operator(), validation=pictures[1], **given, **settings, **self.told)
+
+    def _path(self, name: str) -> Path:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / f"{name}.safetensors"
+
+
+# ---- photographs -----------------------------------------------------------------------------------------------------
+
+
+def _photo_denoiser(shop: Workshop) -> Prior:
+    """A denoiser of colour photographs, which sees no data: a prior for any operator, and where those of the tasks start."""
+    torch.manual_seed(0)
+    pictures = data.Photographs("train", 128), data.Photographs("validation", 128)
+    return shop.denoiser("photo-denoiser", nets.PixelShuffleAutoencoder(), pictures, noise=(0.005, 0.25), steps=2600, precision="bf16-mixed")
+
+
+def _photo_task(name: str, steps: int) -> Callable[[Workshop], Prior]:
+    """The denoiser, grown, shown the data, and tuned through seven iterations. The photographs are reduced, which removes what their coding did to them."""
+    beta, levels = SCHEDULES[name]
+
+    def follow(shop: Workshop) -> Prior:
+        start = _photo_denoiser(shop).net
+        assert isinstance(start, nets.PixelShuffleAutoencoder)
+        torch.manual_seed(0)
+        net = start.grown(widths=(16, 48, 128), blocks=(1, 2, 3)).conditioned(data_colours=3, stride=tasks.learned(name).stride)
+        pictures = data.Photographs("train", 96, reductions=(2, 3, 4)), data.Photographs("validation", 128, reductions=(2, 3))
+        about: dict[str, Any] = {"beta": beta, "levels": levels, "iterations": len(levels), "learning_rate": 7e-4, "precision": "bf16-mixed"}
+        return shop.solver(name, net, pictures, steps=steps, **about)
+
+    return follow
+
+
+# (beta, level) of each iteration: levels on a logarithmic scale, beta = (n / level)^2 with n near the noise of the data (noise-free: a small number).
+SCHEDULES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "photo-sr4": (
+        (0.000144, 0.000266, 0.000487, 0.0009, 0.00166, 0.00305, 0.00562),
+        (0.25, 0.184, 0.136, 0.1, 0.0737, 0.0543, 0.04),
+    ),
+    "photo-sr4-wide": (
+        (0.000676, 0.00125, 0.00228, 0.00422, 0.00778, 0.0143, 0.0264),
+        (0.25, 0.184, 0.136, 0.1, 0.0737, 0.0543, 0.04),
+    ),
+    "photo-deblur-motion": (
+        (0.00116, 0.00198, 0.00339, 0.00576, 0.00988, 0.0169, 0.0289),
+        (0.25, 0.191, 0.146, 0.112, 0.0855, 0.0654, 0.05),
+    ),
+}
+
+# ---- digits ----------------------------------------------------------------------------------------------------------
+
+
+def _digits_autoencoder(shop: Workshop) -> Prior:
+    torch.manual_seed(0)
+    pictures = data.Digits("train"), data.Digits("validation")
+    about: dict[str, Any] = {"noise": (0.05, 0.6), "batch": 64, "norm": 2, "learning_rate": 3e-4}
+    return shop.denoiser("digits-autoencoder", nets.DigitAutoencoder(), pictures, steps=8000, **about)
+
+
+RECIPES: dict[str, Callable[[Workshop], Prior]] = {
+    "photo-denoiser": _photo_denoiser,
+    "photo-sr4": _photo_task("photo-sr4", 1100),
+    "photo-sr4-wide": _photo_task("photo-sr4-wide", 1100),
+    "photo-deblur-motion": _photo_task("photo-deblur-motion", 1100),
+    "digits-autoencoder": _digits_autoencoder,
+}

@@ -1,0 +1,171 @@
+"""fastip train prior | unrolled | task: what is typed reaches the training, what lands on disk, and one clear line when it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from fastip import checkpoint, cli, cli_train_prior, data, nets, operators, psf, train
+from fastip.train import loop
+
+PRIOR = ["--pictures", "shades", "--noise", "0.02:0.2", "--steps", 4, "--batch", 2, "--size", 24]
+UNROLLED = ["--pictures", "shades", "--psf", "gaussian:3:1", "--stride", 2, "--beta", "0.01,0.1", "--levels", "0.1,0.05,0.02", "--steps", 3, "--batch", 2]
+
+
+def shades(split: str, size: int) -> data.Stored:
+    """Smooth colours that no set has to be fetched for."""
+    generator = torch.Generator().manual_seed(len(split))
+    coarse = torch.rand(9, 3, 4, 4, generator=generator)
+    x = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic").clamp(0, 1)
+    return data.Stored((255 * x).numpy().astype(np.uint8), np.zeros(len(x)))
+
+
+@pytest.fixture(autouse=True)
+def _sets(monkeypatch):
+    monkeypatch.setitem(cli_train_prior.PICTURES, "shades", (3, shades))
+    monkeypatch.setitem(
+        cli_train_prior.NETS, "small", lambda c, d, s: nets.PixelShuffleAutoencoder(colours=c, factor=2, widths=(8,), blocks=(1,), data_colours=d, stride=s)
+    )
+
+
+def fastip(*words):
+    return CliRunner().invoke(cli.app, ["train", *(str(w) for w in words)], env={"COLUMNS": "200"})
+
+
+def test_a_denoiser_is_what_python_makes(tmp_path):
+    path = tmp_path / "d.safetensors"
+    result = fastip("prior", *PRIOR, "--net", "small", "--seed", 5, "--norm", 2, "--learning-rate", "2e-3", "-o", path)
+    assert result.exit_code == 0 and "is written" in result.output and "0.02 to 0.2" in result.output, result.output
+    torch.manual_seed(5)
+    net = nets.PixelShuffleAutoencoder(factor=2, widths=(8,), blocks=(1,))
+    told = {"noise": (0.02, 0.2), "steps": 4, "batch": 2, "seed": 5, "norm": 2, "learning_rate": 2e-3, "progress": False}
+    same = train.prior(net, shades("train", 24), **told)
+    made = checkpoint.load_prior(path)
+    assert made.trained == same.trained and all(torch.equal(a, b) for a, b in zip(made.net.state_dict().values(), same.net.state_dict().values(), strict=True))
+    assert sorted(os.listdir(tmp_path)) == ["d.json", "d.safetensors", "d.tensorboard"]
+    scores = json.loads((tmp_path / "d.json").read_text())["training"]["scores"]["score"]
+    assert f"PSNR {scores[-1]:.2f} dB" in result.output
+    again = fastip("prior", *PRIOR, "--net", "small", "--seed", 5, "--norm", 2, "--learning-rate", "2e-3", "-o", path)
+    assert again.exit_code == 0 and "was finished before" in again.output
+
+
+def test_a_denoiser_is_tuned_through_the_solver_and_learns_to_see_the_data(tmp_path):
+    start, path = tmp_path / "d.safetensors", tmp_path / "u.safetensors"
+    assert fastip("prior", *PRIOR, "--net", "small", "-o", start).exit_code == 0
+    result = fastip("unrolled", start, *UNROLLED, "--conditioned", "--data-noise", 0.01, "--size", 24, "-o", path)
+    assert result.exit_code == 0 and "is written" in result.output, result.output
+    made = checkpoint.load_prior(path)
+    op = operators.Blur(psf.gaussian(3, sigma=1.0), stride=2)
+    assert made.trained.schedule == ((0.01, 0.1), (0.1, 0.05), (0.1, 0.02)) and made.net.data_colours == 3 and made.net.stride == 2
+    told = {"beta": (0.01, 0.1), "levels": (0.1, 0.05, 0.02), "iterations": 3, "steps": 3, "batch": 2, "data_noise": 0.01, "progress": False}
+    same = train.unrolled(checkpoint.load_prior(start).net.conditioned(data_colours=3, stride=2), shades("train", 24), op, **told)
+    assert all(torch.equal(a, b) for a, b in zip(made.net.state_dict().values(), same.net.state_dict().values(), strict=True))
+
+
+def test_data_for_the_denoiser(tmp_path):
+    result = fastip("prior", *PRIOR, "--net", "small", "--psf", "gaussian:3:1", "--stride", 2, "--data-noise", 0.01, "-o", tmp_path / "d.safetensors")
+    assert result.exit_code == 0, result.output
+    made = checkpoint.load_prior(tmp_path / "d.safetensors")
+    assert made.net.conditional and made.net.stride == 2 and made.trained.data is not None
+
+
+@pytest.mark.parametrize("kind", ["autoencoder", "paper", "nonexpansive"])
+def test_every_net_can_be_chosen(tmp_path, kind):
+    data_options = ["--psf", "gaussian:3:1", "--stride", 4] if kind == "paper" else []
+    result = fastip("prior", *PRIOR, "--net", kind, *data_options, "--size", 32, "--steps", 1, "-o", tmp_path / "d.safetensors")
+    assert result.exit_code == 0, result.output
+
+
+BAD = {
+    "pictures": (["--pictures", "photographs"], "--pictures is 'photographs'"),
+    "net": (["--net", "resnet"], "--net is 'resnet'"),
+    "noise": (["--noise", "small"], "--noise is 'small'"),
+    "noise of three": (["--noise", "1:2:3"], "--noise is '1:2:3'"),
+    "noise reversed": (["--noise", "0.2:0.1"], "levels are"),
+    "steps": (["--steps", 0], "steps is 0"),
+    "psf": (["--psf", "gausian:5:1"], "did you mean"),
+    "weight": (["--comparator", -1], "comparator is -1"),
+    "folder": (["-o", "no/c.safetensors"], "create it first"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_options_are_one_clear_line_before_any_work(tmp_path, monkeypatch, case):
+    options, message = BAD[case]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loop, "fit", lambda *arguments: pytest.fail("trained in vain"))
+    result = fastip("prior", *PRIOR, "-o", "d.safetensors", *options)
+    assert result.exit_code == 2 and message in result.output, result.output
+    assert result.output.startswith("error: ") and result.output.count("\n") == 1
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [(["--beta", "x"], "--beta is 'x'"), (["--levels", "0.1,0"], "levels is 0"), (["--boundary", "mirror"], "boundary is 'mirror'")]
+)
+def test_bad_schedules(tmp_path, options, message):
+    start = tmp_path / "d.safetensors"
+    assert fastip("prior", *PRIOR, "--net", "small", "--steps", 1, "-o", start).exit_code == 0
+    result = fastip("unrolled", start, *UNROLLED, *options, "-o", tmp_path / "u.safetensors")
+    assert result.exit_code == 2 and message in result.output and result.output.count("\n") == 1, result.output
+
+
+def test_a_start_that_cannot_be_conditioned(tmp_path):
+    start = tmp_path / "d.safetensors"
+    assert fastip("prior", *PRIOR, "--net", "nonexpansive", "--steps", 1, "-o", start).exit_code == 0
+    result = fastip("unrolled", start, *UNROLLED, "--conditioned", "-o", tmp_path / "u.safetensors")
+    assert result.exit_code == 2 and "NonexpansiveDenoiser" in result.output
+
+
+# ---- the recipes -----------------------------------------------------------------------------------------------------
+
+WEIGHTS = Path(cli_train_prior.__file__).parent / "weights"
+SHIPPED = {path.stem: path for folder in ("priors", "tasks") for path in (WEIGHTS / folder).glob("*.safetensors")}
+
+
+def test_there_is_a_recipe_for_every_shipped_network():
+    assert set(train.RECIPES) == set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_the_recipe_is_what_made_the_weights(tmp_path, monkeypatch, name):
+    """With the shipped files in the folder the recipe has nothing to do; it refuses them if its settings are not theirs."""
+    for stem, path in SHIPPED.items():
+        (tmp_path / f"{stem}.safetensors").write_bytes(path.read_bytes())
+    seen = json.loads(SHIPPED[name].with_suffix(".json").read_text())["training"]["settings"]["images"]
+    started = {stem: json.loads(path.with_suffix(".json").read_text())["training"]["settings"]["images"] for stem, path in SHIPPED.items()}
+
+    def described(pictures):
+        """The set as it was: without the pictures themselves, which are not here, only its kind and the size of a patch can be compared."""
+        size = pictures.size if isinstance(pictures, Recorded) else None
+        return next((images for images in (seen, *started.values()) if images["set"] == pictures.kind and size in (None, images["shape"][-1])), {})
+
+    class Recorded(data.Pictures):
+        def __init__(self, kind, split, size=None, **rest):
+            self.kind, self.size = kind, size
+
+        def __len__(self):
+            return 1
+
+        def batch(self, indices):
+            raise AssertionError("looked at in vain")
+
+    for kind in ("Photographs", "Digits", "Fashion", "Avatars", "Faces"):
+        monkeypatch.setattr(data, kind, lambda split, size=None, kind=kind, **rest: Recorded(kind, split, size, **rest))
+    monkeypatch.setattr(sys.modules["fastip.train.prior"], "_described", described)
+    monkeypatch.setattr(loop, "fit", lambda *arguments: pytest.fail("the recipe is not that of the shipped weights"))
+    made = train.task(name, tmp_path, progress=False)
+    shipped = checkpoint.load_prior(SHIPPED[name])
+    assert made.trained == shipped.trained and type(made.net) is type(shipped.net)
+
+
+def test_an_unknown_recipe(tmp_path):
+    result = fastip("task", "photo-sr5", "-o", tmp_path)
+    assert result.exit_code == 2 and "there is no recipe 'photo-sr5'" in result.output
