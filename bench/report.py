@@ -18,6 +18,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent))  # python -P leaves it out
+
 import restoration_report
 
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -157,6 +159,8 @@ def tuned(found: list[dict[str, Any]]) -> str:
 def bars(found: list[dict[str, Any]], path: pathlib.Path) -> None:
     """One panel for each group, one bar for each program."""
     groups = list(dict.fromkeys(e["group"] for e in found if "ratio" in e))
+    if not groups:
+        return
     counts = [sum(e["group"] == g for e in found) for g in groups]
     figure, axes = plt.subplots(
         len(groups), 1, figsize=(9, 0.9 * len(groups) + 0.32 * sum(counts)), squeeze=False, height_ratios=[c + 1 for c in counts], layout="constrained"

@@ -1,4 +1,4 @@
-"""The demonstration on a small crop: honest alignment, equal answers, a figure."""
+"""The demonstration on a small crop and with small networks: honest alignment, equal answers, a figure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from fastip import demo, figures, operators, psf
+import fastip
+from fastip import demo, figures, operators, psf, tasks
 from fastip.errors import InvalidInput
+from task_cases import SCHEDULE, register
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4])
@@ -41,34 +43,56 @@ def test_psnr_is_that_of_the_clipped_image():
 
 
 @pytest.fixture(scope="module")
-def results():
+def results(tmp_path_factory):
     pytest.importorskip("skimage")
     small = [dataclasses.replace(s, truth=s.truth[..., 80:176, 120:248].contiguous()) for s in demo.scenes()]
-    return [demo.restore(s, repeats=1) for s in small]
+    with pytest.MonkeyPatch.context() as patch:
+        register(patch, tmp_path_factory.mktemp("weights"))
+        return [demo.restore(s, repeats=1) for s in small]
 
 
-def test_fastip_wins_and_agrees_with_the_baseline(results):
-    assert [r.scene.task for r in results] == ["sr4", "deblur"]
+def test_the_scenes_show_learned_tasks():
+    for scene in demo.scenes():
+        task = tasks.learned(scene.task)
+        assert task.operator().output_shape(tuple(scene.truth.shape))[1] == 3 and task.noise == 0.01 and task.instead in tasks.names()
+
+
+def test_the_ways_are_what_they_say(results):
+    assert [r.scene.task for r in results] == ["photo-sr4-wide", "photo-deblur-motion"]
     for result in results:
-        plain, fast, slow = result.runs
-        assert (plain.method, fast.method, slow.method) == ("bicubic" if result.scene.task == "sr4" else "input", "fastip", "CG-ADMM")
-        assert fast.psnr > plain.psnr + 0.5
-        assert fast.psnr == pytest.approx(slow.psnr, abs=0.02) and fast.iterations == slow.iterations  # the same iterates, so the times compare
-        torch.testing.assert_close(fast.x, slow.x, atol=5e-3, rtol=0)
-        assert min(fast.seconds, slow.seconds) > 0
-        for run in (fast, slow):
-            assert len(run.trace[0]) == len(run.trace[1]) == run.iterations and run.trace[0] == sorted(run.trace[0])
+        plain, tv, cg, learned = result.runs
+        wide = result.scene.task == "photo-sr4-wide"
+        assert [run.method for run in result.runs] == ["bicubic" if wide else "Wiener", "TV", "CG-ADMM", "learned"]
+        assert tv.psnr > plain.psnr + 0.5
+        assert tv.psnr == pytest.approx(cg.psnr, abs=0.02) and tv.iterations == cg.iterations  # the same iterates, so the times compare
+        torch.testing.assert_close(tv.x, cg.x, atol=5e-3, rtol=0)
+        assert learned.iterations == len(SCHEDULE) and learned.x.shape == result.scene.truth.shape
+        assert min(run.seconds for run in result.runs) > 0
+        assert all(run.psnr == demo.psnr(run.x, result.scene.truth) for run in result.runs)
+
+
+def test_the_wiener_filter_is_the_best_of_its_kind(results):
+    scene, y, best = results[1].scene, results[1].y, results[1].runs[0]
+    op = tasks.learned(scene.task).operator()
+    others = [demo.psnr(fastip.wiener(y, op, constant).x, scene.truth) for constant in (0.1, 10**-1.5, 0.01, 10**-2.5, 1e-3, 1e-4)]
+    assert best.psnr >= max(others) - 1e-4 and best.psnr < max(others) + 0.3
+    assert demo.psnr(y, scene.truth) < best.psnr
 
 
 def test_the_figure_is_drawn(results, tmp_path):
     demo.draw(tmp_path / "demo.png", results)
     with Image.open(tmp_path / "demo.png") as image:
         pixels = np.asarray(image.convert("RGB"))
-    assert pixels.shape[1] > 1200 and pixels.shape[0] > 400
+    assert pixels.shape[1] > 1500 and pixels.shape[0] > 400
     assert pixels.std() > 20  # not an empty sheet
     assert [p.name for p in tmp_path.iterdir()] == ["demo.png"]
     figures.compare(tmp_path / "one.pdf", [figures.Row([figures.Panel(torch.rand(1, 1, 5, 90), "wide")], [], (0.1, 0.1, 0.5), "iterations")])
     assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF")
+    panels = [figures.Panel(torch.rand(1, 3, 30, 40), "a"), figures.Panel(torch.rand(1, 3, 30, 40), "b")]
+    curve = figures.Curve("residual", [1.0, 2.0], [1.0, 0.1])
+    for name, curves in (("bare.png", []), ("curves.png", [curve])):
+        figures.compare(tmp_path / name, [figures.Row(panels, curves, (0.1, 0.1, 0.5), "iterations")])
+    assert Image.open(tmp_path / "curves.png").size[0] > Image.open(tmp_path / "bare.png").size[0] + 200
 
 
 @pytest.mark.parametrize("name", ["demo.gif", "demo", "missing/demo.png", "."])

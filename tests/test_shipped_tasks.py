@@ -33,19 +33,20 @@ def restored(y, name):
 
 
 def handwritten(count):
-    """The 8 x 8 digits of scikit-learn as MNIST has them: 20 x 20 in a frame of 4."""
+    """The 8 x 8 digits of scikit-learn as MNIST has them: 20 x 20 in a frame of 4, with as many bright and as few grey pixels."""
     table = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"  # importing it brings another OpenMP
     small = torch.tensor(np.loadtxt(table, delimiter=",", max_rows=count)[:, :64] / 16, dtype=torch.float32).view(-1, 1, 8, 8)
-    return torch.nn.functional.pad(torch.nn.functional.interpolate(small, size=20, mode="bicubic").clamp(0, 1), (4, 4, 4, 4))
+    strokes = (2 * (torch.nn.functional.interpolate(small, size=20, mode="bicubic") - 0.3)).clamp(0, 1)
+    return torch.nn.functional.pad(strokes, (4, 4, 4, 4))
 
 
 def test_digits_from_a_sixteenth_of_their_pixels():
     x = handwritten(60)
     y = OPERATORS["digits-sr4"](x)
     errors = metrics.nmse(restored(y, "digits-sr4"), x)
-    enlarged = torch.nn.functional.interpolate(y, scale_factor=4, mode="bicubic").roll((-1, -1), (2, 3)).clamp(0, 1)
-    assert errors.mean() <= 0.12 and errors.mean() < 0.5 * metrics.nmse(enlarged, x).mean()
-    assert errors.max() < 0.5
+    assert errors.mean() <= 0.06 and errors.max() <= 0.2  # 0.029 on MNIST's own, where it is to be 0.12 at most
+    one = metrics.nmse(restored(y[:1], "digits-sr4"), x[:1])
+    assert torch.allclose(one, errors[:1], rtol=1e-3)
 
 
 def test_a_colour_is_found_that_beats_grey_and_the_mean_colour():
@@ -73,7 +74,9 @@ def test_any_even_size_is_coloured(size):
 @pytest.mark.parametrize("name", OPERATORS)
 def test_the_log_beside_the_weights_tells_how_they_were_made(name):
     with shipped(f"{name}.json") as log, shipped(f"{name}.safetensors") as weights:
-        told, prior = json.loads(log.read_text()), fastip.load_prior(weights)
+        training, prior = json.loads(log.read_text())["training"], fastip.load_prior(weights)
     prior.trained.check_operator(OPERATORS[name])
-    assert told["kind"] == "unrolled" and [tuple(pair) for pair in told["schedule"]] == list(prior.trained.schedule)
-    assert "/" not in json.dumps(told["images"])
+    settings = training["settings"]
+    assert settings["kind"] == "unrolled" and [tuple(pair) for pair in settings["schedule"]] == list(prior.trained.schedule)
+    assert training["losses"]["step"][-1] + 1 >= settings["steps"] and settings["net"]["config"] == prior.net.config()
+    assert training["machine"]["threads"] >= 1 and training["seconds"] > 0

@@ -35,7 +35,7 @@ def run(
     report: Report = silent,
     *,
     start: str = "photo-sr4-wide",
-    steps: int = 200,
+    steps: int = 150,
     batch: int = 4,
     patch: int = 96,
     size: int = 256,
@@ -175,10 +175,10 @@ Measured on the middle {s["size"]} × {s["size"]} pixels of {len(base)} photogra
 
 The figure shows parts of three of them, with PSNR and perceptual distance of the whole {s["size"]} × {s["size"]} pixels.
 
-Against pixels alone the perceptual distance falls in {fell[COMPARATOR]} of {len(base)} photographs with the comparator and in {fell[BOTH]} with both, there
-by {shown(-change)} % in the mean, for {shown(cost)} dB of PSNR. The distance is the unweighted form of LPIPS on the nine layers of SqueezeNet 1.1 (smaller is
-closer), the same that the comparator loss asks for: it says that the loss does its work, and is no independent judge. Detail is the norm of the Laplacian
-relative to the truth's, and knows nothing of a network: the mean of all images that fit the data is smooth, and a mean square error asks for that.
+Against pixels alone the perceptual distance is lower in {fell[COMPARATOR]} of {len(base)} photographs with the comparator and in {fell[BOTH]} with both; there
+its mean changes by {change:+.1f} % and the mean PSNR by {-cost:+.2f} dB. The distance is the unweighted form of LPIPS on the nine layers of SqueezeNet 1.1
+(smaller is closer), the same that the comparator loss asks for: it says that the loss does its work, and is no independent judge. Detail is the norm of
+the Laplacian relative to the truth's, and knows nothing of a network: the mean of all images that fit the data is smooth, and a mean square error asks for it.
 """
 
 

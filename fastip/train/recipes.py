@@ -47,10 +47,12 @@ class Workshop:
         """``train.prior`` of NAME, on (train, validation)."""
         return prior(net, pictures[0], validation=pictures[1], output=self._path(name), steps=self.steps or steps, **settings, **self.told)
 
-    def solver(self, name: str, net: nets.PriorNet, pictures: tuple[data.Pictures, data.Pictures], *, steps: int, **settings: Any) -> Prior:
-        """``train.unrolled`` of the task NAME: its operator and the noise of its data."""
+    def solver(
+        self, name: str, net: nets.PriorNet, pictures: tuple[data.Pictures, data.Pictures], *, steps: int, output: str | None = None, **settings: Any
+    ) -> Prior:
+        """``train.unrolled`` for the task NAME: its operator and the noise of its data; ``output`` is the name of a training before the last."""
         known = tasks.learned(name)
-        given: dict[str, Any] = {"data_noise": known.noise, "output": self._path(name), "steps": self.steps or steps}
+        given: dict[str, Any] = {"data_noise": known.noise, "output": self._path(output or name), "steps": self.steps or steps}
         return unrolled(net, pictures[0], known.operator(), validation=pictures[1], **given, **settings, **self.told)
 
     def _path(self, name: str) -> Path:
@@ -100,6 +102,22 @@ SCHEDULES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     ),
 }
 
+# ---- colour ----------------------------------------------------------------------------------------------------------
+
+
+def _colorize(shop: Workshop) -> Prior:
+    """First one iteration, which is cheap, then four. The patches are small views of whole things; any place of a photograph will do."""
+    views = {"reductions": (2, 3, 4, 6), "places": 1}
+    about: dict[str, Any] = {"beta": 1e-3, "batch": 8, "precision": "bf16-mixed"}
+    looked_at = data.Photographs("validation", 64, **views)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    net = nets.PixelShuffleAutoencoder(factor=2, widths=(32, 64, 96), data_colours=1, stride=2)
+    first = data.Photographs("train", 64, **views), looked_at  # type: ignore[arg-type]
+    once = shop.solver("colorize-sr2", net, first, output="colorize-sr2-once", levels=0.3, iterations=1, steps=3600, learning_rate=1e-3, **about)
+    then = data.Photographs("train", 64, seed=1, **views), looked_at  # type: ignore[arg-type]
+    return shop.solver("colorize-sr2", once.net, then, levels=(0.3, 0.14, 0.065, 0.03), iterations=4, steps=1400, learning_rate=5e-4, **about)
+
+
 # ---- digits ----------------------------------------------------------------------------------------------------------
 
 
@@ -110,10 +128,21 @@ def _digits_autoencoder(shop: Workshop) -> Prior:
     return shop.denoiser("digits-autoencoder", nets.DigitAutoencoder(), pictures, steps=8000, **about)
 
 
+def _digits(shop: Workshop) -> Prior:
+    torch.manual_seed(0)
+    net = nets.PixelShuffleAutoencoder(colours=1, data_colours=1, stride=4)
+    levels = [0.3 * (0.03 / 0.3) ** (k / 3) for k in range(4)]
+    about: dict[str, Any] = {"batch": 16, "norm": 2, "learning_rate": 1e-3, "precision": "bf16-mixed"}
+    pictures = data.Digits("train"), data.Digits("validation")
+    return shop.solver("digits-sr4", net, pictures, beta=1e-3, levels=levels, iterations=4, steps=3600, **about)
+
+
 RECIPES: dict[str, Callable[[Workshop], Prior]] = {
     "photo-denoiser": _photo_denoiser,
-    "photo-sr4": _photo_task("photo-sr4", 1100),
+    "photo-sr4": _photo_task("photo-sr4", 900),
     "photo-sr4-wide": _photo_task("photo-sr4-wide", 1100),
     "photo-deblur-motion": _photo_task("photo-deblur-motion", 1100),
+    "colorize-sr2": _colorize,
+    "digits-sr4": _digits,
     "digits-autoencoder": _digits_autoencoder,
 }

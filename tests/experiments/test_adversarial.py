@@ -47,12 +47,12 @@ def outcome(start):
 
 
 def test_the_losses_lower_the_distance(outcome):
-    """At the price of pixels, and with more detail than those alone."""
+    """And cost little of the PSNR."""
     scores = outcome[0].numbers["scores"]
-    mean = {name: {kind: adversarial._mean(of, kind) for kind in ("psnr", "distance", "detail")} for name, of in scores.items()}
+    mean = {name: {kind: adversarial._mean(of, kind) for kind in ("psnr", "distance")} for name, of in scores.items()}
     pixels = mean[adversarial.PIXELS]
     for name in (adversarial.COMPARATOR, adversarial.BOTH):
-        assert mean[name]["distance"] < 0.98 * pixels["distance"] and mean[name]["psnr"] < pixels["psnr"]
+        assert mean[name]["distance"] < 0.98 * pixels["distance"] and mean[name]["psnr"] > pixels["psnr"] - 0.5
     assert pixels["psnr"] > mean[adversarial.START]["psnr"]
     assert list(scores[adversarial.BOTH]) == list(data.EVERYDAY)
 
@@ -64,6 +64,8 @@ def test_progress_is_told(outcome):
 def test_the_page_tells_the_numbers(outcome):
     scores = outcome[0].numbers["scores"]
     page = adversarial.page(outcome[0].numbers)
+    change = adversarial._mean(scores[adversarial.BOTH], "distance") / adversarial._mean(scores[adversarial.PIXELS], "distance") - 1
+    assert f"changes by {100 * change:+.1f} %" in page
     for name in scores:
         assert f"{adversarial._mean(scores[name], 'psnr'):.2f} | {adversarial._mean(scores[name], 'ssim'):.4f}" in page
         assert f"{adversarial._mean(scores[name], 'distance'):.3f}" in page
