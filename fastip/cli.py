@@ -63,7 +63,7 @@ def run_demo(
     except OSError as error:
         raise InvalidInput(f"the folder {output} cannot be made: {error.strerror}; choose another one") from None
     path = figures.check_figure(output / "demo.png")
-    table = Table("scene", "method", "PSNR", "time", "iterations", title=f"float32, {torch.get_num_threads()} threads")
+    table = Table("scene", "method", "PSNR", "time", "iterations", title=f"{torch.get_num_threads()} threads")
     results = []
     for scene in demo.scenes():
         with err.status(f"{scene.title}: {scene.photograph}"):
