@@ -76,7 +76,6 @@ def targets(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     memory = next((e for e in found if e["kind"] == "memory"), None)
     used = memory and memory["extra"] / memory["allowed"]
     yield {"group": "memory, a fresh process", "what": "extra memory / (1.25 images + 8 y)", "bound": "<= 1", "measured": used, "met": used and used <= 1}
-    yield from restoration_report.targets(found)
 
 
 def exponent(found: list[dict[str, Any]]) -> float | None:
@@ -93,27 +92,33 @@ def exponent(found: list[dict[str, Any]]) -> float | None:
 
 def page(machine: dict[str, Any], found: list[dict[str, Any]], promises: list[dict[str, Any]], name: str) -> str:
     """The Markdown table of every group, the promises, and what was tuned."""
-    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
-    lines = [f"# {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads", ""]
-    lines += [
-        f"{machine['date']}; {versions}; kernels {machine['kernels'].get('isa')}; OMP_WAIT_POLICY={machine['omp_wait_policy']} `{machine['command']}`",
-        "",
-    ]
+    lines = heading(machine)
     for group in dict.fromkeys(e["group"] for e in found if "ratio" in e):
         rows = sorted((e for e in found if e["group"] == group), key=lambda e: e["median_ms"])
         unit = "ms per iteration" if rows[0]["kind"] == "iteration" else "ms"
         lines += [f"## {group}", "", f"| program | {unit}, median (least) | times fastip | how |", "|---|---:|---:|---|"]
         lines += [f"| {e['program']} | {shown(e['median_ms'])} ({shown(e['min_ms'])}) | {shown(e['ratio'])} | {how(e)} |" for e in rows] + [""]
-    lines += restoration_report.lines(found)
     lines += ["## Time against pixels, memory", ""]
     lines += [
         f"- {e['size']}: {e['median_ms']:.3g} ms per iteration, {1e6 * e['median_ms'] / e['pixels']:.2f} ns per pixel" for e in found if e["kind"] == "scaling"
     ]
     lines += [f"- extra memory, {e['size']}: {e['extra'] / 2**20:.1f} MiB = {e['images']:.2f} images" for e in found if e["kind"] == "memory"]
-    lines += ["", "## Promises", "", "| | | bound | measured | |", "|---|---|---:|---:|---|"]
-    lines += [f"| {p['group']} | {p['what']} | {p['bound']} | {shown(p['measured'])} | {verdict(p)} |" for p in promises]
+    lines += ["", *kept(promises)]
     lines += ["", f"![bars]({name}.png)", f"![scaling]({name}-scaling.png)", ""]
     return "\n".join(lines) + tuned(found)
+
+
+def heading(machine: dict[str, Any]) -> list[str]:
+    """The machine, the versions and the command."""
+    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
+    how = f"kernels {machine['kernels'].get('isa')}; OMP_WAIT_POLICY={machine['omp_wait_policy']} `{machine['command']}`"
+    return [f"# {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads", "", f"{machine['date']}; {versions}; {how}", ""]
+
+
+def kept(promises: list[dict[str, Any]]) -> list[str]:
+    """The table of promises."""
+    rows = [f"| {p['group']} | {p['what']} | {p['bound']} | {shown(p['measured'])} | {verdict(p)} |" for p in promises]
+    return ["## Promises", "", "| | | bound | measured | |", "|---|---|---:|---:|---|", *rows]
 
 
 def how(entry: dict[str, Any]) -> str:
@@ -196,20 +201,31 @@ def scaling(found: list[dict[str, Any]], path: pathlib.Path) -> None:
 
 
 def main(source: str) -> int:
-    """Writes the four files and prints the promises; 0."""
+    """Writes the four files, and two for restored photographs, of what the run holds of them, and prints the promises; 0."""
     run = json.loads(pathlib.Path(source).read_text())
     machine, found = run["machine_info"]["fastip"], entries(run)
-    promises = list(targets(found))
     name = re.sub(r"[^a-z0-9]+", "-", f"{machine['cpu']} {machine['cores']} cores".lower()).strip("-")
     RESULTS.mkdir(exist_ok=True)
+    photographs, rest = restoration_report.entries(found), [e for e in found if e["kind"] != "restoration"]
+    if rest:
+        promises = list(targets(rest))
+        write(name, machine, rest, promises, page(machine, rest, promises, name))
+        bars(rest, RESULTS / f"{name}.png")
+        scaling(rest, RESULTS / f"{name}-scaling.png")
+    if photographs:
+        promises = list(restoration_report.targets(photographs))
+        lines = [*heading(machine), *restoration_report.lines(photographs), *kept(promises), ""]
+        write(f"{name}-restoration", machine, photographs, promises, "\n".join(lines))
+    return 0
+
+
+def write(name: str, machine: dict[str, Any], found: list[dict[str, Any]], promises: list[dict[str, Any]], text: str) -> None:
+    """NAME.json and NAME.md; prints the promises."""
     (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine, "entries": found, "promises": promises}, indent=1) + "\n")
-    (RESULTS / f"{name}.md").write_text(page(machine, found, promises, name))
-    bars(found, RESULTS / f"{name}.png")
-    scaling(found, RESULTS / f"{name}-scaling.png")
+    (RESULTS / f"{name}.md").write_text(text)
     for p in promises:
         print(f"{p['group']:62} {p['what']:52} {p['bound']:>12} {shown(p['measured']):>12} {verdict(p)}")
-    print(f"written: {RESULTS / name}.json, .md, .png, -scaling.png")
-    return 0
+    print(f"written: {RESULTS / name}.md")
 
 
 if __name__ == "__main__":

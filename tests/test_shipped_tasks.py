@@ -17,7 +17,6 @@ OPERATORS = {
     "digits-sr4": operators.Blur(psf.gaussian(9, 1.6), stride=4),
     "colorize-sr2": operators.Blur(psf.box(2), stride=2) @ operators.ToGray(),
 }
-IN_SCIKIT_IMAGE = ("astronaut", "chelsea", "coffee", "rocket")
 
 
 def shipped(name):
@@ -52,13 +51,13 @@ def test_digits_from_a_sixteenth_of_their_pixels():
 def test_a_colour_is_found_that_beats_grey_and_the_mean_colour():
     """Mean PSNR of the tiles of each picture, then over the pictures."""
     ours, grey, constant = [], [], []
-    for picture in data.held_out_photographs(IN_SCIKIT_IMAGE).values():
+    for picture in data.held_out_photographs(data.EVERYDAY).values():
         x = colour_baselines.tiles(picture, 3)
         y = OPERATORS["colorize-sr2"](x)
         estimates = (restored(y, "colorize-sr2").clamp(0, 1), colour_baselines.grey(y), colour_baselines.mean_chroma(y))
         for ratios, estimate in zip((ours, grey, constant), estimates, strict=True):
             ratios.append(metrics.psnr(estimate, x).mean().item())
-    assert np.mean(ours) > max(np.mean(grey), np.mean(constant)) + 0.1
+    assert np.mean(ours) > max(np.mean(grey), np.mean(constant)) + 0.2
 
 
 @pytest.mark.parametrize("size", [(2, 6), (38, 90), (64, 64)])

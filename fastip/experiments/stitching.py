@@ -36,20 +36,21 @@ def run(
     width: int = 736,
     tile: int = 128,
     overlap: int = 16,
+    window: int = 320,
     repeats: int = 2,
 ) -> Outcome:
-    """Restore the middle height x width pixels of a photograph in four ways: whole, tiled, and by patches with two guesses at what lies beyond them."""
+    """Restore the middle of a photograph in four ways: whole, the network in tiles of ``window``, by patches with two guesses at what is beyond them."""
     known, problem = tasks.get(task), tasks.load_task(task, dtype=torch.float32)
     op = problem.op
     truth = _middle(data.held_out_photographs([photo])[photo], height, width)
     y = data.degrade(truth, op, problem.noise or 0.0)
     tiles = Tiles(height, width, tile, overlap=overlap, multiple=known.stride)
-    ways = _ways(task, problem, tiles)
+    ways = _ways(task, problem, tiles, window)
     found, images = _measured(ways, y, repeats, report)
     places = seams(tiles)
     numbers = {title: _numbers(x, images[WHOLE], truth, places) | {"seconds": found[title]} for title, x in images.items()}
     settings = {"task": task, "summary": known.summary, "picture": photo, "height": height, "width": width}
-    settings |= {"tile": tile, "overlap": overlap, "patches": len(tiles)}
+    settings |= {"tile": tile, "overlap": overlap, "patches": len(tiles), "window": window}
     return Outcome({"settings": settings, "ways": numbers}, _draw(images, truth, numbers))
 
 
@@ -58,12 +59,11 @@ def _middle(x: Tensor, height: int, width: int) -> Tensor:
     return x[..., top : top + height, left : left + width]
 
 
-def _ways(task: str, problem: tasks.Problem, tiles: Tiles) -> dict[str, Solve]:
+def _ways(task: str, problem: tasks.Problem, tiles: Tiles, window: int) -> dict[str, Solve]:
     """Each way by its title."""
     prior = problem.prior
     assert isinstance(prior, PixelShuffleAutoencoder)
-    side = max(tiles.tile, nets.Tiled.smallest(prior.net))
-    whole, tiled = (PixelShuffleAutoencoder(net, sigma=prior.sigma, trained=prior.trained) for net in (prior.net, nets.Tiled(prior.net, tile=side)))
+    whole, tiled = (PixelShuffleAutoencoder(net, sigma=prior.sigma, trained=prior.trained) for net in (prior.net, nets.Tiled(prior.net, tile=window)))
     ways: dict[str, Solve] = {WHOLE: dataclasses.replace(problem, prior=whole).solve, TILED: dataclasses.replace(problem, prior=tiled).solve}
     for boundary in ("circular", "reflect"):  # the data step to 1e-5 for both, so that what differs is the border
         own = tasks.load_task(task, boundary=boundary, dtype=torch.float32)
@@ -149,9 +149,10 @@ def page(numbers: Numbers) -> str:
     seam = " and ".join(f"{way['on seams'] / way['in middles']:.1f}" for way in alone)
     return f"""
 Task `{s["task"]}` ({s["summary"]}) on the middle {s["height"]} × {s["width"]} pixels of {s["picture"]}, data circular on the whole, in float32:
-{s["patches"]} tiles of {s["tile"]} × {s["tile"]}, which share {s["overlap"]} pixels where they are patches. The last columns before the time are
-differences from the whole solve: the largest, and the root mean square on the seams (within {BAND} pixels of the middle of what two patches share) and in
-the middles of the patches (at least {s["tile"] // FAR} pixels away from that), both without the outer {s["tile"] // FAR} pixels of the image.
+{s["patches"]} patches of {s["tile"]} × {s["tile"]} that share {s["overlap"]} pixels, or the network in tiles of {s["window"]} × {s["window"]}. The last
+columns before the time are differences from the whole solve: the largest, and the root mean square on the seams (within {BAND} pixels of the middle of
+what two patches share) and in the middles of the patches (at least {s["tile"] // FAR} pixels away from that), both without the outer
+{s["tile"] // FAR} pixels of the image.
 
 {table(["", "PSNR", "SSIM", "largest", "on seams", "in middles", "time"], rows)}
 

@@ -133,5 +133,5 @@ TASKS = (
         size=(28, 28),
         boundaries=("circular", "reflect", "zero"),  # no valid data belong to 28 x 28 pixels
     ),
-    LearnedTask("colorize-sr2", "grey faces × 2 in colour", 2, "box:2", _grey_half, 0.0),
+    LearnedTask("colorize-sr2", "grey photographs × 2 in colour", 2, "box:2", _grey_half, 0.0),
 )

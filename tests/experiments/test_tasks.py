@@ -60,7 +60,7 @@ def test_networks_beat_their_baselines(outcome):
         ours, simple = (np.mean(methods[method]["psnr"]) for method in (photo_tasks.LEARNED, entry["baseline"]))
         assert ours > simple + 0.3, name
     digits, colour = outcome.numbers["digits"], outcome.numbers["colour"]
-    assert digits[small_tasks.LEARNED]["nmse"] < 0.85 * digits[small_tasks.BICUBIC]["nmse"] < 0.5 * digits[small_tasks.ADJOINT]["nmse"]
+    assert digits[small_tasks.LEARNED]["nmse"] < 0.85 * min(digits[small_tasks.BICUBIC]["nmse"], digits[small_tasks.ADJOINT]["nmse"])
     assert colour[small_tasks.LEARNED]["psnr"] > max(colour[small_tasks.GREY]["psnr"], colour[small_tasks.CHROMA]["psnr"])
 
 
