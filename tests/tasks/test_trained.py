@@ -87,7 +87,8 @@ def test_a_solve_is_the_plain_loop(task, boundary):
     known = inverses.Exact().structure(problem.op, y) is not None
     assert known == (boundary == "circular" or task.name in ("photo-sr4", "colorize-sr2"))
     inverse = inverses.Exact() if known else inverses.ConjugateGradient(1e-6)
-    expected = fastip.admm(y, problem.op, plain, beta=[b for b, _ in SCHEDULE], inverse=inverse, iterations=3, tolerance=0)
+    init = problem.inverse.bind(problem.op, y, problem.beta[0]).guess() if boundary == "valid" else None
+    expected = fastip.admm(y, problem.op, plain, beta=[b for b, _ in SCHEDULE], inverse=inverse, iterations=3, tolerance=0, init=init)
     solution = problem.solve(y)
     assert solution.iterations == 3 and solution.x.dtype == torch.float32 and solution.x.shape == problem.op.input_shape(y.shape)
     error = (solution.x - expected.x).norm() / expected.x.norm()
@@ -225,3 +226,30 @@ def test_boundaries_are_one_operator_for_colours():
         assert torch.equal(own(x), task.operator()(x))
     with pytest.raises(InvalidInput, match="boundary"):
         task.operator("wrapped")
+
+
+# ---- the data step -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_a_constant_image_starts_as_it_is(stride):
+    """x0 = A^T C y / max(A^T C A 1, 0.1), so a constant comes back wherever enough is seen of it, though A^T C y itself is dark at a valid frame."""
+    op = operators.Blur(psf.gaussian(9, sigma=1.6), stride=stride, boundary="valid")
+    shape = op.input_shape((2, 3, 16, 20))
+    y = op(torch.full(shape, 0.7, dtype=torch.float64))
+    step = Close().bind(op, y, 1e-3)
+    seen = step.op.adjoint(step.apply(op(torch.ones(shape, dtype=torch.float64))))
+    x = step.guess()
+    assert float(seen.min()) < 0.01 < 0.1 < 0.7 * float(seen.max())
+    assert float((x[seen > 0.1] - 0.7).abs().max()) < 0.05 and torch.allclose(x[seen < 0.1], 7 * seen[seen < 0.1], atol=0.05)
+
+
+@pytest.mark.parametrize("boundary", ["reflect", "zero", "valid"])
+def test_the_start_is_even_at_a_valid_frame_alone(boundary):
+    """Elsewhere it is A^T C y, and the iterations are always those of conjugate gradients."""
+    op = operators.Blur(psf.motion(5, 45), boundary=boundary)
+    y = op(torch.rand(1, 1, 40, 44, dtype=torch.float64))
+    chosen, plain = Close().bind(op, y, 1e-3), inverses.ConjugateGradient(3e-3).bind(op, y, 1e-3)
+    assert torch.equal(chosen.guess(), plain.guess()) == (boundary != "valid")
+    x, q = torch.rand(1, 1, 40, 44, dtype=torch.float64), torch.rand_like(y)
+    assert all(torch.equal(a, b) for a, b in zip(chosen(x, q), plain(x, q), strict=True))
