@@ -68,13 +68,15 @@ def perceptual_distance(x: Any, reference: Any, comparator: Comparator) -> Tenso
     sum over layers of  mean over places of  ||f / |f| - g / |g| ||^2: LPIPS without its learned weights ("baseline"), so its numbers are not those of LPIPS.
 
     x, reference: b c h w in [0, 1] with 1 or 3 channels, tensors or NumPy arrays of one floating dtype; half precision is compared in float32.
-    comparator: a network of fastip.nets.Comparator, e.g. fastip.data.comparator(); it is used where it is: move it to the device of x. Returns shape (b,).
+    comparator: a network of fastip.nets.Comparator, e.g. fastip.data.comparators.comparator(); move it to the device of x. Returns shape (b,).
     Raises InvalidInput for shapes or dtypes that differ, images smaller than the network needs, NaN, Inf, and another kind of comparator.
     Source: Zhang, Isola, Efros, Shechtman and Wang, The unreasonable effectiveness of deep features as a perceptual metric, 2018.
     """
     x, reference = _pair(x, reference)
     if not isinstance(comparator, Comparator):
-        raise InvalidInput(f"comparator is {type(comparator).__name__}; expected a fastip.nets.Comparator with weights, e.g. fastip.data.comparator()")
+        raise InvalidInput(
+            f"comparator is {type(comparator).__name__}; expected a fastip.nets.Comparator with weights, e.g. fastip.data.comparators.comparator()"
+        )
     weight = next(comparator.parameters())
     if weight.device != x.device:
         raise InvalidInput(f"x is on {x.device} and the comparator on {weight.device}; move it with comparator.to({str(x.device)!r})")

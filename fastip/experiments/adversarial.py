@@ -35,7 +35,7 @@ def run(
     report: Report = silent,
     *,
     start: str = "photo-sr4-wide",
-    steps: int = 150,
+    steps: int = 200,
     batch: int = 4,
     patch: int = 96,
     size: int = 256,

@@ -35,7 +35,7 @@ class Chain(Comparator):
 class VGG16(Chain):
     """VGG-16 without its last pooling and its classifier; layers: relu1_2, relu2_2, relu3_3, relu4_3, relu5_3.
 
-    Untrained as it is built here; with torchvision's weights, where they are: fastip.data.comparator("vgg16").
+    Untrained as it is built here; with torchvision's weights, where they are: fastip.data.comparators.comparator("vgg16").
     Source: Simonyan and Zisserman, Very deep convolutional networks, 2014, configuration D.
     """
 
@@ -56,7 +56,7 @@ class VGG16(Chain):
 class AlexNet(Chain):
     """AlexNet ("one weird trick") without its last pooling and its classifier; layers: the five ReLUs.
 
-    Untrained as it is built here; with torchvision's weights, where they are: fastip.data.comparator("alexnet").
+    Untrained as it is built here; with torchvision's weights, where they are: fastip.data.comparators.comparator("alexnet").
     Source: Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014.
     """
 

@@ -30,7 +30,7 @@ class SqueezeNet(Comparator):
     """SqueezeNet 1.1 with the nine layers conv1, fire2 ... fire9 as features; 1,235,496 weights with conv10, which names things.
 
     It takes b 3 h w in [0, 1], red first, and gives the network what Caffe did: blue first, 255 x minus a mean colour. Untrained as it is built here;
-    with the weights of ImageNet: fastip.data.comparator("squeezenet").
+    with the weights of ImageNet: fastip.data.comparators.comparator("squeezenet").
     Source: Iandola et al., SqueezeNet, 2016, version 1.1.
     """
 

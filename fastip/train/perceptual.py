@@ -30,7 +30,7 @@ class Perceptual(StrictKeywords):
     mean -log D(x) - log(1 - D(x^)), D(x) = sigmoid of its output.
 
     comparator, adversarial: the weights, relative to the pixel loss at the start; at least one is positive.
-    features: the comparator, by default SqueezeNet (fastip.data.comparator(), the extra ``perceptual``); it is not trained.
+    features: the comparator, by default SqueezeNet (fastip.data.comparators.comparator(), the extra ``perceptual``); it is not trained.
     discriminator: a network to begin with (a copy is trained), by default a ``nets.Discriminator`` for the training pictures with weights drawn from the seed.
     learning_rate: of the discriminator's Adam (betas 0.5, 0.999) at the first step; it falls as the network's own does.
     Raises InvalidInput for other weights, for a network whose weight is 0, Unsupported where the default comparator is missing.
