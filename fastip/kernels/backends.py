@@ -14,7 +14,7 @@ from torch.autograd import forward_ad
 from torch.nn import Parameter
 
 from ..errors import InvalidInput
-from . import native, reference
+from . import extension, native, reference
 
 CHOICES = ("native", "reference")
 
@@ -30,7 +30,7 @@ def choice() -> str:
     asked = os.environ.get("FASTIP_BACKEND", "")
     if asked and asked not in CHOICES:
         raise InvalidInput(f"FASTIP_BACKEND is {asked!r}; expected one of {', '.join(CHOICES)}, or leave it unset")
-    missing = native.why_missing()
+    missing = extension.why_missing()
     if asked == "native" and missing:
         raise InvalidInput(f"FASTIP_BACKEND is 'native' but the compiled extension is missing ({missing}); reinstall fastip with a C++ compiler, or unset it")
     if asked == "reference":
@@ -38,7 +38,7 @@ def choice() -> str:
     if missing:
         warnings.warn(f"fastip runs on its slow pure-torch kernels: no compiled extension ({missing}); reinstall fastip with a C++ compiler", stacklevel=4)
         return "reference"
-    native.isa()
+    extension.isa()
     return "native"
 
 
@@ -53,12 +53,12 @@ def why_reference(images: Sequence[Tensor], parameters: Sequence[Any] = ()) -> s
     if torch.compiler.is_compiling() or _transforms() is not None:
         return "torch.compile and torch.func trace the reference kernels"
     if choice() == "reference":
-        return f"no compiled extension ({native.why_missing()})" if native.why_missing() else "FASTIP_BACKEND is 'reference'"
+        return f"no compiled extension ({extension.why_missing()})" if extension.why_missing() else "FASTIP_BACKEND is 'reference'"
     dtype = images[0].dtype
     for image in images:
         if not image.is_cpu:
             return f"the tensor is on {image.device}; the compiled kernels run on the CPU"
-        if image.dtype not in native.DTYPES or image.dtype != dtype:
+        if image.dtype not in extension.CPU_DTYPES or image.dtype != dtype:
             return f"dtype {image.dtype}; the compiled kernels take float32 or float64, the same for all tensors"
         if image.numel() == 0:
             return "a tensor is empty"
@@ -76,7 +76,7 @@ def select(images: Sequence[Tensor], parameters: Sequence[Any] = ()) -> Any:
 
 def available() -> dict[str, Any]:
     """What this installation can run, for people: compiled or why not, instruction sets, OpenMP, CUDA devices or the driver's message."""
-    missing = native.why_missing()
+    missing = extension.why_missing()
     if missing:
         return {"compiled": False, "reason": missing, "backend": choice()}
-    return {"compiled": True, "backend": choice(), **native.describe()}
+    return {"compiled": True, "backend": choice(), **extension.describe()}

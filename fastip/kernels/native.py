@@ -1,83 +1,37 @@
-"""The compiled kernels (``fastip._C``): shapes are checked here, raw pointers go down, the interpreter lock is released below."""
+"""The compiled kernels, on CPUs and GPUs: shapes are checked here, raw pointers go down, the interpreter lock is released below."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch  # before _C: torch's OpenMP runtime is then the only one of the process
+import torch
 from torch import Tensor
 
-from .._version import __version__
 from ..contracts import Pointwise, Status, StencilStep
 from ..errors import InvalidInput
 from ..stopping import EVERY, PATIENCE, StopRule
-from . import reference
+from . import extension, reference
+from .extension import DTYPES, plain, weights
 
-_missing: str | None = None
-try:
-    from .. import _C
-except ImportError as error:
-    _missing = str(error)
-else:
-    if _C.version != __version__:
-        _missing = f"it is of version {_C.version}, the package of {__version__}"
-
-DTYPES = {torch.float32: 0, torch.float64: 1}
-
-
-# ---- what is compiled ------------------------------------------------------------------------------------------------
-
-
-def why_missing() -> str | None:
-    """None where the extension is loaded, else the reason."""
-    return _missing
-
-
-def isa() -> str:
-    """The instruction set in use. Raises InvalidInput where FASTIP_CPU_ISA names one that is unknown or that this machine lacks."""
-    try:
-        return _C.isa()
-    except ValueError as error:
-        raise InvalidInput(str(error)) from None
-
-
-def describe() -> dict[str, Any]:
-    """ISA, ISAs that this machine can run, OpenMP, CUDA: for ``fastip info``."""
-    devices, message = _C.cuda_devices()
-    return {
-        "isa": isa(),
-        "isas": _C.isas(),
-        "openmp": _C.openmp,
-        "threads": torch.get_num_threads(),
-        "cuda_compiled": _C.cuda_compiled,
-        "cuda_devices": devices,
-        "cuda": message,
-    }
-
-
-# ---- tensors to pointers ---------------------------------------------------------------------------------------------
+# ---- checks ----------------------------------------------------------------------------------------------------------
 
 
 def _image(tensor: Tensor, name: str, dims: int = 4) -> Tensor:
     """``tensor`` contiguous, with ``dims`` dimensions."""
     if tensor.ndim != dims:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}; expected {dims} dimensions")
-    return _plain(tensor)
+    return plain(tensor)
 
 
-def _plain(tensor: Tensor) -> Tensor:
-    return (tensor.resolve_neg() if tensor.is_neg() else tensor).contiguous()
-
-
-def _psf(psf: Tensor, stride: int, boundary: str) -> tuple[Tensor, int]:
-    """The psf as float64 on the CPU, and the boundary's number."""
+def _psf(psf: Tensor, stride: int, boundary: str, like: Tensor) -> tuple[Tensor, int]:
+    """The psf as float64 beside ``like``, and the boundary's number."""
     if psf.ndim != 2 or psf.numel() == 0:
         raise InvalidInput(f"psf has shape {tuple(psf.shape)}; expected a non-empty matrix kh kw")
     if not isinstance(stride, int) or stride < 1:
         raise InvalidInput(f"stride is {stride!r}; expected a whole number >= 1")
     if boundary not in reference.BOUNDARIES:
         raise InvalidInput(f"boundary is {boundary!r}; expected one of {', '.join(reference.BOUNDARIES)}")
-    return _plain(psf.detach().to("cpu", torch.float64)), reference.BOUNDARIES.index(boundary)
+    return weights(psf, like), reference.BOUNDARIES.index(boundary)
 
 
 def _shrunk(size: int, k: int, stride: int, boundary: str) -> int:
@@ -85,6 +39,16 @@ def _shrunk(size: int, k: int, stride: int, boundary: str) -> int:
     if boundary == "valid" and size < k:
         raise InvalidInput(f"the image has {size} pixels along an axis where the psf has {k}; a valid convolution needs at least as many")
     return (size - k) // stride + 1 if boundary == "valid" else -(-size // stride)
+
+
+def _run(family: str, like: Tensor, *arguments: Any) -> Any:
+    """Calls a compiled family where ``like`` is, with its dtype and threads or stream behind the arguments."""
+    functions, where = extension.target(like)
+    return getattr(functions, family)(*arguments, DTYPES[like.dtype], where)
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
 
 
 # ---- convolutions ----------------------------------------------------------------------------------------------------
@@ -103,25 +67,16 @@ def _convolve(
 ) -> Tensor:
     """scale A x + a first + b second, in one pass."""
     x = _image(x, "x")
-    taps, code = _psf(psf, stride, boundary)
+    taps, code = _psf(psf, stride, boundary, x)
     (n, c, height, width), (kh, kw) = x.shape, taps.shape
     h, w = _shrunk(height, kh, stride, boundary), _shrunk(width, kw, stride, boundary)
-    out = torch.empty((n, c, h, w), dtype=x.dtype)
+    out = x.new_empty((n, c, h, w))
     for name, term in (("y", first), ("q", second)):
         if term is not None and term.shape != out.shape:
             raise InvalidInput(f"{name} has shape {tuple(term.shape)}; expected {tuple(out.shape)}, the shape of A x")
-    first, second = (None if t is None else _plain(t) for t in (first, second))
-    _C.strided_conv(
-        x.data_ptr(),
-        out.data_ptr(),
-        taps.data_ptr(),
-        0 if first is None else first.data_ptr(),
-        0 if second is None else second.data_ptr(),
-        (n * c, height, width, h, w, kh, kw, stride, code),
-        (scale, a, b),
-        DTYPES[x.dtype],
-        torch.get_num_threads(),
-    )
+    first, second = (None if t is None else plain(t) for t in (first, second))
+    pointers = (x.data_ptr(), out.data_ptr(), taps.data_ptr(), _address(first), _address(second))
+    _run("strided_conv", x, *pointers, (n * c, height, width, h, w, kh, kw, stride, code), (scale, a, b))
     return out
 
 
@@ -133,18 +88,11 @@ def strided_conv(x: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
 def strided_conv_adjoint(y: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
     """As :func:`fastip.kernels.reference.strided_conv_adjoint`."""
     y = _image(y, "y")
-    taps, code = _psf(psf, stride, boundary)
+    taps, code = _psf(psf, stride, boundary, y)
     (n, c, h, w), (kh, kw) = y.shape, taps.shape
     height, width = ((h - 1) * stride + kh, (w - 1) * stride + kw) if boundary == "valid" else (h * stride, w * stride)
-    out = torch.empty((n, c, height, width), dtype=y.dtype)
-    _C.strided_conv_adjoint(
-        y.data_ptr(),
-        out.data_ptr(),
-        taps.data_ptr(),
-        (n * c, height, width, h, w, kh, kw, stride, code),
-        DTYPES[y.dtype],
-        torch.get_num_threads(),
-    )
+    out = y.new_empty((n, c, height, width))
+    _run("strided_conv_adjoint", y, y.data_ptr(), out.data_ptr(), taps.data_ptr(), (n * c, height, width, h, w, kh, kw, stride, code))
     return out
 
 
@@ -173,8 +121,8 @@ def pixel_unshuffle(x: Tensor, stride: int) -> Tensor:
         raise InvalidInput(f"stride is {stride!r}; expected a whole number >= 1")
     b, c, height, width = x.shape
     h, w = -(-height // stride), -(-width // stride)
-    out = torch.empty((b, c, stride, stride, h, w), dtype=x.dtype)
-    _C.pixel_unshuffle(x.data_ptr(), out.data_ptr(), (b * c, height, width, h, w, stride), DTYPES[x.dtype], torch.get_num_threads())
+    out = x.new_empty((b, c, stride, stride, h, w))
+    _run("pixel_unshuffle", x, x.data_ptr(), out.data_ptr(), (b * c, height, width, h, w, stride))
     return out
 
 
@@ -187,8 +135,8 @@ def pixel_shuffle(phases: Tensor, height: int, width: int) -> Tensor:
     height, width = min(height, h * s), min(width, w * s)
     if height < 0 or width < 0:
         raise InvalidInput(f"the image asked for is {height} x {width}; expected sizes >= 0")
-    out = torch.empty((b, c, height, width), dtype=phases.dtype)
-    _C.pixel_shuffle(phases.data_ptr(), out.data_ptr(), (b * c, height, width, h, w, s), DTYPES[phases.dtype], torch.get_num_threads())
+    out = phases.new_empty((b, c, height, width))
+    _run("pixel_shuffle", phases, phases.data_ptr(), out.data_ptr(), (b * c, height, width, h, w, s))
     return out
 
 
@@ -196,9 +144,11 @@ def pixel_shuffle(phases: Tensor, height: int, width: int) -> Tensor:
 
 
 def _number(value: float | Tensor, v: Tensor) -> float | None:
-    """``value`` as a float where it is one number that changes neither the dtype nor the shape of ``v``."""
+    """``value`` as a float where it is one number that changes neither the dtype nor the shape of ``v``, and where reading it waits for no GPU."""
     if not isinstance(value, Tensor):
         return float(value)
+    if not value.is_cpu:
+        return None
     return float(value) if value.ndim == 0 or (value.numel() == 1 and value.dtype == v.dtype and value.ndim <= v.ndim) else None
 
 
@@ -214,11 +164,9 @@ def soft_threshold(
     t, factor = _number(threshold, v), _number(shrink, v)
     if t is None or factor is None or (add is not None and add.shape != v.shape):
         return reference.soft_threshold(v, threshold, shrink, low, high, add)
-    v, add = _plain(v), None if add is None else _plain(add)
-    out = torch.empty(v.shape, dtype=v.dtype)
-    _C.soft_threshold(
-        v.data_ptr(), 0 if add is None else add.data_ptr(), out.data_ptr(), v.numel(), (t, factor, low, high), DTYPES[v.dtype], torch.get_num_threads()
-    )
+    v, add = plain(v), None if add is None else plain(add)
+    out = torch.empty_like(v)
+    _run("soft_threshold", v, v.data_ptr(), _address(add), out.data_ptr(), v.numel(), (t, factor, low, high))
     return out
 
 
@@ -233,7 +181,7 @@ def spectral_step_(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxatio
             f"f, p, offset and gain have shapes {tuple(f.shape)}, {tuple(p.shape)}, {tuple(offset.shape)}, {tuple(gain.shape)}; "
             "expected contiguous planes h w, and h w 2"
         )
-    _C.spectral_step(f.data_ptr(), p.data_ptr(), offset.data_ptr(), gain.data_ptr(), len(f), n, relaxation, DTYPES[gain.dtype], torch.get_num_threads())
+    _run("spectral_step", gain, (f.data_ptr(), p.data_ptr(), offset.data_ptr(), gain.data_ptr()), len(f), n, relaxation)
 
 
 def tv_prox_(v: Tensor, u: Tensor, r: Tensor, step: float, weight: float, momentum: float, steps: int, isotropic: bool, prox: Pointwise) -> Tensor:
@@ -245,7 +193,7 @@ def tv_prox_(v: Tensor, u: Tensor, r: Tensor, step: float, weight: float, moment
     out = torch.empty_like(v)
     numbers = (step, weight, momentum, step * prox.l1, 1 / (1 + 2 * step * prox.l2), prox.low, prox.high)
     pointers = (v.data_ptr(), u.data_ptr(), r.data_ptr(), out.data_ptr())
-    _C.tv_prox(pointers, (b * c, h, w, steps), isotropic, numbers, DTYPES[v.dtype], torch.get_num_threads())
+    _run("tv_prox", v, pointers, (b * c, h, w, steps), isotropic, numbers)
     return out
 
 
@@ -255,19 +203,44 @@ _VERDICTS = (Status.ITERATIONS, Status.CONVERGED, Status.UNSTABLE)
 
 
 def admm(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float) -> tuple[Tensor, Tensor, int, Status, Tensor]:
-    """(x, q, iterations done, status, residuals checks x 2 x b) after up to ``rule.iterations`` iterations; x is overwritten, q and y are kept."""
-    x, y, q = _image(x, "x"), _image(y, "y"), _plain(q).clone()
-    psf, code = _psf(step.convolution.psf, step.convolution.stride, step.convolution.boundary)
-    taps = _plain(step.taps.detach().to("cpu", torch.float64))
+    """(x, q, iterations done, status, residuals checks x 2 x b) after up to ``rule.iterations`` iterations; x is overwritten, q and y are kept.
+
+    On a GPU nothing is waited for when ``rule.tolerance`` is 0; the dual has the precision of the sums (float32 for images in half precision).
+    """
+    x, y = _image(x, "x"), _image(y, "y")
+    psf, code = _psf(step.convolution.psf, step.convolution.stride, step.convolution.boundary, y)
+    taps = weights(step.taps, y)
     (b, c, h, w), (height, width), (kh, kw) = y.shape, x.shape[2:], psf.shape
     looks = -(-rule.iterations // EVERY) if rule.tolerance > 0 else 0
-    history = torch.empty(looks, 2, b, dtype=torch.float64)
     tau = 1 / (2 * step.beta)
-    done, checks, verdict = _C.admm(
-        (y.data_ptr(), q.data_ptr(), x.data_ptr(), psf.data_ptr(), taps.data_ptr(), history.data_ptr()),
-        (b, c, h, w, height, width, kh, kw, step.convolution.stride, code, taps.shape[0] // 2, rule.iterations, EVERY, PATIENCE),
-        (step.beta, tau * prox.l1, 1 / (1 + 2 * tau * prox.l2), prox.low, prox.high, relaxation, rule.tolerance),
-        DTYPES[y.dtype],
-        torch.get_num_threads(),
-    )
-    return x, q, done, _VERDICTS[verdict], history[:checks]
+    sizes = (b, c, h, w, height, width, kh, kw, step.convolution.stride, code, taps.shape[0] // 2, rule.iterations, EVERY, PATIENCE)
+    numbers = (step.beta, tau * prox.l1, 1 / (1 + 2 * tau * prox.l2), prox.low, prox.high, relaxation, rule.tolerance)
+    history = torch.empty(looks, 2, b, dtype=torch.float64, pin_memory=y.is_cuda and looks > 0)
+    solve = _on_gpu if y.is_cuda else _on_cpu
+    x, q, (done, checks, verdict) = solve(x, q, y, psf, taps, history, sizes, numbers)
+    return x, q, done, _VERDICTS[verdict], history[:checks].clone() if y.is_cuda else history[:checks]
+
+
+Counts = tuple[int, int, int]  # iterations done, looks at the stop rule, verdict
+
+
+def _on_cpu(
+    x: Tensor, q: Tensor, y: Tensor, psf: Tensor, taps: Tensor, history: Tensor, sizes: tuple[int, ...], numbers: tuple[float, ...]
+) -> tuple[Tensor, Tensor, Counts]:
+    q = plain(q).clone()
+    pointers = (y.data_ptr(), q.data_ptr(), x.data_ptr(), psf.data_ptr(), taps.data_ptr(), history.data_ptr())
+    return x, q, _run("admm", y, pointers, sizes, numbers)
+
+
+def _on_gpu(
+    x: Tensor, q: Tensor, y: Tensor, psf: Tensor, taps: Tensor, history: Tensor, sizes: tuple[int, ...], numbers: tuple[float, ...], path: int = 0
+) -> tuple[Tensor, Tensor, Counts]:
+    """``path``: 0 the fastest, 1 sweeps through memory, 2 planes kept on the chip where they fit."""
+    functions, _ = extension.target(y)
+    dual = plain(q).to(torch.float64 if y.dtype == torch.float64 else torch.float32, copy=True)
+    workspace = torch.empty(functions.admm_workspace(sizes, numbers, DTYPES[y.dtype]), dtype=torch.uint8, device=y.device)
+    relaxed = torch.empty_like(x) if numbers[5] != 1.0 else None
+    states = torch.empty(functions.admm_states if history.numel() else 0, dtype=torch.uint8, pin_memory=y.is_cuda and history.numel() > 0)
+    pointers = (y.data_ptr(), dual.data_ptr(), x.data_ptr(), psf.data_ptr(), taps.data_ptr(), history.data_ptr())
+    counts = _run("admm", y, pointers, sizes, numbers, (workspace.data_ptr(), _address(relaxed), states.data_ptr()), path)
+    return x if relaxed is None else relaxed, dual.to(q.dtype), counts

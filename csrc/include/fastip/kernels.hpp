@@ -5,7 +5,7 @@
 
 namespace fastip {
 
-enum class Dtype : int { f32 = 0, f64 = 1 };
+enum class Dtype : int { f32 = 0, f64 = 1, f16 = 2, bf16 = 3 };  // the last two on a GPU only
 enum class Boundary : int { circular = 0, valid = 1, reflect = 2, zero = 3 };
 enum class Outcome : int { done = 0, out_of_memory = 1 };
 
@@ -62,6 +62,8 @@ struct SpectralArgs {
 // Whole ADMM iterations: A a strided convolution, C a stencil of (2 half + 1)^2 taps, the prox at step 1 / (2 beta) pointwise.
 enum class AdmmStatus : int { iterations = 0, converged = 1, unstable = 2 };
 
+enum class AdmmPath : int { fastest = 0, sweeps = 1, chip = 2 };
+
 struct AdmmResult {
     std::int64_t iterations, checks;
     AdmmStatus status;
@@ -88,6 +90,11 @@ struct AdmmArgs {
     double tolerance;
     double* history;  // checks x 2 x images
     AdmmResult* result;
+    // On a GPU only. q has the precision of the sums, psf and taps are on the device, history and states (two AdmmState) in page-locked memory of the host.
+    void* workspace = nullptr;  // as many bytes as admm_workspace says
+    void* relaxed = nullptr;    // where relaxation != 1: the image x' itself, the state being kept in `image`
+    void* states = nullptr;
+    AdmmPath path = AdmmPath::fastest;
 };
 
 // One line a kernel family: its name and argument struct. The name is that of its file in csrc/cpu and of its function in fastip/kernels.
@@ -112,6 +119,16 @@ namespace avx512 {
 FASTIP_FAMILIES(FASTIP_DECLARE)
 }
 #undef FASTIP_DECLARE
+
+// On a GPU: queued on a stream, not waited for. Errors are thrown as std::runtime_error.
+namespace cuda {
+#define FASTIP_DECLARE_CUDA(name, Args) void name(const Args&, Dtype, void* stream);
+FASTIP_FAMILIES(FASTIP_DECLARE_CUDA)
+#undef FASTIP_DECLARE_CUDA
+std::int64_t admm_workspace(const AdmmArgs&, Dtype);  // bytes
+int enter_device(int device);                         // makes it the current one and returns the one before
+void leave_device(int before);
+}  // namespace cuda
 
 struct Table {
     const char* isa;

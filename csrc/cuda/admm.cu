@@ -1,0 +1,225 @@
+// Whole ADMM iterations. Per iteration three sweeps, queued without waiting:
+//   residual   r  = y - beta q - A x
+//   dual       q' = q + C r,  t = 2 q' - q
+//   prior      x' = prox(x + A^T t)
+// so the image is read twice and written once. Planes that fit into the shared memory of a block or of a cluster of blocks stay there instead (chip.hpp).
+// The stop rule is judged on the device; the host looks at a copy of the verdict one look late, and what it queued in between does nothing.
+#include "chip.hpp"
+#include "pull.hpp"
+#include "stop_rule.hpp"
+#include "stream.hpp"
+
+namespace fastip {
+namespace cuda {
+namespace {
+
+using Index = std::int64_t;
+
+template <class T, bool Check>
+struct Residual {
+    static constexpr int kSums = Check ? 1 : 0, kScratch = 8 * kSums;
+    static constexpr bool kStrided = true;
+    using Total = Totals<kSums>;
+    using A = Sum<T>;
+    const T* y;
+    const A* q;
+    A* r;
+    A beta;
+    double* partial;
+
+    FASTIP_DEVICE void take(Index at, A sum, Total& total) const {
+        const A value = load(y + at) - beta * q[at] - sum;
+        r[at] = value;
+        if constexpr (Check) total.value[0] += double(value) * double(value);
+    }
+};
+
+template <class A>
+struct Dual {
+    static constexpr int kSums = 0, kScratch = 0;
+    static constexpr bool kStrided = false;
+    using Total = Totals<0>;
+    A *q, *t;
+    A relaxation;
+
+    FASTIP_DEVICE void take(Index at, A step, Total&) const {
+        const A old = q[at];
+        t[at] = old + step + step;
+        q[at] = old + relaxation * step;
+    }
+};
+
+template <class T, bool Check>
+struct Prior {
+    static constexpr int kSums = Check ? 3 : 0, kScratch = 8 * kSums;
+    static constexpr bool kStrided = false;
+    using Total = Totals<kSums>;
+    using A = Sum<T>;
+    T *x, *relaxed;
+    Prox<A> prox;
+    A relaxation;
+    bool wide;  // rows of N pixels are aligned to their size
+    double* partial;
+
+    FASTIP_DEVICE void take(Index at, A sum, Total& total) const { take_row<1>(at, {sum}, 1, total); }
+
+    template <int N>
+    FASTIP_DEVICE void take_row(Index at, const A (&sum)[N], int count, Total& total) const {
+        Pack<T, N == 3 ? 1 : N> row{};
+        constexpr bool packed = N == 2 || N == 4;
+        if constexpr (packed)
+            if (wide) row = *reinterpret_cast<const Pack<T, N>*>(x + at);
+        FASTIP_UNROLL(N)
+        for (int k = 0; k < N; ++k) {
+            if (k >= count) continue;
+            const bool whole = packed && wide;
+            const A old = load(whole ? &row.value[packed ? k : 0] : x + at + k), now = prox(old + sum[k]), step = now - old;
+            const A kept = relaxed ? old + relaxation * step : now;
+            store(whole ? &row.value[packed ? k : 0] : x + at + k, kept);
+            if constexpr (Check) {
+                if (relaxed) store(relaxed + at + k, now);
+                total.value[0] += double(step) * double(step), total.value[1] += double(old) * double(old), total.value[2] += double(now) * double(now);
+            }
+        }
+        if constexpr (packed)
+            if (wide) *reinterpret_cast<Pack<T, N>*>(x + at) = row;
+    }
+};
+
+// The workspace of a solve, by parts; with a null base it only counts.
+template <class A>
+struct Workspace {
+    char* base;
+    Index used = 0;
+    A *r, *t;
+    double *residual_sums, *image_sums, *sizes, *ratios;
+    AdmmState* state;
+
+    Workspace(const AdmmArgs& a, void* memory) : base(static_cast<char*>(memory)) {
+        const Index planes = a.images * a.channels, data = planes * a.h * a.w;
+        const bool checks = a.tolerance > 0 || a.relaxation != 1.0;
+        r = take<A>(data), t = take<A>(data);
+        residual_sums = take<double>(checks ? planes * ceil_div(a.h, 8) * ceil_div(a.w, 32) + planes * kMostRanks : 0);
+        image_sums = take<double>(checks ? 3 * planes * (ceil_div(a.height, 8) * ceil_div(a.width, 32) + kMostRanks) : 0);
+        sizes = take<double>(a.images), ratios = take<double>(4 * a.images), state = take<AdmmState>(1);
+    }
+
+  private:
+    template <class P>
+    P* take(Index count) {
+        P* part = base ? reinterpret_cast<P*>(base + used) : nullptr;
+        used += (count * Index(sizeof(P)) + 255) / 256 * 256;
+        return part;
+    }
+};
+
+template <class T>
+class Solve {
+    using A = Sum<T>;
+
+  public:
+    Solve(const AdmmArgs& args, Stream stream)
+        : a(args),
+          stream_(stream),
+          planes(a.images * a.channels),
+          work(a, a.workspace),
+          forward(forward_grid(planes, a.height, a.width, a.h, a.w, a.kh, a.kw, a.stride, a.boundary)),
+          correction(forward_grid(planes, a.h, a.w, a.h, a.w, 2 * a.half + 1, 2 * a.half + 1, 1, a.boundary == Boundary::circular ? a.boundary : Boundary::zero)),
+          backward(pull_grid(planes, a.height, a.width, a.h, a.w, a.kh, a.kw, a.stride, a.boundary)),
+          prox(a.threshold, a.shrink, a.low, a.high),
+          chip(a, prox) {}
+
+    void run() {
+        AdmmResult& result = *a.result;
+        result = {0, 0, AdmmStatus::iterations};
+        clear(work.state, sizeof(AdmmState), stream_);
+        if (a.tolerance > 0)
+            run_checked(result);
+        else
+            run_all(result);
+    }
+
+  private:
+    const AdmmArgs& a;
+    Stream stream_;
+    const Index planes;
+    const Workspace<A> work;
+    const Grid forward, correction;
+    const PullGrid backward;
+    const Prox<A> prox;
+    const Chip<T> chip;
+    Index residual_blocks = 0, image_blocks = 0;  // of a plane, in the last look
+
+    // No look, nothing to wait for.
+    void run_all(AdmmResult& result) {
+        advance(a.iterations, a.relaxation != 1.0);  // the last one writes x' itself out
+        result.iterations = a.iterations;
+    }
+
+    void run_checked(AdmmResult& result) {
+        if (capturing(stream_)) throw std::runtime_error("a solve with a tolerance waits for its verdict, which a captured stream cannot: pass tolerance=0");
+        launch<Sizes<T>>(a.images, 8 * Sizes<T>::threads, stream_, {static_cast<const T*>(a.y), a.channels * a.h * a.w, work.sizes});
+        AdmmState* const copies = static_cast<AdmmState*>(a.states);
+        Event seen[2];
+        Index done = 0, looks = 0;
+        bool over = false;
+        while (!over && done < a.iterations) {
+            const Index count = a.every < a.iterations - done ? a.every : a.iterations - done;
+            advance(count, true);
+            look(count, looks);
+            copy_to_host(copies + looks % 2, work.state, sizeof(AdmmState), stream_);
+            seen[looks % 2].record(stream_);
+            done += count, ++looks;
+            if (looks < 2) continue;
+            seen[looks % 2].wait();  // the look before this one
+            over = copies[looks % 2].over != 0;
+        }
+        seen[(looks - 1) % 2].wait();
+        const AdmmState& state = copies[(looks - 1) % 2];
+        result = {state.iterations, state.checks, static_cast<AdmmStatus>(state.status)};
+    }
+
+    void look(Index count, Index index) {
+        launch<Ratios>(a.images, 4 * 8 * Ratios::threads, stream_,
+                       {{work.residual_sums, a.channels * residual_blocks}, {work.image_sums, a.channels * image_blocks}, work.sizes, work.ratios, work.state, a.images});
+        launch<Judge>(1, 4 * Judge::threads, stream_, {work.ratios, work.state, a.images, count, a.every, a.patience, a.tolerance});
+        copy_to_host(a.history + index * 2 * a.images, work.ratios + index % 2 * 2 * a.images, 2 * a.images * sizeof(double), stream_);
+    }
+
+    // `count` iterations; with `check`, the last of them leaves its sums behind, and x' where there is relaxation.
+    void advance(Index count, bool check) {
+        if (chip.fits()) {
+            residual_blocks = image_blocks = chip.ranks();
+            chip.advance(count, check, {&work.state->over}, work.residual_sums, work.image_sums, stream_);
+            return;
+        }
+        for (Index k = 0; k < count; ++k) check && k + 1 == count ? iterate<true>() : iterate<false>();
+    }
+
+    template <bool Check>
+    void iterate() {
+        const Gate gate{a.tolerance > 0 ? &work.state->over : nullptr};
+        const A beta = static_cast<A>(a.beta), relaxation = static_cast<A>(a.relaxation);
+        T* const x = static_cast<T*>(a.image);
+        A* const q = static_cast<A*>(a.q);
+        const bool wide = a.width % a.stride == 0 && reinterpret_cast<std::uintptr_t>(x) % (a.stride * sizeof(T)) == 0;
+        const Index r_blocks = convolve<T, Residual<T, Check>>({forward, x, a.psf, {static_cast<const T*>(a.y), q, work.r, beta, work.residual_sums}, gate}, stream_);
+        convolve<A, Dual<A>>({correction, work.r, a.taps, {q, work.t, relaxation}, gate}, stream_);
+        const Prior<T, Check> prior{x, static_cast<T*>(a.relaxed), prox, relaxation, wide, work.image_sums};
+        const Index x_blocks = pull<A, Prior<T, Check>>({backward, work.t, a.psf, prior, gate}, stream_);
+        if (Check) residual_blocks = r_blocks, image_blocks = x_blocks;
+    }
+};
+
+}  // namespace
+
+std::int64_t admm_workspace(const AdmmArgs& args, Dtype dtype) {
+    return dtype == Dtype::f64 ? Workspace<double>(args, nullptr).used : Workspace<float>(args, nullptr).used;
+}
+
+void admm(const AdmmArgs& args, Dtype dtype, void* stream) {
+    with_type(dtype, [&](auto type) { Solve<decltype(type)>(args, static_cast<Stream>(stream)).run(); });
+}
+
+}  // namespace cuda
+}  // namespace fastip

@@ -1,0 +1,333 @@
+// Whole iterations on planes that stay in shared memory: a cluster of blocks keeps one plane, each block a band of data rows and the image rows under it.
+// The image is kept as stride^2 phases on the data grid with margins, so A, C and A^T are stencils on bands; a band's margins are fetched from its
+// neighbours' memory before each of the three sweeps.
+#pragma once
+#include "cluster.hpp"
+#include "convolve.hpp"
+#include "scalar.hpp"
+
+namespace fastip {
+namespace cuda {
+
+// A band of rows x columns with margins, in shared memory.
+struct Band {
+    int offset;  // in floats, from the start of the block's memory
+    int up, down, left, right;
+    int pitch;  // columns with margins
+
+    FASTIP_DEVICE int at(int i, int j) const { return offset + (i + up) * pitch + left + j; }
+    constexpr int cells(int rows) const { return (rows + up + down) * pitch; }
+};
+
+struct ChipPlan {
+    int h, w, rows, ranks;  // data grid; rows of a band
+    int kh, kw, half, stride;
+    int centre_row, centre_column;
+    Boundary boundary;
+    Band x, r, t;  // x: of one phase; the phases follow each other every `phase` floats
+    int phase, q, y, scratch, forward, correction, backward, total;  // offsets in floats
+
+    int bytes() const { return total * 4; }
+};
+
+struct WeightedOffset {
+    int offset;
+    float weight;
+};
+
+constexpr int down_div(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
+
+inline ChipPlan chip_plan(const AdmmArgs& a, int ranks) {
+    ChipPlan p{};
+    p.h = static_cast<int>(a.h), p.w = static_cast<int>(a.w), p.ranks = ranks, p.rows = static_cast<int>(ceil_div(a.h, ranks));
+    p.kh = static_cast<int>(a.kh), p.kw = static_cast<int>(a.kw), p.half = static_cast<int>(a.half), p.stride = static_cast<int>(a.stride);
+    p.boundary = a.boundary, p.centre_row = p.kh / 2, p.centre_column = p.kw / 2;
+    const int s = p.stride, low_row = -down_div(p.centre_row - p.kh + 1, s), low_column = -down_div(p.centre_column - p.kw + 1, s);
+    const int high_row = p.centre_row / s, high_column = p.centre_column / s;
+    std::int64_t used = 8 * 256;  // the scratch of the sums: 256 threads, four numbers of eight bytes
+    const auto take = [&](std::int64_t floats) {
+        const std::int64_t at = used;
+        used += (floats + 3) / 4 * 4;
+        return static_cast<int>(at);
+    };
+    const auto band = [&](int up, int down, int left, int right) { return Band{0, up, down, left, right, p.w + left + right}; };
+    p.x = band(low_row, high_row, low_column, high_column), p.r = band(p.half, p.half, p.half, p.half), p.t = band(high_row, low_row, high_column, low_column);
+    p.phase = p.x.cells(p.rows);
+    p.backward = take(static_cast<std::int64_t>(low_row + high_row + 1) * (low_column + high_column + 1) * s * s);
+    p.forward = take(2 * a.kh * a.kw), p.correction = take(2 * (2 * a.half + 1) * (2 * a.half + 1));
+    p.q = take(static_cast<std::int64_t>(p.rows) * p.w), p.y = take(static_cast<std::int64_t>(p.rows) * p.w);
+    p.r.offset = take(p.r.cells(p.rows)), p.t.offset = take(p.t.cells(p.rows)), p.x.offset = take(static_cast<std::int64_t>(p.phase) * s * s);
+    p.total = used > 1 << 20 ? 1 << 20 : static_cast<int>(used);  // far more than any block has
+    return p;
+}
+
+template <class T, int S>
+struct ChipKernel {
+    static constexpr int threads = 256;
+    struct Params {
+        ChipPlan plan;
+        int ranks, iterations;
+        bool check;
+        const T* y;
+        float* q;
+        T *image, *relaxed;
+        const double *psf, *taps;
+        float beta, relaxation;
+        Prox<float> prox;
+        double *residual_sums, *image_sums;
+        Gate gate;
+    };
+
+    static FASTIP_DEVICE void run(const Cluster<threads>& cluster, const Params& p) {
+        if (p.gate.closed()) return;
+        const ChipPlan& plan = p.plan;
+        const std::int64_t data = static_cast<std::int64_t>(cluster.index) * plan.h * plan.w, image = data * S * S;
+        cluster.each([&](int rank, int t, unsigned char* memory) { fill(p, rank, t, reinterpret_cast<float*>(memory), data, image); });
+        for (int k = 0; k < p.iterations; ++k) {
+            const bool last = p.check && k + 1 == p.iterations;
+            cluster.alone([&](int rank, int t, unsigned char* memory) {
+                float* own = reinterpret_cast<float*>(memory);
+                for (int phase = 0; phase < S * S; ++phase) fetch(cluster, plan, plan.x, phase * plan.phase, rank, t, own);
+            });
+            cluster.each([&](int rank, int t, unsigned char* memory) { residual(p, rank, t, reinterpret_cast<float*>(memory), last); });
+            if (last) gather<1>(cluster, p.residual_sums);
+            cluster.alone([&](int rank, int t, unsigned char* memory) { fetch(cluster, plan, plan.r, 0, rank, t, reinterpret_cast<float*>(memory)); });
+            cluster.each([&](int rank, int t, unsigned char* memory) { dual(p, rank, t, reinterpret_cast<float*>(memory)); });
+            cluster.alone([&](int rank, int t, unsigned char* memory) { fetch(cluster, plan, plan.t, 0, rank, t, reinterpret_cast<float*>(memory)); });
+            cluster.each([&](int rank, int t, unsigned char* memory) { prior(p, rank, t, reinterpret_cast<float*>(memory), last, image); });
+            if (last) gather<3>(cluster, p.image_sums);
+        }
+        cluster.alone([&](int rank, int t, unsigned char* memory) { empty(p, rank, t, reinterpret_cast<float*>(memory), data, image); });
+    }
+
+  private:
+    static FASTIP_DEVICE int rows_of(const ChipPlan& plan, int rank) {
+        const int left = plan.h - rank * plan.rows;
+        return left < 0 ? 0 : left < plan.rows ? left : plan.rows;
+    }
+
+    // y, q, the image and the weights into shared memory.
+    static FASTIP_DEVICE void fill(const Params& p, int rank, int t, float* own, std::int64_t data, std::int64_t image) {
+        const ChipPlan& plan = p.plan;
+        const int rows = rows_of(plan, rank), width = plan.w * S, size = 2 * plan.half + 1;
+        const std::int64_t first = static_cast<std::int64_t>(rank) * plan.rows;
+        for (int k = t; k < rows * plan.w; k += threads) {
+            own[plan.y + k] = load(p.y + data + first * plan.w + k);
+            own[plan.q + k] = p.q[data + first * plan.w + k];
+        }
+        for (int k = t; k < rows * S * width; k += threads) {
+            const int row = k / width, column = k % width;
+            own[plan.x.at(row / S, column / S) + (row % S * S + column % S) * plan.phase] = load(p.image + image + (first * S + row) * width + column);
+        }
+        WeightedOffset* forward = reinterpret_cast<WeightedOffset*>(own + plan.forward);
+        for (int k = t; k < plan.kh * plan.kw; k += threads) {
+            const int u = plan.centre_row - k / plan.kw, v = plan.centre_column - k % plan.kw, i = down_div(u, S), j = down_div(v, S);
+            forward[k] = {((u - i * S) * S + v - j * S) * plan.phase + i * plan.x.pitch + j, static_cast<float>(p.psf[k])};
+        }
+        WeightedOffset* correction = reinterpret_cast<WeightedOffset*>(own + plan.correction);
+        for (int k = t; k < size * size; k += threads)
+            correction[k] = {(plan.half - k / size) * plan.r.pitch + plan.half - k % size, static_cast<float>(p.taps[k])};
+        const int across = plan.t.left + plan.t.right + 1, shifts = (plan.t.up + plan.t.down + 1) * across;
+        for (int k = t; k < shifts * S * S; k += threads) {
+            const int shift = k / (S * S), phase = k % (S * S);
+            const int u = S * (shift / across - plan.t.up) + plan.centre_row - phase / S, v = S * (shift % across - plan.t.left) + plan.centre_column - phase % S;
+            own[plan.backward + k] = u >= 0 && u < plan.kh && v >= 0 && v < plan.kw ? static_cast<float>(p.psf[u * plan.kw + v]) : 0.0f;
+        }
+    }
+
+    // q and the image out of shared memory.
+    static FASTIP_DEVICE void empty(const Params& p, int rank, int t, const float* own, std::int64_t data, std::int64_t image) {
+        const ChipPlan& plan = p.plan;
+        const int rows = rows_of(plan, rank), width = plan.w * S;
+        const std::int64_t first = static_cast<std::int64_t>(rank) * plan.rows;
+        for (int k = t; k < rows * plan.w; k += threads) p.q[data + first * plan.w + k] = own[plan.q + k];
+        for (int k = t; k < rows * S * width; k += threads) {
+            const int row = k / width, column = k % width;
+            store(p.image + image + (first * S + row) * width + column, own[plan.x.at(row / S, column / S) + (row % S * S + column % S) * plan.phase]);
+        }
+    }
+
+    // The margins of a band, from whoever owns the cells that stand there.
+    static FASTIP_DEVICE void fetch(const Cluster<threads>& cluster, const ChipPlan& plan, const Band& band, int shift, int rank, int t, float* own) {
+        const int rows = rows_of(plan, rank), sides = band.left + band.right, around = (band.up + band.down) * band.pitch;
+        for (int k = t; k < around + rows * sides; k += threads) {
+            int i, j;
+            if (k < around) {
+                i = k / band.pitch, j = k % band.pitch - band.left;
+                i = i < band.up ? i - band.up : i - band.up + rows;
+            } else {
+                i = (k - around) / sides, j = (k - around) % sides;
+                j = j < band.left ? j - band.left : j - band.left + plan.w;
+            }
+            const int row = source(rank * plan.rows + i, plan.h, plan.boundary), column = source(j, plan.w, plan.boundary);
+            float value = 0;
+            if (row >= 0 && column >= 0)
+                value = reinterpret_cast<const float*>(cluster.memory(row / plan.rows))[shift + band.at(row % plan.rows, column)];
+            own[shift + band.at(i, j)] = value;
+        }
+    }
+
+    // Two rows at a time share each weight: sum[k] = sum over taps of weight * base[k * step + offset].
+    static FASTIP_DEVICE void correlate(float (&sum)[2], const float* base, int step, const WeightedOffset* taps, int count) {
+        FASTIP_UNROLL(4)
+        for (int k = 0; k < count; ++k) {
+            const WeightedOffset tap = taps[k];
+            sum[0] += tap.weight * base[tap.offset];
+            sum[1] += tap.weight * base[step + tap.offset];
+        }
+    }
+
+    static FASTIP_DEVICE void residual(const Params& p, int rank, int t, float* own, bool last) {
+        const ChipPlan& plan = p.plan;
+        const int rows = rows_of(plan, rank), pairs = (rows + 1) / 2;
+        double total = 0;
+        for (int k = t; k < pairs * plan.w; k += threads) {
+            const int i = k / plan.w * 2, j = k % plan.w, at = i * plan.w + j;
+            const bool two = i + 1 < rows;
+            float sum[2] = {};
+            correlate(sum, own + plan.x.at(i, j), two ? plan.x.pitch : 0, reinterpret_cast<const WeightedOffset*>(own + plan.forward), plan.kh * plan.kw);
+            FASTIP_UNROLL(2)
+            for (int n = 0; n < 2; ++n) {
+                if (n == 1 && !two) continue;
+                const float value = own[plan.y + at + n * plan.w] - p.beta * own[plan.q + at + n * plan.w] - sum[n];
+                own[plan.r.at(i + n, j)] = value;
+                total += last ? double(value) * double(value) : 0.0;
+            }
+        }
+        if (last) reinterpret_cast<double*>(own + plan.scratch)[t] = total;
+    }
+
+    static FASTIP_DEVICE void dual(const Params& p, int rank, int t, float* own) {
+        const ChipPlan& plan = p.plan;
+        const int rows = rows_of(plan, rank), pairs = (rows + 1) / 2, size = 2 * plan.half + 1;
+        for (int k = t; k < pairs * plan.w; k += threads) {
+            const int i = k / plan.w * 2, j = k % plan.w, at = i * plan.w + j;
+            const bool two = i + 1 < rows;
+            float step[2] = {};
+            correlate(step, own + plan.r.at(i, j), two ? plan.r.pitch : 0, reinterpret_cast<const WeightedOffset*>(own + plan.correction), size * size);
+            FASTIP_UNROLL(2)
+            for (int n = 0; n < 2; ++n) {
+                if (n == 1 && !two) continue;
+                const float old = own[plan.q + at + n * plan.w];
+                own[plan.t.at(i + n, j)] = old + step[n] + step[n];
+                own[plan.q + at + n * plan.w] = old + p.relaxation * step[n];
+            }
+        }
+    }
+
+    static FASTIP_DEVICE void prior(const Params& p, int rank, int t, float* own, bool last, std::int64_t image) {
+        const ChipPlan& plan = p.plan;
+        const int rows = rows_of(plan, rank), down = plan.t.up + plan.t.down, across = plan.t.left + plan.t.right;
+        double total[3] = {};
+        for (int k = t; k < rows * plan.w; k += threads) {
+            const int i = k / plan.w, j = k % plan.w;
+            float sum[S * S] = {};
+            for (int u = 0; u <= down; ++u)
+                for (int v = 0; v <= across; ++v) {
+                    const float value = own[plan.t.at(i - plan.t.up + u, j - plan.t.left + v)];
+                    const float* weights = own + plan.backward + (u * (across + 1) + v) * S * S;
+                    FASTIP_UNROLL(S * S)
+                    for (int n = 0; n < S * S; ++n) sum[n] += weights[n] * value;
+                }
+            FASTIP_UNROLL(S * S)
+            for (int n = 0; n < S * S; ++n) {
+                float* place = own + plan.x.at(i, j) + n * plan.phase;
+                const float old = *place, now = p.prox(old + sum[n]), step = now - old;
+                *place = p.relaxed ? old + p.relaxation * step : now;
+                if (!last) continue;
+                total[0] += double(step) * double(step), total[1] += double(old) * double(old), total[2] += double(now) * double(now);
+                const std::int64_t row = (static_cast<std::int64_t>(rank) * plan.rows + i) * S + n / S;
+                if (p.relaxed) store(p.relaxed + image + row * plan.w * S + j * S + n % S, now);
+            }
+        }
+        if (!last) return;
+        FASTIP_UNROLL(3)
+        for (int n = 0; n < 3; ++n) reinterpret_cast<double*>(own + plan.scratch)[3 * t + n] = total[n];
+    }
+
+    // The block's sums of N numbers a thread, to sums[cluster * ranks + rank].
+    template <int N>
+    static FASTIP_DEVICE void gather(const Cluster<threads>& cluster, double* sums) {
+        for (int half = threads / 2; half > 0; half /= 2)
+            cluster.alone([&](int, int t, unsigned char* memory) {
+                double* scratch = reinterpret_cast<double*>(memory);
+                if (t < half) {
+                    FASTIP_UNROLL(N)
+                    for (int n = 0; n < N; ++n) scratch[t * N + n] += scratch[(t + half) * N + n];
+                }
+            });
+        cluster.alone([&](int rank, int t, unsigned char* memory) {
+            if (t < N) sums[(static_cast<std::int64_t>(cluster.index) * cluster.ranks + rank) * N + t] = reinterpret_cast<const double*>(memory)[t];
+        });
+    }
+};
+
+// Whether a solve fits, on how many blocks a plane, and the launch.
+template <class T>
+class Chip {
+  public:
+    Chip(const AdmmArgs& args, const Prox<Sum<T>>& prox) : a(args), prox_(prox) {
+        constexpr bool single = !std::is_same_v<T, double>;
+        const bool known = (a.boundary == Boundary::circular || a.boundary == Boundary::zero) && a.stride <= 4;
+        if (!single || !known || a.path == AdmmPath::sweeps || a.h > 4096 || a.w > 4096) return;
+        const ChipLimits limits = chip_limits();
+        const std::int64_t planes = a.images * a.channels;
+        for (int ranks = 1; ranks <= limits.ranks; ranks *= 2) {
+            const ChipPlan plan = chip_plan(a, ranks);
+            if (plan.bytes() > limits.shared_bytes) continue;
+            // Three blocks or more share a processor: one computes while another waits. Few planes are spread over as many blocks as there are processors.
+            const bool crowded = chosen_.ranks > 0 && chosen_.bytes() <= kComfortable;
+            if (crowded && (planes * ranks > limits.processors || plan.rows < 2)) break;
+            chosen_ = plan;
+        }
+    }
+
+    bool fits() const { return chosen_.ranks > 0; }
+    int ranks() const { return chosen_.ranks; }
+
+    void advance(std::int64_t count, bool check, Gate gate, double* residual_sums, double* image_sums, Stream stream) const {
+        if constexpr (!std::is_same_v<T, double>) {
+            switch (a.stride) {
+                case 1:
+                    return start<1>(count, check, gate, residual_sums, image_sums, stream);
+                case 2:
+                    return start<2>(count, check, gate, residual_sums, image_sums, stream);
+                case 3:
+                    return start<3>(count, check, gate, residual_sums, image_sums, stream);
+                default:
+                    return start<4>(count, check, gate, residual_sums, image_sums, stream);
+            }
+        }
+    }
+
+  private:
+    static constexpr int kComfortable = 72 * 1024;
+
+    template <int S>
+    void start(std::int64_t count, bool check, Gate gate, double* residual_sums, double* image_sums, Stream stream) const {
+        const typename ChipKernel<T, S>::Params params{chosen_,
+                                                       chosen_.ranks,
+                                                       static_cast<int>(count),
+                                                       check,
+                                                       static_cast<const T*>(a.y),
+                                                       static_cast<float*>(a.q),
+                                                       static_cast<T*>(a.image),
+                                                       static_cast<T*>(a.relaxed),
+                                                       a.psf,
+                                                       a.taps,
+                                                       static_cast<float>(a.beta),
+                                                       static_cast<float>(a.relaxation),
+                                                       prox_,
+                                                       residual_sums,
+                                                       image_sums,
+                                                       gate};
+        launch_clusters<ChipKernel<T, S>>(a.images * a.channels, static_cast<std::size_t>(chosen_.bytes()), stream, params);
+    }
+
+    const AdmmArgs& a;
+    const Prox<Sum<T>> prox_;
+    ChipPlan chosen_{};
+};
+
+}  // namespace cuda
+}  // namespace fastip

@@ -1,0 +1,112 @@
+"""The compiled extension ``fastip._C``: whether it is there, which devices and dtypes it serves, and how tensors are handed to it."""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from typing import Any
+
+import torch  # before _C: torch's OpenMP runtime is then the only one of the process
+from torch import Tensor
+
+from .._version import __version__
+from ..errors import InvalidInput
+
+_missing: str | None = None
+try:
+    from .. import _C
+except ImportError as error:
+    _missing = str(error)
+else:
+    if _C.version != __version__:
+        _missing = f"it is of version {_C.version}, the package of {__version__}"
+
+DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
+CPU_DTYPES = (torch.float32, torch.float64)
+LARGEST_PLANE = 2**31 - 1  # pixels that the GPU kernels count in 32 bits
+
+
+# ---- what is compiled ------------------------------------------------------------------------------------------------
+
+
+def why_missing() -> str | None:
+    """None where the extension is loaded, else the reason."""
+    return _missing
+
+
+@functools.cache
+def why_no_gpu() -> str | None:
+    """None where the extension holds GPU kernels and the driver shows a device, else the reason."""
+    if _missing:
+        return f"no compiled extension ({_missing})"
+    if not _C.cuda_compiled:
+        return "the extension was compiled without CUDA"
+    devices, message = _C.cuda_devices()
+    return None if devices else f"the extension finds no CUDA device ({message})"
+
+
+def isa() -> str:
+    """The instruction set in use. Raises InvalidInput where FASTIP_CPU_ISA names one that is unknown or that this machine lacks."""
+    try:
+        return _C.isa()
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def describe() -> dict[str, Any]:
+    """ISA, ISAs that this machine can run, OpenMP, CUDA: for ``fastip info``."""
+    devices, message = _C.cuda_devices()
+    return {
+        "isa": isa(),
+        "isas": _C.isas(),
+        "openmp": _C.openmp,
+        "threads": torch.get_num_threads(),
+        "cuda_compiled": _C.cuda_compiled,
+        "cuda_devices": devices,
+        "cuda": message,
+    }
+
+
+# ---- tensors to pointers ---------------------------------------------------------------------------------------------
+
+
+def target(tensor: Tensor) -> tuple[Any, Any]:
+    """The functions for the device of ``tensor``, and their last argument: the number of threads, or the device and its current stream."""
+    if tensor.is_cpu:
+        return _C, torch.get_num_threads()
+    return _C.cuda, (tensor.device.index, torch.cuda.current_stream(tensor.device).cuda_stream)
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """``tensor`` contiguous, without lazy negation."""
+    return (tensor.resolve_neg() if tensor.is_neg() else tensor).contiguous()
+
+
+def weights(values: Tensor, like: Tensor) -> Tensor:
+    """A psf or a stencil as contiguous float64 on the device of ``like``. A copy to a GPU is made once for each content, and waited for then."""
+    values = plain(values.detach().to(torch.float64))
+    if values.device == like.device or not (values.is_cpu and like.is_cuda):
+        return values.to(like.device)
+    return _uploads.get(values, like.device)
+
+
+class _Uploads:
+    """Small weights on GPUs, found again by content: the last 64."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
+
+    def get(self, values: Tensor, device: torch.device) -> Tensor:
+        key = (values.numpy().tobytes(), tuple(values.shape), device)
+        if key not in self._kept:
+            self._kept[key] = values.to(device)
+            if len(self._kept) > 64:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        found = self._kept[key]
+        if torch.cuda.current_stream(device) != torch.cuda.default_stream(device):
+            found.record_stream(torch.cuda.current_stream(device))  # its memory stays while this stream may read it
+        return found
+
+
+_uploads = _Uploads()

@@ -1,0 +1,126 @@
+"""Whole solves of the GPU kernels in emulation: swept through memory and kept on the chip, against the reference loop and against the kernels for CPUs."""
+
+import pytest
+import torch
+
+from fastip.contracts import Convolution, Pointwise, Status, StencilStep
+from fastip.kernels import native, reference
+from fastip.stopping import StopRule
+
+BOUND = {torch.float32: 2e-5, torch.float64: 1e-12, torch.float16: 6e-3, torch.bfloat16: 4e-2}
+PROX = Pointwise(l1=0.02, l2=0.1, low=-0.4, high=1.0)
+SHAPES = [
+    (3, 3, 1, 1, 7, 9, (1, 1)),
+    (9, 9, 4, 2, 11, 19, (2, 3)),
+    (4, 6, 3, 1, 13, 8, (3, 1)),
+    (5, 1, 2, 0, 18, 37, (1, 2)),
+    (2, 7, 5, 3, 10, 21, (1, 5)),
+    (9, 9, 1, 6, 33, 70, (1, 3)),
+    (9, 9, 4, 3, 64, 64, (1, 1)),
+]
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def problem(kh, kw, stride, half, h, w, planes, boundary, seed=3):
+    psf, taps = draw(kh, kw, seed=seed), draw(2 * half + 1, 2 * half + 1, seed=seed + 1)
+    psf, taps = psf / psf.abs().sum(), taps / (2 * taps.abs().sum())
+    height, width = ((h - 1) * stride + kh, (w - 1) * stride + kw) if boundary == "valid" else (h * stride, w * stride)
+    x, q, y = draw(*planes, height, width, seed=seed + 2), draw(*planes, h, w, seed=seed + 3), draw(*planes, h, w, seed=seed + 4)
+    return StencilStep(Convolution(psf, stride, boundary), taps, 0.3), x, q, y
+
+
+def looped(step, prox, x, q, y, iterations, relaxation):
+    c, tau = step.convolution, 1 / (2 * step.beta)
+    for _ in range(iterations):
+        new, _ = reference.woodbury(x, q, y, c.psf, c.stride, c.boundary, step.taps, step.beta)
+        pulled = reference.strided_conv_adjoint(2 * new - q, c.psf, c.stride, c.boundary)
+        image = reference.soft_threshold(x, tau * prox.l1, 1 / (1 + 2 * tau * prox.l2), prox.low, prox.high, pulled)
+        x, q = x + relaxation * (image - x), q + relaxation * (new - q)
+    return image, q
+
+
+@pytest.fixture(params=["sweeps", "chip"])
+def path(request, monkeypatch, emulated):
+    """Both ways through a solve; what the chip does not take is swept."""
+    number = {"sweeps": 1, "chip": 2}[request.param]
+    monkeypatch.setattr(native, "_on_cpu", lambda *arguments: native._on_gpu(*arguments, path=number))
+    return request.param
+
+
+@pytest.mark.parametrize("dtype", list(BOUND))
+@pytest.mark.parametrize("boundary", ["circular", "valid", "zero"])
+@pytest.mark.parametrize("relaxation", [1.0, 1.6])
+@pytest.mark.parametrize("kh, kw, stride, half, h, w, planes", SHAPES)
+def test_equals_the_reference_loop(kh, kw, stride, half, h, w, planes, relaxation, boundary, dtype, path):
+    step, x, q, y = problem(kh, kw, stride, half, h, w, planes, boundary)
+    x, q, y = x.to(dtype), q.to(dtype), y.to(dtype)
+    expected = looped(step, PROX, x.double(), q.double(), y.double(), 7, relaxation)
+    kept = q.clone(), y.clone()
+    image, dual, done, status, residuals = native.admm(step, PROX, x, q, y, StopRule(0.0, 7), relaxation)
+    assert (done, status, len(residuals)) == (7, Status.ITERATIONS, 0)
+    assert image.dtype == dual.dtype == dtype and torch.equal(q, kept[0]) and torch.equal(y, kept[1])
+    for found, truth in zip((image, dual), expected, strict=True):
+        assert float((found.double() - truth).abs().max()) < BOUND[dtype] * float(truth.abs().max())
+
+
+@pytest.mark.parametrize("relaxation", [1.0, 1.6])
+@pytest.mark.parametrize("tolerance, iterations", [(1e-30, 13), (3e-2, 200), (1e-3, 200)])
+def test_stops_as_the_kernels_for_cpus_do(tolerance, iterations, relaxation, path, monkeypatch):
+    step, x, q, y = problem(9, 9, 4, 0, 11, 19, (3, 2), "circular")
+    step = StencilStep(step.convolution, torch.full((1, 1), 0.7, dtype=torch.float64), 0.3)
+    found = native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(tolerance, iterations), relaxation)
+    monkeypatch.undo()
+    expected = native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(tolerance, iterations), relaxation)
+    assert found[2:4] == expected[2:4] and found[4].shape == expected[4].shape
+    torch.testing.assert_close(found[4], expected[4], rtol=1e-3, atol=1e-7)
+    torch.testing.assert_close(found[:2], expected[:2], rtol=1e-4, atol=1e-5)
+    assert (found[3] is Status.CONVERGED) == (tolerance > 1e-20)
+
+
+def test_unstable_is_said(path):
+    step, x, q, y = problem(3, 3, 1, 0, 12, 12, (1, 2), "circular")
+    wild = StencilStep(step.convolution, torch.full((1, 1), 40.0, dtype=torch.float64), 0.3)
+    _, _, done, status, residuals = native.admm(wild, Pointwise(), x.float(), q.float(), y.float(), StopRule(1e-6, 400), 1.0)
+    assert status is Status.UNSTABLE and done < 400 and len(residuals) == done // 5
+
+
+def test_zero_data_divides_by_nothing(path):
+    step, x, q, y = problem(3, 3, 2, 1, 8, 8, (2, 1), "zero")
+    _, _, done, status, residuals = native.admm(step, PROX, 0 * x.float(), 0 * q.float(), 0 * y.float(), StopRule(1e-6, 20), 1.0)
+    assert (done, status) == (5, Status.CONVERGED) and bool((residuals == 0).all())
+
+
+@pytest.mark.parametrize("limits", [(227 * 1024, 8, 132), (99 * 1024, 1, 80), (30 * 1024, 8, 132), (12 * 1024, 8, 4)])
+def test_chip_takes_what_fits(limits, emulated):
+    """One block, several blocks, or none at all: the same result, and no block asks for more memory than there is."""
+    emulated.set_limits(*limits)
+    step, x, q, y = problem(9, 9, 4, 3, 37, 40, (1, 2), "circular")
+    found = native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 6), 1.0)
+    expected = looped(step, PROX, x, q, y, 6, 1.0)
+    for a, b in zip(found[:2], expected, strict=True):
+        assert float((a.double() - b).abs().max()) < 2e-5 * float(b.abs().max())
+
+
+def test_any_order_of_threads_and_blocks_gives_the_same_bits(path, emulated):
+    step, x, q, y = problem(9, 9, 4, 2, 21, 35, (2, 2), "circular")
+    results = []
+    for order in (0, 1, 2):
+        emulated.set_order(order)
+        results.append(native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(1e-30, 12), 1.6))
+    for other in results[1:]:
+        assert all(torch.equal(results[0][i], other[i]) for i in (0, 1, 4))
+
+
+def test_misaligned_images(path):
+    """A view one element into its storage: rows are then not read four pixels at a time."""
+    step, x, q, y = problem(9, 9, 4, 2, 11, 12, (1, 2), "circular")
+    plain = native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 4), 1.0)
+    shifted = []
+    for tensor in (x, q, y):
+        storage = torch.empty(tensor.numel() + 1)
+        shifted.append(storage[1:].view(tensor.shape).copy_(tensor))
+    found = native.admm(step, PROX, *shifted, StopRule(0.0, 4), 1.0)
+    assert torch.equal(found[0], plain[0]) and torch.equal(found[1], plain[1])
