@@ -9,13 +9,17 @@ READY := $(VENV)/ready
 NATIVE := CMakeLists.txt pyproject.toml fastip/_version.py $(shell find csrc -type f)
 CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.cu')
 
+# The GPU kernels take minutes to compile for all architectures: here only for the GPU that this machine has. `make test` and `make wheel` compile them all.
+export FASTIP_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null),AUTO,OFF)
+export FASTIP_CUDA_ARCHS ?= $(if $(shell nvidia-smi -L 2>/dev/null),native)
+
 .PHONY: demo test lint bench wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
 	$(BIN)/fastip demo
 
-test: $(READY)
+test: $(READY) $(VENV)/gpu
 	$(PY) -P -m pytest tests
 
 lint: $(READY)
@@ -32,7 +36,7 @@ bench: $(READY)
 # sdist, wheel out of the sdist, manylinux wheel (one OpenMP runtime in a process: torch's, so libgomp stays outside), and a solve in an empty environment
 wheel: $(READY)
 	rm -rf dist build/empty
-	$(PY) -P -m build --outdir dist/plain .
+	FASTIP_CUDA=AUTO FASTIP_CUDA_ARCHS= $(PY) -P -m build --outdir dist/plain .
 	PATH="$(BIN):$$PATH" $(BIN)/auditwheel repair --exclude libgomp.so.1 --wheel-dir dist dist/plain/*.whl
 	cp dist/plain/*.tar.gz dist/ && rm -r dist/plain
 	$(PYTHON) -m venv build/empty
@@ -45,6 +49,12 @@ $(READY): $(VENV)/torch $(NATIVE)
 	$(PY) -m pip install -q --no-build-isolation --editable '.[data,train,perceptual,test,dev]'
 	touch $@
 
+# What the tests of the GPU kernels need on any machine: Triton, whose kernels run interpreted, and a CUDA compiler.
+$(VENV)/gpu: $(READY)
+	$(PY) -P -c "$$GPU_NEEDS" > $@.txt
+	$(PY) -m pip install -q -r $@.txt
+	touch $@
+
 $(VENV)/torch:
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q "$(TORCH)"
@@ -54,6 +64,15 @@ $(VENV)/torch:
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define GPU_NEEDS
+from importlib.metadata import requires
+for line in requires("fastip"):
+    requirement, _, condition = line.partition(";")
+    if any(f'extra == "{extra}"' in condition for extra in ("triton", "nvcc")):
+        print(requirement)
+endef
+export GPU_NEEDS
 
 define SOLVE
 import torch, fastip

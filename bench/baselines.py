@@ -4,11 +4,14 @@ All minimise ||y - A x||^2 + weight ||x||_1 with penalty beta ||x - z||^2 from x
 
     z = argmin ||y - A z||^2 + beta ||z - w||^2,  w = x + d        d = w - z        x = soft(z - d, weight / 2 beta)
 
-and differ in how z is found. Convolutions take the layout in which PyTorch is fastest on a CPU: planes as images for a stride, as groups at stride 1.
+and differ in how z is found. Convolutions take the layout in which PyTorch is fastest: on a CPU planes as images for a stride, as groups at stride 1; on a GPU
+the faster of the two, tried once for each size. Everything that does not change is on the device of y before the loop.
 """
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Callable
 
 import torch
@@ -19,18 +22,25 @@ from workloads import Problem
 
 Map = Callable[[Tensor], Tensor]
 Watch = Callable[[Tensor], bool]
+Layout = tuple[tuple[int, int], int]  # images and channels that the planes are given as, and groups of channels
 
 
 # ---- A and its adjoint ----------------------------------------------------------------------------------------------
 
 
-def convolutions(problem: Problem, dtype: torch.dtype) -> tuple[Map, Map]:
-    """(A, A^T) with PyTorch's convolutions, circular or valid; images and data b c h w."""
+def convolutions(problem: Problem, like: Tensor) -> tuple[Map, Map]:
+    """(A, A^T) with PyTorch's convolutions, circular or valid, in the precision and on the device of ``like``; images and data b c h w."""
+    planes = problem.shape[0] * problem.shape[1]
+    as_images, as_groups = ((planes, 1), 1), ((1, planes), planes)
+    if like.is_cuda:
+        return _arranged(problem, like.dtype, like.device, _faster(problem, like.dtype, like.device, (as_images, as_groups)))
+    return _arranged(problem, like.dtype, like.device, as_groups if problem.stride == 1 else as_images)
+
+
+def _arranged(problem: Problem, dtype: torch.dtype, device: torch.device, arrangement: Layout) -> tuple[Map, Map]:
     (b, c, height, width), s, k = problem.shape, problem.stride, problem.psf.shape[0]
-    planes, circular = b * c, problem.boundary == "circular"
-    grouped = s == 1
-    layout, groups = ((1, planes), planes) if grouped else ((planes, 1), 1)
-    weight = problem.psf.to(dtype).flip(0, 1).expand(groups, 1, k, k).contiguous()
+    circular, (layout, groups) = problem.boundary == "circular", arrangement
+    weight = problem.psf.to(device, dtype).flip(0, 1).expand(groups, 1, k, k).contiguous()
     before, after = k - 1 - k // 2, k // 2
     reach = -(-k // s)  # data pixels that touch an image pixel, at most, on each side
 
@@ -51,18 +61,41 @@ def convolutions(problem: Problem, dtype: torch.dtype) -> tuple[Map, Map]:
     return forward, adjoint
 
 
-def transfer(problem: Problem, dtype: torch.dtype) -> Tensor:
-    """The transfer function of the psf, rfft2 layout at full size."""
+@functools.lru_cache(maxsize=64)
+def _faster(problem: Problem, dtype: torch.dtype, device: torch.device, layouts: tuple[Layout, ...]) -> Layout:
+    """The layout with which A^T A is faster on this GPU."""
+    spent = []
+    x = torch.rand(problem.shape, dtype=dtype, device=device)
+    for arrangement in layouts:
+        forward, adjoint = _arranged(problem, dtype, device, arrangement)
+        adjoint(forward(x))  # the library's own choices
+        torch.cuda.synchronize(device)
+        start = time.perf_counter()
+        for _ in range(3):
+            adjoint(forward(x))
+        torch.cuda.synchronize(device)
+        spent.append(time.perf_counter() - start)
+    return layouts[spent.index(min(spent))]
+
+
+def transfer(problem: Problem, like: Tensor) -> Tensor:
+    """The transfer function of the psf, rfft2 layout at full size, in the precision and on the device of ``like``."""
     k = problem.psf.shape[0]
-    grid = torch.zeros(problem.shape[2:], dtype=torch.float64)
-    grid[:k, :k] = problem.psf
-    return torch.fft.rfft2(grid.roll((-(k // 2), -(k // 2)), dims=(0, 1))).to(torch.complex64 if dtype == torch.float32 else torch.complex128)
+    grid = torch.zeros(problem.shape[2:], dtype=torch.float64, device=like.device)
+    grid[:k, :k] = problem.psf.to(like.device)
+    return torch.fft.rfft2(grid.roll((-(k // 2), -(k // 2)), dims=(0, 1))).to(like.dtype.to_complex())
+
+
+@functools.lru_cache(maxsize=64)
+def _mirrored(n: int, device: torch.device) -> Tensor:
+    """The index of frequency -k for each k."""
+    return (-torch.arange(n, device=device)) % n
 
 
 def fold(spectrum: Tensor, height: int, width: int, s: int) -> Tensor:
     """The mean of the s x s aliases, rfft2 layout of height x width -> of height / s x width / s."""
     h, w = height // s, width // s
-    mirrored = (-torch.arange(height)) % height
+    mirrored = _mirrored(height, spectrum.device)
     total = spectrum[..., : w // 2 + 1].clone()
     for j in range(1, s):
         start, stop = j * w, j * w + w // 2 + 1
@@ -76,15 +109,15 @@ def fold(spectrum: Tensor, height: int, width: int, s: int) -> Tensor:
 def unfold(spectrum: Tensor, height: int, width: int, s: int) -> Tensor:
     """The periodic repetition of a small spectrum, rfft2 layout of height / s x width / s -> of height x width."""
     h, w = height // s, width // s
-    mirrored = (-torch.arange(h)) % h
+    mirrored = _mirrored(h, spectrum.device)
     full = torch.cat([spectrum, spectrum[..., 1 : (w + 1) // 2].flip(-1)[..., mirrored, :].conj()], dim=-1)
     return full.repeat(*[1] * (full.ndim - 2), s, s)[..., : width // 2 + 1]
 
 
-def cogram(problem: Problem, dtype: torch.dtype) -> Tensor:
-    """The spectrum of A A^T on the data grid, rfft2 layout: the mean of the aliases of |h|^2."""
-    power = transfer(problem, torch.float64).abs().square()
-    return fold(power, *problem.shape[2:], problem.stride).real.to(dtype)
+def cogram(problem: Problem, like: Tensor) -> Tensor:
+    """The spectrum of A A^T on the data grid, rfft2 layout, as ``like``: the mean of the aliases of |h|^2."""
+    power = transfer(problem, torch.empty(0, dtype=torch.float64, device=like.device)).abs().square()
+    return fold(power, *problem.shape[2:], problem.stride).real.to(like.dtype)
 
 
 # ---- ADMM and its data steps ----------------------------------------------------------------------------------------
@@ -108,36 +141,39 @@ def six_variables(data_step: Map, x: Tensor, problem: Problem, iterations: int, 
     return x
 
 
-def fft_full_size(y: Tensor, problem: Problem, iterations: int) -> Tensor:
-    """Six-variable ADMM, closed form with full-size rfft2 and irfft2 (Zhao et al., Fast single image super-resolution, 2016); stride 1: a division."""
+def full_size(problem: Problem, like: Tensor) -> tuple[Callable[[Tensor], tuple[Tensor, Tensor]], Callable[[Tensor, Tensor], Tensor]]:
+    """The constants of :func:`fft_full_size` in two functions: y -> (x0, F A^T y) and (w, F A^T y) -> z."""
     (height, width), s, beta = problem.shape[2:], problem.stride, problem.beta
-    h = transfer(problem, y.dtype)
-    up = y.new_zeros(problem.shape)
-    up[..., ::s, ::s] = y
-    pulled = h.conj() * torch.fft.rfft2(up)  # F(A^T y)
-    if s == 1:
-        scale = 1 / (beta + h.abs().square())
-        return six_variables(
-            lambda w: torch.fft.irfft2((pulled + beta * torch.fft.rfft2(w)) * scale, s=(height, width)), _start(pulled * scale, problem), problem, iterations
-        )
-    scale = 1 / (beta + cogram(problem, y.dtype))
+    h = transfer(problem, like)
+    scale = 1 / (beta + (h.abs().square() if s == 1 else cogram(problem, like)))
 
-    def data_step(w: Tensor) -> Tensor:
+    def start(y: Tensor) -> tuple[Tensor, Tensor]:
+        up = y.new_zeros(problem.shape)
+        up[..., ::s, ::s] = y
+        pulled = h.conj() * torch.fft.rfft2(up)
+        spectrum = pulled * scale if s == 1 else h.conj() * unfold(torch.fft.rfft2(y) * scale, height, width, s)
+        return torch.fft.irfft2(spectrum, s=(height, width)), pulled
+
+    def data_step(w: Tensor, pulled: Tensor) -> Tensor:
         right = pulled + beta * torch.fft.rfft2(w)
+        if s == 1:
+            return torch.fft.irfft2(right * scale, s=(height, width))
         small = fold(h * right, height, width, s) * scale
         return torch.fft.irfft2((right - h.conj() * unfold(small, height, width, s)) / beta, s=(height, width))
 
-    start = _start(h.conj() * unfold(torch.fft.rfft2(y) * scale, height, width, s), problem)
-    return six_variables(data_step, start, problem, iterations)
+    return start, data_step
 
 
-def _start(spectrum: Tensor, problem: Problem) -> Tensor:
-    return torch.fft.irfft2(spectrum, s=problem.shape[2:])
+def fft_full_size(y: Tensor, problem: Problem, iterations: int) -> Tensor:
+    """Six-variable ADMM, closed form with full-size rfft2 and irfft2 (Zhao et al., Fast single image super-resolution, 2016); stride 1: a division."""
+    start, data_step = full_size(problem, y)
+    x, pulled = start(y)
+    return six_variables(lambda w: data_step(w, pulled), x, problem, iterations)
 
 
 def fft_data_grid(y: Tensor, problem: Problem, iterations: int) -> Tensor:
     """Six-variable ADMM, exact with one small rfft2 and irfft2 on the data grid: z = (b - A^T B A b) / beta, b = A^T y + beta w."""
-    forward, adjoint = convolutions(problem, y.dtype)
+    forward, adjoint = convolutions(problem, y)
     inverse = fft_inverse(y, problem)
     pulled = adjoint(y)
 
@@ -150,20 +186,25 @@ def fft_data_grid(y: Tensor, problem: Problem, iterations: int) -> Tensor:
 
 def fft_inverse(y: Tensor, problem: Problem) -> Map:
     """B = (beta I + A A^T)^-1 on the data grid, circular."""
-    scale = 1 / (problem.beta + cogram(problem, y.dtype))
+    scale = 1 / (problem.beta + cogram(problem, y))
     return lambda v: torch.fft.irfft2(torch.fft.rfft2(v) * scale, s=v.shape[-2:])
 
 
-def two_lines_eager(y: Tensor, problem: Problem, iterations: int) -> Tensor:
-    """fastip's own two lines in eager PyTorch, with the exact inverse on the data grid."""
-    forward, adjoint = convolutions(problem, y.dtype)
+def two_lines(y: Tensor, problem: Problem, iterations: int) -> tuple[Tensor, Tensor]:
+    """(x, q) by fastip's own two lines in eager PyTorch, with the exact inverse on the data grid."""
+    forward, adjoint = convolutions(problem, y)
     inverse = fft_inverse(y, problem)
     x, q = adjoint(inverse(y)), torch.zeros_like(y)
     for _ in range(iterations):
         q_new = q + inverse(y - forward(x) - problem.beta * q)
         x = soft(x + adjoint(2 * q_new - q), problem.weight / (2 * problem.beta))
         q = q_new
-    return x
+    return x, q
+
+
+def two_lines_eager(y: Tensor, problem: Problem, iterations: int) -> Tensor:
+    """x of :func:`two_lines`."""
+    return two_lines(y, problem, iterations)[0]
 
 
 def conjugate_gradients(matrix: Map, b: Tensor, x: Tensor, tolerance: float, maximum: int = 1000) -> Tensor:
@@ -185,7 +226,7 @@ def conjugate_gradients(matrix: Map, b: Tensor, x: Tensor, tolerance: float, max
 
 def cg_image_side(y: Tensor, problem: Problem, iterations: int, tolerance: float = 1e-5) -> Tensor:
     """Six-variable ADMM, (beta I + A^T A) z = A^T y + beta w by conjugate gradients, warm-started from the last z."""
-    forward, adjoint = convolutions(problem, y.dtype)
+    forward, adjoint = convolutions(problem, y)
     pulled = adjoint(y)
 
     def matrix(v: Tensor) -> Tensor:
@@ -220,7 +261,7 @@ class Counter:
 
 def cg_data_side(y: Tensor, problem: Problem, iterations: int, tolerance: float = 1e-5, watch: Watch | None = None, counter: Counter | None = None) -> Tensor:
     """Six-variable ADMM, (beta I + A A^T) q = y - A w by conjugate gradients warm-started from the last q, z = w + A^T q."""
-    forward, adjoint = convolutions(problem, y.dtype)
+    forward, adjoint = convolutions(problem, y)
     if counter is not None:
         forward, adjoint = counter.around(forward), counter.around(adjoint)
 

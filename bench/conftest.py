@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import sys
+import time
 from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))  # workloads.py, baselines.py, measure.py
@@ -15,6 +16,9 @@ import pytest
 import torch
 
 import fastip
+import gpu_machine
+
+STARTED = time.monotonic()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,6 +31,26 @@ def conditions() -> None:
         )
     if not fastip.kernels.available()["compiled"]:
         pytest.fail(f"the compiled kernels are missing, so there is nothing to measure: {fastip.kernels.available()}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What torch.compile must compile takes longest to start, so it comes last."""
+    items.sort(key=lambda item: "torch.compile" in item.name)
+
+
+@pytest.fixture(autouse=True)
+def in_time(pytestconfig: pytest.Config) -> None:
+    """Leave out what does not fit into FASTIP_BENCH_SECONDS, so that the results of the rest are written."""
+    allowed = float(os.environ.get("FASTIP_BENCH_SECONDS", "inf"))
+    if time.monotonic() - STARTED > allowed:
+        pytest.skip(f"the {allowed:g} seconds of FASTIP_BENCH_SECONDS are over")
+
+
+@pytest.fixture(autouse=True)
+def plain_float32() -> None:
+    """float32 means float32 on a GPU too, and PyTorch may try its convolutions and take the fastest."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +74,7 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
         "threads": torch.get_num_threads(),
         "kernels": {name: str(value) for name, value in fastip.kernels.available().items()},
         "versions": {"fastip": fastip.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        "gpu": gpu_machine.describe(),
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
         "command": "pytest " + " ".join(a for a in config.invocation_params.args if not str(a).startswith("--benchmark-json")),
         "date": datetime.date.today().isoformat(),

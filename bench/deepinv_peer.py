@@ -50,8 +50,10 @@ def deepinv_admm(y: Tensor, problem: Problem, iterations: int) -> Tensor:
     ``g_first`` puts its steps in the order of the other programs, whose z it returns; the start is chosen so that its first prior step gives A^T B y.
     """
     deepinv = importlib.import_module("deepinv")
-    physics = deepinv.physics.Downsampling(img_size=problem.shape[1:], filter=problem.psf.to(y)[None, None], factor=problem.stride, padding="circular")
-    start = physics.prox_l2(torch.zeros(problem.shape, dtype=y.dtype), y, gamma=1 / problem.beta)
+    physics = deepinv.physics.Downsampling(
+        img_size=problem.shape[1:], filter=problem.psf.to(y)[None, None], factor=problem.stride, padding="circular", device=y.device
+    )
+    start = physics.prox_l2(torch.zeros(problem.shape, dtype=y.dtype, device=y.device), y, gamma=1 / problem.beta)
     start = start + problem.weight / (2 * problem.beta) * start.sign()
     solver = deepinv.optim.ADMM(
         data_fidelity=deepinv.optim.L2(),

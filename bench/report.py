@@ -1,4 +1,4 @@
-"""results/<machine>.json, .md and two figures out of the JSON file of a run: python bench/report.py build/bench.json
+"""results/<machine>.json, .md and two figures out of the JSON file of a run: python bench/report.py build/bench.json [folder]
 
 Times are medians; ratios are against fastip's entry of the same group in the same run. A target that is missed is reported as missed.
 """
@@ -20,6 +20,7 @@ import matplotlib.pyplot as plt
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))  # python -P leaves it out
 
+import gpu_report
 import restoration_report
 
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -200,33 +201,43 @@ def scaling(found: list[dict[str, Any]], path: pathlib.Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def main(source: str) -> int:
-    """Writes the four files, and two for restored photographs, of what the run holds of them, and prints the promises; 0."""
-    run = json.loads(pathlib.Path(source).read_text())
+def main(source: str, folder: str | pathlib.Path = RESULTS) -> int:
+    """Writes the four files, and two for restored photographs and two for a GPU, of what the run holds of them, and prints the promises; 0."""
+    run, folder = json.loads(pathlib.Path(source).read_text()), pathlib.Path(folder)
     machine, found = run["machine_info"]["fastip"], entries(run)
-    name = re.sub(r"[^a-z0-9]+", "-", f"{machine['cpu']} {machine['cores']} cores".lower()).strip("-")
-    RESULTS.mkdir(exist_ok=True)
-    photographs, rest = restoration_report.entries(found), [e for e in found if e["kind"] != "restoration"]
+    name = slug(f"{machine['cpu']} {machine['cores']} cores")
+    folder.mkdir(exist_ok=True)
+    photographs, gpu = restoration_report.entries(found), gpu_report.entries(found)
+    rest = [e for e in found if e not in photographs and e not in gpu]
     if rest:
         promises = list(targets(rest))
-        write(name, machine, rest, promises, page(machine, rest, promises, name))
-        bars(rest, RESULTS / f"{name}.png")
-        scaling(rest, RESULTS / f"{name}-scaling.png")
+        write(folder / name, machine, rest, promises, page(machine, rest, promises, name))
+        bars(rest, folder / f"{name}.png")
+        scaling(rest, folder / f"{name}-scaling.png")
     if photographs:
         promises = list(restoration_report.targets(photographs))
         lines = [*heading(machine), *restoration_report.lines(photographs), *kept(promises), ""]
-        write(f"{name}-restoration", machine, photographs, promises, "\n".join(lines))
+        write(folder / f"{name}-restoration", machine, photographs, promises, "\n".join(lines))
+    if gpu:
+        promises = list(gpu_report.targets(gpu))
+        lines = [*gpu_report.heading(machine), *kept(promises), "", *gpu_report.lines(gpu)]
+        write(folder / slug(machine["gpu"]["name"]), machine, gpu, promises, "\n".join(lines))
     return 0
 
 
-def write(name: str, machine: dict[str, Any], found: list[dict[str, Any]], promises: list[dict[str, Any]], text: str) -> None:
-    """NAME.json and NAME.md; prints the promises."""
-    (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine, "entries": found, "promises": promises}, indent=1) + "\n")
-    (RESULTS / f"{name}.md").write_text(text)
+def slug(text: str) -> str:
+    """A file name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def write(path: pathlib.Path, machine: dict[str, Any], found: list[dict[str, Any]], promises: list[dict[str, Any]], text: str) -> None:
+    """PATH.json and PATH.md; prints the promises."""
+    path.with_name(f"{path.name}.json").write_text(json.dumps({"machine": machine, "entries": found, "promises": promises}, indent=1) + "\n")
+    path.with_name(f"{path.name}.md").write_text(text)
     for p in promises:
-        print(f"{p['group']:62} {p['what']:52} {p['bound']:>12} {shown(p['measured']):>12} {verdict(p)}")
-    print(f"written: {RESULTS / name}.md")
+        print(f"{p['group']:62} {p['what']:76} {p['bound']:>12} {shown(p['measured']):>12} {verdict(p)}")
+    print(f"written: {path}.md")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

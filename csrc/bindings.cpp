@@ -66,10 +66,9 @@ PYBIND11_MODULE(_C, m) {
     m.def("isas", &isas);
     m.def("use_isa", [](const std::string& name) { use(name.c_str()); });
     m.def("cuda_devices", &cuda_devices);
-    m.def("strided_conv", [](Address x, Address y, Address psf, Address first, Address second, const ConvSizes& sizes, const std::array<double, 3>& factors,
-                             int dtype, int threads) {
-        call(&Table::strided_conv, combined_conv_args(x, y, psf, first, second, sizes, factors), dtype, threads);
-    });
+    m.def("strided_conv",
+          [](Address x, Address y, Address psf, Address first, Address second, const ConvSizes& sizes, const std::array<double, 3>& factors, int dtype,
+             int threads) { call(&Table::strided_conv, combined_conv_args(x, y, psf, first, second, sizes, factors), dtype, threads); });
     m.def("strided_conv_adjoint", [](Address y, Address x, Address psf, const ConvSizes& sizes, int dtype, int threads) {
         call(&Table::strided_conv_adjoint, conv_args(y, x, psf, sizes), dtype, threads);
     });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,28 +15,84 @@ from .errors import InvalidInput
 
 REAL = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 COMPLEX = (torch.complex64, torch.complex128)
+HALF = (torch.float16, torch.bfloat16)
 
 
 def as_tensor(value: Any, name: str) -> tuple[Tensor, Callable[[Tensor], Any]]:
-    """``value`` as a tensor (zero copy where memory allows) and the function that turns a result back into its kind.
+    """``value`` as a tensor on its own device, without a copy where memory allows, and the function that turns a result back into its kind.
 
-    Tensors, NumPy arrays (read-only and negative-stride ones are copied) and anything with ``__dlpack__`` (CuPy) are taken.
-    Raises InvalidInput for anything else.
+    Tensors, NumPy arrays (read-only, byte-swapped and negative-stride ones are copied) and arrays with ``__dlpack__`` such as those of CuPy, see
+    :func:`from_dlpack`. A result goes back without its gradient, on the device it is on: to NumPy on the CPU, to the others by their own ``from_dlpack``.
+    Raises InvalidInput for anything else, and for arrays that do not hold floating-point or complex numbers.
     """
     if isinstance(value, Tensor):
         return value, lambda t: t
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "fc" or value.dtype.itemsize > 16 or value.dtype in (np.longdouble, np.clongdouble):
-            raise InvalidInput(
-                f"{name} is a NumPy array of dtype {value.dtype}; expected float32 or float64 (images in [0, 1]), e.g. {name}.astype('float32') / 255"
-            )
+            raise InvalidInput(_not_floating(value, name))
         copy = not value.flags.writeable or any(s < 0 for s in value.strides) or not value.dtype.isnative
         tensor = torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("=")) if copy else value)
-        return tensor, lambda t: t.detach().cpu().numpy()
-    if hasattr(value, "__dlpack__"):
-        module = __import__(type(value).__module__.split(".")[0])
-        return torch.from_dlpack(value), lambda t: module.from_dlpack(t.detach())
-    raise InvalidInput(f"{name} is {type(value).__name__}; expected a torch tensor, a NumPy array or a CuPy array")
+        return tensor, lambda t: _bare(t).cpu().numpy()
+    if not (hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__")):
+        raise InvalidInput(f"{name} is {type(value).__name__}; expected a torch tensor, a NumPy array or a CuPy array")
+    back = _importer(value, name)
+    tensor = from_dlpack(value, name)
+    if tensor.dtype not in (*REAL, *COMPLEX):
+        raise InvalidInput(_not_floating(value, name))
+    return tensor, lambda t: _handed(back, _bare(t))
+
+
+def from_dlpack(value: Any, name: str) -> Tensor:
+    """An array with ``__dlpack__`` as a tensor on the same memory; one with negative strides is copied, on its device.
+
+    On a GPU the array is asked for it with PyTorch's current stream of its device, so its library orders what it has queued on its own current stream before
+    whatever PyTorch does next, and nothing waits on the host; the way back does the same in the other direction. Work that was queued on any other stream is
+    for the caller to order. Raises InvalidInput where PyTorch cannot take the array.
+    """
+    backwards = [axis for axis, stride in enumerate(getattr(value, "strides", None) or ()) if stride < 0]
+    if backwards:
+        value = value[tuple(slice(None, None, -1) if axis in backwards else slice(None) for axis in range(value.ndim))]
+    try:
+        tensor = torch.from_dlpack(value)
+    except (AssertionError, BufferError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        given = f"{name} is {type(value).__name__} of {type(value).__module__} and dtype {getattr(value, 'dtype', 'unknown')}"
+        raise InvalidInput(f"{given}, which PyTorch cannot take ({error}); expected float32 or float64 on a device of this PyTorch") from error
+    return tensor.flip(backwards) if backwards else tensor
+
+
+def _importer(value: Any, name: str) -> Callable[[Any], Any]:
+    """``from_dlpack`` of the library that ``value`` comes from."""
+    spaces = [value.__array_namespace__()] if hasattr(value, "__array_namespace__") else []
+    spaces += [sys.modules.get(kind.__module__.split(".")[0]) for kind in type(value).__mro__]
+    for space in spaces:
+        importer = getattr(space, "from_dlpack", None)
+        if importer is not None:
+            return importer
+    raise InvalidInput(f"{name} is {type(value).__name__}, whose library has no from_dlpack to give a result back; expected a NumPy or CuPy array, or a tensor")
+
+
+def _handed(importer: Callable[[Any], Any], tensor: Tensor) -> Any:
+    """A result in another library, which passes the stream it works on. PyTorch hands over only what lies on its current device."""
+    if not tensor.is_cuda:
+        return importer(tensor)
+    with torch.cuda.device(tensor.device):
+        return importer(tensor)
+
+
+def _bare(tensor: Tensor) -> Tensor:
+    """Without gradient, lazy conjugation and lazy negation, which no other library knows."""
+    return tensor.detach().resolve_conj().resolve_neg()
+
+
+def _not_floating(value: Any, name: str) -> str:
+    library = "NumPy" if isinstance(value, np.ndarray) else "CuPy" if type(value).__module__.split(".")[0] == "cupy" else type(value).__module__.split(".")[0]
+    given = f"{name} is a {library} array of dtype {value.dtype}"
+    return f"{given}; expected float32 or float64 (images in [0, 1]), e.g. {name}.astype('float32') / 255"
+
+
+def accumulator(dtype: torch.dtype) -> torch.dtype:
+    """The precision in which numbers of this one are summed and inverted: float32 for half precision, else their own."""
+    return torch.float32 if dtype in HALF else dtype
 
 
 def check_real(tensor: Tensor, name: str) -> None:
@@ -55,9 +112,14 @@ def check_image(tensor: Tensor, name: str) -> None:
 
 
 def check_finite(tensor: Tensor, name: str) -> None:
-    """Refuse NaN and Inf (one pass over the data: the sum of a finite tensor of ordinary size is finite)."""
+    """Refuse NaN and Inf (one pass over the data: the sum of a finite tensor of ordinary size is finite).
+
+    While torch.compile traces, and while a CUDA graph is captured, there are no values yet to look at, so nothing is refused.
+    """
+    if torch.compiler.is_compiling() or (tensor.is_cuda and torch.cuda.is_current_stream_capturing()):
+        return
     detached = tensor.detach()
-    if math.isfinite(abs(complex(detached.sum().item()))):
+    if math.isfinite(abs(complex(detached.sum(dtype=accumulator(tensor.dtype)).item()))):
         return
     bad = int((~torch.isfinite(detached)).sum())
     if bad:

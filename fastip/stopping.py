@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .arrays import accumulator
 from .contracts import Status
 
 EVERY = 5  # iterations between looks: what a fused kernel runs on a plane while it is in cache
@@ -14,8 +15,9 @@ PATIENCE = 20  # iterations over which a growing data residual means an unstable
 def relative_change(x: Tensor, x_new: Tensor) -> Tensor:
     """||x_new - x|| / max(||x||, ||x_new||) per image, shape (b,); absolute where both are zero."""
     old, new = x.detach().flatten(1), x_new.detach().flatten(1)
-    size = torch.linalg.vector_norm(old, dim=1).maximum(torch.linalg.vector_norm(new, dim=1))
-    return torch.linalg.vector_norm(new - old, dim=1) / torch.where(size > 0, size, torch.ones_like(size))
+    kept = accumulator(old.dtype)
+    size = torch.linalg.vector_norm(old, dim=1, dtype=kept).maximum(torch.linalg.vector_norm(new, dim=1, dtype=kept))
+    return torch.linalg.vector_norm(new - old, dim=1, dtype=kept) / torch.where(size > 0, size, torch.ones_like(size))
 
 
 class StopRule:
@@ -35,7 +37,11 @@ class StopRule:
         return self.tolerance > 0 and (iteration % EVERY == 0 or iteration == self.iterations)
 
     def judge(self, ratios: Tensor) -> Status | None:
-        """Record the ratios (2 x b: data, change) and return a status when the solve is over."""
+        """Record the ratios (2 x b: data, change) and return a status when the solve is over.
+
+        A GPU is waited for here and nowhere else in a solve: once a look, for the ratios, which are judged on the CPU.
+        """
+        ratios = ratios.cpu()
         grown = bool(self.history) and bool(((ratios[0] > self.history[-1][0]) & (ratios[0] > 1)).any())
         self._growing = self._growing + 1 if grown else 0
         self.history.append(ratios)
@@ -45,4 +51,4 @@ class StopRule:
 
     def residuals(self, images: int) -> Tensor:
         """All looks so far: checks x 2 x b, float64 on the CPU."""
-        return torch.stack(self.history).double().cpu() if self.history else torch.zeros(0, 2, images, dtype=torch.float64)
+        return torch.stack(self.history).double() if self.history else torch.zeros(0, 2, images, dtype=torch.float64)

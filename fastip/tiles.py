@@ -51,6 +51,7 @@ class Tiles(StrictKeywords):
             raise InvalidInput(f"tile {tile} less overlap {overlap} is below the multiple {multiple}, so tiles could not advance; choose a smaller overlap")
         self._rows, self._columns = self._starts(height), self._starts(width)
         self._row_weights, self._column_weights = self._weights(self._rows, height), self._weights(self._columns, width)
+        self._cast: dict[tuple[torch.dtype, torch.device], tuple[list[Tensor], list[Tensor]]] = {}
 
     def _starts(self, size: int) -> list[int]:
         if size <= self.tile:
@@ -116,10 +117,18 @@ class Tiles(StrictKeywords):
                 result = pieces.new_zeros(len(x), pieces.shape[1], self.height, self.width)
             for k, piece in zip(some, pieces.split(len(x)), strict=True):
                 row, column = self._place(k)
-                self[k].of(result).add_(piece * self._row_weights[row].to(piece)[:, None] * self._column_weights[column].to(piece))
+                rows, columns = self._weights_like(piece)
+                self[k].of(result).add_(piece * rows[row][:, None] * columns[column])
             del pieces, piece, cuts  # before the next batch is made
         assert result is not None
         return result
+
+    def _weights_like(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Those of all rows and all columns of tiles, in the precision and on the device of x: cast once."""
+        key = (x.dtype, x.device)
+        if key not in self._cast:
+            self._cast[key] = [w.to(x) for w in self._row_weights], [w.to(x) for w in self._column_weights]
+        return self._cast[key]
 
     def _batches(self, batch: int) -> Iterator[list[int]]:
         """The numbers of the tiles in their order, up to ``batch`` of one size at a time."""

@@ -7,17 +7,29 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads make small tests ten times slower on a busy machine
 
 import pytest
+import torch
 
-from fastip.kernels import native
+from fastip.kernels import extension
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked ``gpu`` are left out where no device answers; asked for by ``-m gpu`` there, they are an error."""
+    if torch.cuda.is_available():
+        return
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and config.option.markexpr == "gpu":
+        pytest.exit("pytest -m gpu: no CUDA device answers here", returncode=1)
+    config.hook.pytest_deselected(items=marked)
+    items[:] = [item for item in items if not item.get_closest_marker("gpu")]
 
 
 @pytest.fixture(scope="session")
 def compiled() -> object:
     """``fastip._C``; its absence is a failure unless FASTIP_ALLOW_REFERENCE=1 says that this installation has no compiler."""
-    if native.why_missing():
+    if extension.why_missing():
         if os.environ.get("FASTIP_ALLOW_REFERENCE") == "1":
-            pytest.skip(f"FASTIP_ALLOW_REFERENCE=1 and no compiled extension: {native.why_missing()}")
-        pytest.fail(f"no compiled extension: {native.why_missing()}")
+            pytest.skip(f"FASTIP_ALLOW_REFERENCE=1 and no compiled extension: {extension.why_missing()}")
+        pytest.fail(f"no compiled extension: {extension.why_missing()}")
     from fastip import _C
 
     return _C

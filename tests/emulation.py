@@ -18,7 +18,8 @@ def build(folder: Path, *options: str) -> Path:
     pybind11 = subprocess.run([sys.executable, "-P", "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True).stdout.strip()
     cmake = shutil.which("cmake", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     assert cmake, "cmake is missing: pip install 'fastip[dev]'"
-    configure = [cmake, "-S", str(SOURCE), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release", f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={pybind11}"]
+    defined = {"CMAKE_BUILD_TYPE": "Release", "Python_EXECUTABLE": sys.executable, "pybind11_DIR": pybind11}
+    configure = [cmake, "-S", str(SOURCE), "-B", str(folder), *(f"-D{name}={value}" for name, value in defined.items())]
     for command in ([*configure, *options], [cmake, "--build", str(folder), "--parallel", "2"]):
         result = subprocess.run(command, capture_output=True, text=True)
         assert result.returncode == 0, result.stdout + result.stderr

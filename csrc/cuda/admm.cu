@@ -65,24 +65,37 @@ struct Prior {
 
     template <int N>
     FASTIP_DEVICE void take_row(Index at, const A (&sum)[N], int count, Total& total) const {
-        Pack<T, N == 3 ? 1 : N> row{};
-        constexpr bool packed = N == 2 || N == 4;
-        if constexpr (packed)
-            if (wide) row = *reinterpret_cast<const Pack<T, N>*>(x + at);
+        constexpr bool packs = N == 2 || N == 4;
+        A old[N] = {}, kept[N];
+        if (packs && wide) {
+            const auto row = *reinterpret_cast<const Pack<T, packs ? N : 1>*>(x + at);
+            FASTIP_UNROLL(N)
+            for (int k = 0; k < N; ++k) old[k] = load(&row.value[packs ? k : 0]);
+        } else {
+            FASTIP_UNROLL(N)
+            for (int k = 0; k < N; ++k)
+                if (k < count) old[k] = load(x + at + k);
+        }
         FASTIP_UNROLL(N)
         for (int k = 0; k < N; ++k) {
-            if (k >= count) continue;
-            const bool whole = packed && wide;
-            const A old = load(whole ? &row.value[packed ? k : 0] : x + at + k), now = prox(old + sum[k]), step = now - old;
-            const A kept = relaxed ? old + relaxation * step : now;
-            store(whole ? &row.value[packed ? k : 0] : x + at + k, kept);
+            const A now = prox(old[k] + sum[k]), step = now - old[k];
+            kept[k] = relaxed ? old[k] + relaxation * step : now;
             if constexpr (Check) {
+                if (k >= count) continue;
                 if (relaxed) store(relaxed + at + k, now);
-                total.value[0] += double(step) * double(step), total.value[1] += double(old) * double(old), total.value[2] += double(now) * double(now);
+                total.value[0] += double(step) * double(step), total.value[1] += double(old[k]) * double(old[k]), total.value[2] += double(now) * double(now);
             }
         }
-        if constexpr (packed)
-            if (wide) *reinterpret_cast<Pack<T, N>*>(x + at) = row;
+        if (packs && wide) {
+            Pack<T, packs ? N : 1> row;
+            FASTIP_UNROLL(N)
+            for (int k = 0; k < N; ++k) store(&row.value[packs ? k : 0], kept[k]);
+            *reinterpret_cast<Pack<T, packs ? N : 1>*>(x + at) = row;
+        } else {
+            FASTIP_UNROLL(N)
+            for (int k = 0; k < N; ++k)
+                if (k < count) store(x + at + k, kept[k]);
+        }
     }
 };
 
@@ -124,7 +137,8 @@ class Solve {
           planes(a.images * a.channels),
           work(a, a.workspace),
           forward(forward_grid(planes, a.height, a.width, a.h, a.w, a.kh, a.kw, a.stride, a.boundary)),
-          correction(forward_grid(planes, a.h, a.w, a.h, a.w, 2 * a.half + 1, 2 * a.half + 1, 1, a.boundary == Boundary::circular ? a.boundary : Boundary::zero)),
+          correction(
+              forward_grid(planes, a.h, a.w, a.h, a.w, 2 * a.half + 1, 2 * a.half + 1, 1, a.boundary == Boundary::circular ? a.boundary : Boundary::zero)),
           backward(pull_grid(planes, a.height, a.width, a.h, a.w, a.kh, a.kw, a.stride, a.boundary)),
           prox(a.threshold, a.shrink, a.low, a.high),
           chip(a, prox) {}
@@ -180,8 +194,9 @@ class Solve {
     }
 
     void look(Index count, Index index) {
-        launch<Ratios>(a.images, 4 * 8 * Ratios::threads, stream_,
-                       {{work.residual_sums, a.channels * residual_blocks}, {work.image_sums, a.channels * image_blocks}, work.sizes, work.ratios, work.state, a.images});
+        launch<Ratios>(
+            a.images, 4 * 8 * Ratios::threads, stream_,
+            {{work.residual_sums, a.channels * residual_blocks}, {work.image_sums, a.channels * image_blocks}, work.sizes, work.ratios, work.state, a.images});
         launch<Judge>(1, 4 * Judge::threads, stream_, {work.ratios, work.state, a.images, count, a.every, a.patience, a.tolerance});
         copy_to_host(a.history + index * 2 * a.images, work.ratios + index % 2 * 2 * a.images, 2 * a.images * sizeof(double), stream_);
     }
@@ -193,7 +208,7 @@ class Solve {
             chip.advance(count, check, {&work.state->over}, work.residual_sums, work.image_sums, stream_);
             return;
         }
-        for (Index k = 0; k < count; ++k) check && k + 1 == count ? iterate<true>() : iterate<false>();
+        for (Index k = 0; k < count; ++k) (check && k + 1 == count) ? iterate<true>() : iterate<false>();
     }
 
     template <bool Check>
@@ -203,7 +218,8 @@ class Solve {
         T* const x = static_cast<T*>(a.image);
         A* const q = static_cast<A*>(a.q);
         const bool wide = a.width % a.stride == 0 && reinterpret_cast<std::uintptr_t>(x) % (a.stride * sizeof(T)) == 0;
-        const Index r_blocks = convolve<T, Residual<T, Check>>({forward, x, a.psf, {static_cast<const T*>(a.y), q, work.r, beta, work.residual_sums}, gate}, stream_);
+        const Index r_blocks =
+            convolve<T, Residual<T, Check>>({forward, x, a.psf, {static_cast<const T*>(a.y), q, work.r, beta, work.residual_sums}, gate}, stream_);
         convolve<A, Dual<A>>({correction, work.r, a.taps, {q, work.t, relaxation}, gate}, stream_);
         const Prior<T, Check> prior{x, static_cast<T*>(a.relaxed), prox, relaxation, wide, work.image_sums};
         const Index x_blocks = pull<A, Prior<T, Check>>({backward, work.t, a.psf, prior, gate}, stream_);

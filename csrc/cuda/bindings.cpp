@@ -36,10 +36,9 @@ void call(void (*kernel)(const Args&, Dtype, void*), const Args& args, int dtype
 }  // namespace
 
 void bind_cuda(py::module_& m) {
-    m.def("strided_conv", [](Address x, Address y, Address psf, Address first, Address second, const ConvSizes& sizes, const std::array<double, 3>& factors,
-                             int dtype, const Where& where) {
-        call(&cuda::strided_conv, combined_conv_args(x, y, psf, first, second, sizes, factors), dtype, where);
-    });
+    m.def("strided_conv",
+          [](Address x, Address y, Address psf, Address first, Address second, const ConvSizes& sizes, const std::array<double, 3>& factors, int dtype,
+             const Where& where) { call(&cuda::strided_conv, combined_conv_args(x, y, psf, first, second, sizes, factors), dtype, where); });
     m.def("strided_conv_adjoint", [](Address y, Address x, Address psf, const ConvSizes& sizes, int dtype, const Where& where) {
         call(&cuda::strided_conv_adjoint, conv_args(y, x, psf, sizes), dtype, where);
     });

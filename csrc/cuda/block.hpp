@@ -55,7 +55,7 @@ inline void check(cudaError_t error, const char* what) {
 }
 
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::threads) entry(const __grid_constant__ typename Kernel::Params params) {
+__global__ void __launch_bounds__(Kernel::threads, Kernel::kBlocks) entry(const __grid_constant__ typename Kernel::Params params) {
     extern __shared__ __align__(16) unsigned char memory[];
     Kernel::run(Block<Kernel::threads>{static_cast<int>(blockIdx.x)}, memory, params);
 }
@@ -83,8 +83,7 @@ struct Block {
 
     template <class Body>
     void each(const Body& body) const {
-        for (int k = 0; k < Threads; ++k)
-            body(thread_order == Order::forward ? k : thread_order == Order::reverse ? Threads - 1 - k : k * 97 % Threads);
+        for (int k = 0; k < Threads; ++k) body(thread_order == Order::forward ? k : thread_order == Order::reverse ? Threads - 1 - k : k * 97 % Threads);
     }
     template <class Body>
     void last(const Body& body) const {

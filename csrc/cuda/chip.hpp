@@ -24,7 +24,7 @@ struct ChipPlan {
     int kh, kw, half, stride;
     int centre_row, centre_column;
     Boundary boundary;
-    Band x, r, t;  // x: of one phase; the phases follow each other every `phase` floats
+    Band x, r, t;                                                    // x: of one phase; the phases follow each other every `phase` floats
     int phase, q, y, scratch, forward, correction, backward, total;  // offsets in floats
 
     int bytes() const { return total * 4; }
@@ -63,7 +63,7 @@ inline ChipPlan chip_plan(const AdmmArgs& a, int ranks) {
 
 template <class T, int S>
 struct ChipKernel {
-    static constexpr int threads = 256;
+    static constexpr int threads = 256, kBlocks = 4;
     struct Params {
         ChipPlan plan;
         int ranks, iterations;
@@ -130,7 +130,8 @@ struct ChipKernel {
         const int across = plan.t.left + plan.t.right + 1, shifts = (plan.t.up + plan.t.down + 1) * across;
         for (int k = t; k < shifts * S * S; k += threads) {
             const int shift = k / (S * S), phase = k % (S * S);
-            const int u = S * (shift / across - plan.t.up) + plan.centre_row - phase / S, v = S * (shift % across - plan.t.left) + plan.centre_column - phase % S;
+            const int u = S * (shift / across - plan.t.up) + plan.centre_row - phase / S,
+                      v = S * (shift % across - plan.t.left) + plan.centre_column - phase % S;
             own[plan.backward + k] = u >= 0 && u < plan.kh && v >= 0 && v < plan.kw ? static_cast<float>(p.psf[u * plan.kw + v]) : 0.0f;
         }
     }
@@ -161,8 +162,7 @@ struct ChipKernel {
             }
             const int row = source(rank * plan.rows + i, plan.h, plan.boundary), column = source(j, plan.w, plan.boundary);
             float value = 0;
-            if (row >= 0 && column >= 0)
-                value = reinterpret_cast<const float*>(cluster.memory(row / plan.rows))[shift + band.at(row % plan.rows, column)];
+            if (row >= 0 && column >= 0) value = reinterpret_cast<const float*>(cluster.memory(row / plan.rows))[shift + band.at(row % plan.rows, column)];
             own[shift + band.at(i, j)] = value;
         }
     }
@@ -222,13 +222,16 @@ struct ChipKernel {
         for (int k = t; k < rows * plan.w; k += threads) {
             const int i = k / plan.w, j = k % plan.w;
             float sum[S * S] = {};
-            for (int u = 0; u <= down; ++u)
+            FASTIP_NO_UNROLL
+            for (int u = 0; u <= down; ++u) {
+                FASTIP_UNROLL(2)  // more would spill the sums
                 for (int v = 0; v <= across; ++v) {
                     const float value = own[plan.t.at(i - plan.t.up + u, j - plan.t.left + v)];
                     const float* weights = own + plan.backward + (u * (across + 1) + v) * S * S;
                     FASTIP_UNROLL(S * S)
                     for (int n = 0; n < S * S; ++n) sum[n] += weights[n] * value;
                 }
+            }
             FASTIP_UNROLL(S * S)
             for (int n = 0; n < S * S; ++n) {
                 float* place = own + plan.x.at(i, j) + n * plan.phase;

@@ -59,7 +59,7 @@ struct Cluster {
 };
 
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::threads) cluster_entry(const __grid_constant__ typename Kernel::Params params) {
+__global__ void __launch_bounds__(Kernel::threads, Kernel::kBlocks) cluster_entry(const __grid_constant__ typename Kernel::Params params) {
     extern __shared__ __align__(16) unsigned char memory[];
     const int ranks = params.ranks, block = static_cast<int>(blockIdx.x);
     Kernel::run(Cluster<Kernel::threads>{memory, block / ranks, block % ranks, ranks}, params);
@@ -91,7 +91,7 @@ template <int Threads>
 struct Cluster {
     static constexpr int threads = Threads;
     int index, ranks;
-    const std::vector<std::unique_ptr<unsigned char[], decltype(&std::free)>>& memories;
+    const std::vector<std::unique_ptr<unsigned char[], decltype(&std::free)> >& memories;
 
     template <class Body>
     void each(const Body& body) const {
@@ -111,7 +111,7 @@ template <class Kernel>
 void launch_clusters(std::int64_t clusters, std::size_t shared, Stream, const typename Kernel::Params& params) {
     if (shared > static_cast<std::size_t>(host_limits.shared_bytes)) throw std::runtime_error("a block asks for more shared memory than there is");
     for (std::int64_t k = 0; k < clusters; ++k) {
-        std::vector<std::unique_ptr<unsigned char[], decltype(&std::free)>> memories;
+        std::vector<std::unique_ptr<unsigned char[], decltype(&std::free)> > memories;
         for (int rank = 0; rank < params.ranks; ++rank) {
             memories.emplace_back(static_cast<unsigned char*>(std::malloc(shared)), &std::free);
             std::memset(memories.back().get(), 0xff, shared);

@@ -61,7 +61,7 @@ template <class T, class Epilogue>
 struct Slide {
     using A = Sum<T>;
     using Params = ConvolveParams<T, Epilogue>;
-    static constexpr int threads = 256, kRows = 8, kColumns = 128, kStride = 1;
+    static constexpr int threads = 256, kBlocks = 4, kRows = 8, kColumns = 128, kStride = 1;
 
     static int pitch(const Grid& g) { return kColumns + (g.kw + 3) / 4 * 4; }
     static std::size_t shared(const Grid& g) {
@@ -134,7 +134,7 @@ template <class T, int S, class Epilogue>
 struct Phases {
     using A = Sum<T>;
     using Params = ConvolveParams<T, Epilogue>;
-    static constexpr int threads = 256, kRows = 16, kColumns = 32, kStride = S;
+    static constexpr int threads = 256, kBlocks = 5, kRows = 16, kColumns = 32, kStride = S;
 
     // Entries of a phase of a row: enough, and 32 / S modulo 32, so that the phases of neighbouring columns fall into different banks.
     static constexpr int length(int kw) { return (kColumns - 1 + (kw + S - 1) / S - 32 / S + 31) / 32 * 32 + 32 / S; }
@@ -193,7 +193,7 @@ template <class T, class Epilogue>
 struct Direct {
     using A = Sum<T>;
     using Params = ConvolveParams<T, Epilogue>;
-    static constexpr int threads = 256, kRows = 8, kColumns = 32, kStride = 0;
+    static constexpr int threads = 256, kBlocks = 4, kRows = 8, kColumns = 32, kStride = 0;
 
     static std::size_t shared(const Grid&) { return Epilogue::kScratch * threads; }
 
@@ -262,9 +262,20 @@ std::int64_t convolve(const ConvolveParams<T, Epilogue>& p, Stream stream) {
 inline Grid forward_grid(std::int64_t planes, std::int64_t height, std::int64_t width, std::int64_t h, std::int64_t w, std::int64_t kh, std::int64_t kw,
                          std::int64_t stride, Boundary boundary) {
     const auto first = [&](std::int64_t k) { return static_cast<int>(boundary == Boundary::valid ? 0 : k / 2 - (k - 1)); };
-    return {static_cast<int>(height), static_cast<int>(width), static_cast<int>(h), static_cast<int>(w), static_cast<int>(kh), static_cast<int>(kw),
-            static_cast<int>(stride), first(kh),               first(kw),           true,                boundary,             0,
-            0,                        planes};
+    return {static_cast<int>(height),
+            static_cast<int>(width),
+            static_cast<int>(h),
+            static_cast<int>(w),
+            static_cast<int>(kh),
+            static_cast<int>(kw),
+            static_cast<int>(stride),
+            first(kh),
+            first(kw),
+            true,
+            boundary,
+            0,
+            0,
+            planes};
 }
 
 }  // namespace cuda

@@ -8,7 +8,7 @@ namespace cuda {
 // Body: a struct of plain numbers and pointers with `void operator()(std::int64_t) const`.
 template <class Body>
 struct Elementwise {
-    static constexpr int threads = 256;
+    static constexpr int threads = 256, kBlocks = 6;
     struct Params {
         Body body;
         std::int64_t items, stride;

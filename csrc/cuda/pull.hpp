@@ -34,10 +34,11 @@ template <class T, int S, class Epilogue>
 struct Cells {
     using A = Sum<T>;
     using Params = PullParams<T, Epilogue>;
-    static constexpr int threads = 256, kRows = 8, kColumns = 32, kStride = S;
+    static constexpr int threads = 256, kBlocks = 4, kRows = 8, kColumns = 32, kStride = S;
 
     static std::size_t shared(const PullGrid& g) {
-        const std::size_t down = g.before(g.centre_row, S) + g.after(g.kh, g.centre_row, S), across = g.before(g.centre_column, S) + g.after(g.kw, g.centre_column, S);
+        const std::size_t down = g.before(g.centre_row, S) + g.after(g.kh, g.centre_row, S),
+                          across = g.before(g.centre_column, S) + g.after(g.kw, g.centre_column, S);
         return Epilogue::kScratch * threads + sizeof(A) * ((down + 1) * (across + 1) * S * S + (kRows + down) * (kColumns + across));
     }
 
@@ -70,8 +71,11 @@ struct Cells {
         const auto finish = [&](int t) {
             const int ty = t / 32, tx = t % 32;
             A sum[S][S] = {};
-            for (int i = 0; i <= down; ++i)
+            FASTIP_NO_UNROLL
+            for (int i = 0; i <= down; ++i) {
+                FASTIP_UNROLL(2)  // more would spill the sums
                 for (int j = 0; j <= across; ++j) add_shift(sum, values[(ty + i) * pitch + tx + j], weights + (i * (across + 1) + j) * S * S);
+            }
             typename Epilogue::Total total{};
             const int row = (tile_row + ty) * S, column = (tile_column + tx) * S, count = g.width - column < S ? g.width - column : S;
             FASTIP_UNROLL(S)
@@ -102,7 +106,7 @@ template <class T, class Epilogue>
 struct Scatterless {
     using A = Sum<T>;
     using Params = PullParams<T, Epilogue>;
-    static constexpr int threads = 256, kRows = 8, kColumns = 32, kStride = 1;
+    static constexpr int threads = 256, kBlocks = 4, kRows = 8, kColumns = 32, kStride = 1;
 
     static std::size_t shared(const PullGrid&) { return Epilogue::kScratch * threads; }
 
@@ -139,7 +143,9 @@ struct Scatterless {
                 return i + far;
         }
     }
-    static FASTIP_DEVICE int images(int size, int k, Boundary boundary) { return boundary == Boundary::reflect ? 1 + 4 * ((k + 2 * size - 1) / (2 * size)) : 1; }
+    static FASTIP_DEVICE int images(int size, int k, Boundary boundary) {
+        return boundary == Boundary::reflect ? 1 + 4 * ((k + 2 * size - 1) / (2 * size)) : 1;
+    }
 
     static FASTIP_DEVICE A sum_at(const Params& p, const T* data, int i, int j) {
         const PullGrid& g = p.grid;
@@ -207,8 +213,18 @@ std::int64_t pull(const PullParams<T, Epilogue>& p, Stream stream) {
 inline PullGrid pull_grid(std::int64_t planes, std::int64_t height, std::int64_t width, std::int64_t h, std::int64_t w, std::int64_t kh, std::int64_t kw,
                           std::int64_t stride, Boundary boundary) {
     const auto centre = [&](std::int64_t k) { return static_cast<int>(boundary == Boundary::valid ? k - 1 : k / 2); };
-    return {static_cast<int>(height), static_cast<int>(width),  static_cast<int>(h), static_cast<int>(w), static_cast<int>(kh), static_cast<int>(kw),
-            static_cast<int>(stride), centre(kh),               centre(kw),          boundary,            0,                    0,
+    return {static_cast<int>(height),
+            static_cast<int>(width),
+            static_cast<int>(h),
+            static_cast<int>(w),
+            static_cast<int>(kh),
+            static_cast<int>(kw),
+            static_cast<int>(stride),
+            centre(kh),
+            centre(kw),
+            boundary,
+            0,
+            0,
             planes};
 }
 

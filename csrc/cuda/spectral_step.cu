@@ -34,8 +34,12 @@ struct Step {
 template <class T>
 void run(const SpectralArgs& args, Stream stream) {
     const std::int64_t n = args.n / 2;
-    const Step<T> body{static_cast<Pack<T, 2>*>(args.f),          static_cast<Pack<T, 2>*>(args.p), static_cast<const Pack<T, 2>*>(args.offset),
-                       static_cast<const Pack<T, 2>*>(args.gain), n,                                static_cast<T>(args.relaxation)};
+    const Step<T> body{static_cast<Pack<T, 2>*>(args.f),
+                       static_cast<Pack<T, 2>*>(args.p),
+                       static_cast<const Pack<T, 2>*>(args.offset),
+                       static_cast<const Pack<T, 2>*>(args.gain),
+                       n,
+                       static_cast<T>(args.relaxation)};
     for_each(args.planes * n, stream, body);
 }
 

@@ -25,7 +25,7 @@ struct Partials {
 // ||y|| of every image, a block for each.
 template <class T>
 struct Sizes {
-    static constexpr int threads = 256;
+    static constexpr int threads = 256, kBlocks = 4;
     struct Params {
         const T* y;
         std::int64_t pixels;  // of an image
@@ -50,7 +50,7 @@ struct Sizes {
 
 // The two ratios of every image, a block for each: ratios[look % 2][2][images].
 struct Ratios {
-    static constexpr int threads = 256;
+    static constexpr int threads = 256, kBlocks = 4;
     struct Params {
         Partials<1> residual;
         Partials<3> image;  // ||x' - x||^2, ||x||^2, ||x'||^2
@@ -86,7 +86,7 @@ struct Ratios {
 
 // One block: the verdict on all images.
 struct Judge {
-    static constexpr int threads = 256;
+    static constexpr int threads = 256, kBlocks = 4;
     struct Params {
         const double* ratios;
         AdmmState* state;

@@ -56,8 +56,16 @@ void run(const TvArgs& args, Stream stream) {
     const T* v = static_cast<const T*>(args.v);
     const Sum<T> step = static_cast<Sum<T>>(args.step);
     const Prox<Sum<T>> prox(args.threshold, args.shrink, args.low, args.high);
-    const Dual<T, Isotropic> dual{
-        out, u, u + pixels, r, r + pixels, h, w, static_cast<Sum<T>>(1 / (8 * args.step)), static_cast<Sum<T>>(args.weight), static_cast<Sum<T>>(args.momentum)};
+    const Dual<T, Isotropic> dual{out,
+                                  u,
+                                  u + pixels,
+                                  r,
+                                  r + pixels,
+                                  h,
+                                  w,
+                                  static_cast<Sum<T>>(1 / (8 * args.step)),
+                                  static_cast<Sum<T>>(args.weight),
+                                  static_cast<Sum<T>>(args.momentum)};
     for (std::int64_t k = 0; k < args.steps; ++k) {
         for_each(pixels, stream, Primal<T>{v, r, r + pixels, out, h, w, step, prox});
         for_each(pixels, stream, dual);

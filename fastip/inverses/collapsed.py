@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..nets import InverseNet
+from ..operators.remembered import placed
 
 
 def worth_collapsing(net: InverseNet) -> bool:
@@ -26,7 +27,7 @@ class Bordered:
 
     def __init__(self, net: InverseNet, beta: float, like: Tensor) -> None:
         self.reach, self.band = net.reach, net.band
-        self.taps = net.stencil(beta)
+        self.taps = placed(net.stencil(beta), like.device)
         self.edges = [weights.to(like) for weights in self._edge_weights(net, beta)] if self.band else []
         self.corners = [weights.to(like) for weights in self._corner_weights(net, beta)] if self.band else []
 

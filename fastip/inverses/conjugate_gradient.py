@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..arrays import check_count, check_number
+from ..arrays import accumulator, check_count, check_number
 from ..contracts import LinearOperator
 from ..errors import InvalidInput, StrictKeywords
 from .steps import DataStep, ImageStep
@@ -25,7 +25,7 @@ def conjugate_gradient(matrix: Apply, b: Tensor, target: Tensor, maximum: int) -
     """Solve matrix(x) = b from x = 0 for each image until ||b - matrix(x)|| <= target; at least one step, at most ``maximum``.
 
     ``matrix`` symmetric positive definite. ``target``: (b, 1, ...), absolute. An image is frozen when it is done, or when rounding makes the curvature
-    or the residual useless, so the others go on undisturbed.
+    or the residual useless, so the others go on undisturbed. Each step waits for a GPU to say whether an image is left: an inner loop must ask.
     """
     x, r, p = torch.zeros_like(b), b, b
     rr = _dot(r, r)
@@ -51,7 +51,7 @@ class ConjugateGradient(StrictKeywords):
 
     The step solves for the correction to q (or p), so the previous iterate is the starting point and any remaining error is seen again by the next
     iteration. ``tolerance``: residual relative to ||y|| (image side: ||A^T y||); at least one step is always taken. ``side``: "data" or "image".
-    ``maximum``: steps at most.
+    ``maximum``: steps at most. Half precision goes through float32.
     """
 
     def __init__(self, tolerance: float = 1e-5, *, side: str = "data", maximum: int = 1000) -> None:
@@ -62,12 +62,17 @@ class ConjugateGradient(StrictKeywords):
         self.side = side
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep | ImageStep:
-        reference = y if self.side == "data" else op.adjoint(y)
+        kept = accumulator(y.dtype)
+        reference = y.to(kept) if self.side == "data" else op.adjoint(y.to(kept))
         target = self.tolerance * _dot(reference, reference).detach().sqrt()
+
+        def apply(matrix: Apply, r: Tensor) -> Tensor:
+            return conjugate_gradient(matrix, r.to(accumulator(r.dtype)), target, self.maximum).to(r.dtype)
+
         text = f"conjugate gradients on the {self.side} side to {self.tolerance:g}: an inner loop"
         if self.side == "data":
-            return DataStep(op, y, beta, lambda r: conjugate_gradient(lambda v: beta * v + op(op.adjoint(v)), r, target, self.maximum), text)
-        return ImageStep(op, y, beta, lambda r: conjugate_gradient(lambda v: beta * v + op.adjoint(op(v)), r, target, self.maximum), text)
+            return DataStep(op, y, beta, lambda r: apply(lambda v: beta * v + op(op.adjoint(v)), r), text)
+        return ImageStep(op, y, beta, lambda r: apply(lambda v: beta * v + op.adjoint(op(v)), r), text)
 
 
 class GradientDescent(StrictKeywords):
@@ -80,9 +85,10 @@ class GradientDescent(StrictKeywords):
         size = 1 / (beta + op.norm(op.input_shape(tuple(y.shape))) ** 2)
 
         def apply(r: Tensor) -> Tensor:
+            stored, r = r.dtype, r.to(accumulator(r.dtype))
             e = size * r
             for _ in range(self.steps - 1):
                 e = e + size * (r - beta * e - op(op.adjoint(e)))
-            return e
+            return e.to(stored)
 
         return DataStep(op, y, beta, apply, f"{self.steps} gradient steps: an inner loop")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+
 import torch
 from torch import Tensor
 
+from ..arrays import HALF, accumulator
 from ..contracts import Circulant, Cosine, Dense, Diagonal, LinearOperator, Scalar, StencilStep, Structure
 from ..errors import InvalidInput, StrictKeywords, Unsupported
+from ..operators.remembered import placed
 from .steps import Apply, DataStep, FourierStep, ImageStep
 
 LARGEST_FACTOR = 4096  # rows of the matrix that is assembled and factored when nothing better is known
@@ -32,6 +37,7 @@ class Exact(StrictKeywords):
         known = self.structure(op, y)
         if known is not None:
             side, structure = known
+            structure = _placed(structure, y.device)
             return _on_data(op, y, beta, structure) if side == "data" else _on_image(op, y, beta, structure)
         step = self._assembled(op, y, beta) if self.side != "image" else None
         if step is None:
@@ -66,14 +72,22 @@ class Exact(StrictKeywords):
             for block in torch.eye(rows, dtype=torch.float64, device=y.device).split(256):
                 columns.append(op(op.adjoint(block.reshape(-1, *shape[1:]))).reshape(len(block), rows))
         matrix = torch.cat(columns)
-        return DataStep(op, y, beta, _cholesky((matrix + matrix.T) / 2, beta), f"exact, Cholesky factor of {rows} assembled rows on the data grid")
+        apply, _ = _apply(Dense((matrix + matrix.T) / 2), beta, y)
+        return DataStep(op, y, beta, apply, f"exact, Cholesky factor of {rows} assembled rows on the data grid")
+
+
+def _placed(structure: Structure, device: torch.device) -> Structure:
+    """The structure with its numbers on ``device``, in float64: whatever depends on beta is then computed there."""
+    if isinstance(structure, Scalar):
+        return structure
+    (field,) = dataclasses.fields(structure)
+    return type(structure)(placed(getattr(structure, field.name), device))
 
 
 def _on_data(op: LinearOperator, y: Tensor, beta: float, cogram: Structure) -> DataStep:
     if isinstance(cogram, Scalar):
         convolution = op.convolution()
-        taps = torch.full((1, 1), 1 / (beta + cogram.value), dtype=torch.float64)
-        stencil = StencilStep(convolution, taps, beta) if convolution is not None else None
+        stencil = StencilStep(convolution, _single(1 / (beta + cogram.value)), beta) if convolution is not None else None
         return DataStep(op, y, beta, _pointwise(cogram, beta), "exact, a scalar", stencil)
     apply, how = _apply(cogram, beta, y)
     return DataStep(op, y, beta, apply, f"exact, {how} on the data grid")
@@ -87,7 +101,10 @@ def _on_image(op: LinearOperator, y: Tensor, beta: float, gram: Structure) -> Im
 
 
 def _apply(structure: Structure, beta: float, y: Tensor) -> tuple[Apply, str]:
-    """v -> (beta I + structure)^-1 v, and its name."""
+    """v -> (beta I + structure)^-1 v, and its name; half precision goes through float32."""
+    if y.dtype in HALF:
+        apply, how = _apply(structure, beta, y.new_empty(0, dtype=accumulator(y.dtype)))
+        return lambda r: apply(r.float()).to(r.dtype), how
     if isinstance(structure, (Scalar, Diagonal)):
         return _pointwise(structure, beta), "pointwise"
     if isinstance(structure, Circulant):
@@ -95,6 +112,12 @@ def _apply(structure: Structure, beta: float, y: Tensor) -> tuple[Apply, str]:
     if isinstance(structure, Cosine):
         return _cosine(structure.spectrum, beta, y), "DCT-II"
     return _cholesky(structure.matrix, beta), f"Cholesky factor of {len(structure.matrix)} rows"
+
+
+@functools.lru_cache(maxsize=64)
+def _single(value: float) -> Tensor:
+    """A stencil of one tap; the same object for the same number, so that it is placed on a GPU once."""
+    return torch.full((1, 1), value, dtype=torch.float64)
 
 
 def _pointwise(structure: Scalar | Diagonal, beta: float) -> Apply:
@@ -127,9 +150,9 @@ def _cosine(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
     # The DCT-II of a signal is the DFT of its half-sample mirror image, so the inverse is a circular filter on the mirrored grid.
     # Frequencies h and w carry no energy of a mirrored signal: index 0 stands there for any finite weight.
     h, w = spectrum.shape
-    rows = torch.cat([torch.arange(h), torch.tensor([0]), torch.arange(h - 1, 0, -1)])
-    columns = torch.cat([torch.arange(w), torch.tensor([0])])
-    weight = (1 / (beta + spectrum))[rows][:, columns].to(device=y.device, dtype=y.dtype)
+    weight = 1 / (beta + spectrum)
+    weight = torch.cat([weight, weight[:1], weight[1:].flip(0)])
+    weight = torch.cat([weight, weight[:, :1]], dim=1).to(device=y.device, dtype=y.dtype)
 
     def planes(r: Tensor) -> Tensor:
         extended = torch.cat([r, r.flip(-2)], dim=-2)

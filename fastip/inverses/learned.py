@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..contracts import LinearOperator, StencilStep
 from ..errors import InvalidInput, StrictKeywords
 from ..nets import InverseNet
-from ..nets.weights import digest
+from ..nets.weights import check_beside, digest, placed
 from .certificate import Certificate
 from .collapsed import Bordered, layered, worth_collapsing
 from .examine import SETTLED, certify, settled
@@ -31,7 +31,8 @@ class Learned(StrictKeywords):
         its range, is then refused with InvalidInput. Without it every bind certifies the network for the problem at hand.
 
     At bind a linear network becomes stencils where that is less work, scaled so that kappa < 0.98 (Certificate.scale). Networks whose weights require
-    a gradient keep their layers, so that a solve can be differentiated in them. Source: Fan, Wei, Carin and Heller 2017, section 3.
+    a gradient keep their layers, so that a solve can be differentiated in them. Data on another device than the network's are given a copy of it there,
+    which is kept; where a gradient is asked for they are refused. Source: Fan, Wei, Carin and Heller 2017, section 3.
     """
 
     def __init__(self, net: nn.Module, *, trained: Trained | None = None) -> None:
@@ -51,18 +52,19 @@ class Learned(StrictKeywords):
         self._check(op, y, beta)
         net = self.net
         if not isinstance(net, InverseNet):
-            return DataStep(op, y, beta, lambda r: net(r, beta), self._about())
+            near = self._beside(y)
+            return DataStep(op, y, beta, lambda r: near(r, beta), self._about())
         certificate = self._certificate(op, y, beta, relaxation)
         factor, certificate = certificate.scale(), certificate.scaled()
         text = f"{self._about()}, kappa = {certificate.kappa:.3f}, rho = {certificate.rho:.2e}"
         if not worth_collapsing(net) or self._differentiable():
-            return DataStep(op, y, beta, layered(net, beta, factor), text)
+            return DataStep(op, y, beta, layered(self._beside(y), beta, factor), text)
         convolution = op.convolution()
         if convolution is not None and convolution.boundary == net.boundary == "circular":
-            taps = self._remember(("taps", beta), lambda: net.stencil(beta))
-            return StencilDataStep(op, y, StencilStep(convolution, taps * factor, beta), text)
+            taps = self._remember(("taps", beta, factor), lambda: net.stencil(beta) * factor)
+            return StencilDataStep(op, y, StencilStep(convolution, taps, beta), text)
         if net.boundary == "circular" or min(y.shape[-2:]) < Bordered.smallest(net):
-            return DataStep(op, y, beta, layered(net, beta, factor), text)
+            return DataStep(op, y, beta, layered(self._beside(y), beta, factor), text)
         bordered = self._remember(("bordered", beta, y.dtype, y.device), lambda: Bordered(net, beta, y))
         return DataStep(op, y, beta, bordered if factor == 1 else lambda r: factor * bordered(r), text)
 
@@ -82,7 +84,8 @@ class Learned(StrictKeywords):
                 if stored is not None:
                     return stored
         with torch.no_grad():
-            return self._remember(("certificate", op.fingerprint(), grid, beta, relaxation), lambda: certify(net, op, shape, beta, relaxation))
+            key = ("certificate", op.fingerprint(), grid, beta, relaxation)
+            return self._remember(key, lambda: certify(cast(InverseNet, placed(net, torch.device("cpu"))), op, shape, beta, relaxation))
 
     def _remember(self, key: tuple[Hashable, ...], make: Callable[[], Any]) -> Any:
         """``make()``, kept while the weights are the same."""
@@ -92,6 +95,15 @@ class Learned(StrictKeywords):
                 del self._remembered[next(iter(self._remembered))]
             self._remembered[key] = make()
         return self._remembered[key]
+
+    def _beside(self, y: Tensor) -> nn.Module:
+        """The network on the device of y."""
+        if self._differentiable():
+            check_beside(self.net, y)
+            return self.net
+        if all(p.device == y.device for p in self.net.parameters()):
+            return self.net
+        return self._remember(("beside", y.device), lambda: placed(self.net, y.device))
 
     def _differentiable(self) -> bool:
         return torch.is_grad_enabled() and any(p.requires_grad for p in self.net.parameters())

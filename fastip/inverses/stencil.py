@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from ..arrays import check_count
 from ..contracts import Convolution, LinearOperator, StencilStep
 from ..errors import StrictKeywords, Unsupported
 from .certificate import Certificate, from_lanczos, from_spectrum
-from .steps import DataStep
+from .steps import DataStep, beside
 
 # Boundary effects are local: beyond this many pixels a side the eigenvalues no longer move (tested), so larger grids are certified at this size.
 CERTIFIED_SIDE = 96
@@ -100,17 +101,35 @@ def _fitted(
 
 def fitted(convolution: Convolution, shape: tuple[int, int], beta: float, relaxation: float, half_width: int) -> tuple[Tensor, Certificate]:
     """The fit and its certificate, unscaled, remembered for the last problems."""
+    return _fitted(*_problem(convolution, shape, beta, relaxation, half_width))
+
+
+def _problem(convolution: Convolution, shape: tuple[int, int], beta: float, relaxation: float, half_width: int) -> Any:
+    """What the fit depends on, by value."""
     psf = convolution.psf.double().contiguous()
     key = (psf.numpy().tobytes(), (psf.shape[0], psf.shape[1]), convolution.stride, convolution.boundary)
-    return _fitted(key, certified_shape(convolution, shape, half_width), beta, relaxation, half_width)
+    return key, certified_shape(convolution, shape, half_width), beta, relaxation, half_width
+
+
+@functools.lru_cache(maxsize=64)
+def _scaled(
+    key: tuple[bytes, tuple[int, int], int, str], shape: tuple[int, int], beta: float, relaxation: float, half_width: int
+) -> tuple[Tensor, Certificate]:
+    taps, certificate = _fitted(key, shape, beta, relaxation, half_width)
+    return taps * certificate.scale(), certificate.scaled()
+
+
+def scaled(convolution: Convolution, shape: tuple[int, int], beta: float, relaxation: float, half_width: int) -> tuple[Tensor, Certificate]:
+    """As :func:`fitted`, scaled as it is used. The same tensor each time, so that it is placed on a GPU once. Raises InvalidInput where it is refused."""
+    return _scaled(*_problem(convolution, shape, beta, relaxation, half_width))
 
 
 class StencilDataStep(DataStep):
     """The data step whose C is a stencil: one kernel computes q + C (y - A x - beta q)."""
 
     def __init__(self, op: LinearOperator, y: Tensor, step: StencilStep, description: str) -> None:
+        self._step = step = beside(step, y.device)
         super().__init__(op, y, step.beta, lambda r: kernels.stencil(r, step.taps, step.convolution.boundary), description, step)
-        self._step = step
 
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         c = self._step.convolution
@@ -134,8 +153,7 @@ class Stencil(StrictKeywords):
                 f"inverses.Stencil needs a strided convolution such as operators.Blur; {type(op).__name__} is none: "
                 "use inverses.Exact() or inverses.ConjugateGradient()"
             )
-        taps, certificate = fitted(convolution, (y.shape[-2], y.shape[-1]), float(beta), float(relaxation), self.half_width)
-        taps, certificate = taps * certificate.scale(), certificate.scaled()
+        taps, certificate = scaled(convolution, (y.shape[-2], y.shape[-1]), float(beta), float(relaxation), self.half_width)
         size = 2 * self.half_width + 1
         text = f"stencil {size} x {size} on the data grid, kappa = {certificate.kappa:.3f}, rho = {certificate.rho:.2e}"
         return StencilDataStep(op, y, StencilStep(convolution, taps, beta), text)

@@ -8,14 +8,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..contracts import LinearOperator, SpectralStep, StencilStep
+from ..arrays import HALF, accumulator
+from ..contracts import Convolution, LinearOperator, SpectralStep, StencilStep
+from ..operators.remembered import placed
 
 Apply = Callable[[Tensor], Tensor]
 
 
 def per_image(values: Tensor) -> Tensor:
-    """Euclidean norm of each image of the batch, shape (b,)."""
-    return torch.linalg.vector_norm(values.detach().flatten(1), dim=1)
+    """Euclidean norm of each image of the batch, shape (b,); float32 for half precision."""
+    return torch.linalg.vector_norm(values.detach().flatten(1), dim=1, dtype=accumulator(values.dtype))
 
 
 def ratio(norms: Tensor, reference: Tensor) -> Tensor:
@@ -23,12 +25,18 @@ def ratio(norms: Tensor, reference: Tensor) -> Tensor:
     return norms / torch.where(reference > 0, reference, torch.ones_like(reference))
 
 
+def beside(step: StencilStep, device: torch.device) -> StencilStep:
+    """The step with its weights on ``device``, copied once: a whole solve then waits for none, and can be captured in a CUDA graph."""
+    c = step.convolution
+    return StencilStep(Convolution(placed(c.psf, device), c.stride, c.boundary), placed(step.taps, device), step.beta)
+
+
 class DataStep:
     """q' = q + C (y - A x - beta q) with q on the data grid; ``apply`` is C. Fixed points solve the problem exactly whatever C is."""
 
     def __init__(self, op: LinearOperator, y: Tensor, beta: float, apply: Apply, description: str, stencil: StencilStep | None = None) -> None:
         self.op, self.y, self.beta, self.apply = op, y, beta, apply
-        self._description, self._stencil = description, stencil
+        self._description, self._stencil = description, None if stencil is None else beside(stencil, y.device)
         self.size = per_image(y)
 
     def start(self) -> Tensor:
@@ -93,13 +101,14 @@ class ImageStep:
 class FourierStep:
     """The image side with A^T A = F^-1 g F: p stays in Fourier space, p' = offset + gain (p - F x), gain = g / (beta + g). Exact.
 
-    An iteration costs one rfft2 and one irfft2. ``spectrum`` g: real float64 (h, w // 2 + 1).
+    An iteration costs one rfft2 and one irfft2. ``spectrum`` g: real float64 (h, w // 2 + 1). Images in half precision are transformed in float32.
     """
 
     def __init__(self, op: LinearOperator, y: Tensor, beta: float, spectrum: Tensor, description: str) -> None:
         self.beta = beta
         pulled = op.adjoint(y)
-        self._shape = pulled.shape[-2:]
+        self._stored = pulled.dtype
+        self._shape, pulled = pulled.shape[-2:], pulled.to(accumulator(pulled.dtype))
         g = spectrum.to(pulled.device)
         self.weight = (1 / (beta + g)).to(pulled.dtype)
         self._gain = (g / (beta + g)).to(pulled.dtype)
@@ -119,11 +128,11 @@ class FourierStep:
         return self._start
 
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-        new = torch.addcmul(self._offset, self._gain, q - torch.fft.rfft2(x))
+        new = torch.addcmul(self._offset, self._gain, q - torch.fft.rfft2(x.to(self._gain.dtype)))
         return new, (new - q) * self._denominator
 
     def pull(self, q: Tensor) -> Tensor:
-        return torch.fft.irfft2(q, s=self._shape)
+        return torch.fft.irfft2(q, s=self._shape).to(self._stored)
 
     def norm(self, r: Tensor) -> Tensor:
         # Parseval over the half plane: columns 0 and w / 2 stand for themselves, the others for two.
@@ -132,8 +141,8 @@ class FourierStep:
         twice = 2 * squares.sum(dim=1) - squares[:, 0] - (squares[:, -1] if w % 2 == 0 else 0)
         return ratio((twice / (self._shape[0] * w)).sqrt(), self.size)
 
-    def fused(self) -> SpectralStep:
-        return SpectralStep(self._gain, self._denominator, self.guess(), self.beta)
+    def fused(self) -> SpectralStep | None:
+        return None if self._stored in HALF else SpectralStep(self._gain, self._denominator, self.guess(), self.beta)
 
     def describe(self) -> str:
         return self._description

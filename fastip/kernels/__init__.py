@@ -10,12 +10,13 @@ from typing import Any
 
 from torch import Tensor
 
-from .backends import available, select, why_reference
+from .backends import available, describe, select, why_reference
 from .fused import admm, why_unfused
 
 __all__ = [
     "admm",
     "available",
+    "describe",
     "explain",
     "pixel_shuffle",
     "pixel_unshuffle",

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..contracts import BoundInverse, BoundPrior, SpectralStep, Status, StencilStep
 from ..stopping import StopRule
-from . import backends, native, spectral
+from . import backends, spectral
 
 STENCIL_BOUNDARIES = ("circular", "valid", "zero")
 
@@ -44,6 +44,6 @@ def admm(
     description, prox = step.fused(), prior.pointwise()
     assert description is not None and prox is not None
     if isinstance(description, StencilStep):
-        return native.admm(description, prox, x, q, y, rule, relaxation)
+        return backends.raw((x, q, y)).admm(description, prox, x, q, y, rule, relaxation)
     result = spectral.admm(description, prox, x, q, step.size, rule, relaxation)
     return *result, rule.residuals(x.shape[0])

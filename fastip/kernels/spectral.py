@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..contracts import Pointwise, SpectralStep, Status
 from ..stopping import StopRule, relative_change
-from . import native
+from . import backends
 
 
 def pack(planes: Tensor) -> Tensor:
@@ -39,6 +39,7 @@ class Spectral:
 
     def __init__(self, step: SpectralStep, prox: Pointwise, x: Tensor, q: Tensor, relaxation: float) -> None:
         self.shape, self.relaxation = x.shape, relaxation
+        self.kernels = backends.raw((x,))
         h, w = x.shape[-2:]
         gain = full_plane(step.gain, w)
         self.gain = gain[:, :, None].expand(h, w, 2).contiguous()  # once for the real, once for the imaginary part
@@ -52,9 +53,9 @@ class Spectral:
     def advance(self) -> Tensor:
         """One iteration in place; returns the new packed image, which is the state but for relaxation."""
         f = torch.fft.fft2(self.z)
-        native.spectral_step_(f, self.p, self.offset, self.gain, self.relaxation)
+        self.kernels.spectral_step_(f, self.p, self.offset, self.gain, self.relaxation)
         z = torch.view_as_real(self.z)
-        new = torch.view_as_complex(native.soft_threshold(z, *self.prox, torch.view_as_real(torch.fft.ifft2(f))))
+        new = torch.view_as_complex(self.kernels.soft_threshold(z, *self.prox, torch.view_as_real(torch.fft.ifft2(f))))
         self.z = new if self.relaxation == 1.0 else torch.lerp(self.z, new, self.relaxation)
         return new
 

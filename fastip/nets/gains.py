@@ -56,6 +56,8 @@ def as_batch(beta: float | Tensor | None, beta_range: Range | None, images: Tens
         return None
     if beta is None:
         raise InvalidInput(f"this {name} takes beta as an input, between {beta_range[0]:g} and {beta_range[1]:g}: call net(r, beta)")
+    if isinstance(beta, int | float) and beta > 0:  # filled in where the images are: a copy would wait for a GPU in each iteration
+        return images.new_full((images.shape[0],), beta)
     values = torch.as_tensor(beta, dtype=images.dtype, device=images.device).reshape(-1)
     if values.numel() not in (1, images.shape[0]) or not bool((values > 0).all()):
         raise InvalidInput(

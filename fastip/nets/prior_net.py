@@ -60,6 +60,8 @@ class PriorNet(nn.Module, abc.ABC):
     def _levels(self, v: Tensor, level: Level | None) -> Tensor:
         if level is None:
             raise InvalidInput(f"this {type(self).__name__} takes the noise level as an input: call net(v, level=...), a standard deviation in image units")
+        if isinstance(level, int | float):  # filled in where the image is: a copy would wait for a GPU in each iteration
+            return v.new_full((v.shape[0],), level)
         values = torch.as_tensor(level, dtype=v.dtype, device=v.device).reshape(-1)
         if values.numel() not in (1, v.shape[0]):
             raise InvalidInput(f"level has {values.numel()} values; expected one, or one for each of {v.shape[0]} images")

@@ -33,6 +33,7 @@ class Tiled(PriorNet):
         self.reach, self.multiple = _stated(net)
         grid, least = self._grid, Tiled.smallest(net)
         self.tile = check_count(tile, "tile", low=1) // grid * grid
+        self._last: Tiles | None = None
         if self.tile < least:
             raise InvalidInput(f"tile is {tile}; expected at least {least}, of which this {type(net).__name__} sees {self.reach} pixels at each side")
 
@@ -65,9 +66,15 @@ class Tiled(PriorNet):
         h, w = v.shape[-2:]
         if max(h, w) <= self.tile:
             return self._apply_net(v, y, level)
-        tiles = Tiles(h, w, self.tile, overlap=2 * self.reach + self._grid, margin=self.reach, multiple=self._grid)
+        tiles = self._tiles(h, w)
         others = () if y is None else (y,)
         return tiles.map(lambda part, *data: self._apply_net(part, data[0] if data else None, level), v, *others, batch=1)
+
+    def _tiles(self, h: int, w: int) -> Tiles:
+        """Those of images of h x w; the last ones are kept, with their weights on the device of the images."""
+        if self._last is None or (self._last.height, self._last.width) != (h, w):
+            self._last = Tiles(h, w, self.tile, overlap=2 * self.reach + self._grid, margin=self.reach, multiple=self._grid)
+        return self._last
 
     def _apply_net(self, v: Tensor, y: Tensor | None, level: Tensor | None) -> Tensor:
         x: Tensor = self.net(v, y, level)

@@ -1,11 +1,14 @@
-"""The weights of a network as one short text."""
+"""The weights of a network: as one short text, and on which device they are."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from ..errors import InvalidInput
 
 
 def digest(net: nn.Module) -> str:
@@ -15,3 +18,17 @@ def digest(net: nn.Module) -> str:
         result.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         result.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return result.hexdigest()
+
+
+def check_beside(net: object, y: Tensor) -> None:
+    """Refuse data on a device where the network has no weights; whatever has no weights is let through."""
+    homes = {p.device for p in net.parameters()} if isinstance(net, nn.Module) else set()
+    if homes and y.device not in homes:
+        raise InvalidInput(f"y is on {y.device} and the network on {', '.join(sorted(map(str, homes)))}; move it with net.to({str(y.device)!r})")
+
+
+def placed(net: nn.Module, device: torch.device) -> nn.Module:
+    """The network where all its weights are on ``device``, else a copy there."""
+    if all(p.device == device for p in (*net.parameters(), *net.buffers())):
+        return net
+    return copy.deepcopy(net).to(device)

@@ -18,6 +18,7 @@ from .constant import Constant, real_array
 from .door import check_grid, check_psf_fits
 from .fourier import FourierConvolution
 from .linear import Operator
+from .remembered import last
 
 BOUNDARIES = kernels.reference.BOUNDARIES
 LARGEST_DIRECT = 33 * 33  # taps that are not 0 per image pixel; above, two FFTs are faster
@@ -52,16 +53,13 @@ class Blur(Operator):
     def _forward(self, x: Tensor) -> Tensor:
         if self._fourier is not None:
             return self._fourier.forward(x)
-        return kernels.strided_conv(x, self._kernel(x), self.stride, self.boundary)
+        return kernels.strided_conv(x, self._taps.on(x.device), self.stride, self.boundary)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         if self._fourier is not None:
             _, _, height, width = self.input_shape(tuple(y.shape))
             return self._fourier.adjoint(y, (height, width))
-        return kernels.strided_conv_adjoint(y, self._kernel(y), self.stride, self.boundary)
-
-    def _kernel(self, data: Tensor) -> Tensor:
-        return self.psf if data.is_cpu else self._taps.like(data)  # kernels on the CPU take the exact float64 taps
+        return kernels.strided_conv_adjoint(y, self._taps.on(y.device), self.stride, self.boundary)
 
     def _parameters(self) -> tuple[Any, ...]:
         return (self.psf, self.stride, self.boundary)
@@ -89,10 +87,12 @@ class Blur(Operator):
     def convolution(self) -> Convolution:
         return Convolution(self.psf, self.stride, self.boundary)
 
+    @last
     def gram(self, input_shape: Shape) -> Structure | None:
         self.output_shape(input_shape)
         return convolutions.gram(self.convolution(), *input_shape[2:])
 
+    @last
     def cogram(self, output_shape: Shape) -> Structure | None:
         self.input_shape(output_shape)
         return convolutions.cogram(self.convolution(), *output_shape[2:])

@@ -1,4 +1,4 @@
-"""Parameters of operators: kept in float64 on the CPU, cast once for each dtype and device they meet."""
+"""Parameters of operators: kept in float64 on the CPU, cast and moved once for each dtype and device they meet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..arrays import from_dlpack
 from ..errors import InvalidInput, Unsupported
+
+
+def borrowed(constant: Tensor) -> Tensor:
+    """``constant``, whose memory is not used again before the current stream of its GPU is done with it; it may have been made on another one."""
+    if constant.is_cuda and type(constant) is Tensor and not torch.compiler.is_compiling():
+        constant.record_stream(torch.cuda.current_stream(constant.device))
+    return constant
 
 
 class Constant:
@@ -24,7 +32,16 @@ class Constant:
         key = (data.dtype.to_real(), data.device)
         if key not in self._casts:
             self._casts[key] = self.value.to(dtype=key[0], device=key[1])
-        return self._casts[key]
+        return borrowed(self._casts[key])
+
+    def on(self, device: torch.device) -> Tensor:
+        """The parameter itself, float64, on ``device``: what kernels take as weights."""
+        if device == self.value.device or device.type == "mps":  # which has no float64: kernels cast what they are given
+            return self.value
+        key = (torch.float64, device)
+        if key not in self._casts:
+            self._casts[key] = self.value.to(device)
+        return borrowed(self._casts[key])
 
     def __getstate__(self) -> dict[str, Any]:
         return {"value": self.value, "_casts": {}}
@@ -40,7 +57,7 @@ def real_array(value: Any, name: str, dimensions: Sequence[int]) -> Tensor:
             raise Unsupported(f"{name} requires a gradient, but the parameters of an operator are constants; pass {name}.detach()")
         tensor = value
     elif hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
-        tensor = torch.from_dlpack(value)
+        tensor = from_dlpack(value, name)
     else:
         tensor = _from_numpy(value, name)
     if tensor.is_complex():

@@ -14,6 +14,7 @@ from ..contracts import Shape, Structure
 from ..errors import InvalidInput
 from .constant import Constant, real_array
 from .linear import Operator
+from .remembered import last
 
 
 class Dense(Operator):
@@ -58,11 +59,13 @@ class Dense(Operator):
             raise InvalidInput(f"the data has shape {tuple(output_shape)}; expected b x {m} for a matrix of {m} x {n}")
         return (output_shape[0], *((n,) if self.image_shape is None else self.image_shape))
 
+    @last
     def gram(self, input_shape: Shape) -> Structure | None:
         self.output_shape(input_shape)
         m, n = self.matrix.shape
         return contracts.Dense(self.matrix.T @ self.matrix) if n <= m else None
 
+    @last
     def cogram(self, output_shape: Shape) -> Structure | None:
         self.input_shape(output_shape)
         m, n = self.matrix.shape

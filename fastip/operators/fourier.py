@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..kernels import reference
+from .constant import borrowed
 
 
 class FourierConvolution:
@@ -31,7 +32,7 @@ class FourierConvolution:
         if plan is None or plan[0] != key:
             plan = (key, torch.fft.rfft2(self.psf, s=grid).to(dtype=data.dtype.to_complex(), device=data.device))
             self._plan = plan
-        return plan[1]
+        return borrowed(plan[1])
 
     def _first(self) -> tuple[int, int]:
         """Where the output for pixel 0 lies in the full convolution."""
@@ -70,24 +71,25 @@ class FourierConvolution:
             full = self._fold(full, dim, size[dim - 2])
         return full.to(y.dtype).contiguous()
 
-    def _index(self, dim: int, size: int) -> Tensor:
-        before, after = reference.margins(self.psf.shape[dim - 2], self.boundary)
-        return reference.extension(size, before, after, self.boundary)
-
     def _extend(self, x: Tensor, dim: int) -> Tensor:
+        before, after = reference.margins(self.psf.shape[dim - 2], self.boundary)
         if self.boundary == "zero":
-            before = reference.margins(self.psf.shape[dim - 2], self.boundary)[0]
             return torch.nn.functional.pad(x, [0, 0] * (3 - dim) + [before, 0])
-        return x.index_select(dim, self._index(dim, x.shape[dim]).to(x.device)) if self.boundary == "reflect" else x
+        if self.boundary != "reflect":
+            return x
+        size = x.shape[dim]  # at least that of the psf, so a margin is mirrored once
+        return torch.cat([x.narrow(dim, 0, before).flip(dim), x, x.narrow(dim, size - after, after).flip(dim)], dim=dim)
 
     def _fold(self, full: Tensor, dim: int, size: int) -> Tensor:
-        """The adjoint of :meth:`_extend` and of the zeros that rfft2 adds behind it."""
-        if self.boundary == "reflect":
-            index = self._index(dim, size).to(full.device)
-            shape = [*full.shape[:dim], size, *full.shape[dim + 1 :]]
-            return full.new_zeros(shape).index_add(dim, index, full.narrow(dim, 0, len(index)))
-        before = reference.margins(self.psf.shape[dim - 2], self.boundary)[0] if self.boundary == "zero" else 0
-        return full.narrow(dim, before, size)
+        """The adjoint of :meth:`_extend` and of the zeros that rfft2 adds behind it; each sum in a fixed order."""
+        before, after = reference.margins(self.psf.shape[dim - 2], self.boundary) if self.boundary in ("zero", "reflect") else (0, 0)
+        kept = full.narrow(dim, before, size)
+        if self.boundary != "reflect":
+            return kept
+        kept = kept.clone()
+        kept.narrow(dim, 0, before).add_(full.narrow(dim, 0, before).flip(dim))
+        kept.narrow(dim, size - after, after).add_(full.narrow(dim, before + size, after).flip(dim))
+        return kept
 
 
 def fast_length(n: int) -> int:

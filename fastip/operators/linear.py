@@ -15,6 +15,7 @@ from .autograd import Apply
 from .door import check_data
 from .fingerprint import digest
 from .lanczos import largest_singular_value
+from .remembered import PREFIX, last
 
 
 class Operator(StrictKeywords, abc.ABC):
@@ -23,7 +24,8 @@ class Operator(StrictKeywords, abc.ABC):
     A subclass gives ``_forward``, ``_adjoint`` (tensor to a fresh tensor, checked already), the two shape rules and ``_parameters`` (what the
     fingerprint covers); it states ``gram``, ``cogram`` and ``convolution`` where it knows them. Tensors, NumPy and CuPy arrays come in and go out as
     themselves, on any device; everything is differentiable, the gradient of A being A^T. For complex data A^T is the adjoint of
-    Re <A x, y>, so images stay real.
+    Re <A x, y>, so images stay real. An operator has no device of its own: its parameters are kept in float64 on the CPU, wherever they were when it was
+    made, and are copied once to each device whose data it meets.
     """
 
     complex_input = False
@@ -93,8 +95,10 @@ class Operator(StrictKeywords, abc.ABC):
         shape: the own shape of an operator that has one. Raises InvalidInput where a shape is needed.
         """
         shape = self._known_shape() if input_shape is None else tuple(input_shape)
-        if self.channelwise:
-            shape = (1, 1, *shape[2:])
+        return self._norm((1, 1, *shape[2:]) if self.channelwise else shape)
+
+    @last
+    def _norm(self, shape: Shape) -> float:
         structure = self.cogram(self.output_shape(shape)) or self.gram(shape)
         return structures.largest(structure) ** 0.5 if structure is not None else largest_singular_value(self, shape, self.complex_input)
 
@@ -130,6 +134,9 @@ class Operator(StrictKeywords, abc.ABC):
 
     def __neg__(self) -> Operator:
         return Scaled(-1.0, self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if not name.startswith(PREFIX)}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(_brief(p) for p in self._parameters())})"
@@ -205,6 +212,7 @@ class Composition(Operator):
     def input_shape(self, output_shape: Shape) -> Shape:
         return self.right.input_shape(self.left.input_shape(output_shape))
 
+    @last
     def cogram(self, output_shape: Shape) -> Structure | None:
         """left (right right^T) left^T: closed form of the merged convolution, or one factor's structure times the other's scalar."""
         self.input_shape(output_shape)
@@ -212,6 +220,7 @@ class Composition(Operator):
             return convolutions.cogram(self._convolution, *output_shape[2:])
         return _product(self.left, self.right, output_shape)
 
+    @last
     def gram(self, input_shape: Shape) -> Structure | None:
         self.output_shape(input_shape)
         if self._convolution is not None:
@@ -269,9 +278,11 @@ class Scaled(Operator):
     def input_shape(self, output_shape: Shape) -> Shape:
         return self.op.input_shape(output_shape)
 
+    @last
     def gram(self, input_shape: Shape) -> Structure | None:
         return structures.scale(self.op.gram(input_shape), self.factor**2)
 
+    @last
     def cogram(self, output_shape: Shape) -> Structure | None:
         return structures.scale(self.op.cogram(output_shape), self.factor**2)
 

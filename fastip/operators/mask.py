@@ -11,6 +11,7 @@ from ..errors import InvalidInput
 from .constant import Constant, real_array
 from .door import check_grid
 from .linear import Operator
+from .remembered import last
 
 
 class Mask(Operator):
@@ -46,6 +47,7 @@ class Mask(Operator):
     def input_shape(self, output_shape: Shape) -> Shape:
         return self.output_shape(output_shape)
 
+    @last
     def gram(self, input_shape: Shape) -> Structure:
         self.output_shape(input_shape)
         return Diagonal(self.mask.square())

@@ -14,6 +14,7 @@ from ..errors import FastipError, InvalidInput
 from . import structures
 from .door import check_grid
 from .linear import Operator
+from .remembered import last
 
 
 class Identity(Operator):
@@ -69,7 +70,7 @@ class Stack(Operator):
         self._input_shape = functools.lru_cache(maxsize=16)(self._find_input_shape)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_input_shape"}
+        return {key: value for key, value in super().__getstate__().items() if key != "_input_shape"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -111,6 +112,7 @@ class Stack(Operator):
         reason = f" ({next(iter(refusals))})" if refusals else ""
         raise InvalidInput(f"the data has shape {output_shape}, which no image gives under {self!r}{reason}; expected op.output_shape(x.shape)")
 
+    @last
     def gram(self, input_shape: Shape) -> Structure | None:
         self.output_shape(input_shape)
         return functools.reduce(structures.add, [part.gram(input_shape) for part in self.parts])

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..contracts import LinearOperator
 from ..errors import InvalidInput
+from ..nets.weights import check_beside
 from .levelled import BoundLevelled, Levelled
 
 LEVELS = ("level", "sigma", "noise_level")  # names of an optional second argument that is taken as the level
@@ -26,8 +27,8 @@ class Denoiser(Levelled):
     sigma: the level in image units, > 0, or a sequence with one for each iteration (its last is repeated; a solve that is resumed begins with the first).
     noise: the standard deviation of the noise in y, >= 0 (0 is as good as missing). Together they imply beta = noise^2 / sigma^2; a solver given another
     beta is refused.
-    Raises InvalidInput for anything that is not callable, for levels that are missing or contradict each other, and for a denoiser that returns
-    something else than an image of the shape, dtype and device it was given.
+    Raises InvalidInput for anything that is not callable, for levels that are missing or contradict each other, at ``bind`` for a network without a weight on
+    the device of y, and for a denoiser that returns something else than an image of the shape, dtype and device it was given.
     Source: Venkatakrishnan, Bouman and Wohlberg, Plug-and-play priors for model based reconstruction, 2013.
     """
 
@@ -40,6 +41,7 @@ class Denoiser(Levelled):
         self.takes_level = _takes_level(denoiser)
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundDenoiser:
+        check_beside(getattr(self.denoiser, "net", self.denoiser), y)
         return BoundDenoiser(self)
 
 

@@ -11,6 +11,7 @@ from .. import nets
 from ..arrays import check_real
 from ..contracts import LinearOperator, Shape
 from ..errors import InvalidInput, strict_keywords
+from ..nets.weights import check_beside
 from .levelled import BoundLevelled, Levelled
 from .prior import image_shape
 from .trained import Trained
@@ -26,7 +27,8 @@ class PixelShuffleAutoencoder(Levelled):
     sigma, noise: as for Denoiser. A net that takes the level must have one when it is bound: ``prior.at(noise=0.01)`` gives the same prior with another.
     trained: what the net was trained on (``fastip.load_prior`` gives it); data of another operator are then refused, whatever their boundary.
     Data with a valid boundary, which are smaller than the image's grid, are continued at their borders for the net.
-    Raises InvalidInput for another net, levels that contradict each other, and at ``bind`` for a missing level and for data that do not fit the net.
+    Raises InvalidInput for another net, levels that contradict each other, and at ``bind`` for a missing level, for data that do not fit the net, and for
+    data on another device than its weights.
     Source: Fan, Wei, Carin and Heller, An inner-loop free solution to inverse problems using deep neural networks, NIPS 2017, section 3.1.
     """
 
@@ -44,6 +46,7 @@ class PixelShuffleAutoencoder(Levelled):
     def bind(self, y: Tensor, op: LinearOperator) -> BoundPixelShuffleAutoencoder:
         if self.net.takes_level:
             self._require_level()
+        check_beside(self.net, y)
         shape = image_shape(y, op)
         if len(shape) != 4 or shape[1] % self.net.colours:
             raise InvalidInput(f"the image has shape {shape}; this {type(self.net).__name__} takes b c h w with c a multiple of {self.net.colours}")

@@ -95,6 +95,11 @@ def like(weight: Weight, v: Tensor) -> Weight:
     return weight.to(v) if isinstance(weight, Tensor) else weight
 
 
+def placed(weight: Weight, y: Tensor) -> Weight:
+    """``weight`` in the precision of the image behind y and on its device: moved once for a solve."""
+    return weight.to(device=y.device, dtype=y.dtype.to_real()) if isinstance(weight, Tensor) else weight
+
+
 def is_zero(weight: Weight) -> bool:
     """Whether the weight is the number 0."""
     return not isinstance(weight, Tensor) and weight == 0.0

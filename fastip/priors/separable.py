@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
 from .. import kernels
 from ..contracts import LinearOperator, Pointwise
 from ..errors import InvalidInput
-from .prior import Prior, Weight, check_bound, check_fit, check_weight, image_shape, is_zero, like
+from .prior import Prior, Weight, check_bound, check_fit, check_weight, image_shape, is_zero, like, placed
 
 
 class Separable(Prior):
@@ -33,7 +35,15 @@ class Separable(Prior):
             weight = getattr(self, name)
             if isinstance(weight, Tensor):
                 check_fit(weight, name, image_shape(y, op))
-        return BoundSeparable(self)
+        return BoundSeparable(self.beside(y))
+
+    def beside(self, y: Tensor) -> Separable:
+        """This prior with its weights on the device of y and in its precision."""
+        if self.pointwise() is not None:
+            return self
+        result = copy.copy(self)
+        result.l1, result.l2 = placed(self.l1, y), placed(self.l2, y)
+        return result
 
     def prox(self, v: Tensor, step: float) -> Tensor:
         """clip(soft(v, step l1) / (1 + 2 step l2), low, high)."""

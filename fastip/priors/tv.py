@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from .. import kernels
-from ..arrays import check_count
+from ..arrays import accumulator, check_count
 from ..contracts import LinearOperator
 from ..errors import InvalidInput
-from .prior import BoundWithout, Prior, Weight, check_fit, check_weight, image_shape, like
+from .prior import BoundWithout, Prior, Weight, check_fit, check_weight, image_shape, like, placed
 from .separable import Separable
 
 MOMENTUM = 0.8  # more than this never settles on some problems, because the image moves between the calls
@@ -51,7 +51,7 @@ class TV(Prior):
             raise InvalidInput(f"the image has shape {shape}; {type(self).__name__} needs b c h w: give operators.Dense an image_shape")
         check_fit(self.weight, "weight", shape)
         self.separable.bind(y, op)
-        return BoundTV(self)
+        return BoundTV(self, placed(self.weight, y), self.separable.beside(y))
 
     def value(self, x: Tensor) -> Tensor:
         """R(x) for each image, shape (b,), with what was added."""
@@ -76,18 +76,25 @@ class AnisotropicTV(TV):
 class BoundTV(BoundWithout):
     """TV in one solve: it owns the dual field u and the extrapolated field r, each 2 b c h w."""
 
-    def __init__(self, prior: TV) -> None:
-        self._prior = prior
+    def __init__(self, prior: TV, weight: Weight, separable: Separable) -> None:
+        self._prior, self._weight, self._separable = prior, weight, separable
         self._momentum = min(1 - 1 / prior.steps, MOMENTUM)
         self._fields: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, v: Tensor, step: float) -> Tensor:
         if self._fields is None:
             self._fields = v.new_zeros(2, *v.shape), v.new_zeros(2, *v.shape)
-        prior, (u, r), m = self._prior, self._fields, self._momentum
-        pointwise = prior.separable.pointwise()
-        if pointwise is not None and not isinstance(prior.weight, Tensor) and kernels.why_reference((v, u, r)) is None:
-            return kernels.native.tv_prox_(v, u, r, step, float(prior.weight), m, prior.steps, prior.isotropic, pointwise)
-        x, *fields = kernels.reference.tv_prox(v, u, r, step, like(prior.weight, v), m, prior.steps, prior.isotropic, lambda a: prior.separable.prox(a, step))
+        prior, weight, separable, m = self._prior, self._weight, self._separable, self._momentum
+        pointwise = separable.pointwise()
+        in_place = getattr(kernels.backends.select((v, *self._fields)), "tv_prox_", None)
+        fused = in_place is not None and pointwise is not None and not isinstance(weight, Tensor)
+        # The kernel computes half precision in float32 by itself; PyTorch would square numbers of the size of the weight, which float16 rounds to nothing.
+        kept, stored = v.dtype if fused else accumulator(v.dtype), v.dtype
+        u, r = self._fields = self._fields[0].to(kept), self._fields[1].to(kept)
+        if fused:
+            x: Tensor = in_place(v, u, r, step, float(weight), m, prior.steps, prior.isotropic, pointwise)
+            return x
+        v = v.to(kept)
+        x, *fields = kernels.reference.tv_prox(v, u, r, step, like(weight, v), m, prior.steps, prior.isotropic, lambda a: separable.prox(a, step))
         self._fields = fields[0], fields[1]
-        return x
+        return x.to(stored)

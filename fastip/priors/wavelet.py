@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,8 @@ from .. import kernels
 from ..arrays import check_count
 from ..contracts import LinearOperator
 from ..errors import InvalidInput, Unsupported
-from .prior import BoundWithout, Prior, Weight, check_fit, check_weight, image_shape, like
+from .filter_bank import FilterBank
+from .prior import BoundWithout, Prior, Weight, check_fit, check_weight, image_shape, like, placed
 
 ORTHOGONAL = 1e-9  # how far the taps may be from an orthogonal filter bank
 
@@ -25,8 +28,9 @@ class Wavelet(Prior):
     exact, because W is orthogonal. Each level transforms rows and columns periodically; where a side is odd its last row or column goes to the
     approximation as it is, so that W stays orthogonal for every image size (the padding of the usual transforms is not).
     weight: a number >= 0, or a tensor 1 c 1 1 (it may require a gradient). wavelet: the name of an orthogonal wavelet of PyWavelets: haar, dbN, symN,
-    coifN. levels: a whole number >= 1, both sides of the image >= 2^levels. float32 and float64 on the CPU; differentiable.
-    Raises InvalidInput for bad values, Unsupported for wavelets that are not orthogonal and for tensors on a GPU.
+    coifN. levels: a whole number >= 1, both sides of the image >= 2^levels. float32 and float64; differentiable. PyWavelets transforms what is on the CPU,
+    PyTorch by the same filters what is on another device: the results agree to rounding.
+    Raises InvalidInput for bad values, Unsupported for wavelets that are not orthogonal and for other precisions.
     Source: Mallat, A Wavelet Tour of Signal Processing, chapter 7.
     """
 
@@ -35,6 +39,7 @@ class Wavelet(Prior):
         if isinstance(self.weight, Tensor) and self.weight.ndim == 4 and self.weight.shape[2:] != (1, 1):
             raise InvalidInput(f"weight has shape {tuple(self.weight.shape)}; expected one number, or one per image and channel: b c 1 1 or 1 c 1 1")
         self.wavelet = _orthogonal(wavelet)
+        self._bank = FilterBank(self.wavelet.dec_lo, self.wavelet.dec_hi)
         self.levels = check_count(levels, "levels", low=1)
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundWavelet:
@@ -42,12 +47,10 @@ class Wavelet(Prior):
         if len(shape) != 4:
             raise InvalidInput(f"the image has shape {shape}; Wavelet needs b c h w: give operators.Dense an image_shape")
         check_fit(self.weight, "weight", shape)
-        self._check(shape, y.device, y.dtype.to_real())
-        return BoundWavelet(self)
+        self._check(shape, y.dtype.to_real())
+        return BoundWavelet(self, placed(self.weight, y))
 
-    def _check(self, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> None:
-        if device.type != "cpu":
-            raise Unsupported(f"Wavelet runs on the CPU and the data is on {device}; use y.cpu(), or priors.TV, which runs on any device")
+    def _check(self, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         if dtype not in (torch.float32, torch.float64):
             raise Unsupported(f"Wavelet takes float32 or float64; the data is {dtype}")
         most = min(shape[-2:]).bit_length() - 1
@@ -57,19 +60,23 @@ class Wavelet(Prior):
 
     def transform(self, x: Tensor) -> Tensor:
         """W x in Mallat's layout: the approximation in the top left corner of a tensor of the shape of x. Differentiable."""
-        self._check(tuple(x.shape), x.device, x.dtype)
-        return _Transform.apply(x, self.wavelet, self.levels, False)
+        self._check(tuple(x.shape), x.dtype)
+        return _Transform.apply(x, self.wavelet, self._bank, self.levels, False)
 
     def inverse(self, coefficients: Tensor) -> Tensor:
         """W^T, the inverse of :meth:`transform`."""
-        return _Transform.apply(coefficients, self.wavelet, self.levels, True)
+        return _Transform.apply(coefficients, self.wavelet, self._bank, self.levels, True)
 
     def prox(self, v: Tensor, step: float) -> Tensor:
         """W^T soft(W v, step weight), approximation unchanged."""
+        return self.shrink(v, step * like(self.weight, v))
+
+    def shrink(self, v: Tensor, threshold: Weight) -> Tensor:
+        """W^T soft(W v, threshold), approximation unchanged."""
         coefficients = self.transform(v)
         h, w = self.corner(v)
         kept = coefficients[..., :h, :w].clone()
-        thresholded = kernels.soft_threshold(coefficients, step * like(self.weight, v))
+        thresholded = kernels.soft_threshold(coefficients, threshold)
         thresholded[..., :h, :w] = kept
         return self.inverse(thresholded)
 
@@ -88,48 +95,52 @@ class Wavelet(Prior):
 class BoundWavelet(BoundWithout):
     """The wavelet prior in a solve; it keeps no state."""
 
-    def __init__(self, prior: Wavelet) -> None:
-        self._prior = prior
+    def __init__(self, prior: Wavelet, weight: Weight) -> None:
+        self._prior, self._weight = prior, weight
 
     def __call__(self, v: Tensor, step: float) -> Tensor:
-        return self._prior.prox(v, step)
+        return self._prior.shrink(v, step * like(self._weight, v))
 
 
 class _Transform(torch.autograd.Function):
     """W or its transpose; the backward of each is the other."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, wavelet: Any, levels: int, transposed: bool) -> Tensor:
-        ctx.wavelet, ctx.levels, ctx.transposed = wavelet, levels, transposed
+    def forward(ctx: Any, x: Tensor, wavelet: Any, bank: FilterBank, levels: int, transposed: bool) -> Tensor:
+        ctx.wavelet, ctx.bank, ctx.levels, ctx.transposed = wavelet, bank, levels, transposed
         out = x.detach().clone(memory_format=torch.contiguous_format)
         turn = _synthesise if transposed else _analyse
+        if not out.is_cpu:
+            turn(out, bank.join if transposed else bank.split, levels)
+            return out
+        step = functools.partial(_join if transposed else _split, wavelet)
         for plane in out.numpy().reshape(-1, *out.shape[-2:]):  # one at a time: the coefficients of one channel in memory
-            turn(plane, wavelet, levels)
+            turn(plane, step, levels)
         return out
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        return _Transform.apply(gradients[0], ctx.wavelet, ctx.levels, not ctx.transposed), None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        return _Transform.apply(gradients[0], ctx.wavelet, ctx.bank, ctx.levels, not ctx.transposed), None, None, None, None
 
 
-def _analyse(plane: np.ndarray, wavelet: Any, levels: int) -> None:
-    """Overwrite a plane h w by its coefficients."""
-    h, w = plane.shape
+def _analyse(image: Any, split: Callable[[Any, int], Any], levels: int) -> None:
+    """Overwrite an image (... h w, array or tensor) by its coefficients; ``split`` does one level along one axis."""
+    h, w = image.shape[-2:]
     for _ in range(levels):
-        corner = plane[:h, :w]
-        corner[:] = _split(_split(corner, wavelet, 1), wavelet, 0)
+        corner = image[..., :h, :w]
+        corner[:] = split(split(corner, -1), -2)
         h, w = _halved(h, 1), _halved(w, 1)
 
 
-def _synthesise(plane: np.ndarray, wavelet: Any, levels: int) -> None:
-    """Overwrite coefficients by their plane."""
-    height, width = plane.shape
+def _synthesise(image: Any, join: Callable[[Any, int], Any], levels: int) -> None:
+    """Overwrite coefficients by their image; ``join`` is the inverse of ``split``."""
+    height, width = image.shape[-2:]
     for level in reversed(range(levels)):
-        corner = plane[: _halved(height, level), : _halved(width, level)]
-        corner[:] = _join(_join(corner, wavelet, 0), wavelet, 1)
+        corner = image[..., : _halved(height, level), : _halved(width, level)]
+        corner[:] = join(join(corner, -2), -1)
 
 
-def _split(x: np.ndarray, wavelet: Any, axis: int) -> np.ndarray:
+def _split(wavelet: Any, x: np.ndarray, axis: int) -> np.ndarray:
     """One level along one axis: approximation first, details after it; an odd last sample is approximation."""
     import pywt
 
@@ -139,7 +150,7 @@ def _split(x: np.ndarray, wavelet: Any, axis: int) -> np.ndarray:
     return np.concatenate([approximation, odd, detail], axis=axis)
 
 
-def _join(x: np.ndarray, wavelet: Any, axis: int) -> np.ndarray:
+def _join(wavelet: Any, x: np.ndarray, axis: int) -> np.ndarray:
     """The inverse of :func:`_split`."""
     import pywt
 

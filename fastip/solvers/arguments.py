@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import as_tensor, check_finite, check_number, check_shape
+from ..arrays import HALF, as_tensor, check_finite, check_number, check_shape
 from ..contracts import BoundInverse, Inverse, LinearOperator, Prior, Shape, Solution
 from ..errors import InvalidInput
 
@@ -21,7 +21,9 @@ def check_data(y: Tensor, op: LinearOperator) -> Shape:
     """Refuse data that ``op`` cannot have produced, or that holds NaN or Inf; returns the shape of the image."""
     if not isinstance(op, LinearOperator):
         raise InvalidInput(f"op is {type(op).__name__}; expected an operator, e.g. operators.Blur(psf.gaussian(9, sigma=1.6), stride=4)")
-    if y.dtype not in SUPPORTED:
+    if y.dtype in HALF and not y.is_cuda:
+        raise InvalidInput(f"y has dtype {y.dtype} on {y.device}; expected float32 or float64, half precision is taken on GPUs only: convert with y.float()")
+    if y.dtype not in (*SUPPORTED, *HALF):
         raise InvalidInput(f"y has dtype {y.dtype}; expected float32 or float64 (complex for MaskedFourier): convert with y.float(), images in [0, 1]")
     if y.ndim < 2 or y.numel() == 0:
         raise InvalidInput(

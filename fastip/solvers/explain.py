@@ -22,11 +22,10 @@ def explain(op: LinearOperator, prior: Prior, y: Any, *, inverse: str | Inverse 
     step = check_inverse(inverse).bind(op, y, value)
     x, q = initial(None, step, shape, y)
     why = kernels.why_unfused(step, prox, x, q, y)
-    reference = kernels.why_reference((x,))
     return "\n".join(
         [
             f"inverse: {step.describe()}, beta = {value:.3g}",
-            "loop: fused, whole iterations in compiled kernels" if why is None else f"loop: visible, one call a step, because: {why}",
-            "kernels: compiled" if reference is None else f"kernels: reference, because: {reference}",
+            "loop: fused, whole iterations in one call" if why is None else f"loop: visible, one call a step, because: {why}",
+            f"kernels: {kernels.describe((x,))}",
         ]
     )

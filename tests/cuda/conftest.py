@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from emulation import build, load
 
+from emulation import build, load
 from fastip.kernels import extension, native
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastip import kernels
 from fastip.errors import InvalidInput
-from fastip.kernels import backends, native, reference
+from fastip.kernels import backends, extension, library, native, reference, triton_families
 
 PSF = torch.rand(3, 4, dtype=torch.float64)
 BLOCKED = "import sys; sys.modules['fastip._C'] = None\n"
@@ -53,7 +53,7 @@ def test_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backends.select((x,)) is native
     backends.choice.cache_clear()
     monkeypatch.setenv("FASTIP_BACKEND", "fast")
-    with pytest.raises(InvalidInput, match="'fast'; expected one of native, reference"):
+    with pytest.raises(InvalidInput, match="'fast'; expected one of native, triton, reference"):
         backends.select((x,))
 
 
@@ -142,11 +142,17 @@ class TestDispatch:
         kernels.strided_conv(torch.rand(1, 1, 8, 8, dtype=torch.bfloat16), PSF, 2, "zero")
         assert calls == ["reference"]
 
-    def test_gradients_are_reference(self, calls: list[str]) -> None:
+    def test_gradients_take_the_registered_operators(self, calls: list[str]) -> None:
+        """Forward and backward run compiled kernels."""
         x = torch.rand(1, 2, 6, 6, dtype=torch.float64, requires_grad=True)
         psf = PSF.clone().requires_grad_()
+        assert backends.select((x,), (psf,)) is library and backends.select((x.detach(),), (psf,)) is library
         assert torch.autograd.gradcheck(lambda x, psf: kernels.strided_conv(x, psf, 2, "reflect"), (x, psf))
-        assert set(calls) == {"reference"}
+        assert set(calls) == {"native"}
+
+    def test_gradients_of_what_is_not_compiled_are_reference(self, calls: list[str]) -> None:
+        kernels.strided_conv(torch.rand(1, 1, 8, 8, dtype=torch.bfloat16, requires_grad=True), PSF, 2, "zero").sum().backward()
+        assert calls == ["reference"]
 
     def test_transforms_are_reference(self, calls: list[str]) -> None:
         x = torch.rand(3, 1, 1, 8, 8, dtype=torch.float64)
@@ -159,7 +165,7 @@ class TestDispatch:
         torch.testing.assert_close(mapped[0], value)
         torch.testing.assert_close(mapped[1], tangent)
 
-    def test_compile_traces_the_reference(self) -> None:
+    def test_compile_traces_the_registered_operators(self) -> None:
         x = torch.rand(1, 2, 8, 8)
         compiled = torch.compile(lambda v: kernels.soft_threshold(kernels.strided_conv_adjoint(v, PSF, 2, "reflect"), 0.1), backend="eager", fullgraph=True)
         torch.testing.assert_close(compiled(x), kernels.soft_threshold(kernels.strided_conv_adjoint(x, PSF, 2, "reflect"), 0.1))
@@ -167,6 +173,49 @@ class TestDispatch:
     def test_empty_batches(self) -> None:
         assert kernels.strided_conv(torch.zeros(0, 3, 8, 8), PSF, 2, "circular").shape == (0, 3, 4, 4)
         assert kernels.pixel_unshuffle(torch.zeros(0, 3, 8, 8), 2).shape == (0, 3, 2, 2, 4, 4)
+
+
+@pytest.mark.usefixtures("fresh", "compiled")
+class TestGpuChoice:
+    """What a tensor on a GPU takes, asked with one on the CPU: the choice looks at shape and environment only."""
+
+    IMAGE = torch.zeros(1, 1, 4, 4)
+
+    @pytest.fixture(autouse=True)
+    def unset(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("FASTIP_BACKEND", raising=False)
+
+    @pytest.mark.parametrize("native_missing, triton_missing, expected", [(None, None, native), ("no", None, triton_families), ("no", "nor", reference)])
+    def test_fastest_that_is_there(self, monkeypatch: pytest.MonkeyPatch, native_missing: str | None, triton_missing: str | None, expected: object) -> None:
+        monkeypatch.setattr(extension, "why_no_gpu", lambda: native_missing)
+        monkeypatch.setattr(triton_families, "why_missing", lambda: triton_missing)
+        module, reason = backends._on_gpu(self.IMAGE)
+        assert module is expected and (reason is None) == (expected is not reference)
+        assert expected is not reference or ("no" in str(reason) and "nor" in str(reason))
+
+    @pytest.mark.parametrize("asked, expected", [("triton", triton_families), ("reference", reference)])
+    def test_environment(self, monkeypatch: pytest.MonkeyPatch, asked: str, expected: object) -> None:
+        monkeypatch.setattr(extension, "why_no_gpu", lambda: None)
+        monkeypatch.setattr(triton_families, "why_missing", lambda: None)
+        monkeypatch.setenv("FASTIP_BACKEND", asked)
+        assert backends._on_gpu(self.IMAGE)[0] is expected
+
+    def test_planes_are_counted_in_32_bits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(extension, "why_no_gpu", lambda: None)
+        module, reason = backends._on_gpu(torch.zeros(1).expand(1, 1, 2**16, 2**15))
+        assert module is reference and "65536 x 32768" in str(reason)
+
+    def test_triton_on_the_cpu_says_why_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(triton_families, "why_missing", lambda: None)
+        monkeypatch.setattr(triton_families, "interpreted", lambda: False)
+        monkeypatch.setenv("FASTIP_BACKEND", "triton")
+        assert "runs on a GPU" in str(backends.why_reference((self.IMAGE,)))
+
+    def test_triton_asked_for_and_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(triton_families, "why_missing", lambda: "not there")
+        monkeypatch.setenv("FASTIP_BACKEND", "triton")
+        with pytest.raises(InvalidInput, match="'triton' but Triton cannot be used .not there."):
+            backends.choice()
 
 
 def test_one_openmp_runtime() -> None:

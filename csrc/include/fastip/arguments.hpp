@@ -20,7 +20,8 @@ inline ConvArgs conv_args(Address source, Address target, Address psf, const Con
             n[6],       n[7],        static_cast<Boundary>(n[8]),         1,       0,       0};
 }
 
-inline ConvArgs combined_conv_args(Address x, Address y, Address psf, Address first, Address second, const ConvSizes& sizes, const std::array<double, 3>& factors) {
+inline ConvArgs combined_conv_args(Address x, Address y, Address psf, Address first, Address second, const ConvSizes& sizes,
+                                   const std::array<double, 3>& factors) {
     ConvArgs args = conv_args(x, y, psf, sizes);
     args.first = in(first), args.second = in(second);
     args.scale = factors[0], args.a = factors[1], args.b = factors[2];

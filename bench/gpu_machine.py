@@ -1,0 +1,95 @@
+"""Where the GPU benchmarks run and on what sizes.
+
+FASTIP_BENCH_DEVICE=cpu runs every line of them on tiny problems without a GPU, to see that they work; such times mean nothing and no page shows them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import fastip
+from fastip.kernels import backends, native
+
+Skipped = pytest.skip.Exception
+MODULES = {"native": "native", "triton": "triton_families", "reference": "reference"}  # FASTIP_BACKEND: the module that must then run
+
+
+def rehearsal() -> bool:
+    """Whether this is a run without a GPU, on tiny sizes."""
+    return os.environ.get("FASTIP_BENCH_DEVICE", "cuda") == "cpu"
+
+
+def why_absent() -> str | None:
+    """None where the benchmarks can run, else the reason."""
+    if rehearsal() or torch.cuda.is_available():
+        return None
+    return f"no CUDA device: torch {torch.__version__} sees none (FASTIP_BENCH_DEVICE=cpu rehearses the GPU benchmarks on tiny sizes)"
+
+
+def device() -> torch.device:
+    """The device of all tensors. Skips the test where there is none."""
+    missing = why_absent()
+    if missing is not None:
+        pytest.skip(missing)
+    return torch.device("cpu" if rehearsal() else "cuda")
+
+
+def sized(full: Any, tiny: Any) -> Any:
+    """``full``, or ``tiny`` in a rehearsal."""
+    return tiny if rehearsal() else full
+
+
+def describe() -> dict[str, Any] | None:
+    """The GPU, for the results; None without one."""
+    if rehearsal():
+        none = dict.fromkeys(("memory_gib", "multiprocessors", "capability", "cache_mib", "cuda"))
+        return {"name": "rehearsal without a GPU", **none}
+    if not torch.cuda.is_available():
+        return None
+    p = torch.cuda.get_device_properties(0)
+    numbers = {"memory_gib": round(p.total_memory / 2**30), "multiprocessors": p.multi_processor_count, "capability": f"{p.major}.{p.minor}"}
+    return {"name": p.name, **numbers, "cache_mib": round(getattr(p, "L2_cache_size", 0) / 2**20), "cuda": torch.version.cuda}
+
+
+@contextlib.contextmanager
+def backend(name: str, *images: Tensor) -> Iterator[None]:
+    """fastip with FASTIP_BACKEND=name; skips the test where these images would take other kernels after all."""
+    before = os.environ.get("FASTIP_BACKEND")
+    os.environ["FASTIP_BACKEND"] = name
+    backends.choice.cache_clear()
+    try:
+        missing = _why_another(name, images)
+        if missing is not None:
+            pytest.skip(missing)
+        yield
+    finally:
+        os.environ.pop("FASTIP_BACKEND")
+        os.environ.update({} if before is None else {"FASTIP_BACKEND": before})
+        backends.choice.cache_clear()
+
+
+def _why_another(name: str, images: tuple[Tensor, ...]) -> str | None:
+    try:
+        taken = backends.select(images).__name__.rsplit(".", 1)[-1]
+    except fastip.FastipError as error:
+        return f"FASTIP_BACKEND={name} cannot run here: {error}"
+    return None if taken == MODULES[name] else f"FASTIP_BACKEND={name} takes others here: {backends.describe(images)}"
+
+
+@contextlib.contextmanager
+def path(number: int) -> Iterator[None]:
+    """The compiled ``admm`` on one of its paths: 0 the fastest, 1 sweeps through memory, 2 planes kept on the chip."""
+    ours = native._on_gpu
+    native._on_gpu = functools.partial(ours, path=number)
+    try:
+        yield
+    finally:
+        native._on_gpu = ours

@@ -1,0 +1,88 @@
+"""``soft_threshold`` in Triton, and the pointwise prox that other kernels end with."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ..contracts import Pointwise
+from . import reference
+from .extension import plain
+from .shapes import check_devices
+from .triton_blocks import FLAT, WARPS, language_dtype, on, scalar
+
+
+@triton.jit
+def clipped(v, low, high):
+    """v between low and high; NaN stays NaN, which minimum and maximum do not promise for float64."""
+    v = tl.where(v < low, low, v)
+    return tl.where(v > high, high, v)
+
+
+@triton.jit
+def shrunk(v, threshold, shrink, low, high, CLIP: tl.constexpr):
+    """clip((v - clip(v, -threshold, threshold)) shrink, low, high); the four numbers are of v's dtype."""
+    v = (v - clipped(v, -threshold, threshold)) * shrink
+    if CLIP:
+        v = clipped(v, low, high)
+    return v
+
+
+@triton.jit
+def soft_threshold_kernel(
+    v, add, out, n, threshold: tl.float64, shrink: tl.float64, low: tl.float64, high: tl.float64,
+    CLIP: tl.constexpr, ACC: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """out = clip(soft(v + add, threshold) shrink, low, high) for n numbers; add may be None."""
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < n
+    value = tl.load(v + place, mask=inside).to(ACC)
+    if add is not None:
+        value += tl.load(add + place, mask=inside).to(ACC)
+    value = shrunk(value, scalar(threshold, ACC), scalar(shrink, ACC), scalar(low, ACC), scalar(high, ACC), CLIP)
+    tl.store(out + place, value.to(out.dtype.element_ty), mask=inside)
+
+
+def numbers(prox: Pointwise, step: float) -> tuple[float, float, float, float]:
+    """(threshold, shrink, low, high) of prox_{step R}."""
+    return step * prox.l1, 1 / (1 + 2 * step * prox.l2), float(prox.low), float(prox.high)
+
+
+def clips(low: float, high: float) -> bool:
+    """Whether a prox between these bounds clips at all."""
+    return low > float("-inf") or high < float("inf")
+
+
+def _number(value: float | Tensor, v: Tensor) -> float | None:
+    """``value`` as a float where it is one number that changes neither the dtype nor the shape of ``v``, and where reading it waits for no GPU."""
+    if not isinstance(value, Tensor):
+        return float(value)
+    if not value.is_cpu:
+        return None
+    return float(value) if value.ndim == 0 or (value.numel() == 1 and value.dtype == v.dtype and value.ndim <= v.ndim) else None
+
+
+def soft_threshold(
+    v: Tensor,
+    threshold: float | Tensor,
+    shrink: float | Tensor = 1.0,
+    low: float = float("-inf"),
+    high: float = float("inf"),
+    add: Tensor | None = None,
+) -> Tensor:
+    """As :func:`fastip.kernels.reference.soft_threshold`; weights that vary over the image, and broadcasting, take the reference."""
+    t, factor = _number(threshold, v), _number(shrink, v)
+    if t is None or factor is None or (add is not None and (add.shape != v.shape or add.dtype != v.dtype)):
+        return reference.soft_threshold(v, threshold, shrink, low, high, add)
+    if add is not None:
+        check_devices((("v", v), ("add", add)))
+        add = plain(add)
+    v = plain(v)
+    out = torch.empty_like(v)
+    prox = (t, factor, float(low), float(high))
+    constants = {"CLIP": clips(low, high), "ACC": language_dtype(v.dtype), "BLOCK": FLAT, "num_warps": WARPS}
+    with on(v):
+        soft_threshold_kernel[(triton.cdiv(v.numel(), FLAT),)](v, add, out, v.numel(), *prox, **constants)
+    return out

@@ -1,0 +1,207 @@
+"""Solves on a GPU wait while they are set up and at a look at the stop rule, and at no iteration; a second solve waits at the door alone."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import fastip
+from checks import data_for, image_for, noise, relative
+from device_cases import BETA, INVERSES, PROBLEMS, SOLVERS, net_of, waits_of
+from fastip import inverses, nets, operators, priors
+from fastip.errors import InvalidInput, Unsupported
+from fastip.stopping import EVERY
+from pretended import CUDA, ours, pretended
+from prior_cases import smooth
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_an_iteration_waits_for_nothing(solver: str, problem: str) -> None:
+    """Four more iterations, no more waits; and the answer is that of the CPU."""
+    op, shape = PROBLEMS[problem]
+    y, solve = data_for(op, shape, torch.float32), SOLVERS[solver]
+    short, _, _ = waits_of(y, lambda far: solve(far, op, 3))
+    long, atomics, x = waits_of(y, lambda far: solve(far, op, 7))
+    assert len(long) <= len(short)  # the second solve may find constants in place
+    assert not atomics
+    assert relative(x, solve(y, op, 7).x) < 2e-3
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_second_solve_waits_at_the_door_alone(solver: str, problem: str) -> None:
+    """For the check of the data: whatever it needs is in place."""
+    op, shape = PROBLEMS[problem]
+    y, solve = data_for(op, shape, torch.float32), SOLVERS[solver]
+    first, _, _ = waits_of(y, lambda far: solve(far, op, 2))
+    second, _, _ = waits_of(y, lambda far: solve(far, op, 2))
+    assert [event.place.split()[-1] for event in second] == ["check_finite"] and len(first) >= len(second)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_second_solve_fits_into_a_graph(solver: str, problem: str) -> None:
+    """In a capture nothing may wait, and the data need not be there yet."""
+    op, shape = PROBLEMS[problem]
+    y, solve = data_for(op, shape, torch.float32), SOLVERS[solver]
+    with pretended() as gpu:
+        expected = solve(gpu.put(y), op, 2).x
+        gpu.capturing = True
+        assert torch.equal(gpu.get(solve(gpu.put(y), op, 2).x), gpu.get(expected))
+        with pytest.raises(RuntimeError, match="capturing"):
+            expected.sum().item()
+
+
+# ---- half precision --------------------------------------------------------------------------------------------------
+
+
+HALVES = {torch.float16: 5e-3, torch.bfloat16: 4e-2}  # relative, after five iterations: some roundings of 2^-11 and 2^-8
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("problem", [name for name in PROBLEMS if name != "fourier"])
+@pytest.mark.parametrize("solver", [name for name in SOLVERS if name not in ("admm-wavelet", "pgd-back-projection")])  # refused; divides by 1e-3
+def test_half_precision_on_a_gpu(solver: str, problem: str, dtype: torch.dtype) -> None:
+    op, shape = PROBLEMS[problem]
+    y, solve = data_for(op, shape, torch.float32).to(dtype), SOLVERS[solver]
+    expected = solve(y.double(), op, 5).x
+    with pretended() as gpu:
+        x = gpu.get(solve(gpu.put(y), op, 5).x)
+        assert x.dtype == dtype and relative(x.double(), expected) < HALVES[dtype]
+
+
+def test_half_precision_on_a_cpu_is_refused() -> None:
+    op, shape = PROBLEMS["deblurring"]
+    for dtype in HALVES:
+        with pytest.raises(InvalidInput, match=rf"y has dtype {dtype} on cpu; .* GPUs only: convert with y\.float\(\)"):
+            fastip.admm(data_for(op, shape, torch.float32).to(dtype), op, priors.TV(1e-3))
+
+
+def test_wavelets_refuse_half_precision() -> None:
+    with pretended() as gpu, pytest.raises(Unsupported, match="Wavelet takes float32 or float64; the data is torch.float16"):
+        SOLVERS["admm-wavelet"](gpu.put(noise((1, 1, 12, 14), torch.float32).half()), operators.Identity(), 2)
+
+
+def test_large_half_precision_images_are_no_infinities() -> None:
+    """Their sums and squares are beyond the largest number of float16."""
+    op, y = operators.Identity(), torch.full((1, 1, 300, 300), 2.0, dtype=torch.float16)
+    y[0, 0, 0, 0] = 0
+    with pretended() as gpu:
+        solution = fastip.admm(gpu.put(y), op, priors.TV(1e-3, steps=1), beta=1.0, iterations=5, tolerance=1e-2)
+        assert bool(torch.isfinite(solution.residuals).all()) and bool(torch.isfinite(gpu.get(solution.x)).all())
+        for inverse in (inverses.ConjugateGradient(1e-3), inverses.GradientDescent(2), inverses.Exact(side="data")):
+            step = inverse.bind(op, gpu.put(y), 1.0)
+            assert relative(gpu.get(step(gpu.put(0 * y), step.start())[0]).double(), y.double() / 2) < 1e-3
+
+
+@pytest.mark.parametrize("problem", ["deblurring", "mirrored", "inpainting", "stacked", "fourier"])
+def test_a_schedule_of_betas_moves_nothing_again(problem: str) -> None:
+    """Each iteration has another beta, so it is set up anew; what does not depend on beta is there already."""
+    op, shape = PROBLEMS[problem]
+    y = data_for(op, shape, torch.float32)
+
+    def solve(far: Tensor, n: int) -> Any:
+        betas = [0.3 * 0.8**k for k in range(n)]
+        return fastip.admm(far, op, priors.Denoiser(smooth, sigma=0.1), beta=betas, inverse=inverses.Exact(), iterations=n, tolerance=0)
+
+    assert len(waits_of(y, lambda far: solve(far, 8))[0]) <= len(waits_of(y, lambda far: solve(far, 3))[0])
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("solver", [fastip.admm, fastip.pgd])
+def test_a_look_waits_once(problem: str, solver: Callable[..., Any]) -> None:
+    op, shape = PROBLEMS[problem]
+    y = data_for(op, shape, torch.float32)
+    waits_of(y, lambda far: solver(far, op, priors.TV(1e-3, steps=1), iterations=1))
+    waits, _, _ = waits_of(y, lambda far: solver(far, op, priors.TV(1e-3, steps=1), iterations=4 * EVERY + 2, tolerance=1e-12))
+    assert len([event for event in waits if event.place.startswith("stopping.py")]) == 5
+    fewer, _, _ = waits_of(y, lambda far: solver(far, op, priors.TV(1e-3, steps=1), iterations=2 * EVERY + 2, tolerance=1e-12))
+    assert len(waits) - len(fewer) == 2
+
+
+# ---- two devices in one call -----------------------------------------------------------------------------------------
+
+
+def test_a_start_on_another_device_is_refused() -> None:
+    op, shape = PROBLEMS["deblurring"]
+    y, x = data_for(op, shape, torch.float32), image_for(op, shape, torch.float32)
+    resumed = fastip.admm(y, op, priors.TV(1e-3), iterations=2)
+    with pretended() as gpu:
+        far = gpu.put(y)
+        for solver in (fastip.admm, fastip.pgd):
+            with pytest.raises(InvalidInput, match=r"init has .* on cpu; expected .* on cuda:0.*init\.to\(y\)"):
+                solver(far, op, priors.TV(1e-3), init=x, iterations=2)
+        with pytest.raises(InvalidInput, match=r"on cpu; expected one on cuda:0"):
+            fastip.admm(far, op, priors.TV(1e-3), init=resumed, iterations=2)
+
+
+def test_a_network_on_another_device_is_refused() -> None:
+    op, shape = operators.Identity(), (1, 2, 8, 10)
+    y = noise(shape, torch.float32)
+    conv = nn.Conv2d(2, 2, 3, padding=1).requires_grad_(False)
+    beside = [priors.Denoiser(conv, sigma=0.1), priors.Denoiser(priors.adapters.blind(conv), sigma=0.1)]
+    beside.append(priors.PixelShuffleAutoencoder(net_of(nets.PixelShuffleAutoencoder, colours=2, widths=(4,), blocks=(1,)), sigma=0.1))
+    with pretended() as gpu:
+        for prior in beside:
+            with pytest.raises(InvalidInput, match=r"y is on cuda:0 and the network on cpu; move it with net\.to\('cuda:0'\)"):
+                prior.bind(gpu.put(y), op)
+            prior.bind(y, op)
+        assert priors.Denoiser(smooth, sigma=0.1).bind(gpu.put(y), op)(gpu.put(y), 0.1).device == CUDA
+
+
+def test_a_learned_inverse_is_copied_to_the_data_once() -> None:
+    inverse, op, shape, _ = INVERSES["learned-layers"]
+    y = data_for(op, shape, torch.float32)
+    with pretended() as gpu:
+        for _ in range(2):
+            step = inverse.bind(op, gpu.put(y), BETA)
+            gpu.waits.clear()
+            step(gpu.put(image_for(op, shape, torch.float32)), step.start())
+            assert not ours(gpu.waits)
+    assert all(p.device.type == "cpu" for p in inverse.net.parameters())
+
+
+def test_a_learned_inverse_that_is_being_trained_is_not_copied() -> None:
+    """A copy would take the gradient; there are none on the pretended device, so the data are on the CPU and the weights nowhere."""
+    net = nets.InverseNet(channels=(3,), sizes=(9,))
+    inverse = inverses.Learned(net.to("meta"))
+    with pytest.raises(InvalidInput, match=r"y is on cpu and the network on meta; move it with net\.to\('cpu'\)"):
+        inverse._beside(noise((1, 1, 20, 21)))
+
+
+# ---- on a real device ------------------------------------------------------------------------------------------------
+
+
+def synchronisations(call: Callable[[], Any]) -> int:
+    """How often PyTorch says that it waited."""
+    torch.cuda.synchronize()
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call()
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
+    return sum("synchronizing CUDA operation" in str(warning.message) for warning in caught)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_an_iteration_waits_for_nothing_on_a_gpu(solver: str, problem: str) -> None:
+    op, shape = PROBLEMS[problem]
+    y, solve = data_for(op, shape, torch.float32), SOLVERS[solver]
+    far = y.to("cuda")
+    solve(far, op, 3)  # kernels are compiled, constants put in place
+    assert synchronisations(lambda: far.sum().item()) == 1
+    assert synchronisations(lambda: solve(far, op, 7)) == synchronisations(lambda: solve(far, op, 3))
+    result = solve(far, op, 7).x
+    assert result.device == far.device
+    assert relative(result.cpu(), solve(y, op, 7).x) < 2e-3

@@ -1,0 +1,194 @@
+"""Whole solves on a GPU: the values, in every precision and layout, on every stream, in a CUDA graph."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import fastip
+from fastip import inverses, operators, priors, psf
+from fastip.contracts import Convolution, Pointwise, Status, StencilStep
+from fastip.kernels import backends, native, reference, triton_families
+from fastip.stopping import StopRule
+from gpu_cases import DTYPES, GPU, NATIVE, OP, PROX, SLEEP, TRITON, data, draw, problem, relative, solve
+from gpu_cases import backend_fixture as backend_fixture
+
+pytestmark = GPU
+
+
+# ---- the values: kernels against the reference in float64 -------------------------------------------------------------
+
+
+def looped(step: StencilStep, x: Tensor, q: Tensor, y: Tensor, iterations: int, relaxation: float) -> tuple[Tensor, Tensor]:
+    """The two lines on reference kernels, in the precision of the tensors."""
+    c, tau = step.convolution, 1 / (2 * step.beta)
+    for _ in range(iterations):
+        new, _ = reference.woodbury(x, q, y, c.psf, c.stride, c.boundary, step.taps, step.beta)
+        pulled = reference.strided_conv_adjoint(2 * new - q, c.psf, c.stride, c.boundary)
+        image = reference.soft_threshold(x, tau * PROX.l1, 1 / (1 + 2 * tau * PROX.l2), PROX.low, PROX.high, pulled)
+        x, q = x + relaxation * (image - x), q + relaxation * (new - q)
+    return image, q
+
+
+GEOMETRIES = (
+    (3, 3, 1, 1, 7, 9, (1, 1)),
+    (9, 9, 4, 2, 11, 19, (2, 3)),
+    (9, 9, 4, 1, 65, 67, (1, 3)),
+    (4, 6, 3, 1, 13, 8, (3, 1)),
+    (2, 7, 5, 3, 10, 21, (1, 5)),
+    (9, 9, 4, 1, 7, 5, (1000, 1)),
+)
+
+
+# Every combination on the compiled kernels; some on Triton's, which compiles for each of them.
+COMBINATIONS = [
+    pytest.param(kernels, geometry, boundary, relaxation, id=f"{name}-{'-'.join(map(str, geometry))}-{boundary}-{relaxation}", marks=marks)
+    for k, (geometry, boundary, relaxation) in enumerate(itertools.product(GEOMETRIES, ("circular", "valid", "zero"), (1.0, 1.6)))
+    for name, kernels, marks, every in (("native", native, NATIVE, 1), ("triton", triton_families, TRITON, 7))
+    if k % every == 0
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("kernels, geometry, boundary, relaxation", COMBINATIONS)
+def test_as_good_as_the_reference_in_the_same_precision(kernels: Any, geometry: Any, boundary: str, relaxation: float, dtype: torch.dtype) -> None:
+    """Both start from the same rounded numbers; the error is at most twice that of plain torch in this precision."""
+    step, *wide = problem(*geometry, boundary=boundary)
+    x, q, y = (t.to(dtype) for t in wide)
+    expected = looped(step, x.double(), q.double(), y.double(), 7, relaxation)
+    simple = looped(step, x, q, y, 7, relaxation)
+    found = kernels.admm(step, PROX, x.clone(), q, y, StopRule(0.0, 7), relaxation)
+    assert found[2:4] == (7, Status.ITERATIONS)
+    for ours, theirs, exact in zip(found[:2], simple, expected, strict=True):
+        assert ours.device == y.device and ours.dtype == dtype
+        assert relative(ours, exact) <= 2 * relative(theirs, exact) + 2 * torch.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-3])
+@pytest.mark.parametrize("path", [1, 2])
+@NATIVE
+def test_sweeps_and_planes_on_the_chip_agree(path: int, tolerance: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    step, x, q, y = problem(9, 9, 4, 1, 64, 64, (3, 3))
+    fastest = native.admm(step, PROX, x.clone(), q, y, StopRule(tolerance, 33), 1.0)
+    monkeypatch.setattr(native, "_on_gpu", functools.partial(native._on_gpu, path=path))
+    forced = native.admm(step, PROX, x.clone(), q, y, StopRule(tolerance, 33), 1.0)
+    assert fastest[2:4] == forced[2:4]
+    torch.testing.assert_close(forced[0], fastest[0], rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(forced[4], fastest[4], rtol=1e-9, atol=1e-12)
+
+
+# ---- the values: solves as users write them ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 9, 11), (1, 3, 64, 64), (2, 3, 33, 65), (1000, 1, 9, 10)], ids=str)
+@pytest.mark.parametrize("relaxation", [1.0, 1.7])
+def test_equals_the_cpu(shape: tuple[int, int, int, int], relaxation: float, backend: str) -> None:
+    y = data(*shape)
+    gpu, cpu = solve(y, relaxation=relaxation), solve(y.cpu(), relaxation=relaxation)
+    assert gpu.x.device == y.device and gpu.x.dtype == y.dtype
+    assert relative(gpu.x.cpu(), cpu.x) < 2e-5 and relative(gpu.q.cpu(), cpu.q) < 2e-5
+
+
+@pytest.mark.parametrize("iterations, tolerance", [(200, 1e-3), (23, 1e-9)])
+def test_stops_where_the_cpu_stops(iterations: int, tolerance: float, backend: str) -> None:
+    y = data(3, 1, 24, 31)
+    gpu, cpu = solve(y, iterations, tolerance), solve(y.cpu(), iterations, tolerance)
+    assert (gpu.status, gpu.iterations) == (cpu.status, cpu.iterations)
+    torch.testing.assert_close(gpu.residuals.cpu(), cpu.residuals, rtol=1e-2, atol=1e-6)
+
+
+def test_a_diverging_solve_is_stopped(backend: str) -> None:
+    y = data(2, 1, 16, 16)
+    step = StencilStep(Convolution(psf.gaussian(9, sigma=1.6), 4, "circular"), torch.full((1, 1), 1e4, dtype=torch.float64), 1e-2)
+    module = backends.select((y,))
+    *_, done, status, _ = module.admm(step, Pointwise(), OP.adjoint(y), torch.zeros_like(y), y, StopRule(1e-6, 400), 1.0)
+    assert status is Status.UNSTABLE and done < 400
+
+
+def test_twice_the_same_bits(backend: str) -> None:
+    y = data(5, 3, 40, 37)
+    assert torch.equal(solve(y).x, solve(y).x)
+
+
+def layouts(y: Tensor) -> dict[str, Tensor]:
+    """``y`` in other memory."""
+    b, c, h, w = y.shape
+    gaps = torch.empty(b, c, h, 2 * w, device=y.device)[..., ::2].copy_(y)
+    found = {"every other": gaps, "channels last": y.contiguous(memory_format=torch.channels_last), "transposed": y.mT.contiguous().mT}
+    for offset in (1, 2, 3):
+        found[f"offset {offset}"] = torch.empty(y.numel() + offset, device=y.device)[offset:].view(y.shape).copy_(y)
+    return found
+
+
+def test_any_layout(backend: str) -> None:
+    y = data(2, 3, 33, 36)
+    expected = solve(y).x
+    for name, other in layouts(y).items():
+        assert torch.equal(other, y)
+        assert relative(solve(other).x, expected) < 1e-6, name
+    same = y[:1].expand(4, -1, -1, -1)
+    assert relative(solve(same).x, solve(y[:1]).x.expand(4, -1, -1, -1)) < 1e-6
+
+
+@pytest.mark.parametrize("prior", [priors.TV(1e-3), priors.L1(1e-3)], ids=["tv", "l1"])
+@pytest.mark.parametrize("inverse", [inverses.Exact(), inverses.Stencil(2)], ids=["exact", "stencil"])
+@pytest.mark.parametrize("stride", [1, 4])
+def test_other_solves_equal_the_cpu(stride: int, inverse: Any, prior: Any, backend: str) -> None:
+    op = operators.Blur(psf.gaussian(5, sigma=1.0), stride=stride, boundary="circular")
+    y = op(draw(2, 3, 36, 44, seed=2).cpu().abs()).float()
+    options = {"beta": 0.1, "inverse": inverse, "iterations": 20, "tolerance": 0.0}
+    gpu, cpu = (fastip.admm(t, op, prior, **options).x.cpu() for t in (y.cuda(), y))
+    assert relative(gpu, cpu) < 2e-5
+
+
+# ---- streams, graphs, devices -----------------------------------------------------------------------------------------
+
+
+def test_another_stream(backend: str) -> None:
+    """The data come late on the stream in use; work on any other stream would see zeros."""
+    y = data(2, 3, 32, 32)
+    expected = solve(y).x
+    late, side = torch.zeros_like(y), torch.cuda.Stream()
+    torch.cuda.synchronize()
+    with torch.cuda.stream(side):
+        torch.cuda._sleep(SLEEP)
+        late.copy_(y)
+        x = solve(late).x
+    side.synchronize()
+    torch.testing.assert_close(x, expected, rtol=0, atol=0)
+
+
+def captured(y: Tensor, run: Callable[[Tensor], Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        run(y)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        x = run(y)
+    return graph, x
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 64, 64), (2, 1, 70, 33)], ids=str)
+def test_a_solve_in_a_cuda_graph(shape: tuple[int, int, int, int], backend: str) -> None:
+    y = data(*shape)
+    graph, x = captured(y, lambda t: solve(t).x)
+    for seed in (5, 7):
+        y.copy_(data(*shape, seed=seed))
+        graph.replay()
+        assert relative(x, solve(y).x) < 1e-6
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one CUDA device")
+def test_the_second_device(backend: str) -> None:
+    y = data(2, 3, 32, 32)
+    other = solve(y.to("cuda:1"))
+    assert other.x.device == torch.device("cuda", 1) and torch.cuda.current_device() == 0
+    assert relative(other.x.to("cuda:0"), solve(y).x) < 1e-6
