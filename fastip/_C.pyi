@@ -1,6 +1,9 @@
+from typing import Any
+
 version: str
 openmp: bool
 cuda_compiled: bool
+cuda: Any  # the same families for GPUs, where cuda_compiled: (device, stream) in place of threads, and admm_workspace
 
 def isa() -> str: ...
 def isas() -> list[str]: ...

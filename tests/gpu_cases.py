@@ -25,11 +25,25 @@ SLEEP = 1_000_000_000  # clock cycles of a GPU that does nothing: about half a s
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).cuda()
+    """Fresh normal numbers, float64 on the GPU where there is one: tables of cases are made where there is none, too."""
+    numbers = torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return numbers.cuda() if torch.cuda.is_available() else numbers
 
 
 def relative(a: Tensor, b: Tensor) -> float:
     return float((a.double() - b.double()).norm() / b.double().norm())
+
+
+@pytest.fixture(autouse=True)
+def plain_float32() -> Iterator[None]:
+    """What PyTorch computes in float32 is float32: its convolutions would round it to ten bits."""
+    settings = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [setting.allow_tf32 for setting in settings]
+    for setting in settings:
+        setting.allow_tf32 = False
+    yield
+    for setting, value in zip(settings, before, strict=True):
+        setting.allow_tf32 = value
 
 
 @pytest.fixture(name="backend", params=BACKENDS)

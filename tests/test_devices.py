@@ -15,6 +15,7 @@ from checks import data_for, image_for, noise, relative
 from device_cases import BETA, INVERSES, SINGLE, net_of, quiet, same
 from fastip import inverses, nets, operators, priors
 from fastip.operators import psf
+from gpu_cases import plain_float32 as plain_float32
 from pretended import CUDA, ours, pretended
 from prior_cases import CASES as PRIORS
 from prior_cases import SHAPE, network

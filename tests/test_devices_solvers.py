@@ -15,7 +15,8 @@ from checks import data_for, image_for, noise, relative
 from device_cases import BETA, INVERSES, PROBLEMS, SOLVERS, net_of, waits_of
 from fastip import inverses, nets, operators, priors
 from fastip.errors import InvalidInput, Unsupported
-from fastip.stopping import EVERY
+from fastip.stopping import EVERY, relative_change
+from gpu_cases import plain_float32 as plain_float32
 from pretended import CUDA, ours, pretended
 from prior_cases import smooth
 
@@ -89,15 +90,41 @@ def test_wavelets_refuse_half_precision() -> None:
 
 
 def test_large_half_precision_images_are_no_infinities() -> None:
-    """Their sums and squares are beyond the largest number of float16."""
-    op, y = operators.Identity(), torch.full((1, 1, 300, 300), 2.0, dtype=torch.float16)
-    y[0, 0, 0, 0] = 0
+    """Their sums, squares and norms are beyond the largest number of float16."""
+    op, y = operators.Identity(), 1000 + 100 * noise((1, 1, 300, 300), torch.float32).half()
     with pretended() as gpu:
-        solution = fastip.admm(gpu.put(y), op, priors.TV(1e-3, steps=1), beta=1.0, iterations=5, tolerance=1e-2)
-        assert bool(torch.isfinite(solution.residuals).all()) and bool(torch.isfinite(gpu.get(solution.x)).all())
-        for inverse in (inverses.ConjugateGradient(1e-3), inverses.GradientDescent(2), inverses.Exact(side="data")):
-            step = inverse.bind(op, gpu.put(y), 1.0)
-            assert relative(gpu.get(step(gpu.put(0 * y), step.start())[0]).double(), y.double() / 2) < 1e-3
+        solution = fastip.admm(gpu.put(y), op, priors.TV(60.0, steps=1), beta=0.3, iterations=5, tolerance=1e-6)
+        ratios = solution.residuals
+        assert gpu.get(relative_change(gpu.put(y), gpu.put(-y))).tolist() == [2.0]
+        assert bool(torch.isfinite(ratios).all()) and bool((ratios > 0).all()) and bool(torch.isfinite(gpu.get(solution.x)).all())
+
+
+@pytest.mark.parametrize(
+    "inverse", [inverses.ConjugateGradient(1e-6), inverses.GradientDescent(9), inverses.Exact(side="data")], ids=lambda i: type(i).__name__
+)
+def test_inverses_round_half_precision_once(inverse: Any) -> None:
+    op, y = _dense(), 3 + noise((400, 5), torch.float32).half()
+    step = inverse.bind(op, y.double(), 0.3)
+    expected = step.apply(y.double())
+    with pretended() as gpu:
+        found = gpu.get(inverse.bind(op, gpu.put(y), 0.3).apply(gpu.put(y)))
+    assert found.dtype == torch.float16 and relative(found.double(), expected) < 2.2e-4  # of rounding alone
+
+
+def _dense() -> operators.Dense:
+    """A that is exact in float16."""
+    matrix = torch.zeros(5, 6, dtype=torch.float64)
+    matrix[range(5), range(5)], matrix[range(5), range(1, 6)] = 1.0, 0.25
+    return operators.Dense(matrix)
+
+
+@pytest.mark.parametrize("name", [name for name, bound in INVERSES.items() if name.startswith(("stencil", "exact-scalar", "learned-taps"))])
+def test_a_whole_solve_finds_its_weights_on_the_device(name: str) -> None:
+    inverse, op, shape, _ = INVERSES[name]
+    with pretended() as gpu:
+        step = inverse.bind(op, gpu.put(data_for(op, shape, torch.float32)), BETA).fused()
+        for weights in (step.convolution.psf, step.taps):
+            assert gpu.get(weights).dtype == torch.float64
 
 
 @pytest.mark.parametrize("problem", ["deblurring", "mirrored", "inpainting", "stacked", "fourier"])
@@ -159,6 +186,7 @@ def test_a_learned_inverse_is_copied_to_the_data_once() -> None:
     inverse, op, shape, _ = INVERSES["learned-layers"]
     y = data_for(op, shape, torch.float32)
     with pretended() as gpu:
+        op.adjoint(gpu.put(y))  # the operator's own weights
         for _ in range(2):
             step = inverse.bind(op, gpu.put(y), BETA)
             gpu.waits.clear()

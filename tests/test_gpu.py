@@ -14,10 +14,11 @@ from torch import Tensor
 import fastip
 from fastip import inverses, operators, priors, psf
 from fastip.contracts import Convolution, Pointwise, Status, StencilStep
-from fastip.kernels import backends, native, reference, triton_families
+from fastip.kernels import backends, library, native, reference, triton_families
 from fastip.stopping import StopRule
 from gpu_cases import DTYPES, GPU, NATIVE, OP, PROX, SLEEP, TRITON, data, draw, problem, relative, solve
 from gpu_cases import backend_fixture as backend_fixture
+from gpu_cases import plain_float32 as plain_float32
 
 pytestmark = GPU
 
@@ -65,9 +66,10 @@ def test_as_good_as_the_reference_in_the_same_precision(kernels: Any, geometry: 
     simple = looped(step, x, q, y, 7, relaxation)
     found = kernels.admm(step, PROX, x.clone(), q, y, StopRule(0.0, 7), relaxation)
     assert found[2:4] == (7, Status.ITERATIONS)
+    rounding = 1e-13 if dtype == torch.float64 else 2 * torch.finfo(dtype).eps
     for ours, theirs, exact in zip(found[:2], simple, expected, strict=True):
         assert ours.device == y.device and ours.dtype == dtype
-        assert relative(ours, exact) <= 2 * relative(theirs, exact) + 2 * torch.finfo(dtype).eps
+        assert relative(ours, exact) <= 2 * relative(theirs, exact) + rounding
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-3])
@@ -111,9 +113,38 @@ def test_a_diverging_solve_is_stopped(backend: str) -> None:
     assert status is Status.UNSTABLE and done < 400
 
 
-def test_twice_the_same_bits(backend: str) -> None:
+@NATIVE
+@TRITON
+def test_both_backends_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    y, found = data(2, 3, 33, 40), {}
+    for name in ("native", "triton"):
+        monkeypatch.setenv("FASTIP_BACKEND", name)
+        backends.choice.cache_clear()
+        found[name] = solve(y)
+    monkeypatch.undo()
+    backends.choice.cache_clear()
+    assert relative(found["triton"].x, found["native"].x) < 5e-6 and relative(found["triton"].q, found["native"].q) < 5e-6
+
+
+@pytest.mark.parametrize("prior", [priors.L1(1e-3), priors.TV(1e-3)], ids=["l1", "tv"])
+@pytest.mark.parametrize("inverse", ["auto", inverses.Exact()], ids=["auto", "exact"])
+def test_twice_the_same_bits(inverse: Any, prior: Any, backend: str) -> None:
     y = data(5, 3, 40, 37)
-    assert torch.equal(solve(y).x, solve(y).x)
+    first, second = (fastip.admm(y, OP, prior, beta=1e-2, inverse=inverse, iterations=12, tolerance=0) for _ in range(2))
+    assert torch.equal(first.x, second.x) and torch.equal(first.q, second.q)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1, 9, 11), (2, 3, 33, 65)], ids=str)
+def test_half_precision(shape: tuple[int, int, int, int], dtype: torch.dtype, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the same rounded data: at most twice the error of the same solve in PyTorch."""
+    y = data(*shape).to(dtype)
+    found, exact = solve(y, 7), solve(y.cpu().double(), 7).x.to(y.device)
+    monkeypatch.setenv("FASTIP_BACKEND", "reference")
+    backends.choice.cache_clear()
+    simple = solve(y, 7).x
+    assert found.x.dtype == dtype and found.q.dtype == dtype
+    assert relative(found.x, exact) <= 2 * relative(simple, exact) + 2 * torch.finfo(dtype).eps
 
 
 def layouts(y: Tensor) -> dict[str, Tensor]:
@@ -164,6 +195,22 @@ def test_another_stream(backend: str) -> None:
     torch.testing.assert_close(x, expected, rtol=0, atol=0)
 
 
+def test_two_streams_at_once(backend: str) -> None:
+    """Two solves with one new operator, set up on the stream of the first, which is late."""
+    y, other = data(2, 3, 32, 32), data(2, 3, 32, 32, seed=5)
+    op = operators.Blur(psf.gaussian(9, sigma=1.7), stride=4)
+    prior, options = priors.L1(1e-3), {"beta": 1e-2, "iterations": 30, "tolerance": 0.0}
+    torch.cuda.synchronize()
+    found, streams = [], (torch.cuda.Stream(), torch.cuda.Stream())
+    for k, (stream, values) in enumerate(zip(streams, (y, other), strict=True)):
+        with torch.cuda.stream(stream):
+            torch.cuda._sleep(SLEEP // (10 * k + 1))
+            found.append(fastip.admm(values, op, prior, **options).x)
+    torch.cuda.synchronize()
+    for x, values in zip(found, (y, other), strict=True):
+        assert torch.equal(x, fastip.admm(values, op, prior, **options).x)
+
+
 def captured(y: Tensor, run: Callable[[Tensor], Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
@@ -192,3 +239,30 @@ def test_the_second_device(backend: str) -> None:
     other = solve(y.to("cuda:1"))
     assert other.x.device == torch.device("cuda", 1) and torch.cuda.current_device() == 0
     assert relative(other.x.to("cuda:0"), solve(y).x) < 1e-6
+
+
+# ---- torch.compile ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_an_unrolled_solve_compiles_into_one_graph(dtype: torch.dtype, backend: str) -> None:
+    """The two lines over torch.ops.fastip: values and gradients are those of the loop that is not compiled."""
+    step, _, _, y = problem(9, 9, 4, 2, 11, 13, (2, 3))
+    c, weight = step.convolution, torch.full((1, 3, 1, 1), 0.02, dtype=dtype, device=y.device)
+
+    def loop(y: Tensor, weight: Tensor) -> Tensor:
+        x, q = library.strided_conv_adjoint(y, c.psf, c.stride, c.boundary), torch.zeros_like(y)
+        for _ in range(3):
+            new, _ = library.woodbury(x, q, y, c.psf, c.stride, c.boundary, step.taps, step.beta)
+            x = library.soft_threshold(x + library.strided_conv_adjoint(2 * new - q, c.psf, c.stride, c.boundary), weight)
+            q = new
+        return x
+
+    torch.compiler.reset()
+    results = []
+    for function in (loop, torch.compile(loop, fullgraph=True)):
+        given = y.to(dtype).requires_grad_(), weight.clone().requires_grad_()
+        x = function(*given)
+        results.append((x.detach(), *torch.autograd.grad(x.square().sum(), given)))
+    for compiled, plain in zip(*reversed(results), strict=True):
+        assert compiled.device == plain.device and relative(compiled, plain) < (1e-5 if dtype == torch.float32 else 1e-12)

@@ -90,6 +90,10 @@ def test_shares_and_promises() -> None:
         "assert kept[g.MANY, f'{g.TRITON} / {g.SWEEPS}, time'] == (1.4, False)\n"
         "assert kept[g.MANY, f'{g.FULL} / {g.FASTIP}, time'][1] and kept[g.LARGE, f'{g.FULL} / {g.FASTIP}, time'] == (None, False)\n"
         "assert kept[g.MANY, f'{g.SWEEPS}: images a second'][1] is False and kept[g.MANY, f'{g.FASTIP}: images a second'][1]\n"
+        "kernel = {'kind': 'gpu kernel', 'min_ms': 1.0}\n"
+        "copies = [{**kernel, 'group': 'GPU, copy of an image', 'program': k, 'bytes': 100, 'median_ms': t} for k, t in (('a', 4.0), ('b', 2.0))]\n"
+        "*_, ours = g.entries([*copies, {**kernel, 'group': 'GPU, stencil', 'program': 'native', 'bytes': 60, 'median_ms': 2.0}])\n"
+        "assert abs(ours['share'] - 0.6) < 1e-12, ours\n"
     )
     done = run("-c", code)
     assert done.returncode == 0, done.stdout

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..contracts import Convolution, Diagonal, Inverse, LinearOperator, Scalar
-from ..errors import FastipError, InvalidInput, strict_keywords
+from ..contracts import Convolution, Diagonal, Inverse, LinearOperator, Scalar, Shape
+from ..errors import FastipError, InvalidInput, Unsupported, strict_keywords
+from ..tracing import constant, fixed
 from .certificate import Certificate
 from .conjugate_gradient import ConjugateGradient
 from .exact import LARGEST_FACTOR, Exact
@@ -39,6 +40,24 @@ def choose(op: LinearOperator, y: Tensor, beta: float, *, pointwise: bool, relax
     half-width <= 4 and rho <= 0.1; stride 1: where it is less work than an FFT); else FFT or DCT; else, for a prior that is not pointwise, a learned
     inverse offered for this operator when its certificate promises fewer iterations than the stencils'; else the certified stencil of least work; else
     Cholesky (up to 4096 rows); else a learned inverse; else conjugate gradients."""
+    if torch.compiler.is_compiling():
+        half_width = _traced(op, fixed(y.shape, op), y.dtype, beta, pointwise, relaxation)
+        return Exact() if half_width is None else Stencil(half_width)
+    return _choose(op, y, beta, pointwise, relaxation)
+
+
+@constant
+def _traced(op: LinearOperator, shape: Shape, dtype: torch.dtype, beta: float, pointwise: bool, relaxation: float) -> int | None:
+    """The half-width of the chosen stencil, None for the exact inverse: a graph keeps numbers, not objects."""
+    chosen = _choose(op, torch.empty(shape, dtype=dtype), beta, pointwise, relaxation)  # the values of the data do not matter
+    if isinstance(chosen, Stencil):
+        return chosen.half_width
+    if isinstance(chosen, Exact):
+        return None
+    raise Unsupported(f"inverse='auto' chooses {type(chosen).__name__} here, which torch.compile cannot trace; leave the solve outside the compiled function")
+
+
+def _choose(op: LinearOperator, y: Tensor, beta: float, pointwise: bool, relaxation: float) -> Inverse:
     convolution = op.convolution()
     if isinstance(op.cogram(tuple(y.shape)), (Scalar, Diagonal)):
         return Exact()

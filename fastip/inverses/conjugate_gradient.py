@@ -10,6 +10,7 @@ from torch import Tensor
 from ..arrays import accumulator, check_count, check_number
 from ..contracts import LinearOperator
 from ..errors import InvalidInput, StrictKeywords
+from ..tracing import check_traceable, norm
 from .steps import DataStep, ImageStep
 
 Apply = Callable[[Tensor], Tensor]
@@ -62,6 +63,7 @@ class ConjugateGradient(StrictKeywords):
         self.side = side
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep | ImageStep:
+        check_traceable("ConjugateGradient", "its inner loop stops by what it finds", "use inverses.Stencil(), Exact() or GradientDescent()")
         kept = accumulator(y.dtype)
         reference = y.to(kept) if self.side == "data" else op.adjoint(y.to(kept))
         target = self.tolerance * _dot(reference, reference).detach().sqrt()
@@ -82,7 +84,7 @@ class GradientDescent(StrictKeywords):
         self.steps = check_count(steps, "steps", low=1)
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
-        size = 1 / (beta + op.norm(op.input_shape(tuple(y.shape))) ** 2)
+        size = 1 / (beta + norm(op, op.input_shape(tuple(y.shape))) ** 2)
 
         def apply(r: Tensor) -> Tensor:
             stored, r = r.dtype, r.to(accumulator(r.dtype))

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ..arrays import HALF, accumulator
-from ..contracts import Circulant, Cosine, Dense, Diagonal, LinearOperator, Scalar, StencilStep, Structure
+from ..contracts import Circulant, Cosine, Dense, Diagonal, LinearOperator, Scalar, Shape, StencilStep, Structure
 from ..errors import InvalidInput, StrictKeywords, Unsupported
 from ..operators.remembered import placed
+from ..tracing import constant, fixed, real_dtype
 from .steps import Apply, DataStep, FourierStep, ImageStep
 
 LARGEST_FACTOR = 4096  # rows of the matrix that is assembled and factored when nothing better is known
@@ -34,10 +35,9 @@ class Exact(StrictKeywords):
         self.side = side
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep | ImageStep | FourierStep:
-        known = self.structure(op, y)
+        known = _structure(self.side, op, fixed(y.shape, op), y.device)
         if known is not None:
             side, structure = known
-            structure = _placed(structure, y.device)
             return _on_data(op, y, beta, structure) if side == "data" else _on_image(op, y, beta, structure)
         step = self._assembled(op, y, beta) if self.side != "image" else None
         if step is None:
@@ -49,17 +49,7 @@ class Exact(StrictKeywords):
 
     def structure(self, op: LinearOperator, y: Tensor) -> tuple[str, Structure] | None:
         """("data", structure of A A^T) or ("image", structure of A^T A): the cheapest one that the operator states, or None."""
-        cogram = op.cogram(tuple(y.shape)) if self.side != "image" else None
-        if isinstance(cogram, (Scalar, Diagonal)):
-            return "data", cogram
-        gram = op.gram(op.input_shape(tuple(y.shape))) if self.side != "data" else None
-        if isinstance(gram, (Scalar, Diagonal, Circulant)):
-            return "image", gram
-        if isinstance(cogram, Dense) and isinstance(gram, Dense):
-            return ("data", cogram) if len(cogram.matrix) <= len(gram.matrix) else ("image", gram)
-        if cogram is not None:
-            return "data", cogram
-        return None if gram is None else ("image", gram)
+        return _known(self.side, op, tuple(y.shape))
 
     def _assembled(self, op: LinearOperator, y: Tensor, beta: float) -> DataStep | None:
         per_channel = op.convolution() is not None  # then one channel stands for all
@@ -84,10 +74,30 @@ def _placed(structure: Structure, device: torch.device) -> Structure:
     return type(structure)(placed(getattr(structure, field.name), device))
 
 
+def _known(side: str, op: LinearOperator, shape: Shape) -> tuple[str, Structure] | None:
+    cogram = op.cogram(shape) if side != "image" else None
+    if isinstance(cogram, (Scalar, Diagonal)):
+        return "data", cogram
+    gram = op.gram(op.input_shape(shape)) if side != "data" else None
+    if isinstance(gram, (Scalar, Diagonal, Circulant)):
+        return "image", gram
+    if isinstance(cogram, Dense) and isinstance(gram, Dense):
+        return ("data", cogram) if len(cogram.matrix) <= len(gram.matrix) else ("image", gram)
+    if cogram is not None:
+        return "data", cogram
+    return None if gram is None else ("image", gram)
+
+
+@constant
+def _structure(side: str, op: LinearOperator, shape: Shape, device: torch.device) -> tuple[str, Structure] | None:
+    known = _known(side, op, shape)
+    return None if known is None else (known[0], _placed(known[1], device))
+
+
 def _on_data(op: LinearOperator, y: Tensor, beta: float, cogram: Structure) -> DataStep:
     if isinstance(cogram, Scalar):
         convolution = op.convolution()
-        stencil = StencilStep(convolution, _single(1 / (beta + cogram.value)), beta) if convolution is not None else None
+        stencil = StencilStep(convolution, *_tap(1 / (beta + cogram.value), y.device), beta) if convolution is not None else None
         return DataStep(op, y, beta, _pointwise(cogram, beta), "exact, a scalar", stencil)
     apply, how = _apply(cogram, beta, y)
     return DataStep(op, y, beta, apply, f"exact, {how} on the data grid")
@@ -120,6 +130,11 @@ def _single(value: float) -> Tensor:
     return torch.full((1, 1), value, dtype=torch.float64)
 
 
+@constant
+def _tap(value: float, device: torch.device) -> tuple[Tensor]:
+    return (placed(_single(value), device),)
+
+
 def _pointwise(structure: Scalar | Diagonal, beta: float) -> Apply:
     if isinstance(structure, Scalar):
         value = 1 / (beta + structure.value)
@@ -133,7 +148,7 @@ def _cast(values: Tensor) -> Apply:
     cache: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
     def get(like: Tensor) -> Tensor:
-        key = (like.dtype.to_real(), like.device)
+        key = (real_dtype(like.dtype), like.device)
         if key not in cache:
             cache[key] = values.to(dtype=key[0], device=key[1])
         return cache[key]

@@ -12,6 +12,7 @@ from ..contracts import LinearOperator, StencilStep
 from ..errors import InvalidInput, StrictKeywords
 from ..nets import InverseNet
 from ..nets.weights import check_beside, digest, placed
+from ..tracing import check_traceable
 from .certificate import Certificate
 from .collapsed import Bordered, layered, worth_collapsing
 from .examine import SETTLED, certify, settled
@@ -49,6 +50,8 @@ class Learned(StrictKeywords):
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
         """The data step with this C. Raises InvalidInput for another operator, a beta out of range, or data that the network does not take."""
+        if self.trained is not None or isinstance(self.net, InverseNet):
+            check_traceable("Learned", "each bind looks at the weights that its network has now", "use inverses.Stencil() or Exact()")
         self._check(op, y, beta)
         net = self.net
         if not isinstance(net, InverseNet):

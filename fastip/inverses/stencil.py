@@ -10,8 +10,10 @@ from torch import Tensor
 
 from .. import kernels
 from ..arrays import check_count
-from ..contracts import Convolution, LinearOperator, StencilStep
+from ..contracts import Convolution, LinearOperator, Shape, StencilStep
 from ..errors import StrictKeywords, Unsupported
+from ..operators.remembered import placed
+from ..tracing import constant, fixed
 from .certificate import Certificate, from_lanczos, from_spectrum
 from .steps import DataStep, beside
 
@@ -124,6 +126,17 @@ def scaled(convolution: Convolution, shape: tuple[int, int], beta: float, relaxa
     return _scaled(*_problem(convolution, shape, beta, relaxation, half_width))
 
 
+@constant
+def _described(op: LinearOperator, shape: Shape, device: torch.device, beta: float, relaxation: float, half_width: int) -> tuple[Tensor, Tensor, str]:
+    """The psf and the scaled taps on ``device``, and what is known of them."""
+    convolution = op.convolution()
+    assert convolution is not None
+    taps, certificate = scaled(convolution, (shape[-2], shape[-1]), beta, relaxation, half_width)
+    size = 2 * half_width + 1
+    text = f"stencil {size} x {size} on the data grid, kappa = {certificate.kappa:.3f}, rho = {certificate.rho:.2e}"
+    return placed(convolution.psf, device), placed(taps, device), text
+
+
 class StencilDataStep(DataStep):
     """The data step whose C is a stencil: one kernel computes q + C (y - A x - beta q)."""
 
@@ -153,7 +166,5 @@ class Stencil(StrictKeywords):
                 f"inverses.Stencil needs a strided convolution such as operators.Blur; {type(op).__name__} is none: "
                 "use inverses.Exact() or inverses.ConjugateGradient()"
             )
-        taps, certificate = scaled(convolution, (y.shape[-2], y.shape[-1]), float(beta), float(relaxation), self.half_width)
-        size = 2 * self.half_width + 1
-        text = f"stencil {size} x {size} on the data grid, kappa = {certificate.kappa:.3f}, rho = {certificate.rho:.2e}"
-        return StencilDataStep(op, y, StencilStep(convolution, taps, beta), text)
+        psf, taps, text = _described(op, fixed(y.shape, op), y.device, float(beta), float(relaxation), self.half_width)
+        return StencilDataStep(op, y, StencilStep(Convolution(psf, convolution.stride, convolution.boundary), taps, beta), text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import torch
@@ -116,16 +115,15 @@ class FourierStep:
         self._offset = torch.fft.rfft2(pulled) * self.weight
         self.size = per_image(pulled)
         self._description = description
+        self._first: Tensor | None = None
 
     def start(self) -> Tensor:
         return torch.zeros_like(self._offset)
 
-    @functools.cached_property
-    def _start(self) -> Tensor:
-        return self.pull(self._offset)
-
     def guess(self) -> Tensor:
-        return self._start
+        if self._first is None:
+            self._first = self.pull(self._offset)
+        return self._first
 
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         new = torch.addcmul(self._offset, self._gain, q - torch.fft.rfft2(x.to(self._gain.dtype)))

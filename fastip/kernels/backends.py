@@ -128,6 +128,15 @@ def why_reference(images: Sequence[Tensor], parameters: Sequence[Any] = ()) -> s
     return reason
 
 
+def why_no_solve(images: Sequence[Tensor], tolerance: float) -> str | None:
+    """None where a whole solve on these tensors is one call, of a raw kernel or, in a compiled graph, of the registered operator; else the reason."""
+    if not torch.compiler.is_compiling():
+        return why_reference(images)
+    if tolerance > 0:
+        return "a compiled graph does not stop by what it finds"
+    return "a gradient is asked for; the operator of a whole solve has none" if _differentiated(images) else None
+
+
 def select(images: Sequence[Tensor], parameters: Sequence[Any] = ()) -> Any:
     """The module whose kernels these tensors take: the registered operators where a graph or a gradient is asked for, else the raw kernels."""
     from . import library  # it registers operators whose implementations come back to ``raw``

@@ -10,7 +10,7 @@ import torch  # before _C: torch's OpenMP runtime is then the only one of the pr
 from torch import Tensor
 
 from .._version import __version__
-from ..errors import InvalidInput
+from ..errors import InvalidInput, Unsupported
 
 _missing: str | None = None
 try:
@@ -71,7 +71,12 @@ def describe() -> dict[str, Any]:
 
 
 def target(tensor: Tensor) -> tuple[Any, Any]:
-    """The functions for the device of ``tensor``, and their last argument: the number of threads, or the device and its current stream."""
+    """The functions for the device of ``tensor``, and their last argument: the number of threads, or the device and its current stream.
+
+    Raises Unsupported for a dtype that no compiled kernel of the device takes.
+    """
+    if tensor.dtype not in (CPU_DTYPES if tensor.is_cpu else DTYPES):
+        raise Unsupported(f"the compiled kernels do not take {tensor.dtype} on {tensor.device.type}: fastip.kernels takes the reference for it")
     if tensor.is_cpu:
         return _C, torch.get_num_threads()
     return _C.cuda, (tensor.device.index, torch.cuda.current_stream(tensor.device).cuda_stream)

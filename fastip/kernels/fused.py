@@ -11,7 +11,7 @@ from . import backends, spectral
 STENCIL_BOUNDARIES = ("circular", "valid", "zero")
 
 
-def why_unfused(step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor, y: Tensor) -> str | None:
+def why_unfused(step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor, y: Tensor, tolerance: float = 0.0) -> str | None:
     """None where :func:`admm` can run this solve, else the reason in words."""
     if prior.pointwise() is None:
         return "the prior is not pointwise with fixed weights, as L1, L2, ElasticNet, NonNegative, Box and their sums are"
@@ -20,7 +20,7 @@ def why_unfused(step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor, y: 
         return f"the data step is not a stencil, a scalar or an FFT on the image grid (it is: {step.describe()})"
     if isinstance(description, SpectralStep):
         return backends.why_reference((x, description.guess), (q, y))
-    return backends.why_reference((x, q, y)) or _limits(description, q)
+    return backends.why_no_solve((x, q, y), tolerance) or _limits(description, q)
 
 
 def _limits(step: StencilStep, q: Tensor) -> str | None:
@@ -44,6 +44,6 @@ def admm(
     description, prox = step.fused(), prior.pointwise()
     assert description is not None and prox is not None
     if isinstance(description, StencilStep):
-        return backends.raw((x, q, y)).admm(description, prox, x, q, y, rule, relaxation)
+        return backends.select((x, q, y)).admm(description, prox, x, q, y, rule, relaxation)
     result = spectral.admm(description, prox, x, q, step.size, rule, relaxation)
     return *result, rule.residuals(x.shape[0])

@@ -6,7 +6,7 @@ precision are promoted to the widest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch.library import Library, register_fake
 from ..contracts import Convolution, Pointwise, StencilStep
 from ..errors import InvalidInput
 from ..stopping import StopRule
-from . import reference, shapes
+from . import backends, fused, reference, shapes
 
 Pair = tuple[Tensor, Tensor]
 
@@ -35,13 +35,6 @@ SCHEMAS = (
 )
 
 
-def raw(images: Sequence[Tensor]) -> Any:
-    """The module whose kernels run on plain tensors like these; whether a gradient is asked for was decided above."""
-    from . import backends  # it imports this module's face
-
-    return backends.raw(images)
-
-
 def _own(result: Tensor, *arguments: Tensor | None) -> Tensor:
     """``result`` contiguous and in memory of its own: some kernels return their argument where there is nothing to do."""
     result = result.contiguous()
@@ -54,45 +47,45 @@ def _own(result: Tensor, *arguments: Tensor | None) -> Tensor:
 
 def _strided_conv(x: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
     shapes.convolved(x, psf, stride, boundary)
-    return _own(raw((x,)).strided_conv(x, psf, stride, boundary))
+    return _own(backends.raw((x,)).strided_conv(x, psf, stride, boundary))
 
 
 def _strided_conv_adjoint(y: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
     shapes.pulled(y, psf, stride, boundary)
-    return _own(raw((y,)).strided_conv_adjoint(y, psf, stride, boundary))
+    return _own(backends.raw((y,)).strided_conv_adjoint(y, psf, stride, boundary))
 
 
 def _stencil(r: Tensor, taps: Tensor, boundary: str) -> Tensor:
     shapes.filtered(r, taps, boundary)
-    return _own(raw((r,)).stencil(r, taps, boundary))
+    return _own(backends.raw((r,)).stencil(r, taps, boundary))
 
 
 def _woodbury(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float) -> Pair:
     shapes.measured(x, q, y, psf, stride, boundary, taps)
     dtype = shapes.widest(x, q, y)
     x, q, y = x.to(dtype), q.to(dtype), y.to(dtype)
-    new, r = raw((x, q, y)).woodbury(x, q, y, psf, stride, boundary, taps, beta)
+    new, r = backends.raw((x, q, y)).woodbury(x, q, y, psf, stride, boundary, taps, beta)
     return _own(new), _own(r)
 
 
 def _pixel_unshuffle(x: Tensor, stride: int) -> Tensor:
     shapes.split(x, stride)
-    return _own(raw((x,)).pixel_unshuffle(x, stride), x)
+    return _own(backends.raw((x,)).pixel_unshuffle(x, stride), x)
 
 
 def _pixel_shuffle(phases: Tensor, height: int, width: int) -> Tensor:
     shapes.joined(phases, height, width)
-    return _own(raw((phases,)).pixel_shuffle(phases, height, width), phases)
+    return _own(backends.raw((phases,)).pixel_shuffle(phases, height, width), phases)
 
 
 def _soft_threshold(v: Tensor, threshold: float | Tensor, shrink: float | Tensor, low: float, high: float, add: Tensor | None) -> Tensor:
     images = (v,) if add is None else (v, add)
-    return _own(raw(images).soft_threshold(v, threshold, shrink, low, high, add), *images)
+    return _own(backends.raw(images).soft_threshold(v, threshold, shrink, low, high, add), *images)
 
 
 def _spectral_step(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxation: float) -> Pair:
     shapes.planes(f, p, offset, gain)
-    kernels = raw((gain,)) if f.numel() else reference
+    kernels = backends.raw((gain,)) if f.numel() else reference
     if kernels is reference:
         ahead, new = reference.spectral_step(f, p, offset, gain, relaxation)
         return _own(ahead), _own(new)
@@ -105,10 +98,8 @@ def _spectral_step(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxatio
 def _admm(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float, *numbers: Any) -> Pair:
     l1, l2, low, high, relaxation, iterations = numbers
     _check_solve(x, q, y, psf, stride, boundary, taps, beta, iterations)
-    from . import fused  # it stands above, on the choice between the backends
-
     step, prox = StencilStep(Convolution(psf, stride, boundary), taps, beta), Pointwise(l1, l2, low, high)
-    kernels = raw((x, q, y))
+    kernels = backends.raw((x, q, y))
     if kernels is reference or fused._limits(step, q) is not None:
         x, q = reference_admm(step, prox, x, q, y, iterations, relaxation)
     else:
@@ -133,15 +124,10 @@ def reference_admm(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: 
 
 
 def _check_solve(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float, iterations: int) -> None:
-    shapes.measured(x, q, y, psf, stride, boundary, taps)
-    if tuple(x.shape) != tuple(shapes.pulled(y, psf, stride, boundary)):
-        raise InvalidInput(f"x has shape {tuple(x.shape)}; expected {tuple(shapes.pulled(y, psf, stride, boundary))}, the shape of A^T y")
-    if not x.dtype == q.dtype == y.dtype:
-        raise InvalidInput(f"x, q and y have dtypes {x.dtype}, {q.dtype}, {y.dtype}; expected one")
+    shapes.check_solve(x, q, y, psf, stride, boundary, taps)
+    shapes.check_dtypes((("q", q), ("y", y)))
     if not beta > 0 or iterations < 1:
         raise InvalidInput(f"beta is {beta!r} and iterations {iterations!r}; expected beta > 0 and at least one iteration")
-    if taps.shape[0] != taps.shape[1] or taps.shape[0] % 2 == 0:
-        raise InvalidInput(f"taps has shape {tuple(taps.shape)}; expected an odd square, (2p + 1) x (2p + 1)")
 
 
 # ---- fake kernels ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The compiled kernels, on CPUs and GPUs: shapes are checked here, raw pointers go down, the interpreter lock is released below."""
+"""The compiled kernels, on CPUs and GPUs: raw pointers go down, the interpreter lock is released below."""
 
 from __future__ import annotations
 
@@ -8,37 +8,12 @@ import torch
 from torch import Tensor
 
 from ..contracts import Pointwise, Status, StencilStep
-from ..errors import InvalidInput
 from ..stopping import EVERY, PATIENCE, StopRule
-from . import extension, reference
+from . import extension, reference, shapes
 from .extension import DTYPES, plain, weights
+from .reference import BOUNDARIES
 
-# ---- checks ----------------------------------------------------------------------------------------------------------
-
-
-def _image(tensor: Tensor, name: str, dims: int = 4) -> Tensor:
-    """``tensor`` contiguous, with ``dims`` dimensions."""
-    if tensor.ndim != dims:
-        raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}; expected {dims} dimensions")
-    return plain(tensor)
-
-
-def _psf(psf: Tensor, stride: int, boundary: str, like: Tensor) -> tuple[Tensor, int]:
-    """The psf as float64 beside ``like``, and the boundary's number."""
-    if psf.ndim != 2 or psf.numel() == 0:
-        raise InvalidInput(f"psf has shape {tuple(psf.shape)}; expected a non-empty matrix kh kw")
-    if not isinstance(stride, int) or stride < 1:
-        raise InvalidInput(f"stride is {stride!r}; expected a whole number >= 1")
-    if boundary not in reference.BOUNDARIES:
-        raise InvalidInput(f"boundary is {boundary!r}; expected one of {', '.join(reference.BOUNDARIES)}")
-    return weights(psf, like), reference.BOUNDARIES.index(boundary)
-
-
-def _shrunk(size: int, k: int, stride: int, boundary: str) -> int:
-    """Pixels kept of an axis: ceil(size / stride); valid: (size - k) // stride + 1."""
-    if boundary == "valid" and size < k:
-        raise InvalidInput(f"the image has {size} pixels along an axis where the psf has {k}; a valid convolution needs at least as many")
-    return (size - k) // stride + 1 if boundary == "valid" else -(-size // stride)
+# ---- calls -----------------------------------------------------------------------------------------------------------
 
 
 def _run(family: str, like: Tensor, *arguments: Any) -> Any:
@@ -59,56 +34,48 @@ def _convolve(
     psf: Tensor,
     stride: int,
     boundary: str,
+    shape: shapes.Shape,
     scale: float = 1.0,
     first: Tensor | None = None,
     a: float = 0.0,
     second: Tensor | None = None,
     b: float = 0.0,
 ) -> Tensor:
-    """scale A x + a first + b second, in one pass."""
-    x = _image(x, "x")
-    taps, code = _psf(psf, stride, boundary, x)
-    (n, c, height, width), (kh, kw) = x.shape, taps.shape
-    h, w = _shrunk(height, kh, stride, boundary), _shrunk(width, kw, stride, boundary)
-    out = x.new_empty((n, c, h, w))
-    for name, term in (("y", first), ("q", second)):
-        if term is not None and term.shape != out.shape:
-            raise InvalidInput(f"{name} has shape {tuple(term.shape)}; expected {tuple(out.shape)}, the shape of A x")
+    """scale A x + a first + b second, in one pass, all of ``shape``."""
+    x, taps, out = plain(x), weights(psf, x), x.new_empty(shape)
+    (n, c, height, width), (h, w), (kh, kw) = x.shape, shape[2:], taps.shape
     first, second = (None if t is None else plain(t) for t in (first, second))
     pointers = (x.data_ptr(), out.data_ptr(), taps.data_ptr(), _address(first), _address(second))
-    _run("strided_conv", x, *pointers, (n * c, height, width, h, w, kh, kw, stride, code), (scale, a, b))
+    _run("strided_conv", x, *pointers, (n * c, height, width, h, w, kh, kw, stride, BOUNDARIES.index(boundary)), (scale, a, b))
     return out
 
 
 def strided_conv(x: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
     """As :func:`fastip.kernels.reference.strided_conv`."""
-    return _convolve(x, psf, stride, boundary)
+    return _convolve(x, psf, stride, boundary, shapes.convolved(x, psf, stride, boundary))
 
 
 def strided_conv_adjoint(y: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
     """As :func:`fastip.kernels.reference.strided_conv_adjoint`."""
-    y = _image(y, "y")
-    taps, code = _psf(psf, stride, boundary, y)
-    (n, c, h, w), (kh, kw) = y.shape, taps.shape
-    height, width = ((h - 1) * stride + kh, (w - 1) * stride + kw) if boundary == "valid" else (h * stride, w * stride)
-    out = y.new_empty((n, c, height, width))
-    _run("strided_conv_adjoint", y, y.data_ptr(), out.data_ptr(), taps.data_ptr(), (n * c, height, width, h, w, kh, kw, stride, code))
+    out = y.new_empty(shapes.pulled(y, psf, stride, boundary))
+    y, taps = plain(y), weights(psf, y)
+    (n, c, h, w), (height, width), (kh, kw) = y.shape, out.shape[2:], taps.shape
+    sizes = (n * c, height, width, h, w, kh, kw, stride, BOUNDARIES.index(boundary))
+    _run("strided_conv_adjoint", y, y.data_ptr(), out.data_ptr(), taps.data_ptr(), sizes)
     return out
-
-
-def _wrap(boundary: str) -> str:
-    return "circular" if boundary == "circular" else "zero"
 
 
 def stencil(r: Tensor, taps: Tensor, boundary: str) -> Tensor:
     """As :func:`fastip.kernels.reference.stencil`."""
-    return _convolve(r, taps, 1, _wrap(boundary))
+    return _convolve(r, taps, 1, shapes.wrap(boundary), shapes.filtered(r, taps, boundary))
 
 
 def woodbury(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """As :func:`fastip.kernels.reference.woodbury`: two passes, the sums inside the convolutions."""
-    r = _convolve(x, psf, stride, boundary, -1.0, y, 1.0, q, -float(beta))
-    return _convolve(r, taps, 1, _wrap(boundary), 1.0, q, 1.0), r
+    shape = shapes.measured(x, q, y, psf, stride, boundary, taps)
+    shapes.check_dtypes((("x", x), ("q", q), ("y", y)))
+    r = _convolve(x, psf, stride, boundary, shape, -1.0, y, 1.0, q, -float(beta))
+    return _convolve(r, taps, 1, shapes.wrap(boundary), shape, 1.0, q, 1.0), r
 
 
 # ---- layout ----------------------------------------------------------------------------------------------------------
@@ -116,26 +83,16 @@ def woodbury(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary
 
 def pixel_unshuffle(x: Tensor, stride: int) -> Tensor:
     """As :func:`fastip.kernels.reference.pixel_unshuffle`."""
-    x = _image(x, "x")
-    if not isinstance(stride, int) or stride < 1:
-        raise InvalidInput(f"stride is {stride!r}; expected a whole number >= 1")
-    b, c, height, width = x.shape
-    h, w = -(-height // stride), -(-width // stride)
-    out = x.new_empty((b, c, stride, stride, h, w))
+    out, x = x.new_empty(shapes.split(x, stride)), plain(x)
+    (b, c, height, width), (h, w) = x.shape, out.shape[4:]
     _run("pixel_unshuffle", x, x.data_ptr(), out.data_ptr(), (b * c, height, width, h, w, stride))
     return out
 
 
 def pixel_shuffle(phases: Tensor, height: int, width: int) -> Tensor:
     """As :func:`fastip.kernels.reference.pixel_shuffle`."""
-    phases = _image(phases, "phases", dims=6)
-    b, c, s, also_s, h, w = phases.shape
-    if s != also_s or s < 1:
-        raise InvalidInput(f"phases has shape {tuple(phases.shape)}; expected b c s s h w")
-    height, width = min(height, h * s), min(width, w * s)
-    if height < 0 or width < 0:
-        raise InvalidInput(f"the image asked for is {height} x {width}; expected sizes >= 0")
-    out = phases.new_empty((b, c, height, width))
+    out, phases = phases.new_empty(shapes.joined(phases, height, width)), plain(phases)
+    (b, c, height, width), (s, h, w) = out.shape, phases.shape[3:]
     _run("pixel_shuffle", phases, phases.data_ptr(), out.data_ptr(), (b * c, height, width, h, w, s))
     return out
 
@@ -175,20 +132,14 @@ def spectral_step_(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxatio
 
     f, p, offset: contiguous complex, planes h w; ``gain``: real, h w 2, each number twice.
     """
-    n = gain.numel()
-    if not (f.shape == p.shape == offset.shape and 2 * f[0].numel() == n and all(t.is_contiguous() and not t.is_conj() for t in (f, p, offset, gain))):
-        raise InvalidInput(
-            f"f, p, offset and gain have shapes {tuple(f.shape)}, {tuple(p.shape)}, {tuple(offset.shape)}, {tuple(gain.shape)}; "
-            "expected contiguous planes h w, and h w 2"
-        )
-    _run("spectral_step", gain, (f.data_ptr(), p.data_ptr(), offset.data_ptr(), gain.data_ptr()), len(f), n, relaxation)
+    shapes.check_planes(f, p, offset, gain)
+    _run("spectral_step", gain, (f.data_ptr(), p.data_ptr(), offset.data_ptr(), gain.data_ptr()), len(f), gain.numel(), relaxation)
 
 
 def tv_prox_(v: Tensor, u: Tensor, r: Tensor, step: float, weight: float, momentum: float, steps: int, isotropic: bool, prox: Pointwise) -> Tensor:
     """:func:`fastip.kernels.reference.tv_prox` with f the pointwise prior ``prox``; u and r (contiguous, 2 b c h w) are overwritten."""
-    v = _image(v, "v")
-    if not (u.shape == r.shape == (2, *v.shape) and u.is_contiguous() and r.is_contiguous()):
-        raise InvalidInput(f"u and r have shapes {tuple(u.shape)} and {tuple(r.shape)}; expected contiguous {(2, *v.shape)}")
+    shapes.check_fields(v, u, r)
+    v = plain(v)
     b, c, h, w = v.shape
     out = torch.empty_like(v)
     numbers = (step, weight, momentum, step * prox.l1, 1 / (1 + 2 * step * prox.l2), prox.low, prox.high)
@@ -207,13 +158,13 @@ def admm(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, ru
 
     On a GPU nothing is waited for when ``rule.tolerance`` is 0; the dual has the precision of the sums (float32 for images in half precision).
     """
-    x, y = _image(x, "x"), _image(y, "y")
-    psf, code = _psf(step.convolution.psf, step.convolution.stride, step.convolution.boundary, y)
-    taps = weights(step.taps, y)
+    a = step.convolution
+    shapes.check_solve(x, q, y, a.psf, a.stride, a.boundary, step.taps)
+    x, y, psf, taps = plain(x), plain(y), weights(a.psf, y), weights(step.taps, y)
     (b, c, h, w), (height, width), (kh, kw) = y.shape, x.shape[2:], psf.shape
     looks = -(-rule.iterations // EVERY) if rule.tolerance > 0 else 0
     tau = 1 / (2 * step.beta)
-    sizes = (b, c, h, w, height, width, kh, kw, step.convolution.stride, code, taps.shape[0] // 2, rule.iterations, EVERY, PATIENCE)
+    sizes = (b, c, h, w, height, width, kh, kw, a.stride, BOUNDARIES.index(a.boundary), taps.shape[0] // 2, rule.iterations, EVERY, PATIENCE)
     numbers = (step.beta, tau * prox.l1, 1 / (1 + 2 * tau * prox.l2), prox.low, prox.high, relaxation, rule.tolerance)
     history = torch.empty(looks, 2, b, dtype=torch.float64, pin_memory=y.is_cuda and looks > 0)
     solve = _on_gpu if y.is_cuda else _on_cpu

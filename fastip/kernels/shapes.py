@@ -47,6 +47,13 @@ def check_devices(named: Sequence[tuple[str, Tensor]]) -> None:
         raise InvalidInput(f"the images are on different devices ({where}); expected one device: move them with .to(...)")
 
 
+def check_dtypes(named: Sequence[tuple[str, Tensor]]) -> None:
+    """Refuse images of different dtypes where nothing promotes them."""
+    if any(tensor.dtype != named[0][1].dtype for _, tensor in named):
+        given = ", ".join(f"{name} is {tensor.dtype}" for name, tensor in named)
+        raise InvalidInput(f"the images have different dtypes ({given}); expected one: convert with .to(...)")
+
+
 def wrap(boundary: str) -> str:
     """How a stencil on the data grid sees a boundary: it wraps where that is circular and meets zeros elsewhere."""
     return "circular" if boundary == "circular" else "zero"
@@ -131,6 +138,40 @@ def planes(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor) -> Shape:
         raise InvalidInput(f"f, p, offset and gain have dtypes {dtypes}; expected the same complex one three times, and its real one")
     check_devices((("f", f), ("p", p), ("offset", offset), ("gain", gain)))
     return tuple(f.shape)
+
+
+def check_planes(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor) -> None:
+    """Refuse what spectral_step_ cannot overwrite: contiguous complex planes h w, and a real ``gain`` h w 2 of the same precision."""
+    given = (("f", f), ("p", p), ("offset", offset), ("gain", gain))
+    fits = f.shape == p.shape == offset.shape and f.ndim > 0 and f.numel() * 2 == len(f) * gain.numel()
+    if not fits or not all(t.is_contiguous() and not t.is_conj() for _, t in given):
+        shapes = ", ".join(str(tuple(t.shape)) for _, t in given)
+        raise InvalidInput(f"f, p, offset and gain have shapes {shapes}; expected contiguous planes h w three times, and h w 2")
+    if not (f.dtype == p.dtype == offset.dtype and f.is_complex() and gain.dtype == f.dtype.to_real()):
+        dtypes = ", ".join(str(t.dtype) for _, t in given)
+        raise InvalidInput(f"f, p, offset and gain have dtypes {dtypes}; expected the same complex one three times, and its real one")
+    check_devices(given)
+
+
+def check_fields(v: Tensor, u: Tensor, r: Tensor) -> None:
+    """Refuse what tv_prox_ cannot overwrite: an image v, b c h w, and its two contiguous dual fields, 2 b c h w."""
+    check_dimensions(v, "v")
+    check_real(v, "v")
+    if not (u.shape == r.shape == (2, *v.shape) and u.is_contiguous() and r.is_contiguous()):
+        raise InvalidInput(f"u and r have shapes {tuple(u.shape)} and {tuple(r.shape)}; expected contiguous {(2, *v.shape)}")
+    check_dtypes((("v", v), ("u", u), ("r", r)))
+    check_devices((("v", v), ("u", u), ("r", r)))
+
+
+def check_solve(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor) -> None:
+    """Refuse what a whole solve cannot start from: x of the shape and dtype of A^T y, q and y of that of A x, taps an odd square."""
+    measured(x, q, y, psf, stride, boundary, taps)
+    expected = pulled(y, psf, stride, boundary)
+    if tuple(x.shape) != tuple(expected):
+        raise InvalidInput(f"x has shape {tuple(x.shape)}; expected {tuple(expected)}, the shape of A^T y")
+    check_dtypes((("x", x), ("y", y)))
+    if taps.shape[0] != taps.shape[1] or taps.shape[0] % 2 == 0:
+        raise InvalidInput(f"taps has shape {tuple(taps.shape)}; expected an odd square, (2p + 1) x (2p + 1)")
 
 
 def widest(*images: Tensor) -> torch.dtype:

@@ -46,7 +46,8 @@ class Spectral:
         self.denominator = full_plane(step.denominator, w)
         self.z = pack(x)
         self.offset = torch.fft.fft2(pack(step.guess))
-        self.p = torch.fft.fft2(pack(torch.fft.irfft2(q, s=(h, w)))) if bool(q.any()) else torch.zeros_like(self.offset)
+        fresh = q.is_cpu and not bool(q.any())  # a look at it would wait for a GPU
+        self.p = torch.zeros_like(self.offset) if fresh else torch.fft.fft2(pack(torch.fft.irfft2(q, s=(h, w))))
         tau = 1 / (2 * step.beta)
         self.prox = (tau * prox.l1, 1 / (1 + 2 * tau * prox.l2), prox.low, prox.high)
 

@@ -6,14 +6,14 @@ Images are float32, float64, bfloat16 or float16; sums are kept in float32 (floa
 from __future__ import annotations
 
 import functools
+import re
 
-import torch
 from torch import Tensor
 
 from ..contracts import Pointwise, Status, StencilStep
 from ..stopping import StopRule
 
-DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+OLDEST = (3, 6)  # version of Triton whose language the kernels are written in
 
 
 @functools.cache
@@ -25,6 +25,9 @@ def why_missing() -> str | None:
         return f"Triton cannot be imported ({error}); install fastip[triton]"
     if not hasattr(triton, "jit"):
         return "the module named triton is not the compiler; remove it and install fastip[triton]"
+    version = tuple(int(part) for part in re.findall(r"\d+", triton.__version__)[:2])
+    if version < OLDEST:
+        return f"Triton {triton.__version__} is too old; install fastip[triton], which asks for {'.'.join(map(str, OLDEST))} or newer"
     return None
 
 

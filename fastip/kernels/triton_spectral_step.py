@@ -7,8 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..errors import InvalidInput
-from .shapes import check_devices
+from .shapes import check_planes
 from .triton_blocks import FLAT, WARPS, language_dtype, on, scalar
 
 
@@ -28,14 +27,8 @@ def spectral_step_kernel(f, p, offset, gain, n, relaxation: tl.float64, ACC: tl.
 
 def spectral_step_(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxation: float = 1.0) -> None:
     """As :func:`fastip.kernels.native.spectral_step_`."""
+    check_planes(f, p, offset, gain)
     n = gain.numel()
-    fits = f.shape == p.shape == offset.shape and f.numel() * 2 == len(f) * n and f.dtype == p.dtype == offset.dtype == gain.dtype.to_complex()
-    if not fits or not all(t.is_contiguous() and not t.is_conj() for t in (f, p, offset, gain)):
-        raise InvalidInput(
-            f"f, p, offset and gain have shapes {tuple(f.shape)}, {tuple(p.shape)}, {tuple(offset.shape)}, {tuple(gain.shape)}; "
-            "expected contiguous planes h w, and h w 2, of one precision"
-        )
-    check_devices((("f", f), ("p", p), ("offset", offset), ("gain", gain)))
     planes = (torch.view_as_real(t) for t in (f, p, offset))
     constants = {"ACC": language_dtype(gain.dtype), "BLOCK": FLAT, "num_warps": WARPS}
     with on(f):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import triton
 import triton.language as tl
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from ..contracts import Status
 from ..stopping import EVERY, PATIENCE, StopRule
+from .triton_blocks import WARPS
 
 VERDICTS = (Status.ITERATIONS, Status.CONVERGED, Status.UNSTABLE)
 LANES = 256  # sums of squares that a program adds at a time
@@ -71,12 +74,13 @@ def judge_kernel(state, history, images, count, tolerance: tl.float64, every: tl
 class Watch:
     """One solve's stop rule: the sums of squares that the sweeps write, the history of ratios, and what the host knows of the verdict."""
 
-    def __init__(self, rule: StopRule, y: Tensor, data_programs: int, image_programs: int) -> None:
-        images, kind = len(y), {"dtype": torch.float64, "device": y.device}
-        self.rule, self.images = rule, images
+    def __init__(self, rule: StopRule, y: Tensor, data_parts: int, image_parts: int) -> None:
+        """``data_parts``, ``image_parts``: programs that work on the data of one image, and on the image itself."""
+        images, empty = len(y), functools.partial(torch.empty, dtype=torch.float64, device=y.device)
+        self.rule, self.images, self.parts = rule, images, (data_parts, image_parts)
         self.sizes = torch.linalg.vector_norm(y.flatten(1), dim=1, dtype=torch.float64)
-        self.history = torch.empty(-(-rule.iterations // EVERY), 2, images, **kind)
-        self.data_squares, self.image_squares = torch.empty(data_programs, **kind), torch.empty(3, image_programs, **kind)
+        self.history = empty(-(-rule.iterations // EVERY), 2, images)
+        self.data_squares, self.image_squares = empty(images * data_parts), empty(3, images * image_parts)
         self.state = torch.zeros(4, dtype=torch.int32, device=y.device)
         self.copies = [torch.zeros(4, dtype=torch.int32, pin_memory=y.is_cuda) for _ in range(2)]
         self.arrived = [torch.cuda.Event() for _ in range(2)] if y.is_cuda else None
@@ -84,9 +88,9 @@ class Watch:
 
     def look(self, count: int) -> bool:
         """Judge ``count`` more iterations; whether the host knows that the solve is over, on a GPU as of the look before this one."""
-        parts = len(self.data_squares) // self.images, self.image_squares.shape[1] // self.images
-        ratios_kernel[(self.images,)](self.state, self.history, self.sizes, self.data_squares, self.image_squares, *parts, LANE=LANES, num_warps=4)
-        judge_kernel[(1,)](self.state, self.history, self.images, count, float(self.rule.tolerance), EVERY, PATIENCE, LANE=LANES, num_warps=4)
+        lanes = {"LANE": LANES, "num_warps": WARPS}
+        ratios_kernel[(self.images,)](self.state, self.history, self.sizes, self.data_squares, self.image_squares, *self.parts, **lanes)
+        judge_kernel[(1,)](self.state, self.history, self.images, count, float(self.rule.tolerance), EVERY, PATIENCE, **lanes)
         now, before = self.looks % 2, (self.looks + 1) % 2
         self.looks += 1
         if self.arrived is None:

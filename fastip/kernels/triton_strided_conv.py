@@ -6,9 +6,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..errors import InvalidInput
 from .extension import plain
-from .shapes import check_devices, convolved, filtered, wrap
+from .shapes import convolved, filtered, wrap
 from .triton_blocks import Tiling, accumulator, language_dtype, on, scalar
 from .triton_cells import gather_image, part, table, taps
 
@@ -46,13 +45,8 @@ def convolve(
     second: Tensor | None = None,
     b: float = 0.0,
 ) -> Tensor:
-    """scale A x + a first + b second, in one pass."""
+    """scale A x + a first + b second, in one pass; first and second of the shape and dtype of A x."""
     out = x.new_empty(convolved(x, psf, stride, boundary))
-    terms = [(name, term) for name, term in (("y", first), ("q", second)) if term is not None]
-    for name, term in terms:
-        if term.shape != out.shape:
-            raise InvalidInput(f"{name} has shape {tuple(term.shape)}; expected {tuple(out.shape)}, the shape of A x")
-    check_devices((("x", x), *terms))
     (n, c, height, width), (h, w), t = x.shape, out.shape[2:], taps(*psf.shape, stride, boundary)
     if out.numel() == 0:
         return out

@@ -105,6 +105,7 @@ def residual_kernel(
     state, x, y, q, r, squares, weights, ld, height, width, cells, h, w, beta: tl.float64,
     A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
+    """The residual sweep, a program a tile; ``squares``: one sum a program."""
     if state is not None:
         if tl.load(state) != 0:
             return
@@ -122,6 +123,7 @@ def dual_kernel(
     state, r, q, t, weights, h, w, relaxation: tl.float64,
     C: tl.constexpr, ONCE: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
+    """The dual sweep, a program a tile."""
     if state is not None:
         if tl.load(state) != 0:
             return
@@ -137,6 +139,7 @@ def prior_kernel(
     A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr, WRITE: tl.constexpr, ACC: tl.constexpr,
     BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
+    """The prior sweep, a program a tile; ``squares``: three sums a program, all the first ones first."""
     if state is not None:
         if tl.load(state) != 0:
             return

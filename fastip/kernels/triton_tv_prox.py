@@ -8,9 +8,8 @@ import triton.language as tl
 from torch import Tensor
 
 from ..contracts import Pointwise
-from ..errors import InvalidInput
 from .extension import plain
-from .shapes import check_devices, check_dimensions
+from .shapes import check_fields
 from .triton_blocks import Tiling, language_dtype, on, scalar
 from .triton_cells import part
 from .triton_soft_threshold import clipped, clips, numbers, shrunk
@@ -71,10 +70,7 @@ def tv_prox_kernel(
 
 def tv_prox_(v: Tensor, u: Tensor, r: Tensor, step: float, weight: float, momentum: float, steps: int, isotropic: bool, prox: Pointwise) -> Tensor:
     """As :func:`fastip.kernels.native.tv_prox_`."""
-    check_dimensions(v, "v")
-    if not (u.shape == r.shape == (2, *v.shape) and u.is_contiguous() and r.is_contiguous()):
-        raise InvalidInput(f"u and r have shapes {tuple(u.shape)} and {tuple(r.shape)}; expected contiguous {(2, *v.shape)}")
-    check_devices((("v", v), ("u", u), ("r", r)))
+    check_fields(v, u, r)
     v = plain(v)
     out = torch.empty_like(v)
     b, c, h, w = v.shape

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..arrays import from_dlpack
 from ..errors import InvalidInput, Unsupported
+from ..tracing import check_traceable, constant, real_dtype
 
 
 def borrowed(constant: Tensor) -> Tensor:
@@ -29,22 +30,24 @@ class Constant:
 
     def like(self, data: Tensor) -> Tensor:
         """The parameter in the (real) dtype and on the device of ``data``."""
-        key = (data.dtype.to_real(), data.device)
-        if key not in self._casts:
-            self._casts[key] = self.value.to(dtype=key[0], device=key[1])
-        return borrowed(self._casts[key])
+        return borrowed(*_cast(self, real_dtype(data.dtype), data.device))
 
     def on(self, device: torch.device) -> Tensor:
         """The parameter itself, float64, on ``device``: what kernels take as weights."""
         if device == self.value.device or device.type == "mps":  # which has no float64: kernels cast what they are given
             return self.value
-        key = (torch.float64, device)
-        if key not in self._casts:
-            self._casts[key] = self.value.to(device)
-        return borrowed(self._casts[key])
+        return borrowed(*_cast(self, torch.float64, device))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"value": self.value, "_casts": {}}
+
+
+@constant
+def _cast(parameter: Constant, dtype: torch.dtype, device: torch.device) -> tuple[Tensor]:
+    key = (dtype, device)
+    if key not in parameter._casts:
+        parameter._casts[key] = parameter.value.to(dtype=dtype, device=device)
+    return (parameter._casts[key],)
 
 
 def real_array(value: Any, name: str, dimensions: Sequence[int]) -> Tensor:
@@ -52,6 +55,7 @@ def real_array(value: Any, name: str, dimensions: Sequence[int]) -> Tensor:
 
     Raises InvalidInput for complex, non-finite or empty values and a number of axes not in ``dimensions``; Unsupported if a gradient is asked of it.
     """
+    check_traceable(f"the making of an operator from its {name}", "its values are looked at", "make it before")
     if isinstance(value, Tensor):
         if value.requires_grad:
             raise Unsupported(f"{name} requires a gradient, but the parameters of an operator are constants; pass {name}.detach()")

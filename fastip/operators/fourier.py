@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import operator
+
 import torch
 from torch import Tensor
 
 from ..kernels import reference
+from ..tracing import constant
 from .constant import borrowed
 
 
@@ -27,12 +30,7 @@ class FourierConvolution:
         return fast_length(h), fast_length(w)
 
     def _spectrum(self, grid: tuple[int, int], data: Tensor) -> Tensor:
-        key = (grid, data.dtype, data.device)
-        plan = self._plan
-        if plan is None or plan[0] != key:
-            plan = (key, torch.fft.rfft2(self.psf, s=grid).to(dtype=data.dtype.to_complex(), device=data.device))
-            self._plan = plan
-        return borrowed(plan[1])
+        return borrowed(*_spectrum(self, (operator.index(grid[0]), operator.index(grid[1])), data.dtype, data.device))
 
     def _first(self) -> tuple[int, int]:
         """Where the output for pixel 0 lies in the full convolution."""
@@ -90,6 +88,16 @@ class FourierConvolution:
         kept.narrow(dim, 0, before).add_(full.narrow(dim, 0, before).flip(dim))
         kept.narrow(dim, size - after, after).add_(full.narrow(dim, before + size, after).flip(dim))
         return kept
+
+
+@constant
+def _spectrum(convolution: FourierConvolution, grid: tuple[int, int], dtype: torch.dtype, device: torch.device) -> tuple[Tensor]:
+    key = (grid, dtype, device)
+    plan = convolution._plan
+    if plan is None or plan[0] != key:
+        plan = (key, torch.fft.rfft2(convolution.psf, s=grid).to(dtype=dtype.to_complex(), device=device))
+        convolution._plan = plan
+    return (plan[1],)
 
 
 def fast_length(n: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..arrays import as_tensor, check_number
@@ -77,14 +78,14 @@ class Operator(StrictKeywords, abc.ABC):
         tensor, back = as_tensor(x, "x")
         check_data(tensor, "x", self.complex_input)
         self.output_shape(tuple(tensor.shape))
-        return back(Apply.apply(tensor, self, False))
+        return back(_apply(tensor, self, False))
 
     def adjoint(self, y: Any) -> Any:
         """A^T y."""
         tensor, back = as_tensor(y, "y")
         check_data(tensor, "y", self.complex_output)
         self.input_shape(tuple(tensor.shape))
-        return back(Apply.apply(tensor, self, True))
+        return back(_apply(tensor, self, True))
 
     # ---- what follows for all ----------------------------------------------------------------------------------------
 
@@ -140,6 +141,13 @@ class Operator(StrictKeywords, abc.ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(_brief(p) for p in self._parameters())})"
+
+
+def _apply(data: Tensor, op: Operator, transposed: bool) -> Tensor:
+    """A x, or A^T y, with one rule for the gradient; torch.compile, which takes no rule with a forward mode, traces the kernels with their own gradients."""
+    if torch.compiler.is_compiling():
+        return op._adjoint(data) if transposed else op._forward(data)
+    return Apply.apply(data, op, transposed)
 
 
 def _brief(value: Any) -> str:

@@ -43,6 +43,8 @@ def placed(values: Tensor, device: torch.device) -> Tensor:
     """A constant of a solve on ``device``: itself, or a copy that is made once, however often it is asked for."""
     if values.device == device or device.type == "mps":  # which has no float64: whoever uses the constant casts it
         return values
+    if torch.compiler.is_compiling():
+        return values.to(device)
     copies = _copies.setdefault(values, {})
     if device not in copies:
         copies[device] = values.to(device)

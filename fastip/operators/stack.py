@@ -97,7 +97,8 @@ class Stack(Operator):
         return (shapes[0][0], sum(shape[1] for shape in shapes), *shapes[0][2:])
 
     def input_shape(self, output_shape: Shape) -> Shape:
-        return self._input_shape(tuple(output_shape))
+        find = self._find_input_shape if torch.compiler.is_compiling() else self._input_shape  # it traces no cache
+        return find(tuple(output_shape))
 
     def _find_input_shape(self, output_shape: Shape) -> Shape:
         """Which image gives this many channels in all: try every share of the first operator."""

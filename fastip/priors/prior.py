@@ -11,6 +11,7 @@ from torch import Tensor
 from ..arrays import check_number, check_real
 from ..contracts import BoundPrior, LinearOperator, Pointwise, Shape
 from ..errors import InvalidInput, StrictKeywords, Unsupported
+from ..tracing import real_dtype
 
 Weight = float | Tensor
 
@@ -76,7 +77,7 @@ def check_weight(value: Any, name: str) -> Weight:
 
 def check_sign(value: Weight, name: str) -> None:
     """Refuse a weight tensor that holds negative numbers, NaN or Inf."""
-    if isinstance(value, Tensor) and not bool((torch.isfinite(value) & (value >= 0)).all()):
+    if isinstance(value, Tensor) and not torch.compiler.is_compiling() and not bool((torch.isfinite(value) & (value >= 0)).all()):
         low, high = value.detach().min().item(), value.detach().max().item()
         raise InvalidInput(f"{name} holds numbers from {low:g} to {high:g}; expected finite ones >= 0 (to learn it, learn its logarithm: log_weight.exp())")
 
@@ -97,7 +98,7 @@ def like(weight: Weight, v: Tensor) -> Weight:
 
 def placed(weight: Weight, y: Tensor) -> Weight:
     """``weight`` in the precision of the image behind y and on its device: moved once for a solve."""
-    return weight.to(device=y.device, dtype=y.dtype.to_real()) if isinstance(weight, Tensor) else weight
+    return weight.to(device=y.device, dtype=real_dtype(y.dtype)) if isinstance(weight, Tensor) else weight
 
 
 def is_zero(weight: Weight) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..contracts import LinearOperator
 from ..errors import InvalidInput
 from ..operators.fingerprint import digest
+from ..tracing import constant
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Trained:
             raise InvalidInput(f"op is {op!r}, and the network takes the data of another operator: use the one it was trained for, or train it for this one")
 
 
+@constant
 def likeness(op: LinearOperator) -> str:
     """What data of ``op`` look like away from borders, as a text: psf and stride of a convolution, whatever its boundary; the fingerprint of others."""
     convolution = op.convolution()

@@ -84,17 +84,19 @@ class BoundTV(BoundWithout):
     def __call__(self, v: Tensor, step: float) -> Tensor:
         if self._fields is None:
             self._fields = v.new_zeros(2, *v.shape), v.new_zeros(2, *v.shape)
-        prior, weight, separable, m = self._prior, self._weight, self._separable, self._momentum
-        pointwise = separable.pointwise()
+        pointwise = self._separable.pointwise()
         in_place = getattr(kernels.backends.select((v, *self._fields)), "tv_prox_", None)
-        fused = in_place is not None and pointwise is not None and not isinstance(weight, Tensor)
-        # The kernel computes half precision in float32 by itself; PyTorch would square numbers of the size of the weight, which float16 rounds to nothing.
-        kept, stored = v.dtype if fused else accumulator(v.dtype), v.dtype
-        u, r = self._fields = self._fields[0].to(kept), self._fields[1].to(kept)
-        if fused:
-            x: Tensor = in_place(v, u, r, step, float(weight), m, prior.steps, prior.isotropic, pointwise)
+        if in_place is not None and pointwise is not None and not isinstance(self._weight, Tensor):
+            numbers = (step, float(self._weight), self._momentum, self._prior.steps, self._prior.isotropic)
+            x: Tensor = in_place(v, *self._fields, *numbers, pointwise)
             return x
-        v = v.to(kept)
-        x, *fields = kernels.reference.tv_prox(v, u, r, step, like(weight, v), m, prior.steps, prior.isotropic, lambda a: separable.prox(a, step))
-        self._fields = fields[0], fields[1]
-        return x.to(stored)
+        return self._reference(v, *self._fields, step)
+
+    def _reference(self, v: Tensor, u: Tensor, r: Tensor, step: float) -> Tensor:
+        """By PyTorch: half precision in float32, because float16 rounds the squares of numbers of the size of the weight to nothing."""
+        kept, separable = accumulator(v.dtype), self._separable
+        wide, u, r = v.to(kept), u.to(kept), r.to(kept)
+        numbers = (step, like(self._weight, wide), self._momentum, self._prior.steps, self._prior.isotropic)
+        x, u, r = kernels.reference.tv_prox(wide, u, r, *numbers, lambda a: separable.prox(a, step))
+        self._fields = u, r
+        return x.to(v.dtype)

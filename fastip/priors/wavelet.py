@@ -14,6 +14,7 @@ from .. import kernels
 from ..arrays import check_count
 from ..contracts import LinearOperator
 from ..errors import InvalidInput, Unsupported
+from ..tracing import real_dtype
 from .filter_bank import FilterBank
 from .prior import BoundWithout, Prior, Weight, check_fit, check_weight, image_shape, like, placed
 
@@ -47,7 +48,7 @@ class Wavelet(Prior):
         if len(shape) != 4:
             raise InvalidInput(f"the image has shape {shape}; Wavelet needs b c h w: give operators.Dense an image_shape")
         check_fit(self.weight, "weight", shape)
-        self._check(shape, y.dtype.to_real())
+        self._check(shape, real_dtype(y.dtype))
         return BoundWavelet(self, placed(self.weight, y))
 
     def _check(self, shape: tuple[int, ...], dtype: torch.dtype) -> None:
@@ -61,11 +62,18 @@ class Wavelet(Prior):
     def transform(self, x: Tensor) -> Tensor:
         """W x in Mallat's layout: the approximation in the top left corner of a tensor of the shape of x. Differentiable."""
         self._check(tuple(x.shape), x.dtype)
-        return _Transform.apply(x, self.wavelet, self._bank, self.levels, False)
+        return self._turned(x, False)
 
     def inverse(self, coefficients: Tensor) -> Tensor:
         """W^T, the inverse of :meth:`transform`."""
-        return _Transform.apply(coefficients, self.wavelet, self._bank, self.levels, True)
+        return self._turned(coefficients, True)
+
+    def _turned(self, x: Tensor, transposed: bool) -> Tensor:
+        if not torch.compiler.is_compiling():
+            return _Transform.apply(x, self.wavelet, self._bank, self.levels, transposed)
+        out = x.clone(memory_format=torch.contiguous_format)  # traced as on a GPU, with the gradient of its parts
+        (_synthesise if transposed else _analyse)(out, self._bank.join if transposed else self._bank.split, self.levels)
+        return out
 
     def prox(self, v: Tensor, step: float) -> Tensor:
         """W^T soft(W v, step weight), approximation unchanged."""

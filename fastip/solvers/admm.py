@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import kernels
-from ..arrays import as_tensor, check_count, check_number
+from ..arrays import as_tensor, check_count
 from ..contracts import BoundInverse, Inverse, LinearOperator, Prior, Solution, Status
 from ..errors import strict_keywords
 from ..inverses import auto
 from ..stopping import StopRule
-from .arguments import check_data, check_inverse, check_relaxation, initial, schedule
+from .arguments import check_data, check_inverse, check_relaxation, check_tolerance, initial, schedule
 from .monitor import Callback, look
 
 
@@ -36,13 +36,15 @@ def admm(
 
     Every fixed point is an exact minimiser whatever C is; a certified C converges for every convex R.
 
-    y: the data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier), a torch tensor on any device, or a NumPy or CuPy array.
+    y: the data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier; on GPUs float16 and
+        bfloat16 too), a torch tensor on any device, or a NumPy or CuPy array.
     prior: an object of ``fastip.priors``; its weight is part of R.
     beta: the penalty, a number > 0, or a sequence with one number per iteration (its last value is repeated). None: what the prior implies
         (denoisers: noise^2 / sigma^2), else 0.02 ||A||^2 (docs/mathematics.md has the measurement).
     inverse: "auto" or an object of ``fastip.inverses``.
     tolerance: stop when ||y - A x - beta q|| <= tolerance ||y|| and the relative change of x is <= tolerance, for every image; checked every five
-        iterations and at the last. 0 runs exactly ``iterations`` without checks.
+        iterations and at the last. 0 runs exactly ``iterations`` without checks. torch.compile traces such a solve, with fullgraph=True too: one graph
+        for each operator and size of the image, and for any number of images.
     relaxation: 0 < a < 2, over-relaxation when > 1.
     init: an image x0 (then q0 = 0; default x0 = A^T C y), or a Solution to resume with the same
         inverse: without relaxation and with a pointwise prior the result is that of one uninterrupted solve.
@@ -55,7 +57,7 @@ def admm(
     y, restore = as_tensor(y, "y")
     shape = check_data(y, op)
     iterations = check_count(iterations, "iterations", low=1)
-    tolerance = check_number(tolerance, "tolerance", low=0.0)
+    tolerance = check_tolerance(tolerance)
     relaxation = check_relaxation(relaxation)
     betas = schedule(beta, op, prior, shape)
     prox = prior.bind(y, op)
@@ -69,7 +71,7 @@ def admm(
     step = bind(betas[0])
     x, q = initial(init, step, shape, y)
     rule = StopRule(tolerance, iterations)
-    if callback is None and len(betas) == 1 and kernels.why_unfused(step, prox, x, q, y) is None:
+    if callback is None and len(betas) == 1 and kernels.why_unfused(step, prox, x, q, y, tolerance) is None:
         x, q, done, status, residuals = kernels.admm(step, prox, x, q, y, rule, relaxation)
         return Solution(restore(x), q, status, done, residuals, betas[0])
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..arrays import HALF, as_tensor, check_finite, check_number, check_shape
 from ..contracts import BoundInverse, Inverse, LinearOperator, Prior, Shape, Solution
 from ..errors import InvalidInput
+from ..tracing import check_traceable, norm, real_dtype
 
 SUPPORTED = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 DEFAULT_BETA = 0.02  # times ||A||^2; docs/mathematics.md has the measurement that chose it
@@ -45,6 +46,14 @@ def check_relaxation(value: float) -> float:
     return number
 
 
+def check_tolerance(value: float) -> float:
+    """tolerance >= 0; inside torch.compile 0, because a graph does not stop by what it finds."""
+    tolerance = check_number(value, "tolerance", low=0.0)
+    if tolerance > 0:
+        check_traceable(f"a solve with tolerance={tolerance:g}", "when it stops depends on the data", "pass tolerance=0 and a number of iterations")
+    return tolerance
+
+
 def check_inverse(inverse: Any) -> Inverse:
     """``inverse`` when it can be bound."""
     if not callable(getattr(inverse, "bind", None)) or isinstance(inverse, type):
@@ -64,7 +73,7 @@ def schedule(beta: float | Sequence[float] | None, op: LinearOperator, prior: Pr
     check_prior(prior)
     if beta is None:
         implied = prior.suggested_beta()
-        return [implied if implied is not None else DEFAULT_BETA * op.norm(shape) ** 2]
+        return [implied if implied is not None else DEFAULT_BETA * norm(op, shape) ** 2]
     given = beta.tolist() if isinstance(beta, (Tensor, np.ndarray)) else beta
     given = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     betas = [check_number(b, "beta", low=0.0, strict=True) for b in given]
@@ -93,7 +102,7 @@ def initial(init: Any, step: BoundInverse, shape: Shape, like: Tensor) -> tuple[
         init = init.x
     x, _ = as_tensor(init, "init")
     check_shape(x, shape, "init", "the shape of the image")
-    real = like.dtype.to_real()
+    real = real_dtype(like.dtype)
     if x.dtype != real or x.device != like.device:
         raise InvalidInput(f"init has dtype {x.dtype} on {x.device}; expected {real} on {like.device}, as y: use init.to(y)")
     check_finite(x, "init")

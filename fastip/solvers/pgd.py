@@ -12,7 +12,8 @@ from ..contracts import Inverse, LinearOperator, Prior, Shape, Solution, Status
 from ..errors import InvalidInput, StrictKeywords, strict_keywords
 from ..inverses import auto
 from ..stopping import StopRule
-from .arguments import check_data, check_inverse, check_prior
+from ..tracing import norm
+from .arguments import check_data, check_inverse, check_prior, check_tolerance
 from .monitor import Callback, look
 
 
@@ -46,10 +47,10 @@ class GradientStep(StrictKeywords):
         self.size = None if size is None else check_number(size, "size", low=0.0, strict=True)
 
     def bind(self, op: LinearOperator, y: Tensor) -> BoundDescent:
-        norm = op.norm(op.input_shape(tuple(y.shape)))
-        if norm == 0:
+        largest = norm(op, op.input_shape(tuple(y.shape)))
+        if largest == 0:
             raise InvalidInput("the operator is zero, so the data say nothing about the image")
-        return _BoundGradient(op, y, 1 / (2 * norm**2) if self.size is None else self.size, 1 / norm**2)
+        return _BoundGradient(op, y, 1 / (2 * largest**2) if self.size is None else self.size, 1 / largest**2)
 
 
 class _BoundGradient:
@@ -76,7 +77,7 @@ class BackProjection(StrictKeywords):
         self.epsilon = check_number(epsilon, "epsilon", low=0.0, strict=True)
 
     def bind(self, op: LinearOperator, y: Tensor) -> BoundDescent:
-        beta = self.epsilon * op.norm(op.input_shape(tuple(y.shape))) ** 2
+        beta = self.epsilon * norm(op, op.input_shape(tuple(y.shape))) ** 2
         if beta == 0:
             raise InvalidInput("the operator is zero, so the data say nothing about the image")
         inverse: Any = auto.choose(op, y, beta, pointwise=False, relaxation=SAFE) if self.inverse == "auto" else self.inverse
@@ -153,7 +154,8 @@ def pgd(
 
         x' = prox_{step R}(x - step * 2 A^T (A x - y))
 
-    y: the data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier), a torch tensor on any device, or a NumPy or CuPy array.
+    y: the data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier; on GPUs float16 and
+        bfloat16 too), a torch tensor on any device, or a NumPy or CuPy array.
     prior: an object of ``fastip.priors``; its weight is part of R.
     step: None (1 / (2 ||A||^2)), a number below 1 / ||A||^2, GradientStep(size), or BackProjection(inverse), which weighs the data term.
     momentum: None, or Nesterov() for FISTA (steps up to 1 / (2 ||A||^2)).
@@ -168,7 +170,7 @@ def pgd(
     """
     y, restore = as_tensor(y, "y")
     shape = check_data(y, op)
-    rule = StopRule(check_number(tolerance, "tolerance", low=0.0), check_count(iterations, "iterations", low=1))
+    rule = StopRule(check_tolerance(tolerance), check_count(iterations, "iterations", low=1))
     descend = _descent(step).bind(op, y)
     _check_size(descend, momentum)
     check_prior(prior).check_beta(1 / (2 * descend.size))

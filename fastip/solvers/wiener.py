@@ -11,7 +11,7 @@ from ..contracts import Inverse, LinearOperator, Solution, Status
 from ..errors import strict_keywords
 from ..inverses import auto
 from ..stopping import StopRule, relative_change
-from .arguments import check_data, check_inverse
+from .arguments import check_data, check_inverse, check_tolerance
 
 
 @strict_keywords
@@ -31,7 +31,8 @@ def wiener(
     by q' = q + C (y - A A^T q - constant q), x = A^T q, from q = 0: one step when C is the exact inverse, and one to see that it was; a few when C only
     comes near it, the answer being the same.
 
-    y: the data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier), a torch tensor on any device, or a NumPy or CuPy array.
+    y: the data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier; on GPUs float16 and
+        bfloat16 too), a torch tensor on any device, or a NumPy or CuPy array.
     constant: a number > 0, the noise-to-signal power ratio. inverse: "auto" or an object of ``fastip.inverses``.
     tolerance: stop when ||y - A x - constant q|| <= tolerance ||y|| and the relative change of x is <= tolerance, for every image, checked at each step;
         0 runs exactly ``iterations`` without checks.
@@ -43,7 +44,7 @@ def wiener(
     y, restore = as_tensor(y, "y")
     check_data(y, op)
     constant = check_number(constant, "constant", low=0.0, strict=True)
-    rule = StopRule(check_number(tolerance, "tolerance", low=0.0), check_count(iterations, "iterations", low=1))
+    rule = StopRule(check_tolerance(tolerance), check_count(iterations, "iterations", low=1))
     chosen: Any = auto.choose(op, y, constant, pointwise=False) if inverse == "auto" else check_inverse(inverse)
     step = chosen.bind(op, y, constant)
     q = step.start()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastip import kernels
-from fastip.errors import InvalidInput
+from fastip.errors import InvalidInput, Unsupported
 from fastip.kernels import backends, extension, library, native, reference, triton_families
 
 PSF = torch.rand(3, 4, dtype=torch.float64)
@@ -223,3 +223,11 @@ def test_one_openmp_runtime() -> None:
     with open("/proc/self/maps") as maps:
         runtimes = {line.split()[-1] for line in maps if "libgomp" in line}
     assert len(runtimes) <= 1, runtimes
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int32])
+def test_compiled_kernels_refuse_what_they_would_misread(dtype: torch.dtype) -> None:
+    """The raw functions are behind the choice; called by themselves they refuse a dtype rather than read its bytes as another."""
+    with pytest.raises(Unsupported, match=f"do not take {dtype} on cpu"):
+        native.soft_threshold(torch.ones(8, dtype=dtype), 0.1, 1.0, -1.0, 1.0)

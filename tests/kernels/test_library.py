@@ -96,11 +96,6 @@ def test_one_graph_forward_and_backward(function: Callable[..., Tensor]) -> None
         assert_same(function, compiled, inputs_of(function, seed, torch.float64), 1e-10)
 
 
-def test_inductor() -> None:
-    compiled = torch.compile(lambda *v: loop(library, *v, iterations=2), fullgraph=True)
-    assert_same(lambda k, *v: loop(k, *v, iterations=2), compiled, inputs_of(loop, 3, torch.float32), 1e-4)
-
-
 def test_dynamic_shapes() -> None:
     """What was compiled for one size serves the others."""
     graphs = []

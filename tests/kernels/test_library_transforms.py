@@ -90,7 +90,7 @@ def test_functional_gradients_by_the_reference() -> None:
 def test_autocast_lowers_nothing(name: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit by bit the results and gradients without it, also where the reference's convolution runs inside."""
     if backend == "reference":
-        monkeypatch.setattr(library.library_ops, "raw", lambda images: reference)
+        monkeypatch.setattr(library.library_ops.backends, "raw", lambda images: reference)
     values = tuple(v.float() if isinstance(v, Tensor) and not v.is_complex() and v.ndim > 2 else v for v in arguments(name, 33))
     inputs = [v for v in values if isinstance(v, Tensor)]
     for v in inputs:

@@ -1,0 +1,52 @@
+"""torch.compile of a solve: what depends on the operator and the sizes alone is worked out while it traces, and what it cannot trace is refused."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import torch
+
+from .errors import Unsupported
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+_PARTS = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.complex128: torch.float64}
+
+
+def constant(function: Function) -> Function:
+    """Mark a function of operators, numbers and sizes from :func:`fixed`: torch.compile calls it while it traces, and its result belongs to the graph.
+
+    The graph serves the very objects it was traced with, which must not change. It takes the bare tensors of two calls for one: return a tuple of them.
+    As torch.compiler.assume_constant_result, which would import the compiler, two seconds, with the package. Nothing changes outside torch.compile.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+def fixed(shape: Iterable[int], op: Any) -> tuple[int, ...]:
+    """``shape`` as numbers, one graph for each: a set-up belongs to its sizes. An ``op`` that treats all images alike is asked about one of them."""
+    sizes = tuple(operator.index(n) for n in list(shape)[1:])
+    alike = getattr(op, "channelwise", False) or getattr(op, "pixelwise", False)
+    return (1 if alike else operator.index(next(iter(shape))), *sizes)
+
+
+def norm(op: Any, shape: Iterable[int]) -> float:
+    """||A|| on images of this shape."""
+    return _norm(op, fixed(shape, op))
+
+
+@constant
+def _norm(op: Any, shape: tuple[int, ...]) -> float:
+    return float(op.norm(shape))
+
+
+def real_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of the real and the imaginary part: dtype.to_real(), which torch.compile cannot trace."""
+    return _PARTS.get(dtype, dtype)
+
+
+def check_traceable(what: str, why: str, instead: str) -> None:
+    """Refuse, inside torch.compile only, what depends on the values of the data."""
+    if torch.compiler.is_compiling():
+        raise Unsupported(f"torch.compile cannot trace {what}, because {why}; {instead}, or leave it outside the compiled function")
