@@ -92,26 +92,32 @@ def weights(values: Tensor, like: Tensor) -> Tensor:
     values = plain(values.detach().to(torch.float64))
     if values.device == like.device or not (values.is_cpu and like.is_cuda):
         return values.to(like.device)
-    return _uploads.get(values, like.device)
+    return uploaded(values, like.device)
 
 
 class _Uploads:
-    """Small weights on GPUs, found again by content: the last 64."""
+    """Small tensors on GPUs, found again by content: the last 64, and those that a captured graph reads, which live on with it."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
+        self._last: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
+        self._captured: dict[tuple[Any, ...], Tensor] = {}
 
     def get(self, values: Tensor, device: torch.device) -> Tensor:
-        key = (values.numpy().tobytes(), tuple(values.shape), device)
-        if key not in self._kept:
-            self._kept[key] = values.to(device)
-            if len(self._kept) > 64:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        found = self._kept[key]
-        if torch.cuda.current_stream(device) != torch.cuda.default_stream(device):
+        key = (values.numpy().tobytes(), values.dtype, tuple(values.shape), device)
+        found = self._captured.get(key)
+        if found is not None:
+            return found
+        if key not in self._last:
+            self._last[key] = values.to(device)
+            if len(self._last) > 64:
+                self._last.popitem(last=False)
+        self._last.move_to_end(key)
+        found = self._last[key]
+        if torch.cuda.is_current_stream_capturing():
+            self._captured[key] = found
+        else:
             found.record_stream(torch.cuda.current_stream(device))  # its memory stays while this stream may read it
         return found
 
 
-_uploads = _Uploads()
+uploaded = _Uploads().get  # (values on the CPU, device) -> the same there

@@ -101,7 +101,7 @@ def table(psf: Tensor, t: Taps, dtype: torch.dtype, device: torch.device) -> Ten
     """The weights of ``psf`` by row offset, cell and pixel, of ``dtype`` on ``device``; a copy to a GPU is made once for each content."""
     flat = torch.cat([extension.plain(psf.detach().to(torch.float64)).flatten(), psf.new_zeros(1, dtype=torch.float64)])
     weights = flat[_places(t, flat.device)].to(dtype)
-    return extension._uploads.get(weights, device) if weights.is_cpu and device.type == "cuda" else weights.to(device)
+    return extension.uploaded(weights, device) if weights.is_cpu and device.type == "cuda" else weights.to(device)
 
 
 # ---- indices -----------------------------------------------------------------------------------------------------------
