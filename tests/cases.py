@@ -97,6 +97,7 @@ def _others() -> list[Case]:
         Case("grey-four-bands", lambda dtype: operators.ToGray((0.1, 0.2, -0.3, 0.4)), (1, 4, 5, 3)),
         Case("dense-wide", lambda dtype: operators.Dense(draw(7, 12, seed=4).to(dtype)), (3, 12)),
         Case("dense-tall", lambda dtype: operators.Dense(draw(20, 12, seed=5).to(dtype), image_shape=(1, 3, 4)), (2, 1, 3, 4)),
+        Case("gaussian-measurements", lambda dtype: operators.GaussianMeasurements(5, (2, 3, 4), seed=3), (2, 2, 3, 4)),
         Case("masked-fourier-even", _masked_fourier(6, 8), (2, 1, 6, 8)),
         Case("masked-fourier-odd", _masked_fourier(5, 7), (1, 2, 5, 7)),
     ]

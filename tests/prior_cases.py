@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from checks import noise
 from fastip import nets, operators, priors
@@ -39,6 +39,17 @@ def network() -> nets.PriorNet:
     return net.requires_grad_(False)
 
 
+class Pull(nn.Module):
+    """A small network that projects images of any size, on nothing in particular."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.share = nn.Parameter(torch.tensor(0.3, dtype=torch.float64), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - self.share * torch.sin(x) + 0.1 * x.flip(-1)
+
+
 CASES = (
     Case("L1", priors.L1),
     Case("L2", priors.L2),
@@ -57,6 +68,7 @@ CASES = (
     Case("Wavelet-haar", lambda w: priors.Wavelet(w, "haar", levels=1)),
     Case("Denoiser", lambda w: priors.Denoiser(smooth, sigma=0.1), convex=False, weighted=False),
     Case("PixelShuffleAutoencoder", lambda w: priors.PixelShuffleAutoencoder(network(), sigma=0.1), convex=False, weighted=False),
+    Case("Projector", lambda w: priors.Projector(Pull().eval()), convex=False, weighted=False),
 )
 CONVEX = tuple(case for case in CASES if case.convex)
 SHAPE = (2, 3, 7, 10)

@@ -128,7 +128,7 @@ def _remove(*keys):
 
 BAD = {
     "wrong kind": (_set("kind", value="prior"), "holds a trained prior; expected a trained inverse"),
-    "unknown kind": (_set("kind", value="projector"), "holds 'projector'; expected a trained inverse"),
+    "unknown kind": (_set("kind", value="diffuser"), "holds 'diffuser'; expected a trained inverse"),
     "state of a training": (_set("kind", value="training"), "not finished"),
     "newer format": (_set("format", value=2), "has format 2.*upgrade"),
     "format that is no number": (_set("format", value="1"), "has format '1'"),

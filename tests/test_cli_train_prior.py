@@ -159,7 +159,7 @@ def test_the_recipe_is_what_made_the_weights(tmp_path, monkeypatch, name):
 
     for kind in ("Photographs", "Digits", "Fashion", "Avatars", "Faces"):
         monkeypatch.setattr(data, kind, lambda split, size=None, kind=kind, **rest: Recorded(kind, size))
-    monkeypatch.setattr(sys.modules["fastip.train.prior"], "_described", described)
+    monkeypatch.setattr(sys.modules["fastip.train.prior"], "described", described)
     monkeypatch.setattr(loop, "fit", lambda *arguments: pytest.fail("the recipe is not that of the shipped weights"))
     solver = recipes.Workshop.solver
 

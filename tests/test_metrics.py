@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from skimage import metrics as skimage
 
@@ -152,3 +153,58 @@ def test_bad_inputs_of_the_perceptual_distance_are_refused() -> None:
             metrics.perceptual_distance(a, r, c)
     with pytest.raises(UnknownKeyword, match="comparator"):
         metrics.perceptual_distance(x, reference, comparater=net)
+
+
+def frechet(x: np.ndarray, reference: np.ndarray, components: int) -> float:
+    """By the singular vectors of the reference and SciPy's square root of a matrix."""
+    mean = reference.mean(axis=0)
+    basis = np.linalg.svd(reference - mean, full_matrices=False)[2][:components]
+    a, b = (x - mean) @ basis.T, (reference - mean) @ basis.T
+    s, t = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    return float(np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(s + t - 2 * scipy.linalg.sqrtm(s @ t).real))
+
+
+@pytest.mark.parametrize("count", [60, 15], ids=["more images than pixels", "fewer"])
+def test_frechet_distance(count: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    mix = torch.randn(40, 40, generator=generator, dtype=torch.float64)
+    reference = (torch.randn(count, 40, generator=generator, dtype=torch.float64) @ mix).unflatten(1, (2, 4, 5))
+    x = (0.3 + torch.randn(80, 40, generator=generator, dtype=torch.float64) @ (mix + 0.4)).unflatten(1, (2, 4, 5))
+    for components in (3, 12):
+        expected = frechet(x.flatten(1).numpy(), reference.flatten(1).numpy(), components)
+        assert metrics.frechet_distance(x, reference, components=components) == pytest.approx(expected, rel=1e-7)
+    assert abs(metrics.frechet_distance(reference.flip(0), reference)) < 1e-4 * metrics.frechet_distance(x, reference)
+    moved = metrics.frechet_distance(reference + 0.25, reference, components=min(40, count - 1))
+    if count > 40:
+        assert moved == pytest.approx(40 * 0.25**2, rel=1e-6)
+    assert metrics.frechet_distance(x.numpy(), reference.numpy(), components=3) == metrics.frechet_distance(x, reference, components=3)
+    single = metrics.frechet_distance(x.float(), reference.float(), components=3)
+    assert single == pytest.approx(metrics.frechet_distance(x, reference, components=3), rel=1e-4)
+
+
+def test_frechet_distance_of_one_component_and_flat_sets() -> None:
+    generator = torch.Generator().manual_seed(2)
+    line = torch.randn(50, 1, 1, 1, generator=generator, dtype=torch.float64) * torch.ones(1, 1, 3, 3, dtype=torch.float64)
+    assert metrics.frechet_distance(3 * line, line, components=1) == pytest.approx(
+        float(9 * (2 * line[:, 0, 0, 0].mean()) ** 2 + (3 - 1) ** 2 * 9 * line[:, 0, 0, 0].var()), rel=1e-9
+    )
+    assert metrics.frechet_distance(line, line) == pytest.approx(0, abs=1e-6)  # a reference of rank one
+    assert metrics.frechet_distance(line + 1, torch.zeros_like(line), components=9) >= 0
+
+
+def test_frechet_distance_refuses() -> None:
+    x = torch.rand(4, 1, 3, 3)
+    for wrong in (torch.rand(4, 1, 3, 4), x.double()):
+        with pytest.raises(InvalidInput, match="expected the same"):
+            metrics.frechet_distance(x, wrong)
+    for one, two in ((x[:1], x), (x, x[:1])):
+        with pytest.raises(InvalidInput, match="at least two"):
+            metrics.frechet_distance(one, two)
+    with pytest.raises(InvalidInput, match="NaN"):
+        metrics.frechet_distance(x * float("nan"), x)
+    with pytest.raises(InvalidInput, match="four dimensions"):
+        metrics.frechet_distance(x[0], x[0])
+    with pytest.raises(InvalidInput, match="components"):
+        metrics.frechet_distance(x, x, components=0)
+    with pytest.raises(UnknownKeyword):
+        metrics.frechet_distance(x, x, component=3)  # type: ignore[call-arg]

@@ -23,7 +23,13 @@ FORMAT = 1
 SUFFIX = ".safetensors"
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool)
 _KEY = "fastip"  # the one entry of the file's metadata
-_KINDS = {"inverse": "a trained inverse", "prior": "a trained prior", "training": "the state of a training that is not finished"}
+_KINDS = {
+    "inverse": "a trained inverse",
+    "prior": "a trained prior",
+    "generator": "a trained generator",
+    "projector": "a trained projector",
+    "training": "the state of a training that is not finished",
+}
 AGAIN = "copy it again from where it came, or train it anew"
 
 

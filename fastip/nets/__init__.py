@@ -11,17 +11,28 @@ from .boundary import boundary_of as boundary_of
 from .chains import VGG16 as VGG16
 from .chains import AlexNet as AlexNet
 from .comparator import Comparator as Comparator
+from .dcgan import DCGANEncoder as DCGANEncoder
+from .dcgan import DCGANGenerator as DCGANGenerator
 from .digit_autoencoder import DigitAutoencoder as DigitAutoencoder
 from .discriminator import Discriminator as Discriminator
+from .generator import Generator as Generator
 from .grey import Grey as Grey
 from .inverse_net import InverseNet as InverseNet
 from .nonexpansive_denoiser import NonexpansiveDenoiser as NonexpansiveDenoiser
+from .one_net import OneNetDiscriminator as OneNetDiscriminator
+from .one_net import OneNetLatentDiscriminator as OneNetLatentDiscriminator
+from .one_net import OneNetProjector as OneNetProjector
 from .paper_inverse_net import PaperInverseNet as PaperInverseNet
 from .paper_pixel_shuffle_autoencoder import PaperPixelShuffleAutoencoder as PaperPixelShuffleAutoencoder
 from .pixel_shuffle_autoencoder import PixelShuffleAutoencoder as PixelShuffleAutoencoder
 from .prior_net import PriorNet as PriorNet
+from .projector import Projector as Projector
+from .sagan import SAGANDiscriminator as SAGANDiscriminator
+from .sagan import SAGANGenerator as SAGANGenerator
 from .squeezenet import SqueezeNet as SqueezeNet
 from .tiled import Tiled as Tiled
+from .vae import VAEDecoder as VAEDecoder
+from .vae import VAEEncoder as VAEEncoder
 
 INVERSE_NETS: dict[str, type[InverseNet] | type[PaperInverseNet]] = {"InverseNet": InverseNet, "PaperInverseNet": PaperInverseNet}
 PRIOR_NETS: dict[str, type[PriorNet]] = {
@@ -30,6 +41,9 @@ PRIOR_NETS: dict[str, type[PriorNet]] = {
     "PaperPixelShuffleAutoencoder": PaperPixelShuffleAutoencoder,
     "PixelShuffleAutoencoder": PixelShuffleAutoencoder,
 }
+GENERATORS: dict[str, type[Generator]] = {"DCGANGenerator": DCGANGenerator, "SAGANGenerator": SAGANGenerator, "VAEDecoder": VAEDecoder}
+ENCODERS: dict[str, type[DCGANEncoder]] = {"DCGANEncoder": DCGANEncoder}
+PROJECTORS: dict[str, type[OneNetProjector]] = {"OneNetProjector": OneNetProjector}
 
 
 @strict_keywords
@@ -43,6 +57,27 @@ def build(name: str, config: dict[str, Any]) -> InverseNet | PaperInverseNet:
 def build_prior(name: str, config: dict[str, Any]) -> PriorNet:
     """A network of PRIOR_NETS from its class name and its ``config()``. Raises InvalidInput for a name or a configuration that does not exist."""
     net: PriorNet = _build(PRIOR_NETS, name, config)
+    return net
+
+
+@strict_keywords
+def build_generator(name: str, config: dict[str, Any]) -> Generator:
+    """A network of GENERATORS from its class name and its ``config()``. Raises InvalidInput for a name or a configuration that does not exist."""
+    net: Generator = _build(GENERATORS, name, config)
+    return net
+
+
+@strict_keywords
+def build_encoder(name: str, config: dict[str, Any]) -> DCGANEncoder:
+    """A network of ENCODERS from its class name and its ``config()``. Raises InvalidInput for a name or a configuration that does not exist."""
+    net: DCGANEncoder = _build(ENCODERS, name, config)
+    return net
+
+
+@strict_keywords
+def build_projector(name: str, config: dict[str, Any]) -> OneNetProjector:
+    """A network of PROJECTORS from its class name and its ``config()``. Raises InvalidInput for a name or a configuration that does not exist."""
+    net: OneNetProjector = _build(PROJECTORS, name, config)
     return net
 
 

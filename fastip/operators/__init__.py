@@ -4,9 +4,24 @@ from . import psf as psf
 from .blur import Blur, Downsample
 from .colour import ToGray
 from .dense import Dense
+from .gaussian import GaussianMeasurements
 from .linear import Adjoint, Composition, Operator, Scaled
 from .mask import Mask
 from .masked_fourier import MaskedFourier
 from .stack import Identity, Stack
 
-__all__ = ["Adjoint", "Blur", "Composition", "Dense", "Downsample", "Identity", "Mask", "MaskedFourier", "Operator", "Scaled", "Stack", "ToGray"]
+__all__ = [
+    "Adjoint",
+    "Blur",
+    "Composition",
+    "Dense",
+    "Downsample",
+    "GaussianMeasurements",
+    "Identity",
+    "Mask",
+    "MaskedFourier",
+    "Operator",
+    "Scaled",
+    "Stack",
+    "ToGray",
+]

@@ -8,6 +8,7 @@ from .l1 import L1
 from .l2 import L2
 from .pixel_shuffle_autoencoder import PixelShuffleAutoencoder
 from .prior import Prior
+from .projector import Projector
 from .separable import Separable
 from .trained import Trained as Trained
 from .tv import TV, AnisotropicTV
@@ -24,6 +25,7 @@ __all__ = [
     "NonNegative",
     "PixelShuffleAutoencoder",
     "Prior",
+    "Projector",
     "Separable",
     "Wavelet",
 ]

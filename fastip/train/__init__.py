@@ -1,10 +1,16 @@
-"""Training: fitting weights, or an operator, to what is asked of them. ``inverse``, ``prior`` and ``unrolled`` need the extra ``train``: pip install
-'fastip[train]'."""
+"""Training: fitting weights, or an operator, to what is asked of them. All but ``kernel``, ``measurements`` and ``networks``
+need the extra ``train``: pip install 'fastip[train]'."""
 
+from .gan import gan as gan
 from .inverse import inverse as inverse
 from .kernel import kernel as kernel
+from .measurements import measurements as measurements
+from .networks import networks as networks
+from .one_net import one_net as one_net
 from .perceptual import Perceptual as Perceptual
 from .prior import prior as prior
 from .prior import unrolled as unrolled
+from .projector import projector as projector
 from .recipes import RECIPES as RECIPES
 from .recipes import task as task
+from .vae import vae as vae

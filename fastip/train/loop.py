@@ -40,8 +40,9 @@ Terms = Callable[[], Mapping[str, Tensor]]
 class Plan:
     """A training but for what is trained. ``settings``: what must be the same for a run to be continued; ``state``, ``logs``: where to keep it, or None.
 
-    clip: the largest norm of the gradient of all weights, longer ones are shortened. after: called after each step with its number, for weights that follow
-    the trained ones. look: called now and then and at the end in the first process for (score, pictures for the log by name, c h w in [0, 1]).
+    clip: the largest norm of the gradient of all weights, longer ones are shortened. betas: Adam's. after: called after each step with its number, for
+    weights that follow the trained ones. look: called now and then and at the end in the first process for (score, pictures for the log by name, c h w in
+    [0, 1]).
     terms: called for the parts of the last loss by name, for the log.
     """
 
@@ -54,6 +55,7 @@ class Plan:
     progress: bool
     report: Report | None
     clip: float | None = None
+    betas: tuple[float, float] = (0.9, 0.999)
     after: Callable[[int], None] | None = None
     look: Look | None = None
     terms: Terms | None = None
@@ -152,7 +154,7 @@ def fit(fabric: Fabric, module: nn.Module, draw: Draw, plan: Plan, opponent: Opp
 class _Descent:
     """Adam on one module in one process."""
 
-    def __init__(self, fabric: Fabric, module: nn.Module, plan: Plan, learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
+    def __init__(self, fabric: Fabric, module: nn.Module, plan: Plan, learning_rate: float, betas: tuple[float, float]) -> None:
         self.fabric, self.module, self.plan, self.learning_rate = fabric, module, plan, learning_rate
         self.adam = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=learning_rate, betas=betas)
         self.wrapped, self.optimizer = fabric.setup(module, self.adam)
@@ -177,7 +179,7 @@ class _Run:
 
     def __init__(self, fabric: Fabric, module: nn.Module, plan: Plan, opponent: Opponent | None) -> None:
         self.fabric, self.plan, self.opponent, self.history = fabric, plan, opponent, History()
-        self.descents = {"": _Descent(fabric, module, plan, plan.learning_rate)}
+        self.descents = {"": _Descent(fabric, module, plan, plan.learning_rate, plan.betas)}
         if opponent is not None:
             self.descents["opponent."] = _Descent(fabric, opponent.module, plan, opponent.learning_rate, opponent.betas)
         self.kept = {prefix: (descent.module, descent.adam) for prefix, descent in self.descents.items()}

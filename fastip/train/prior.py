@@ -20,6 +20,7 @@ from ..errors import InvalidInput, strict_keywords
 from ..priors import PixelShuffleAutoencoder, Trained
 from ..priors.trained import likeness
 from . import loop, state
+from .described import described
 from .files import Files
 from .perceptual import Judges, Perceptual
 from .restoration import Denoising, Draw, Drawn, Restoration, Score, Unrolled
@@ -210,7 +211,7 @@ class _Run:
             "kind": self.kind,
             "net": {"name": type(self.net).__name__, "config": self.net.config()},
             "operator": None if self.op is None else self.op.fingerprint(),
-            "images": _described(self.images),
+            "images": described(self.images),
             "levels": list(self.trained.levels),
             "schedule": [list(pair) for pair in self.trained.schedule],
         }
@@ -265,9 +266,3 @@ def _judges(run: _Run, objective: Restoration, drawn: Drawn, fabric: Fabric) -> 
     judges = Judges(run.perceptual, x)
     objective.judged(judges, x, e, levels, n)
     return judges
-
-
-def _described(pictures: Pictures) -> dict[str, Any]:
-    """What tells one set of pictures from another, as JSON values: its class, its size, and the bytes of its first picture."""
-    first = pictures.batch([0]).contiguous()
-    return {"set": type(pictures).__name__, "count": len(pictures), "shape": list(first.shape[1:]), "first": checkpoint.digest({}, {"picture": first})[:16]}

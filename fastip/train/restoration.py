@@ -16,6 +16,7 @@ from ..contracts import Inverse, LinearOperator
 from ..data import Batches, Pictures
 from ..solvers.admm import admm
 from . import schedule
+from .average import follow
 from .perceptual import Judges
 
 SHOWN = 3  # pictures in the log
@@ -51,7 +52,7 @@ class Draw:
 class Restoration(nn.Module, abc.ABC):
     """mean |estimate - x|^norm, and what the ``judges`` add to it where there are some.
 
-    ``average`` follows the weights of ``net``: a <- a + (1 - d) (w - a), d = min(decay, (1 + step) / (10 + step)).
+    ``average`` follows the weights of ``net``.
     """
 
     def __init__(self, net: nets.PriorNet, op: LinearOperator | None, data_noise: float, norm: int, decay: float) -> None:
@@ -96,12 +97,7 @@ class Restoration(nn.Module, abc.ABC):
 
     def follow(self, step: int) -> None:
         """After a step: the average moves towards the weights, and takes the counts and running statistics over."""
-        share = 1 - min(self.decay, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for mean, weight in zip(self.average.parameters(), self.net.parameters(), strict=True):
-                mean.lerp_(weight, share)
-            for kept, buffer in zip(self.average.buffers(), self.net.buffers(), strict=True):
-                kept.copy_(buffer)
+        follow(self.average, self.net, self.decay, step)
 
 
 class Denoising(Restoration):

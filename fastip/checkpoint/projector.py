@@ -1,0 +1,80 @@
+"""Trained projectors: generator and encoder in one file, or one network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from .. import nets, priors
+from ..errors import InvalidInput, strict_keywords
+from .container import AGAIN, check_path, read, write
+from .parts import build, check_weights
+
+PARTS: dict[str, tuple[Mapping[str, Any], Callable[[str, dict[str, Any]], nn.Module]]] = {
+    "generator": (nets.GENERATORS, nets.build_generator),
+    "encoder": (nets.ENCODERS, nets.build_encoder),
+}
+
+
+@strict_keywords
+def save_projector(path: str | Path, projector: priors.Projector, *, training: Mapping[str, Any] | None = None) -> None:
+    """Write a trained projector: weights and structure of generator and encoder, or of its one network. ``training``: how it was trained (JSON values).
+
+    Raises InvalidInput for a path that cannot be written, a prior whose network is neither a ``nets.Projector`` nor one of ``nets.PROJECTORS``, networks of
+    other classes, and weights that are NaN.
+    """
+    path = check_path(path)
+    net = projector.net if isinstance(projector, priors.Projector) else projector
+    record, weights = _described(net), net.state_dict()
+    check_weights(weights)
+    write(path, "projector", weights, record | {"training": dict(training or {})})
+
+
+def _described(net: Any) -> dict[str, Any]:
+    """The structure as JSON values."""
+    if nets.PROJECTORS.get(type(net).__name__) is type(net):
+        return {"net": {"name": type(net).__name__, "config": net.config()}}
+    if not isinstance(net, nets.Projector):
+        expected = f"priors.Projector of nets.Projector(generator, encoder) or of {', '.join(nets.PROJECTORS)}"
+        raise InvalidInput(f"the projector is {type(net).__name__}; expected {expected}: save others with torch.save")
+    record = {}
+    for part, (known, _) in PARTS.items():
+        inner: Any = getattr(net, part)
+        name = type(inner).__name__
+        if known.get(name) is not type(inner):
+            raise InvalidInput(f"the {part} is {name}; a checkpoint can hold one of {', '.join(known)}: save others with torch.save")
+        record[part] = {"name": name, "config": inner.config()}
+    return record
+
+
+@strict_keywords
+def load_projector(path: str | Path) -> priors.Projector:
+    """The trained projector in a checkpoint, frozen, on the CPU: a prior for ``npgd`` and ``admm``; ``.net.generator`` is its generator where it has one.
+
+    Raises InvalidInput for a file that is missing, damaged, of another kind or of another format, and for weights that do not fit their structure.
+    """
+    path = Path(path)
+    record, tensors = read(path, "projector")
+    if "net" in record:
+        return priors.Projector(build(path, record, tensors, nets.build_projector))
+    built = {}
+    for part, (_, make) in PARTS.items():
+        described = record.get(part)
+        if not isinstance(described, dict):
+            raise InvalidInput(f"the record in {path} is damaged: it describes no {part}: {AGAIN}")
+        built[part] = build(path, {"net": described}, _below(f"{part}.", tensors), make)
+    unknown = [name for name in tensors if not name.startswith(tuple(f"{part}." for part in PARTS))]
+    if unknown:
+        raise InvalidInput(f"{path} has unknown tensors: {', '.join(sorted(unknown))}: {AGAIN}")
+    try:
+        net = nets.Projector(built["generator"], built["encoder"])
+    except InvalidInput as error:
+        raise InvalidInput(f"generator and encoder in {path} do not fit: {error}") from None
+    return priors.Projector(net.eval().requires_grad_(False))
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

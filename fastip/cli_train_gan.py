@@ -1,0 +1,107 @@
+"""The commands ``fastip train gan | projector``: a generator of pictures, and the projector on its images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import checkpoint, data, train
+from .cli_train_prior import Accelerator, Devices, Output, Precision, Rate, SaveEvery, Seed, Steps
+from .errors import InvalidInput
+
+Pictures = Callable[[str], data.Pictures]
+SETS: dict[str, tuple[int, int, Pictures]] = {  # colours, size, and the pictures of a split
+    "digits": (1, 28, data.Digits),
+    "fashion": (1, 28, data.Fashion),
+    "avatars": (3, 64, data.Avatars),
+    "photos": (3, 64, lambda split: data.Photographs(split, 64, reductions=(2, 3, 4, 6))),
+}
+NETS = ("dcgan", "sagan")
+Batch = Annotated[int | None, typer.Option(help="Pictures a step in each process.", show_default=False)]
+
+
+def gan(
+    output: Output,
+    pictures: Annotated[str, typer.Option("--pictures", help=f"One of {', '.join(SETS)}, or a folder of images.")] = "digits",
+    net: Annotated[str, typer.Option(help=f"One of {', '.join(NETS)}; sagan for 64 x 64.")] = "dcgan",
+    width: Annotated[int, typer.Option(help="Base width; 128 for the published DCGAN.")] = 64,
+    latent: Annotated[int, typer.Option(help="Length of the latent vector.")] = 100,
+    loss: Annotated[str, typer.Option(help="bce, hinge or wasserstein.")] = "bce",
+    crop: Annotated[int | None, typer.Option(help="Of a folder's images: the middle so many pixels; 108 for CelebA.", show_default=False)] = None,
+    batch: Batch = None,
+    steps: Steps = None,
+    learning_rate: Rate = None,
+    seed: Seed = 0,
+    save_every: SaveEvery = None,
+    accelerator: Accelerator = "auto",
+    devices: Devices = 1,
+    precision: Precision = "32-true",
+) -> None:
+    """Train a generator of pictures against a discriminator. Called again after a stop, it goes on where it was."""
+    colours, size, made = _set(pictures, crop)
+    if net not in NETS:
+        raise InvalidInput(f"--net is {net!r}; expected one of {', '.join(NETS)}")
+    if net == "sagan" and size != 64:
+        raise InvalidInput(f"--net sagan makes images of 64 x 64, and {pictures} are {size} x {size}; use --net dcgan")
+    generator, discriminator = train.networks(net, colours=colours, size=size, width=width, latent=latent, seed=seed)
+    given = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
+    told: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision, "output": output, "loss": loss}
+    about = told | {name: value for name, value in given.items() if value is not None}
+    _run(output, "generator", lambda: train.gan(generator, discriminator, made("train"), validation=made("validation"), **about))
+
+
+def projector(
+    generator: Annotated[Path, typer.Argument(help="The generator, from 'fastip train gan'.", show_default=False)],
+    output: Output,
+    noise: Annotated[float | None, typer.Option(help="Level of the noise that it projects from, in image units.", show_default=False)] = None,
+    latent: Annotated[float | None, typer.Option(help="Weight of the distance of latent vectors.", show_default=False)] = None,
+    idempotence: Annotated[float, typer.Option(help="Weight of |P(P(w)) - P(w)|^2.")] = 0.0,
+    orthogonality: Annotated[float, typer.Option(help="Weight of |J^T (w - P(w))|^2.")] = 0.0,
+    batch: Batch = None,
+    steps: Steps = None,
+    learning_rate: Rate = None,
+    seed: Seed = 0,
+    save_every: SaveEvery = None,
+    accelerator: Accelerator = "auto",
+    devices: Devices = 1,
+    precision: Precision = "32-true",
+) -> None:
+    """Train the projector on the images of a generator. Called again after a stop, it goes on where it was."""
+    net = checkpoint.load_generator(generator)
+    given = {"noise": noise, "latent": latent, "batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
+    told: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision, "output": output}
+    about = told | {name: value for name, value in given.items() if value is not None}
+    _run(output, "projector", lambda: train.projector(net, idempotence=idempotence, orthogonality=orthogonality, **about))
+
+
+def _set(name: str, crop: int | None) -> tuple[int, int, Pictures]:
+    if name in SETS:
+        if crop is not None:
+            raise InvalidInput(f"--crop is for a folder of images, and {name} have their size; leave it out")
+        return SETS[name]
+    if not Path(name).is_dir():
+        raise InvalidInput(f"--pictures is {name!r}; expected one of {', '.join(SETS)}, or a folder of images")
+    return 3, 64, lambda split: data.FolderPictures(name, split, crop=crop)
+
+
+def _run(output: Path, kind: str, work: Callable[[], Any]) -> None:
+    before = output.exists()
+    try:
+        work()
+    except KeyboardInterrupt:
+        Console(stderr=True, highlight=False).print("stopped: the same command goes on where it was", markup=False)
+        raise typer.Exit(130) from None
+    out = Console(highlight=False)
+    out.print(f"{output}  {'was finished before' if before else 'is written'}", markup=False, soft_wrap=True)
+    training = checkpoint.read_record(output, kind)["training"]
+    table = Table(show_header=False, box=None)
+    table.add_row("training", f"{training['settings']['steps']} steps, {training['seconds']:.0f} s")
+    if "scores" in training:
+        what = "Fréchet distance to the validation set" if kind == "generator" else "PSNR in dB of projected noisy images"
+        table.add_row(what, f"{training['scores']['score'][-1]:.2f}")
+    out.print(table)

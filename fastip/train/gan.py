@@ -1,0 +1,150 @@
+"""Training a generator against a discriminator on pictures."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .. import checkpoint, nets
+from ..arrays import check_count, check_number
+from ..data import Batches, Pictures
+from ..errors import InvalidInput, strict_keywords
+from ..nets.weights import digest
+from . import adversarial, loop, state
+from .described import described
+from .files import Files
+from .generators import arrays, check_generator, check_pictures, copied, pair, with_weights
+from .summary import summarise
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides the trained weights, but the networks and the pictures."""
+
+    loss: str
+    batch: int
+    steps: int
+    learning_rate: float
+    discriminator_rate: float
+    betas: tuple[float, float]
+    average: float
+    seed: int
+    devices: int
+    precision: str
+
+    def __post_init__(self) -> None:
+        if self.loss not in adversarial.GAMES:
+            raise InvalidInput(f"loss is {self.loss!r}; expected one of {', '.join(adversarial.GAMES)}")
+        for name, low in (("batch", 2), ("steps", 1), ("seed", 0), ("devices", 1)):
+            check_count(getattr(self, name), name, low=low)
+        for name in ("learning_rate", "discriminator_rate"):
+            check_number(getattr(self, name), name, low=0.0, strict=True)
+        if not all(0 <= check_number(beta, "betas") < 1 for beta in self.betas):
+            raise InvalidInput(f"betas are {self.betas}; expected two numbers in [0, 1) for Adam")
+        if not 0 <= check_number(self.average, "average") < 1:
+            raise InvalidInput(f"average is {self.average}; expected 0 <= average < 1, 0 for the weights of the last step")
+
+
+@strict_keywords
+def gan(
+    generator: nets.Generator,
+    discriminator: nn.Module,
+    images: Pictures,
+    *,
+    loss: str = "bce",
+    batch: int = 128,
+    steps: int = 20_000,
+    learning_rate: float = 2e-4,
+    discriminator_rate: float | None = None,
+    betas: tuple[float, float] = (0.5, 0.999),
+    average: float = 0.999,
+    validation: Pictures | None = None,
+    seed: int = 0,
+    output: str | Path | None = None,
+    save_every: int = 250,
+    accelerator: str = "auto",
+    devices: int = 1,
+    precision: str = "32-true",
+    progress: bool = True,
+    report: loop.Report | None = None,
+) -> nets.Generator:
+    """Train a generator to make pictures that a discriminator, trained in turn, cannot tell from real ones.
+
+    loss "bce": the discriminator minimises -log D(x) - log(1 - D(G z)), D = sigmoid of its output, the generator -log D(G z), z ~ N(0, I);
+    "hinge" and "wasserstein" for a discriminator with spectral normalisation.
+
+    generator, discriminator: trained from the weights they have, and left alone (copies are trained). images: what real pictures look like.
+    batch: pictures a step in each process. learning_rate, discriminator_rate (the same where it is missing), betas: of the two Adams at the first step; the
+    rates fall by half a cosine to 1 %. average: the decay of the running mean of the generator's weights, which is what is returned.
+    validation: pictures that are not trained on; the log then has the Fréchet distance (``metrics.frechet_distance``) of samples to them, and a grid.
+    output, save_every, accelerator, devices, precision, progress, report: as for ``train.inverse``; what is called again goes on where it was.
+
+    Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
+    Source: Goodfellow et al., Generative adversarial networks, 2014; Radford, Metz and Chintala, DCGAN, 2015; Zhang et al., SAGAN, 2019.
+    """
+    rate = learning_rate if discriminator_rate is None else discriminator_rate
+    settings = Settings(loss, batch, steps, learning_rate, rate, pair(betas, "betas"), average, seed, devices, precision)
+    run = _Run(generator, discriminator, images, validation, settings)
+    record, files = run.record(), Files.beside(output, "generator")
+    finished = files.finished(record, checkpoint.load_generator)
+    if finished is not None:
+        return finished
+    check_count(save_every, "save_every", low=1)
+    fabric = loop.make_fabric(accelerator, devices, precision)
+    plan = loop.Plan(steps, learning_rate, save_every, record, files.state, files.logs, progress, report, betas=settings.betas)
+    weights, history = loop.launch(fabric, partial(_train, run, plan))
+    made = with_weights(generator, weights)
+    if fabric.is_global_zero:
+        summary = summarise(record, history, fabric.device)
+        files.finish(lambda path: checkpoint.save_generator(path, made, training=summary))
+    return made
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A training of a generator but for its plan."""
+
+    generator: nets.Generator
+    discriminator: nn.Module
+    images: Pictures
+    validation: Pictures | None
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        check_generator(self.generator)
+        check_pictures(self.images, self.validation, self.generator.shape)
+        weight = next(self.discriminator.parameters(), None) if isinstance(self.discriminator, nn.Module) else None
+        if weight is None:
+            raise InvalidInput(f"the discriminator is {type(self.discriminator).__name__}; expected a network with weights, e.g. DCGANEncoder(outputs=1)")
+        with torch.no_grad():
+            odds = copy.deepcopy(self.discriminator).eval()(self.images.batch([0, 0]).to(weight))
+        if odds.numel() != 2:
+            raise InvalidInput(f"the discriminator gives {tuple(odds.shape)} for two images; expected one number for each: DCGANEncoder(outputs=1)")
+
+    def record(self) -> dict[str, Any]:
+        """The settings as JSON values, with the networks' structure and first weights, and the pictures."""
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        parts = {key: {"name": type(net).__name__, "start": digest(net)} for key, net in networks.items()}
+        return parts | {"config": self.generator.config(), "images": described(self.images)} | asdict(self.settings)
+
+
+def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[dict[str, np.ndarray], state.History]:
+    """In each process: the averaged weights, and what happened."""
+    settings = run.settings
+    own = copied(run.generator)
+    generation = adversarial.Generation(own, copied(run.discriminator), adversarial.GAMES[settings.loss], settings.average)
+    draw = adversarial.Draw(Batches(run.images, settings.batch, settings.seed, fabric.world_size), own.latent, settings.seed)
+    look = None if run.validation is None else adversarial.Samples(generation, run.validation, settings.seed)
+    opponent = adversarial.opponent(generation, settings.discriminator_rate, settings.betas)
+    history = loop.fit(fabric, generation, draw, plan.watched(generation.follow, look), opponent)
+    return arrays(generation.average), history

@@ -1,0 +1,50 @@
+"""Measurements designed for the images of a generator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .. import nets
+from ..arrays import check_count
+from ..errors import InvalidInput, strict_keywords
+from ..operators import Dense
+from ..streams import stream
+from .secants import Secants
+
+OVERSAMPLED = 20  # directions beyond those that are asked for, so that these come out right
+
+
+@strict_keywords
+def measurements(generator: nets.Generator, count: int, *, pairs: int = 50_000, passes: int = 4, seed: int = 0) -> Dense:
+    """The matrix with ``count`` orthonormal rows that sees most of how a generator's images differ: max over A of the mean of ||A s||^2, A A^T = I.
+
+    s = (G(z1) - G(z2)) / ||G(z1) - G(z2)||, ``pairs`` of them; the rows are the first right singular vectors of the matrix of all s, found by subspace
+    iteration with as many ``passes`` over them (each makes them anew: memory is n x (count + 20), never n x n). It maximises the mean, not the least ||A s||:
+    ``fastip.rec`` estimates that.
+
+    generator: in eval mode. Returns operators.Dense on its images. Raises InvalidInput for more rows than pixels or pairs.
+    Source: Raj, Li and Bresler, GAN-based projector for faster recovery, 2019; Halko, Martinsson and Tropp, Finding structure with randomness, 2011.
+    """
+    if not isinstance(generator, nets.Generator) or generator.training:
+        raise InvalidInput(f"generator is {type(generator).__name__}; expected a network such as nets.DCGANGenerator, trained, after generator.eval()")
+    rows, n = check_count(count, "count", low=1), generator.shape[0] * generator.shape[1] * generator.shape[2]
+    secants = Secants(generator, check_count(pairs, "pairs", low=1), check_count(seed, "seed", low=0))
+    if rows > min(n, pairs):
+        raise InvalidInput(f"count is {rows}; expected at most {min(n, pairs)}, the number of pixels or of pairs")
+    weight = next(generator.parameters())
+    width = min(rows + OVERSAMPLED, n)
+    basis = torch.randn(n, width, generator=stream(seed, "directions")).to(weight)
+    for _ in range(check_count(passes, "passes", low=1)):
+        exact, _ = torch.linalg.qr(_spread(secants, basis).cpu().double())
+        basis = exact.to(weight)
+    _, turn = torch.linalg.eigh(exact.T @ _spread(secants, basis).cpu().double())
+    return Dense((exact @ turn.flip(1)[:, :rows]).T, generator.shape)
+
+
+def _spread(secants: Secants, basis: Tensor) -> Tensor:
+    """S^T S basis / pairs, for the matrix S of all secants."""
+    total = torch.zeros_like(basis)
+    for s in secants:
+        total.addmm_(s.T, s @ basis)
+    return total / secants.pairs

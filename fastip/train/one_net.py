@@ -1,0 +1,157 @@
+"""Training one network to project on natural images, for every linear inverse problem."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .. import checkpoint, nets, priors
+from ..arrays import check_count, check_number
+from ..data import Batches, Pictures
+from ..errors import InvalidInput, strict_keywords
+from ..nets.weights import digest
+from . import loop, state
+from .described import described
+from .files import Files
+from .generators import arrays, check_pictures, copied, pair, with_weights
+from .one_net_loss import Draw, Projecting, Score, opponent
+from .summary import summarise
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+CLIP = 10.0  # the largest norm of a gradient
+SCORED = 64  # pictures of the validation set
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides the trained weights, but the networks and the pictures."""
+
+    noise: tuple[float, float]
+    batch: int
+    steps: int
+    learning_rate: float
+    average: float
+    seed: int
+    devices: int
+    precision: str
+
+    def __post_init__(self) -> None:
+        for name, low in (("batch", 2), ("steps", 1), ("seed", 0), ("devices", 1)):
+            check_count(getattr(self, name), name, low=low)
+        if not 0 <= check_number(self.noise[0], "noise") <= check_number(self.noise[1], "noise"):
+            raise InvalidInput(f"noise is {self.noise}; expected (low, high) with 0 <= low <= high, levels in image units")
+        check_number(self.learning_rate, "learning_rate", low=0.0, strict=True)
+        if not 0 <= check_number(self.average, "average") < 1:
+            raise InvalidInput(f"average is {self.average}; expected 0 <= average < 1, 0 for the weights of the last step")
+
+
+@strict_keywords
+def one_net(
+    net: nets.OneNetProjector,
+    images: Pictures,
+    discriminators: tuple[nn.Module, nn.Module] | None = None,
+    *,
+    noise: tuple[float, float] = (0.025, 0.25),
+    batch: int = 25,
+    steps: int = 50_000,
+    learning_rate: float = 2e-4,
+    average: float = 0.999,
+    validation: Pictures | None = None,
+    seed: int = 0,
+    output: str | Path | None = None,
+    save_every: int = 250,
+    accelerator: str = "auto",
+    devices: int = 1,
+    precision: str = "32-true",
+    progress: bool = True,
+    report: loop.Report | None = None,
+) -> priors.Projector:
+    """Train a network to bring damaged images back to the natural ones, against two discriminators, and return it as a prior for ``admm``.
+
+    min over the weights of P of  |P(v) - x|^2  + small terms that ask P to leave images as they are and its results and codes to look real to
+    discriminators of images and of codes, which are trained in turn; ``one_net_loss.Projecting`` has the formula, ``one_net_loss.Draw`` the damage.
+
+    net: trained from the weights it has, and left alone (copies are trained). images: what it learns from.
+    discriminators: of images and of codes, by default nets.OneNetDiscriminator and OneNetLatentDiscriminator of the width of ``net``.
+    noise: the least and the largest level of the noise in image units; published 0.05 and 0.5 for images in [-1, 1].
+    learning_rate: of both Adams (betas 0.9, 0.999 and 0.5, 0.999); it falls by half a cosine to 1 %, where the paper has 0.95 for each epoch. The paper clips
+    each number of a gradient at 10, here their norm is. validation: pictures that are not trained on; the log then has the PSNR of P(v) against x.
+    batch, steps, average, seed, output, save_every, accelerator, devices, precision, progress, report: as for ``train.gan``.
+
+    Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
+    Source: Chang et al., One network to solve them all, 2017.
+    """
+    settings = Settings(pair(noise, "noise"), batch, steps, learning_rate, average, seed, devices, precision)
+    if nets.PROJECTORS.get(type(net).__name__) is not type(net):
+        raise InvalidInput(f"net is {type(net).__name__}; expected one of {', '.join(nets.PROJECTORS)} of fastip.nets")
+    run = _Run(net, _default(net, seed) if discriminators is None else discriminators, images, validation, settings)
+    record, files = run.record(), Files.beside(output, "projector")
+    finished = files.finished(record, checkpoint.load_projector)
+    if finished is not None:
+        return finished
+    check_count(save_every, "save_every", low=1)
+    fabric = loop.make_fabric(accelerator, devices, precision)
+    plan = loop.Plan(steps, learning_rate, save_every, record, files.state, files.logs, progress, report, CLIP)
+    weights, history = loop.launch(fabric, partial(_train, run, plan))
+    made = priors.Projector(with_weights(net, weights))
+    if fabric.is_global_zero:
+        summary = summarise(record, history, fabric.device)
+        files.finish(lambda path: checkpoint.save_projector(path, made, training=summary))
+    return made
+
+
+def _default(net: nets.OneNetProjector, seed: int) -> tuple[nn.Module, nn.Module]:
+    """Discriminators of images and codes, with weights drawn from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(check_count(seed, "seed", low=0) % 2**63)
+        return nets.OneNetDiscriminator(colours=net.shape[0], width=net.width), nets.OneNetLatentDiscriminator(width=net.width)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A training of a projector from image to image but for its plan."""
+
+    net: nets.OneNetProjector
+    discriminators: tuple[nn.Module, nn.Module]
+    images: Pictures
+    validation: Pictures | None
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        check_pictures(self.images, self.validation, self.net.shape)
+        given = self.discriminators
+        if not isinstance(given, tuple) or len(given) != 2 or not all(isinstance(one, nn.Module) for one in given):
+            raise InvalidInput("discriminators is no pair of networks; expected (of images, of codes), or None for nets.OneNetDiscriminator and its like")
+        net, (image, latent) = copy.deepcopy(self.net).eval(), (copy.deepcopy(one).eval() for one in given)
+        with torch.no_grad():
+            x = self.images.batch([0, 0]).to(next(net.parameters()))
+            for name, odds in (("images", image(x)), ("codes", latent(net.encode(x)))):
+                if odds.numel() != 2:
+                    raise InvalidInput(f"the discriminator of {name} gives {tuple(odds.shape)} for two of them; expected one number for each")
+
+    def record(self) -> dict[str, Any]:
+        """The settings as JSON values, with the networks' structure and first weights, and the pictures."""
+        networks = {"net": self.net, "discriminator": self.discriminators[0], "latent_discriminator": self.discriminators[1]}
+        parts = {key: {"name": type(net).__name__, "start": digest(net)} for key, net in networks.items()}
+        return parts | {"config": self.net.config(), "images": described(self.images)} | asdict(self.settings)
+
+
+def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[dict[str, np.ndarray], state.History]:
+    """In each process: the averaged weights, and what happened."""
+    settings = run.settings
+    image, latent = run.discriminators
+    projecting = Projecting(copied(run.net), (copied(image), copied(latent)), settings.average)
+    draw = Draw(Batches(run.images, settings.batch, settings.seed, fabric.world_size), settings.noise, settings.seed)
+    look = None if run.validation is None else Score(projecting, run.validation, draw, min(SCORED, len(run.validation)))
+    watched = plan.watched(projecting.follow, look, lambda: projecting.terms)
+    history = loop.fit(fabric, projecting, draw, watched, opponent(projecting, settings.learning_rate))
+    return arrays(projecting.average), history

@@ -1,0 +1,34 @@
+"""Differences of a generator's images, batch by batch, as functions of a seed: nothing of their number is ever held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .. import nets
+from . import schedule
+
+BATCH = 250
+
+
+@dataclass(frozen=True)
+class Secants:
+    """``pairs`` normalised differences s = (G(z1) - G(z2)) / ||G(z1) - G(z2)||, z1, z2 ~ N(0, I): rows b n, the same at every pass."""
+
+    generator: nets.Generator
+    pairs: int
+    seed: int
+
+    def __iter__(self) -> Iterator[Tensor]:
+        weight = next(self.generator.parameters())
+        for first in range(0, self.pairs, BATCH):
+            stream = torch.Generator().manual_seed(schedule.stream(self.seed, first, 0))
+            z = torch.randn(2 * min(BATCH, self.pairs - first), self.generator.latent, generator=stream).to(weight)
+            with torch.no_grad():
+                one, other = self.generator(z).flatten(1).chunk(2)
+            difference = one - other
+            length = torch.linalg.vector_norm(difference, dim=1, keepdim=True)
+            yield difference / length.clamp_min(torch.finfo(length.dtype).tiny)

@@ -1,0 +1,186 @@
+"""npgd: the theorem of Raj, Li and Bresler with a linear generator, whose constants are known exactly; steps, starts, bad inputs.
+
+f(x) = ||A x - y||^2; alpha, beta: the extreme ||A s||^2 / ||s||^2 on the range. For beta / alpha < 2 and the step 1 / beta
+f(x') <= (beta / alpha - 1) f(x) + beta delta, so f <= beta delta / (2 - beta / alpha) in the end, and ||x - x*||^2 <= delta / (2 alpha / beta - 1).
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+import fastip
+from fastip import inverses, nets, operators, priors
+from fastip.contracts import Status
+from fastip.errors import InvalidInput, UnknownKeyword
+from fastip.solvers.monitor import State
+from fastip.solvers.pgd import BackProjection
+from generator_cases import Linear, Nearest, dcgan, encoder, restricted
+
+GENERATOR = Linear(latent=3)
+OP = operators.GaussianMeasurements(110, (1, 12, 12), seed=2)
+ALPHA, BETA = restricted(OP, GENERATOR)
+TRUTH = GENERATOR.sample(5, seed=1)
+Y = OP(TRUTH)
+START = GENERATOR.sample(5, seed=9)
+
+
+def error(x: Tensor) -> Tensor:
+    """f for each image."""
+    return (OP(x) - Y).square().sum(dim=1)
+
+
+def run(step: float, iterations: int, net: Nearest, init: Tensor = START) -> list[Tensor]:
+    """x0 and the image after each iteration."""
+    seen = [init]
+
+    def look(state: State) -> None:
+        seen.append(state.x)
+
+    fastip.npgd(Y, OP, priors.Projector(net), step=step, iterations=iterations, tolerance=0, init=init, callback=look)
+    return seen
+
+
+def test_the_constants_are_those_of_the_theorem() -> None:
+    assert 1.2 < BETA / ALPHA < 2
+    s = GENERATOR.sample(500, seed=3) - GENERATOR.sample(500, seed=4)
+    stretch = OP(s).square().sum(dim=1) / s.flatten(1).square().sum(dim=1)
+    assert ALPHA - 1e-9 <= stretch.min() < 1.1 * ALPHA and 0.9 * BETA < stretch.max() <= BETA + 1e-9
+
+
+def test_rate_and_limit() -> None:
+    """At every step the bound holds; it is loose, and the true rate (1 - alpha / beta)^2 is met where it should be."""
+    seen = run(1 / BETA, 40, Nearest(GENERATOR))
+    values = torch.stack([error(x) for x in seen])
+    above = values[:-1] > 1e-20
+    assert (values[1:] <= (BETA / ALPHA - 1) * values[:-1] + 1e-22)[above].all()
+    assert (values[1:] <= (1 - ALPHA / BETA) ** 2 * values[:-1] * (1 + 1e-9) + 1e-22)[above].all()
+    late = (values[6] / values[5]).mean()  # what is left is the slowest direction
+    assert late == pytest.approx((1 - ALPHA / BETA) ** 2, rel=0.05)
+    torch.testing.assert_close(seen[-1], TRUTH, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("delta", [1e-2, 1e-4])
+def test_an_approximate_projector_ends_at_the_floor(delta: float) -> None:
+    """One that strays by delta^(1/2) inside the range, away from the truth: no better than the floor, and no worse than the bound."""
+    net = Nearest(GENERATOR, delta**0.5, TRUTH)
+    w = START + 0.1 * torch.randn(START.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    extra = (net(w) - w).flatten(1).square().sum(1) - (Nearest(GENERATOR)(w) - w).flatten(1).square().sum(1)
+    torch.testing.assert_close(extra, torch.full_like(extra, delta), rtol=1e-6, atol=0)  # it is a delta-approximate projector, and no better one
+    seen = run(1 / BETA, 60, net)
+    values = torch.stack([error(x) for x in seen])
+    assert (values[1:] <= (BETA / ALPHA - 1) * values[:-1] + BETA * delta + 1e-12).all()
+    off = (seen[-1] - TRUTH).flatten(1).square().sum(dim=1)
+    assert (values[-1] <= BETA * delta / (2 - BETA / ALPHA)).all() and (off <= delta / (2 * ALPHA / BETA - 1)).all()
+    assert (off >= delta).all(), "the floor is real"
+
+
+def test_twice_the_step_fails() -> None:
+    """The step 2 / beta keeps the error along the direction that A stretches most; beyond, it grows. The gradient of f has this factor of 2 in it."""
+    columns = OP(GENERATOR.basis.T.unflatten(1, (1, 12, 12))).T
+    _, vectors = torch.linalg.eigh(columns.T @ columns)
+    worst = (GENERATOR.basis @ vectors[:, -1]).reshape(1, 1, 12, 12)
+    kept = run(2 / BETA, 60, Nearest(GENERATOR), TRUTH + worst)[-1] - TRUTH
+    torch.testing.assert_close(kept.abs(), worst.abs().expand_as(kept), rtol=1e-6, atol=1e-9)
+    assert (error(run(2.2 / BETA, 60, Nearest(GENERATOR), TRUTH + worst)[-1]) > 1e6).all()
+    fine = run(1 / BETA, 60, Nearest(GENERATOR), TRUTH + worst)[-1]
+    torch.testing.assert_close(fine, TRUTH, rtol=0, atol=1e-10)
+
+
+def test_noise_ends_at_the_least_squares_solution() -> None:
+    y = Y + 0.05 * torch.randn(Y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    columns = OP(GENERATOR.basis.T.unflatten(1, (1, 12, 12))).T
+    shift = y - OP(GENERATOR.offset.reshape(1, 1, 12, 12))
+    best = (torch.linalg.lstsq(columns, shift.T).solution.T @ GENERATOR.basis.T + GENERATOR.offset).unflatten(1, (1, 12, 12))
+    solution = fastip.npgd(y, OP, priors.Projector(Nearest(GENERATOR)), step=1 / BETA, iterations=200, tolerance=1e-12)
+    torch.testing.assert_close(solution.x, best, rtol=0, atol=1e-8)
+    assert solution.status is Status.ITERATIONS or solution.iterations < 200
+
+
+def test_back_projection_is_the_default() -> None:
+    """w = x + A^+ (y - A x): the image nearest to x among those that give the data."""
+    x0 = START
+    pinv = torch.linalg.pinv(OP.matrix)
+    w = x0.flatten(1) + (Y - OP(x0)) @ pinv.T
+    expected = Nearest(GENERATOR)(w.unflatten(1, (1, 12, 12)))
+    prior = priors.Projector(Nearest(GENERATOR))
+    torch.testing.assert_close(fastip.npgd(Y, OP, prior, iterations=1, tolerance=0, init=x0).x, expected, rtol=0, atol=1e-4)
+    given = fastip.npgd(Y, OP, prior, step=BackProjection(inverses.Exact(), epsilon=1e-6), iterations=1, tolerance=0, init=x0).x
+    torch.testing.assert_close(given, expected, rtol=0, atol=1e-4)
+    solution = fastip.npgd(Y, OP, prior, iterations=200)
+    assert solution.status is Status.CONVERGED and solution.q is None
+    torch.testing.assert_close(solution.x, TRUTH, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "op", [operators.Mask(torch.arange(784).reshape(28, 28) % 3 > 0), operators.Blur(torch.ones(2, 2) / 4, stride=2)], ids=["mask", "average"]
+)
+def test_back_projection_of_masks_and_averages_is_a_fixed_step(op: operators.Operator) -> None:
+    """A A^T is a multiple of I where there are data, so A^+ = A^T / ||A||^2: no tuning."""
+    prior = priors.Projector(nets.Projector(dcgan(), encoder()).eval())
+    y = op(dcgan().sample(3))
+    start = torch.full((3, 1, 28, 28), 0.5)
+    size = 1 / op.norm((1, 1, 28, 28)) ** 2
+    one, two = (fastip.npgd(y, op, prior, step=step, iterations=4, tolerance=0, init=start).x for step in (None, size))
+    torch.testing.assert_close(one, two, rtol=0, atol=1e-4)
+
+
+def test_where_it_starts() -> None:
+    seen: list[Tensor] = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(x)
+            return torch.zeros_like(x)
+
+    prior = priors.Projector(Spy().eval())
+    fastip.npgd(Y, OP, prior, step=0.3, iterations=2, tolerance=0)
+    first = OP.adjoint(Y)
+    torch.testing.assert_close(seen[0], first + 0.3 * OP.adjoint(Y - OP(first)))
+    torch.testing.assert_close(seen[1], 0.3 * OP.adjoint(Y))
+    assert len(seen) == 2, "one pass of the projector an iteration"
+
+
+def test_a_prior_with_a_weight_is_told_the_step() -> None:
+    """It is the same iteration as pgd with half the number, which counts steps of the gradient 2 A^T (A x - y)."""
+    step = 1 / OP.norm((1, 1, 12, 12)) ** 2
+    one = fastip.npgd(Y, OP, priors.L1(0.05), step=step, iterations=7, tolerance=0, init=START).x
+    torch.testing.assert_close(one, fastip.pgd(Y, OP, priors.L1(0.05), step=step / 2, iterations=7, tolerance=0, init=START).x)
+
+
+def test_each_image_is_on_its_own_and_nothing_is_random() -> None:
+    prior = priors.Projector(nets.Projector(dcgan(), encoder()).eval())
+    op = operators.GaussianMeasurements(60, (1, 28, 28))
+    y = op(dcgan().sample(4, seed=3))
+    torch.manual_seed(1)
+    x = fastip.npgd(y, op, prior, tolerance=0, iterations=10).x
+    torch.manual_seed(2)
+    assert torch.equal(fastip.npgd(y, op, prior, tolerance=0, iterations=10).x, x)
+    for k in range(4):
+        torch.testing.assert_close(fastip.npgd(y[k : k + 1], op, prior, tolerance=0, iterations=10).x, x[k : k + 1], rtol=0, atol=1e-4)
+    assert torch.equal(torch.from_numpy(fastip.npgd(y.numpy(), op, prior, tolerance=0, iterations=10).x), x)
+
+
+def test_a_callback_stops_it() -> None:
+    solution = fastip.npgd(Y, OP, priors.Projector(Nearest(GENERATOR)), step=1 / BETA, iterations=9, callback=lambda state: state.iteration < 3)
+    assert solution.status is Status.STOPPED and solution.iterations == 3
+
+
+def test_bad_inputs() -> None:
+    prior = priors.Projector(Nearest(GENERATOR))
+    for step in (0.0, -1.0, float("nan"), "big", BackProjection):
+        with pytest.raises(InvalidInput, match="step is"):
+            fastip.npgd(Y, OP, prior, step=step)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="iterations"):
+        fastip.npgd(Y, OP, prior, iterations=0)
+    with pytest.raises(InvalidInput, match="b x 110"):
+        fastip.npgd(Y[:, :-1], OP, prior)
+    with pytest.raises(InvalidInput, match="NaN"):
+        fastip.npgd(Y * float("nan"), OP, prior)
+    with pytest.raises(InvalidInput, match="prior is"):
+        fastip.npgd(Y, OP, Nearest(GENERATOR))  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="training mode"):
+        fastip.npgd(Y, OP, priors.Projector(Nearest(GENERATOR).train()))
+    with pytest.raises(UnknownKeyword, match="did you mean 'step'"):
+        fastip.npgd(Y, OP, prior, stpe=1.0)  # type: ignore[call-arg]
