@@ -84,12 +84,20 @@ def _why_another(name: str, images: tuple[Tensor, ...]) -> str | None:
     return None if taken == MODULES[name] else f"FASTIP_BACKEND={name} takes others here: {backends.describe(images)}"
 
 
+class DoesNotFit(Exception):
+    """The planes are too large, or of a kind, to be kept on the chip."""
+
+
 @contextlib.contextmanager
 def path(number: int) -> Iterator[None]:
-    """The compiled ``admm`` on one of its paths: 0 the fastest, 1 sweeps through memory, 2 planes kept on the chip."""
+    """The compiled ``admm`` on one of its paths: 0 the fastest, 1 sweeps through memory, 2 planes kept on the chip. Raises DoesNotFit where they cannot be."""
     ours = native._on_gpu
     native._on_gpu = functools.partial(ours, path=number)
     try:
         yield
+    except (RuntimeError, fastip.FastipError) as error:
+        if "do not fit on the chip" in str(error):
+            raise DoesNotFit(str(error)) from None
+        raise
     finally:
         native._on_gpu = ours

@@ -22,6 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))  # python -P leaves it ou
 import gpu_machine
 from fastip.contracts import Convolution, Pointwise, StencilStep
 from fastip.kernels import native, reference
+from fastip.kernels.library_ops import reference_admm
 from fastip.stopping import StopRule
 
 NO_DEVICE = 3
@@ -116,23 +117,15 @@ def admm(on: Callable[[Tensor], Tensor]) -> Check:
     """Without and with a stop rule, relaxed and not, on each path of the GPU."""
     for what, step, x, q, y in problems():
         for relaxation in (1.0, 1.6):
-            expected = looped(step, x, q, y, 7, relaxation)
+            expected = reference_admm(step, PROX, x, q, y, 7, relaxation)
             for tolerance in (0.0, 1e-30):
                 for number in (1, 2) if on(x).is_cuda else (0,):
-                    with gpu_machine.path(number) if number else contextlib.nullcontext():
-                        found = native.admm(step, PROX, on(x).clone(), on(q), on(y), StopRule(tolerance, 7), relaxation)
+                    try:
+                        with gpu_machine.path(number) if number else contextlib.nullcontext():
+                            found = native.admm(step, PROX, on(x).clone(), on(q), on(y), StopRule(tolerance, 7), relaxation)
+                    except gpu_machine.DoesNotFit:
+                        continue
                     yield f"{what}, relaxation {relaxation}, tolerance {tolerance}, path {number}", found[:2], expected
-
-
-def looped(step: StencilStep, x: Tensor, q: Tensor, y: Tensor, iterations: int, relaxation: float) -> tuple[Tensor, Tensor]:
-    """The two lines on reference kernels."""
-    c, tau = step.convolution, 1 / (2 * step.beta)
-    for _ in range(iterations):
-        new, _ = reference.woodbury(x, q, y, c.psf, c.stride, c.boundary, step.taps, step.beta)
-        pulled = reference.strided_conv_adjoint(2 * new - q, c.psf, c.stride, c.boundary)
-        image = reference.soft_threshold(x, tau * PROX.l1, 1 / (1 + 2 * tau * PROX.l2), PROX.low, PROX.high, pulled)
-        x, q = x + relaxation * (image - x), q + relaxation * (new - q)
-    return image, q
 
 
 EVERY = (strided_conv, strided_conv_adjoint, stencil, woodbury, pixel_unshuffle, pixel_shuffle, soft_threshold, spectral_step, tv_prox, admm)

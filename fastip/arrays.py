@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
+import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -76,7 +78,43 @@ def _handed(importer: Callable[[Any], Any], tensor: Tensor) -> Any:
     if not tensor.is_cuda:
         return importer(tensor)
     with torch.cuda.device(tensor.device):
-        return importer(tensor)
+        return importer(_Handed(tensor, _stream_of(importer)))
+
+
+def _stream_of(importer: Callable[[Any], Any]) -> Any:
+    """The object of the stream that the importer's library works on now, where it has one as CuPy has; else None."""
+    library = sys.modules.get(str(getattr(importer, "__module__", "")).split(".")[0])
+    current = getattr(getattr(library, "cuda", None), "get_current_stream", None)
+    return None if current is None else current()
+
+
+class _Handed:
+    """A result on its way to another library: PyTorch uses its memory again only after the work that the other stream has queued by the time it is dropped.
+
+    A tensor's own export orders PyTorch's stream before the other one and no more: an array dropped while a kernel reads it would give its memory to the
+    next tensor. When the memory is given back PyTorch marks the place on that stream, so ``stream``, the object, lives as long as the memory.
+    """
+
+    def __init__(self, tensor: Tensor, stream: Any) -> None:
+        self._tensor, self._stream = tensor, stream
+
+    def __dlpack_device__(self) -> tuple[Any, int]:
+        return self._tensor.__dlpack_device__()
+
+    def __dlpack__(self, *, stream: int | None = None, **options: Any) -> Any:
+        """The memory for work on ``stream``: None or 1: the default stream, -1: no stream, else a pointer; PyTorch refuses 2."""
+        capsule = self._tensor.__dlpack__(stream=stream, **options)
+        if stream == -1:
+            return capsule
+        if stream is None or stream == 1:
+            self._tensor.record_stream(torch.cuda.default_stream(self._tensor.device))
+            return capsule
+        self._tensor.record_stream(torch.cuda.ExternalStream(stream, device=self._tensor.device))
+        weakref.finalize(self._tensor.untyped_storage(), _recent.append, self._stream)
+        return capsule
+
+
+_recent: deque[Any] = deque(maxlen=64)  # streams whose memory is being given back: a storage is finalized just before PyTorch marks the stream
 
 
 def _bare(tensor: Tensor) -> Tensor:

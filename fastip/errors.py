@@ -27,6 +27,10 @@ class Unsupported(FastipError, NotImplementedError):
     """The request is meaningful but this combination cannot do it; the message names one that can."""
 
 
+class DeviceError(FastipError, RuntimeError):
+    """A GPU, or its driver, failed; the message has what CUDA says."""
+
+
 def strict_keywords(function: Function) -> Function:
     """Turn a misspelt keyword into :class:`UnknownKeyword` with a suggestion, before any work is done."""
     names = set(inspect.signature(function).parameters)

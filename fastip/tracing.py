@@ -1,4 +1,4 @@
-"""torch.compile of a solve: what depends on the operator and the sizes alone is worked out while it traces, and what it cannot trace is refused."""
+"""Solves in graphs. torch.compile: what depends on the operator and the sizes alone is worked out while it traces; it and CUDA graphs refuse the rest."""
 
 from __future__ import annotations
 
@@ -50,3 +50,9 @@ def check_traceable(what: str, why: str, instead: str) -> None:
     """Refuse, inside torch.compile only, what depends on the values of the data."""
     if torch.compiler.is_compiling():
         raise Unsupported(f"torch.compile cannot trace {what}, because {why}; {instead}, or leave it outside the compiled function")
+
+
+def check_uncaptured(device: torch.device, what: str, why: str, instead: str) -> None:
+    """Refuse, while a CUDA graph is captured only, what would make the host wait for ``device``: CUDA would break the capture off."""
+    if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+        raise Unsupported(f"a CUDA graph cannot capture {what}, because {why}; {instead}")

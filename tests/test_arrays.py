@@ -12,16 +12,11 @@ import pytest
 import torch
 
 import fastip
-from checks import noise
+from array_cases import CALLS, FLOATING, OP, SHAPE, VIEWS, values
 from fastip import metrics, operators, priors
 from fastip.arrays import as_tensor, from_dlpack
 from fastip.errors import InvalidInput
-from fastip.operators import psf
 from pretended import CUDA, pretended
-
-OP = operators.Blur(psf.gaussian(5, sigma=1.1), stride=2)
-SHAPE = (2, 3, 9, 11)
-FLOATING = (np.float16, np.float32, np.float64, np.complex64, np.complex128)
 
 
 class Foreign:
@@ -56,12 +51,6 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     yield module
 
 
-def values(*shape: int, dtype: Any = np.float32, seed: int = 0) -> np.ndarray:
-    """Random numbers, complex where the dtype is."""
-    result = noise(shape, torch.float64, seed=seed, is_complex=np.dtype(dtype).kind == "c").numpy()
-    return result.astype(dtype)
-
-
 # ---- in and out ------------------------------------------------------------------------------------------------------
 
 
@@ -75,16 +64,6 @@ def test_memory_is_shared_both_ways(library: ModuleType, wrap: Callable[[np.ndar
     assert type(result) is (np.ndarray if wrap is np.asarray else Foreign)
     plain = getattr(result, "array", result)
     assert plain.ctypes.data == array.ctypes.data and np.array_equal(plain, array)
-
-
-VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "steps": lambda a: a[::2, 1::3],
-    "transposed": lambda a: a.T,
-    "backwards": lambda a: a[::-1],
-    "backwards on two axes": lambda a: a[::-1, ::-2],
-    "repeated": lambda a: np.broadcast_to(a[0], a.shape).copy()[:, ::-1],
-    "a single number": lambda a: a[2:3, 1],
-}
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -219,30 +198,15 @@ def test_results_are_handed_over_with_their_device_current(library: ModuleType, 
             entered.append("left")
 
     monkeypatch.setattr(torch.cuda, "device", Device)
-    library.from_dlpack = lambda value: (entered.append("taken"), value)[1]  # type: ignore[attr-defined]
+    library.from_dlpack = lambda value: (entered.append("taken"), value.__dlpack_device__())[1]  # type: ignore[attr-defined]
     _, back = as_tensor(Foreign(values(3)), "y")
     with pretended() as gpu:
-        assert back(gpu.put(torch.ones(2))).device == CUDA
+        assert back(gpu.put(torch.ones(2))) == (2, 0)
         assert not gpu.waits
     assert entered == [CUDA, "taken", "left"]
 
 
 # ---- through the library ---------------------------------------------------------------------------------------------
-
-
-def _calls() -> dict[str, Callable[[Any], Any]]:
-    return {
-        "forward": lambda y: OP(OP.adjoint(y)),
-        "composition": lambda y: (2.0 * (operators.Mask(np.ones((9, 11))) @ operators.Identity()))(y),
-        "admm": lambda y: fastip.admm(y, OP, priors.L1(1e-2), iterations=3).x,
-        "admm from a start": lambda y: fastip.admm(y, OP, priors.TV(1e-2), init=OP.adjoint(y), iterations=3).x,
-        "pgd": lambda y: fastip.pgd(y, OP, priors.L1(1e-2), iterations=3).x,
-        "wiener": lambda y: fastip.wiener(y, OP, 1e-2, iterations=3).x,
-        "woodbury": lambda y: fastip.inverses.woodbury(fastip.inverses.Exact(), operators.Identity(), 0.1)(y),
-    }
-
-
-CALLS = _calls()
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -277,64 +241,3 @@ def test_metrics_take_arrays(library: ModuleType) -> None:
     for metric in (metrics.psnr, metrics.nmse, metrics.ssim):
         expected = metric(torch.from_numpy(x), torch.from_numpy(reference))
         assert torch.equal(metric(x, reference), expected) and torch.equal(metric(Foreign(x), Foreign(reference)), expected)
-
-
-# ---- CuPy itself -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cupy() -> Any:
-    return pytest.importorskip("cupy")
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("dtype", FLOATING)
-def test_cupy_shares_memory_both_ways(cupy: Any, dtype: Any) -> None:
-    array = cupy.asarray(values(3, 5, dtype=dtype))
-    tensor, back = as_tensor(array, "y")
-    assert tensor.data_ptr() == array.data.ptr and tensor.device.index == array.device.id
-    result = back(tensor)
-    assert type(result) is cupy.ndarray and result.data.ptr == array.data.ptr and result.dtype == dtype
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("view", VIEWS)
-def test_views_of_cupy_keep_their_values(cupy: Any, view: str) -> None:
-    host = values(7, 8, seed=3)
-    turn = {**VIEWS, "repeated": lambda a: a[:, ::-1]}[view]
-    tensor, _ = as_tensor(turn(cupy.asarray(host)), "y")
-    assert np.array_equal(tensor.cpu().numpy(), turn(host))
-
-
-@pytest.mark.gpu
-def test_cupy_is_refused_in_the_words_of_numpy(cupy: Any) -> None:
-    with pytest.raises(InvalidInput, match=r"y is a CuPy array of dtype uint8; expected float32 .*y\.astype\('float32'\) / 255"):
-        as_tensor(cupy.ones((2, 3), dtype=cupy.uint8), "y")
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("call", CALLS)
-def test_every_door_takes_cupy(cupy: Any, call: str) -> None:
-    y = values(*SHAPE, seed=5)
-    result = CALLS[call](cupy.asarray(y))
-    assert type(result) is cupy.ndarray
-    np.testing.assert_allclose(cupy.asnumpy(result), CALLS[call](y), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("call", ["forward", "admm", "wiener"])
-def test_streams_of_cupy_are_waited_for(cupy: Any, call: str) -> None:
-    """The data are written behind a long kernel on a stream that does not block others, and the result is read on it at once."""
-    host = values(*SHAPE, seed=5)
-    expected = CALLS[call](host)
-    source, y = cupy.asarray(host), cupy.full(SHAPE, np.nan, dtype=np.float32)
-    spin = cupy.RawKernel('extern "C" __global__ void spin(long long n) { long long t = clock64(); while (clock64() - t < n) {} }', "spin")
-    CALLS[call](source)
-    cupy.cuda.Device().synchronize()
-    with cupy.cuda.Stream(non_blocking=True) as stream:
-        spin((1,), (1,), (np.int64(300_000_000),))  # longer than whatever the host does before it asks for the data
-        cupy.copyto(y, source)
-        assert not stream.done
-        on_stream = cupy.array(CALLS[call](y))
-    stream.synchronize()
-    np.testing.assert_allclose(cupy.asnumpy(on_stream), expected, rtol=1e-4, atol=1e-5)

@@ -141,7 +141,9 @@ class Solve {
               forward_grid(planes, a.h, a.w, a.h, a.w, 2 * a.half + 1, 2 * a.half + 1, 1, a.boundary == Boundary::circular ? a.boundary : Boundary::zero)),
           backward(pull_grid(planes, a.height, a.width, a.h, a.w, a.kh, a.kw, a.stride, a.boundary)),
           prox(a.threshold, a.shrink, a.low, a.high),
-          chip(a, prox) {}
+          chip(a, prox) {
+        if (a.path == AdmmPath::chip && !chip.fits()) throw std::runtime_error("these planes do not fit on the chip: leave the path to be chosen");
+    }
 
     void run() {
         AdmmResult& result = *a.result;
@@ -198,7 +200,7 @@ class Solve {
             a.images, 4 * 8 * Ratios::threads, stream_,
             {{work.residual_sums, a.channels * residual_blocks}, {work.image_sums, a.channels * image_blocks}, work.sizes, work.ratios, work.state, a.images});
         launch<Judge>(1, 4 * Judge::threads, stream_, {work.ratios, work.state, a.images, count, a.every, a.patience, a.tolerance});
-        copy_to_host(a.history + index * 2 * a.images, work.ratios + index % 2 * 2 * a.images, 2 * a.images * sizeof(double), stream_);
+        copy_on_device(a.history + index * 2 * a.images, work.ratios + index % 2 * 2 * a.images, 2 * a.images * sizeof(double), stream_);
     }
 
     // `count` iterations; with `check`, the last of them leaves its sums behind, and x' where there is relaxation.

@@ -16,13 +16,15 @@ using Where = std::pair<int, Address>;  // the device's number, a stream of it
 // Makes a device the current one for a while.
 class OnDevice {
   public:
-    explicit OnDevice(int device) : before_(cuda::enter_device(device)) {}
-    ~OnDevice() { cuda::leave_device(before_); }
+    explicit OnDevice(int device) : device_(device), before_(cuda::enter_device(device)) {}
+    ~OnDevice() {
+        if (before_ != device_) cuda::leave_device(before_);
+    }
     OnDevice(const OnDevice&) = delete;
     OnDevice& operator=(const OnDevice&) = delete;
 
   private:
-    const int before_;
+    const int device_, before_;
 };
 
 // Queues a kernel without the interpreter lock.
@@ -36,6 +38,10 @@ void call(void (*kernel)(const Args&, Dtype, void*), const Args& args, int dtype
 }  // namespace
 
 void bind_cuda(py::module_& m) {
+    m.def("trouble", [](int device) {
+        const OnDevice current(device);
+        return cuda::device_trouble();
+    });
     m.def("strided_conv",
           [](Address x, Address y, Address psf, Address first, Address second, const ConvSizes& sizes, const std::array<double, 3>& factors, int dtype,
              const Where& where) { call(&cuda::strided_conv, combined_conv_args(x, y, psf, first, second, sizes, factors), dtype, where); });

@@ -2,71 +2,19 @@
 // The image is kept as stride^2 phases on the data grid with margins, so A, C and A^T are stencils on bands; a band's margins are fetched from its
 // neighbours' memory before each of the three sweeps.
 #pragma once
+#include "chip_plan.hpp"
 #include "cluster.hpp"
-#include "convolve.hpp"
 #include "scalar.hpp"
 
 namespace fastip {
 namespace cuda {
 
-// A band of rows x columns with margins, in shared memory.
-struct Band {
-    int offset;  // in floats, from the start of the block's memory
-    int up, down, left, right;
-    int pitch;  // columns with margins
-
-    FASTIP_DEVICE int at(int i, int j) const { return offset + (i + up) * pitch + left + j; }
-    constexpr int cells(int rows) const { return (rows + up + down) * pitch; }
-};
-
-struct ChipPlan {
-    int h, w, rows, ranks;  // data grid; rows of a band
-    int kh, kw, half, stride;
-    int centre_row, centre_column;
-    Boundary boundary;
-    Band x, r, t;                                                    // x: of one phase; the phases follow each other every `phase` floats
-    int phase, q, y, scratch, forward, correction, backward, total;  // offsets in floats
-
-    int bytes() const { return total * 4; }
-};
-
-struct WeightedOffset {
-    int offset;
-    float weight;
-};
-
-constexpr int down_div(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
-
-inline ChipPlan chip_plan(const AdmmArgs& a, int ranks) {
-    ChipPlan p{};
-    p.h = static_cast<int>(a.h), p.w = static_cast<int>(a.w), p.ranks = ranks, p.rows = static_cast<int>(ceil_div(a.h, ranks));
-    p.kh = static_cast<int>(a.kh), p.kw = static_cast<int>(a.kw), p.half = static_cast<int>(a.half), p.stride = static_cast<int>(a.stride);
-    p.boundary = a.boundary, p.centre_row = p.kh / 2, p.centre_column = p.kw / 2;
-    const int s = p.stride, low_row = -down_div(p.centre_row - p.kh + 1, s), low_column = -down_div(p.centre_column - p.kw + 1, s);
-    const int high_row = p.centre_row / s, high_column = p.centre_column / s;
-    std::int64_t used = 8 * 256;  // the scratch of the sums: 256 threads, four numbers of eight bytes
-    const auto take = [&](std::int64_t floats) {
-        const std::int64_t at = used;
-        used += (floats + 3) / 4 * 4;
-        return static_cast<int>(at);
-    };
-    const auto band = [&](int up, int down, int left, int right) { return Band{0, up, down, left, right, p.w + left + right}; };
-    p.x = band(low_row, high_row, low_column, high_column), p.r = band(p.half, p.half, p.half, p.half), p.t = band(high_row, low_row, high_column, low_column);
-    p.phase = p.x.cells(p.rows);
-    p.backward = take(static_cast<std::int64_t>(low_row + high_row + 1) * (low_column + high_column + 1) * s * s);
-    p.forward = take(2 * a.kh * a.kw), p.correction = take(2 * (2 * a.half + 1) * (2 * a.half + 1));
-    p.q = take(static_cast<std::int64_t>(p.rows) * p.w), p.y = take(static_cast<std::int64_t>(p.rows) * p.w);
-    p.r.offset = take(p.r.cells(p.rows)), p.t.offset = take(p.t.cells(p.rows)), p.x.offset = take(static_cast<std::int64_t>(p.phase) * s * s);
-    p.total = used > 1 << 20 ? 1 << 20 : static_cast<int>(used);  // far more than any block has
-    return p;
-}
-
 template <class T, int S>
 struct ChipKernel {
-    static constexpr int threads = 256, kBlocks = 4;
+    static constexpr int threads = 256, kBlocks = 3;  // as many as kComfortable lets share a processor
     struct Params {
         ChipPlan plan;
-        int ranks, iterations;
+        int iterations;
         bool check;
         const T* y;
         float* q;
@@ -77,6 +25,8 @@ struct ChipKernel {
         double *residual_sums, *image_sums;
         Gate gate;
     };
+
+    static FASTIP_DEVICE int ranks(const Params& p) { return p.plan.ranks; }
 
     static FASTIP_DEVICE void run(const Cluster<threads>& cluster, const Params& p) {
         if (p.gate.closed()) return;
@@ -194,7 +144,7 @@ struct ChipKernel {
                 total += last ? double(value) * double(value) : 0.0;
             }
         }
-        if (last) reinterpret_cast<double*>(own + plan.scratch)[t] = total;
+        if (last) reinterpret_cast<double*>(own)[t] = total;
     }
 
     static FASTIP_DEVICE void dual(const Params& p, int rank, int t, float* own) {
@@ -245,7 +195,7 @@ struct ChipKernel {
         }
         if (!last) return;
         FASTIP_UNROLL(3)
-        for (int n = 0; n < 3; ++n) reinterpret_cast<double*>(own + plan.scratch)[3 * t + n] = total[n];
+        for (int n = 0; n < 3; ++n) reinterpret_cast<double*>(own)[3 * t + n] = total[n];
     }
 
     // The block's sums of N numbers a thread, to sums[cluster * ranks + rank].
@@ -277,7 +227,7 @@ class Chip {
         const std::int64_t planes = a.images * a.channels;
         for (int ranks = 1; ranks <= limits.ranks; ranks *= 2) {
             const ChipPlan plan = chip_plan(a, ranks);
-            if (plan.bytes() > limits.shared_bytes) continue;
+            if (plan.bytes() > limits.shared_bytes || !placeable(plan)) continue;
             // Three blocks or more share a processor: one computes while another waits. Few planes are spread over as many blocks as there are processors.
             const bool crowded = chosen_.ranks > 0 && chosen_.bytes() <= kComfortable;
             if (crowded && (planes * ranks > limits.processors || plan.rows < 2)) break;
@@ -289,27 +239,38 @@ class Chip {
     int ranks() const { return chosen_.ranks; }
 
     void advance(std::int64_t count, bool check, Gate gate, double* residual_sums, double* image_sums, Stream stream) const {
-        if constexpr (!std::is_same_v<T, double>) {
-            switch (a.stride) {
-                case 1:
-                    return start<1>(count, check, gate, residual_sums, image_sums, stream);
-                case 2:
-                    return start<2>(count, check, gate, residual_sums, image_sums, stream);
-                case 3:
-                    return start<3>(count, check, gate, residual_sums, image_sums, stream);
-                default:
-                    return start<4>(count, check, gate, residual_sums, image_sums, stream);
-            }
-        }
+        with_stride([&](auto stride) { start<stride.value>(count, check, gate, residual_sums, image_sums, stream); });
     }
 
   private:
     static constexpr int kComfortable = 72 * 1024;
 
+    template <class Work>
+    void with_stride(const Work& work) const {
+        if constexpr (!std::is_same_v<T, double>) {
+            switch (a.stride) {
+                case 1:
+                    return work(std::integral_constant<int, 1>{});
+                case 2:
+                    return work(std::integral_constant<int, 2>{});
+                case 3:
+                    return work(std::integral_constant<int, 3>{});
+                default:
+                    return work(std::integral_constant<int, 4>{});
+            }
+        }
+    }
+
+    // Whether the device, or the part of it that this process has, can run such a cluster at all.
+    bool placeable(const ChipPlan& plan) const {
+        bool can = false;
+        with_stride([&](auto stride) { can = clusters_fit<ChipKernel<T, stride.value>>(plan.ranks, static_cast<std::size_t>(plan.bytes())); });
+        return can;
+    }
+
     template <int S>
     void start(std::int64_t count, bool check, Gate gate, double* residual_sums, double* image_sums, Stream stream) const {
         const typename ChipKernel<T, S>::Params params{chosen_,
-                                                       chosen_.ranks,
                                                        static_cast<int>(count),
                                                        check,
                                                        static_cast<const T*>(a.y),

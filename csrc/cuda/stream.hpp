@@ -1,4 +1,4 @@
-// Copies to the host and events, in the order of a stream. On the host everything has happened when it is asked for.
+// Copies and events, in the order of a stream. On the host everything has happened when it is asked for.
 #pragma once
 #include <cstring>
 
@@ -11,6 +11,9 @@ namespace cuda {
 
 inline void copy_to_host(void* to, const void* from, std::size_t bytes, Stream stream) {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream), "copy to the host");
+}
+inline void copy_on_device(void* to, const void* from, std::size_t bytes, Stream stream) {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream), "copy on the device");
 }
 inline void clear(void* memory, std::size_t bytes, Stream stream) { check(cudaMemsetAsync(memory, 0, bytes, stream), "clearing memory"); }
 
@@ -36,6 +39,7 @@ class Event {
 #else
 
 inline void copy_to_host(void* to, const void* from, std::size_t bytes, Stream) { std::memcpy(to, from, bytes); }
+inline void copy_on_device(void* to, const void* from, std::size_t bytes, Stream) { std::memcpy(to, from, bytes); }
 inline void clear(void* memory, std::size_t bytes, Stream) { std::memset(memory, 0, bytes); }
 inline bool capturing(Stream) { return false; }
 struct Event {

@@ -9,6 +9,7 @@ namespace cuda {
 
 int enter_device(int device) { return device; }
 void leave_device(int) {}
+std::string device_trouble() { return ""; }
 
 }  // namespace cuda
 }  // namespace fastip

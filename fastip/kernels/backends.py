@@ -24,7 +24,7 @@ _transforms = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: Non
 
 @functools.cache
 def choice() -> str:
-    """``native``, ``triton`` or ``reference``: what FASTIP_BACKEND asks for, else native where the extension is compiled. Warns once where it is not.
+    """``native``, ``triton`` or ``reference``: what FASTIP_BACKEND asks for, else native. Warns once where nothing was asked for and nothing is compiled.
 
     Raises InvalidInput for an unknown FASTIP_BACKEND or FASTIP_CPU_ISA, for native where there is no compiled extension, and for triton where it is missing.
     """
@@ -39,9 +39,9 @@ def choice() -> str:
     if asked in ("triton", "reference"):
         return asked
     if missing:
-        warnings.warn(f"fastip runs on its slow pure-torch kernels: no compiled extension ({missing}); reinstall fastip with a C++ compiler", stacklevel=4)
-        return "reference"
-    extension.isa()
+        warnings.warn(f"fastip runs its slow pure-torch kernels on CPUs: no compiled extension ({missing}); reinstall fastip with a C++ compiler", stacklevel=4)
+    else:
+        extension.isa()
     return "native"
 
 
@@ -70,18 +70,20 @@ def _on_cpu(image: Tensor) -> tuple[ModuleType, str | None]:
             else (reference, "FASTIP_BACKEND is 'triton', which runs on a GPU; this tensor is on the CPU")
         )
     if choice() == "reference":
-        return reference, f"no compiled extension ({extension.why_missing()})" if extension.why_missing() else "FASTIP_BACKEND is 'reference'"
+        return reference, "FASTIP_BACKEND is 'reference'"
+    if extension.why_missing():
+        return reference, f"no compiled extension ({extension.why_missing()})"
     if image.dtype not in extension.CPU_DTYPES:
         return reference, f"dtype {image.dtype}; the compiled kernels for CPUs take float32 or float64, the same for all tensors"
     return native, None
 
 
 def _on_gpu(image: Tensor) -> tuple[ModuleType, str | None]:
-    if choice() == "reference" and not extension.why_missing():
+    if choice() == "reference":
         return reference, "FASTIP_BACKEND is 'reference'"
     if image.ndim >= 2 and image.shape[-1] * image.shape[-2] > extension.LARGEST_PLANE:
         return reference, f"a plane of {image.shape[-2]} x {image.shape[-1]} pixels; the GPU kernels take up to {extension.LARGEST_PLANE}"
-    no_native = extension.why_no_gpu() if choice() == "native" else "not asked for"
+    no_native = extension.why_no_gpu(image.device.index or 0) if choice() == "native" else "not asked for"
     if no_native is None:
         return native, None
     no_triton = triton_families.why_missing()
@@ -157,7 +159,7 @@ def describe(images: Sequence[Tensor]) -> str:
     place = images[0].device
     if raw(images) is triton_families:
         asked = choice() == "triton"
-        return f"Triton, on {place}, because: {'FASTIP_BACKEND asks for it' if asked else extension.why_no_gpu()}"
+        return f"Triton, on {place}, because: {'FASTIP_BACKEND asks for it' if asked else extension.why_no_gpu(place.index or 0)}"
     return f"compiled, on {place}" + (f" ({extension.isa()})" if images[0].is_cpu else "")
 
 
@@ -165,5 +167,5 @@ def available() -> dict[str, Any]:
     """What this installation can run, for people: compiled or why not, instruction sets, OpenMP, CUDA devices or the driver's message, Triton or why not."""
     missing, triton = extension.why_missing(), triton_families.why_missing() or "available"
     if missing:
-        return {"compiled": False, "reason": missing, "backend": choice(), "triton": triton}
+        return {"compiled": False, "reason": missing, "backend": "reference" if choice() == "native" else choice(), "triton": triton}
     return {"compiled": True, "backend": choice(), **extension.describe(), "triton": triton}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .._version import __version__
 from ..errors import InvalidInput, Unsupported
+from ..tracing import check_uncaptured
 
 _missing: str | None = None
 try:
@@ -35,14 +36,17 @@ def why_missing() -> str | None:
 
 
 @functools.cache
-def why_no_gpu() -> str | None:
-    """None where the extension holds GPU kernels and the driver shows a device, else the reason."""
+def why_no_gpu(device: int = 0) -> str | None:
+    """None where the extension holds GPU kernels that run on this device, else the reason."""
     if _missing:
         return f"no compiled extension ({_missing})"
     if not _C.cuda_compiled:
         return "the extension was compiled without CUDA"
     devices, message = _C.cuda_devices()
-    return None if devices else f"the extension finds no CUDA device ({message})"
+    if not devices:
+        return f"the extension finds no CUDA device ({message})"
+    trouble = _C.cuda.trouble(device)
+    return f"the extension has no code that CUDA device {device} can run ({trouble})" if trouble else None
 
 
 def isa() -> str:
@@ -108,6 +112,7 @@ class _Uploads:
         if found is not None:
             return found
         if key not in self._last:
+            check_uncaptured(device, "weights that are not on the GPU yet", "their copy is waited for", "run the solve once before capturing")
             self._last[key] = values.to(device)
             if len(self._last) > 64:
                 self._last.popitem(last=False)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ..contracts import BoundInverse, BoundPrior, SpectralStep, Status, StencilStep
 from ..stopping import StopRule
+from ..tracing import check_uncaptured
 from . import backends, spectral
 
 STENCIL_BOUNDARIES = ("circular", "valid", "zero")
@@ -40,7 +41,10 @@ def admm(
     """(x, q, iterations done, status, residuals checks x 2 x b): what the visible loop gives, to rounding.
 
     x: b c H W, the start; its memory is used for the result. q: the dual to start from, kept.
+    Raises Unsupported for a tolerance while a CUDA graph is captured.
     """
+    if rule.tolerance > 0:
+        check_uncaptured(y.device, f"a solve with tolerance={rule.tolerance:g}", "when it stops depends on the data", "pass tolerance=0")
     description, prox = step.fused(), prior.pointwise()
     assert description is not None and prox is not None
     if isinstance(description, StencilStep):

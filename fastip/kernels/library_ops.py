@@ -126,8 +126,9 @@ def reference_admm(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: 
 def _check_solve(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float, iterations: int) -> None:
     shapes.check_solve(x, q, y, psf, stride, boundary, taps)
     shapes.check_dtypes((("q", q), ("y", y)))
-    if not beta > 0 or iterations < 1:
-        raise InvalidInput(f"beta is {beta!r} and iterations {iterations!r}; expected beta > 0 and at least one iteration")
+    shapes.check_iterations(iterations)
+    if not beta > 0:
+        raise InvalidInput(f"beta is {beta!r}; expected a number > 0")
 
 
 # ---- fake kernels ----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import Pointwise, Status, StencilStep
+from ..errors import DeviceError
 from ..stopping import EVERY, PATIENCE, StopRule
 from . import extension, reference, shapes
 from .extension import DTYPES, plain, weights
@@ -17,9 +18,18 @@ from .reference import BOUNDARIES
 
 
 def _run(family: str, like: Tensor, *arguments: Any) -> Any:
-    """Calls a compiled family where ``like`` is, with its dtype and threads or stream behind the arguments."""
+    """Calls a compiled family where ``like`` is, with its dtype and threads or stream behind the arguments.
+
+    Raises DeviceError where CUDA reports a failure.
+    """
     functions, where = extension.target(like)
-    return getattr(functions, family)(*arguments, DTYPES[like.dtype], where)
+    try:
+        return getattr(functions, family)(*arguments, DTYPES[like.dtype], where)
+    except RuntimeError as error:
+        if like.is_cpu:
+            raise
+        instead = "where memory is short pass fewer images at a time; after a fault of the device start the process again"
+        raise DeviceError(f"the CUDA kernel {family} failed on {like.device} ({error}); {instead}; FASTIP_BACKEND=reference does without it") from error
 
 
 def _address(tensor: Tensor | None) -> int:
@@ -100,15 +110,6 @@ def pixel_shuffle(phases: Tensor, height: int, width: int) -> Tensor:
 # ---- pointwise -------------------------------------------------------------------------------------------------------
 
 
-def _number(value: float | Tensor, v: Tensor) -> float | None:
-    """``value`` as a float where it is one number that changes neither the dtype nor the shape of ``v``, and where reading it waits for no GPU."""
-    if not isinstance(value, Tensor):
-        return float(value)
-    if not value.is_cpu:
-        return None
-    return float(value) if value.ndim == 0 or (value.numel() == 1 and value.dtype == v.dtype and value.ndim <= v.ndim) else None
-
-
 def soft_threshold(
     v: Tensor,
     threshold: float | Tensor,
@@ -118,10 +119,13 @@ def soft_threshold(
     add: Tensor | None = None,
 ) -> Tensor:
     """As :func:`fastip.kernels.reference.soft_threshold`; weights that vary over the image, and broadcasting, take the reference."""
-    t, factor = _number(threshold, v), _number(shrink, v)
-    if t is None or factor is None or (add is not None and add.shape != v.shape):
+    t, factor = shapes.number(threshold, v), shapes.number(shrink, v)
+    if t is None or factor is None or (add is not None and (add.shape != v.shape or add.dtype != v.dtype)):
         return reference.soft_threshold(v, threshold, shrink, low, high, add)
-    v, add = plain(v), None if add is None else plain(add)
+    if add is not None:
+        shapes.check_devices((("v", v), ("add", add)))
+        add = plain(add)
+    v = plain(v)
     out = torch.empty_like(v)
     _run("soft_threshold", v, v.data_ptr(), _address(add), out.data_ptr(), v.numel(), (t, factor, low, high))
     return out
@@ -159,6 +163,7 @@ def admm(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, ru
     On a GPU nothing is waited for when ``rule.tolerance`` is 0; the dual has the precision of the sums (float32 for images in half precision).
     """
     a = step.convolution
+    shapes.check_iterations(rule.iterations)
     shapes.check_solve(x, q, y, a.psf, a.stride, a.boundary, step.taps)
     x, y, psf, taps = plain(x), plain(y), weights(a.psf, y), weights(step.taps, y)
     (b, c, h, w), (height, width), (kh, kw) = y.shape, x.shape[2:], psf.shape
@@ -166,10 +171,10 @@ def admm(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, ru
     tau = 1 / (2 * step.beta)
     sizes = (b, c, h, w, height, width, kh, kw, a.stride, BOUNDARIES.index(a.boundary), taps.shape[0] // 2, rule.iterations, EVERY, PATIENCE)
     numbers = (step.beta, tau * prox.l1, 1 / (1 + 2 * tau * prox.l2), prox.low, prox.high, relaxation, rule.tolerance)
-    history = torch.empty(looks, 2, b, dtype=torch.float64, pin_memory=y.is_cuda and looks > 0)
+    history = torch.empty(looks, 2, b, dtype=torch.float64, device=y.device if looks else "cpu")
     solve = _on_gpu if y.is_cuda else _on_cpu
     x, q, (done, checks, verdict) = solve(x, q, y, psf, taps, history, sizes, numbers)
-    return x, q, done, _VERDICTS[verdict], history[:checks].clone() if y.is_cuda else history[:checks]
+    return x, q, done, _VERDICTS[verdict], history[:checks].cpu()
 
 
 Counts = tuple[int, int, int]  # iterations done, looks at the stop rule, verdict

@@ -1,6 +1,6 @@
 """The shape rules of every family, and what does not fit: the same refusals in each layer that hands tensors to a kernel.
 
-Sizes may be symbolic (torch.compile with dynamic shapes), so nothing here looks at data.
+Sizes may be symbolic (torch.compile with dynamic shapes), so nothing here looks at the data of images.
 """
 
 from __future__ import annotations
@@ -52,6 +52,21 @@ def check_dtypes(named: Sequence[tuple[str, Tensor]]) -> None:
     if any(tensor.dtype != named[0][1].dtype for _, tensor in named):
         given = ", ".join(f"{name} is {tensor.dtype}" for name, tensor in named)
         raise InvalidInput(f"the images have different dtypes ({given}); expected one: convert with .to(...)")
+
+
+def number(value: float | Tensor, v: Tensor) -> float | None:
+    """``value`` as a float where it is one number that changes neither the dtype nor the shape of ``v``, and where reading it waits for no GPU."""
+    if not isinstance(value, Tensor):
+        return float(value)
+    if not value.is_cpu:
+        return None
+    return float(value) if value.ndim == 0 or (value.numel() == 1 and value.dtype == v.dtype and value.ndim <= v.ndim) else None
+
+
+def check_iterations(iterations: int) -> None:
+    """Refuse a whole solve of no iteration, which has no result."""
+    if iterations < 1:
+        raise InvalidInput(f"iterations is {iterations!r}; expected at least one")
 
 
 def wrap(boundary: str) -> str:

@@ -1,4 +1,4 @@
-"""Whole ADMM solves in Triton: sweeps over all planes, or, for small planes, programs that keep a plane for many iterations.
+"""Whole ADMM solves in Triton: sweeps over all planes, or, for many small planes, programs that keep a plane for many iterations.
 
 All memory is allocated before the loop. Nothing is waited for when the tolerance is 0; else the device judges every few iterations and the host reads late.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..arrays import accumulator
 from ..contracts import Pointwise, Status, StencilStep
 from ..errors import Unsupported
 from ..stopping import EVERY, StopRule
 from . import triton_sweeps as sweeps
 from .extension import plain
-from .shapes import check_solve, wrap
-from .triton_blocks import PLANE, PLANE_WARPS, WARPS, Tiling, accumulator, language_dtype, on
+from .shapes import check_iterations, check_solve, wrap
+from .triton_blocks import LONE_PLANE, PLANE, PLANE_WARPS, WARPS, Tiling, language_dtype, on
 from .triton_cells import table, taps
 from .triton_soft_threshold import clips, numbers
 from .triton_stop_rule import Watch
@@ -98,8 +99,18 @@ class Solve:
 
 def admm(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float) -> tuple[Tensor, Tensor, int, Status, Tensor]:
     """As :func:`fastip.kernels.native.admm`."""
-    small = x.shape[-2] * x.shape[-1] <= PLANE
-    return solve(step, prox, x, q, y, rule, relaxation, by_plane=small)
+    return solve(step, prox, x, q, y, rule, relaxation, by_plane=fits_planes(x))
+
+
+def fits_planes(x: Tensor) -> bool:
+    """Whether a program for each plane of ``x`` is taken to be faster than sweeps, which spread few planes over all multiprocessors. Not yet measured."""
+    pixels, planes = x.shape[-2] * x.shape[-1], x.shape[0] * x.shape[1]
+    return pixels <= LONE_PLANE or (pixels <= PLANE and planes >= multiprocessors(x.device))
+
+
+def multiprocessors(device: torch.device) -> int:
+    """How many programs run side by side: one in the interpreter."""
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
 
 
 def solve(
@@ -109,6 +120,7 @@ def solve(
     c = step.convolution
     if c.boundary == "reflect":
         raise Unsupported("boundary 'reflect' in a whole solve; expected circular, valid or zero: run the loop step by step")
+    check_iterations(rule.iterations)
     check_solve(x, q, y, c.psf, c.stride, c.boundary, step.taps)
     with on(y):
         run = Solve(step, prox, plain(x), q, plain(y), relaxation, by_plane)

@@ -94,7 +94,8 @@ def _places(t: Taps, device: torch.device) -> Tensor:
     place[:, (j < 0) | (j >= t.kw)] = t.kh * t.kw
     padded = torch.full((t.rows.shifts * s, t.columns.shifts, t.depth), t.kh * t.kw)
     padded[..., :s] = place.reshape(-1, t.columns.shifts, s)
-    return padded.flatten().to(device)
+    places = padded.flatten()
+    return extension.uploaded(places, device) if device.type == "cuda" else places
 
 
 def table(psf: Tensor, t: Taps, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -224,9 +225,11 @@ def _data_tap(acc, y, rows, inside_row, w, weights, line, c, j, p, A: tl.constex
     else:
         inside = inside_row[:, None] & ((column >= 0) & (column < w))[None, :]
         value = tl.load(y + rows[:, None] + hidden(column, w)[None, :], mask=inside, other=0.0)
-    if S2 == 1:
-        return acc + (value.to(acc.dtype) * tl.load(weights + line + c))[:, :, None]
-    return acc + value.to(acc.dtype)[:, :, None] * tl.load(weights + (line[:, None] + c * S2 + p[None, :]))[:, None, :]
+    if S2 == 1:  # if and else: Triton 3.9 compiles what stands behind a return
+        acc += (value.to(acc.dtype) * tl.load(weights + line + c))[:, :, None]
+    else:
+        acc += value.to(acc.dtype)[:, :, None] * tl.load(weights + (line[:, None] + c * S2 + p[None, :]))[:, None, :]
+    return acc
 
 
 @triton.jit

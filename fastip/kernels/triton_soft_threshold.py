@@ -10,7 +10,7 @@ from torch import Tensor
 from ..contracts import Pointwise
 from . import reference
 from .extension import plain
-from .shapes import check_devices
+from .shapes import check_devices, number
 from .triton_blocks import FLAT, WARPS, language_dtype, on, scalar
 
 
@@ -55,15 +55,6 @@ def clips(low: float, high: float) -> bool:
     return low > float("-inf") or high < float("inf")
 
 
-def _number(value: float | Tensor, v: Tensor) -> float | None:
-    """``value`` as a float where it is one number that changes neither the dtype nor the shape of ``v``, and where reading it waits for no GPU."""
-    if not isinstance(value, Tensor):
-        return float(value)
-    if not value.is_cpu:
-        return None
-    return float(value) if value.ndim == 0 or (value.numel() == 1 and value.dtype == v.dtype and value.ndim <= v.ndim) else None
-
-
 def soft_threshold(
     v: Tensor,
     threshold: float | Tensor,
@@ -73,7 +64,7 @@ def soft_threshold(
     add: Tensor | None = None,
 ) -> Tensor:
     """As :func:`fastip.kernels.reference.soft_threshold`; weights that vary over the image, and broadcasting, take the reference."""
-    t, factor = _number(threshold, v), _number(shrink, v)
+    t, factor = number(threshold, v), number(shrink, v)
     if t is None or factor is None or (add is not None and (add.shape != v.shape or add.dtype != v.dtype)):
         return reference.soft_threshold(v, threshold, shrink, low, high, add)
     if add is not None:

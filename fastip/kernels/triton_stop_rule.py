@@ -53,13 +53,14 @@ def judge_kernel(state, history, images, count, tolerance: tl.float64, every: tl
         return
     looks = tl.load(state + LOOKS)
     row = history + looks.to(tl.int64) * 2 * images
+    looked_at = tl.minimum(looks, 1) * images  # none in the first look
     limit = tl.full((LANE,), tolerance, tl.float64)
     open_, broken, grown = tl.zeros((LANE,), tl.int32), tl.zeros((LANE,), tl.int32), tl.zeros((LANE,), tl.int32)
     for n in range(0, images, LANE):
         image = n + tl.arange(0, LANE)
         inside = image < images
         data, change = tl.load(row + image, mask=inside, other=0.0), tl.load(row + images + image, mask=inside, other=0.0)
-        before = tl.load(row - 2 * images + image, mask=inside & (looks > 0), other=float("inf"))
+        before = tl.load(row - 2 * images + image, mask=image < looked_at, other=float("inf"))
         broken = tl.where((data - data == 0) & (change - change == 0), broken, 1)
         open_ = tl.where((data <= limit) & (change <= limit), open_, 1)
         grown = tl.where((data > before) & (data > 1), 1, grown)

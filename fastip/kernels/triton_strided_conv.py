@@ -6,9 +6,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..arrays import accumulator
 from .extension import plain
 from .shapes import convolved, filtered, wrap
-from .triton_blocks import Tiling, accumulator, language_dtype, on, scalar
+from .triton_blocks import Tiling, language_dtype, on, scalar
 from .triton_cells import gather_image, part, table, taps
 
 

@@ -6,9 +6,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..arrays import accumulator
 from .extension import plain
 from .shapes import pulled
-from .triton_blocks import Tiling, accumulator, language_dtype, on
+from .triton_blocks import Tiling, language_dtype, on
 from .triton_cells import COLUMN, COLUMNS, DEPTH, ROW, ROWS, STRIDE, gather_data, part, table, taps
 
 

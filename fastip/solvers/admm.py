@@ -57,7 +57,7 @@ def admm(
     y, restore = as_tensor(y, "y")
     shape = check_data(y, op)
     iterations = check_count(iterations, "iterations", low=1)
-    tolerance = check_tolerance(tolerance)
+    tolerance = check_tolerance(tolerance, y)
     relaxation = check_relaxation(relaxation)
     betas = schedule(beta, op, prior, shape)
     prox = prior.bind(y, op)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..arrays import HALF, as_tensor, check_finite, check_number, check_shape
 from ..contracts import BoundInverse, Inverse, LinearOperator, Prior, Shape, Solution
 from ..errors import InvalidInput
-from ..tracing import check_traceable, norm, real_dtype
+from ..tracing import check_traceable, check_uncaptured, norm, real_dtype
 
 SUPPORTED = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 DEFAULT_BETA = 0.02  # times ||A||^2; docs/mathematics.md has the measurement that chose it
@@ -46,11 +46,13 @@ def check_relaxation(value: float) -> float:
     return number
 
 
-def check_tolerance(value: float) -> float:
-    """tolerance >= 0; inside torch.compile 0, because a graph does not stop by what it finds."""
+def check_tolerance(value: float, y: Tensor) -> float:
+    """tolerance >= 0; inside torch.compile, and while a CUDA graph of a solve of ``y`` is captured, 0: a graph does not stop by what it finds."""
     tolerance = check_number(value, "tolerance", low=0.0)
     if tolerance > 0:
-        check_traceable(f"a solve with tolerance={tolerance:g}", "when it stops depends on the data", "pass tolerance=0 and a number of iterations")
+        reason = (f"a solve with tolerance={tolerance:g}", "when it stops depends on the data", "pass tolerance=0 and a number of iterations")
+        check_traceable(*reason)
+        check_uncaptured(y.device, *reason)
     return tolerance
 
 

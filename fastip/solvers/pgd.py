@@ -170,7 +170,7 @@ def pgd(
     """
     y, restore = as_tensor(y, "y")
     shape = check_data(y, op)
-    rule = StopRule(check_tolerance(tolerance), check_count(iterations, "iterations", low=1))
+    rule = StopRule(check_tolerance(tolerance, y), check_count(iterations, "iterations", low=1))
     descend = _descent(step).bind(op, y)
     _check_size(descend, momentum)
     check_prior(prior).check_beta(1 / (2 * descend.size))

@@ -44,7 +44,7 @@ def wiener(
     y, restore = as_tensor(y, "y")
     check_data(y, op)
     constant = check_number(constant, "constant", low=0.0, strict=True)
-    rule = StopRule(check_tolerance(tolerance), check_count(iterations, "iterations", low=1))
+    rule = StopRule(check_tolerance(tolerance, y), check_count(iterations, "iterations", low=1))
     chosen: Any = auto.choose(op, y, constant, pointwise=False) if inverse == "auto" else check_inverse(inverse)
     step = chosen.bind(op, y, constant)
     q = step.start()

@@ -4,39 +4,50 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from .. import metrics, nets
+from ..data import Batches, Pictures
 from . import loop, schedule
 from .adversarial import grid
 from .average import follow
 
 SCORED, SHOWN = 200, 8
-Drawn = tuple[Tensor, Tensor]  # z, e
+Drawn = tuple[Tensor, Tensor, Tensor]  # z, e, pictures
 
 
 @dataclass(frozen=True)
 class Draw:
-    """(z, e) of a step: z ~ N(0, I), e ~ N(0, I) like G z; from (seed, step, rank) alone."""
+    """(z, e, pictures) of a step: z ~ N(0, I); real pictures, none without ``pictures``; e = level times N(0, I) like G z and pictures, a level for each
+    image, uniform in ``noise``; from (seed, step, rank) alone."""
 
-    batch: int
+    count: int
     latent: int
     shape: tuple[int, int, int]
+    noise: tuple[float, float]
+    pictures: Batches | None
     seed: int
 
     def __call__(self, step: int, rank: int) -> Drawn:
-        generator = torch.Generator().manual_seed(schedule.stream(self.seed, step, rank))
-        return torch.randn(self.batch, self.latent, generator=generator), torch.randn(self.batch, *self.shape, generator=generator)
+        pictures = torch.empty(0, *self.shape) if self.pictures is None else self.pictures(step, rank)
+        return self.beside(pictures, schedule.stream(self.seed, step, rank))
+
+    def beside(self, pictures: Tensor, stream: int) -> Drawn:
+        """The latent vectors and the noise that go with these pictures."""
+        generator = torch.Generator().manual_seed(stream)
+        z = torch.randn(self.count, self.latent, generator=generator)
+        e = torch.randn(self.count + len(pictures), *self.shape, generator=generator)
+        low, high = self.noise
+        return z, e * (low + (high - low) * torch.rand(len(e), 1, 1, 1, generator=generator)), pictures
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The weights of the parts of the loss, and the level of the noise."""
+    """The weights of the parts of the loss."""
 
-    noise: float
     latent: float
     idempotence: float
     orthogonality: float
@@ -45,7 +56,8 @@ class Terms:
 class Projection(nn.Module):
     """mean |P(w) - x|^2 + latent mean |G^+(w) - z|^2 + idempotence mean |P(P(w)) - P(w)|^2 + orthogonality mean |J^T (w - P(w))|^2.
 
-    x = G(z), w = x + noise e, P = G G^+, J the Jacobian of G at G^+(w): its transpose takes w - P(w) to 0 where P(w) is the nearest image to first order.
+    x = G(z) or a real picture, which has no latent term; w = x + e, P = G G^+, J the Jacobian of G at G^+(w): its transpose takes w - P(w) to 0 where P(w)
+    is the nearest image to first order.
     G is in eval mode and stays as it is; ``average`` follows the weights of the encoder.
     """
 
@@ -56,17 +68,17 @@ class Projection(nn.Module):
         self.weights, self.decay = terms, decay
         self.terms: Mapping[str, Tensor] = {}
 
-    def forward(self, z: Tensor, e: Tensor) -> Tensor:
+    def forward(self, z: Tensor, e: Tensor, pictures: Tensor) -> Tensor:
         (generator,) = self.fixed
         with torch.no_grad():
-            x = generator(z)
-            w = x + self.weights.noise * e
+            x = torch.cat([generator(z), pictures])
+            w = x + e
         code = self.encoder(w)
         projected = generator(code)
         loss = (projected - x).square().mean()
         self.terms = {"image": loss.detach()}
         for name, weight, term in (
-            ("latent", self.weights.latent, lambda: (code - z).square().mean()),
+            ("latent", self.weights.latent, lambda: (code[: len(z)] - z).square().mean()),
             ("idempotence", self.weights.idempotence, lambda: (generator(self._again(projected)) - projected).square().mean()),
             ("orthogonality", self.weights.orthogonality, lambda: _slope(w, projected, code).square().mean()),
         ):
@@ -95,23 +107,26 @@ def _slope(w: Tensor, projected: Tensor, code: Tensor) -> Tensor:
 
 
 class Score:
-    """The mean PSNR in dB of P(G(z) + noise e) against G(z), for z that no training sees, and some of them as noisy, projected, true."""
+    """The mean PSNR in dB of P(x + e) against x, for G(z) of z that no training sees, or for pictures; and some of them as noisy, projected, true."""
 
-    def __init__(self, projection: Projection, draw: Draw) -> None:
-        self.projection, (self.z, self.e) = projection, Draw(SCORED, draw.latent, draw.shape, draw.seed)(-1, 0)
+    def __init__(self, projection: Projection, draw: Draw, validation: Pictures | None) -> None:
+        none = torch.empty(0, *draw.shape)
+        pictures = none if validation is None else validation.batch(range(min(SCORED, len(validation))))
+        count = SCORED if validation is None else 0
+        self.projection, self.drawn = projection, replace(draw, count=count).beside(pictures, schedule.stream(draw.seed, -1, 0))
 
     def __call__(self) -> tuple[float, Mapping[str, Tensor]]:
         projection = self.projection
         (generator,) = projection.fixed
         weight = next(projection.average.parameters())
+        z, e, pictures = (part.to(weight) for part in self.drawn)
         with torch.no_grad():
-            x = generator(self.z.to(weight))
-            w = x + projection.weights.noise * self.e.to(weight)
-            projected = generator(projection.average(w))
-            shown = torch.cat([w[:SHOWN], projected[:SHOWN], x[:SHOWN]]).float().cpu()
+            x = pictures if len(pictures) else generator(z)
+            projected = generator(projection.average(x + e))
+            shown = torch.cat([(x + e)[:SHOWN], projected[:SHOWN], x[:SHOWN]]).float().cpu()
         return float(metrics.psnr(projected.float(), x.float()).mean()), {"noisy_projected_true": grid(shown, (3, SHOWN))}
 
 
-def watched(plan: loop.Plan, projection: Projection, draw: Draw) -> loop.Plan:
+def watched(plan: loop.Plan, projection: Projection, draw: Draw, validation: Pictures | None) -> loop.Plan:
     """The plan with the average, the score and the parts of the loss of this training."""
-    return plan.watched(projection.follow, Score(projection, draw), lambda: projection.terms)
+    return plan.watched(projection.follow, Score(projection, draw, validation), lambda: projection.terms)

@@ -13,11 +13,13 @@ import torch
 
 from .. import checkpoint, nets, priors
 from ..arrays import check_count, check_number
+from ..data import Batches, Pictures
 from ..errors import InvalidInput, strict_keywords
 from ..nets.weights import digest
 from . import loop, state
+from .described import described
 from .files import Files
-from .generators import arrays, check_generator, with_weights
+from .generators import arrays, check_generator, check_pictures, pair, with_weights
 from .projection import Draw, Projection, Terms, watched
 from .summary import summarise
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 class Settings:
     """All that decides the trained weights, but the networks."""
 
-    noise: float
+    noise: tuple[float, float]
     latent: float
     idempotence: float
     orthogonality: float
@@ -42,17 +44,20 @@ class Settings:
     precision: str
 
     def __post_init__(self) -> None:
-        for name, low in (("batch", 2), ("steps", 1), ("seed", 0), ("devices", 1)):
-            check_count(getattr(self, name), name, low=low)
-        for name in ("noise", "latent", "idempotence", "orthogonality"):
+        for name, least in (("batch", 2), ("steps", 1), ("seed", 0), ("devices", 1)):
+            check_count(getattr(self, name), name, low=least)
+        for name in ("latent", "idempotence", "orthogonality"):
             check_number(getattr(self, name), name, low=0.0)
+        low, high = (check_number(level, "noise", low=0.0) for level in self.noise)
+        if low > high:
+            raise InvalidInput(f"noise is {self.noise}; expected a level, or two for a range (low, high)")
         check_number(self.learning_rate, "learning_rate", low=0.0, strict=True)
         if not 0 <= check_number(self.average, "average") < 1:
             raise InvalidInput(f"average is {self.average}; expected 0 <= average < 1, 0 for the weights of the last step")
 
     @property
     def terms(self) -> Terms:
-        return Terms(self.noise, self.latent, self.idempotence, self.orthogonality)
+        return Terms(self.latent, self.idempotence, self.orthogonality)
 
 
 @strict_keywords
@@ -60,7 +65,8 @@ def projector(
     generator: nets.Generator,
     encoder: nets.DCGANEncoder | None = None,
     *,
-    noise: float = 0.5,
+    images: Pictures | None = None,
+    noise: tuple[float, float] | float = (0.0, 1.0),
     latent: float = 0.025,
     idempotence: float = 0.0,
     orthogonality: float = 0.0,
@@ -68,6 +74,7 @@ def projector(
     steps: int = 20_000,
     learning_rate: float = 5e-4,
     average: float = 0.999,
+    validation: Pictures | None = None,
     seed: int = 0,
     output: str | Path | None = None,
     save_every: int = 250,
@@ -77,25 +84,32 @@ def projector(
     progress: bool = True,
     report: loop.Report | None = None,
 ) -> priors.Projector:
-    """Train the encoder G^+ of a projector P(w) = G(G^+(w)), from latent vectors and noise alone; G stays as it is.
+    """Train the encoder G^+ of a projector P(w) = G(G^+(w)), from latent vectors and noise, and from pictures where there are some; G stays as it is.
 
-    min over the weights of G^+ of  mean |P(w) - x|^2 + latent mean |G^+(w) - z|^2,  x = G(z), w = x + noise e,  z, e ~ N(0, I);  means over elements.
+    min over the weights of G^+ of  mean |P(w) - x|^2 + latent mean |G^+(w) - z|^2,  x = G(z), w = x + level e,  z, e ~ N(0, I);  means over elements.
 
     generator: a trained one, e.g. of ``train.gan``. encoder: trained from the weights it has (a copy is), by default a mirror of the generator.
-    noise: the level of the noise in image units; 0.5 is the published 1 for images in [-1, 1]. latent: the published 0.1 is 0.025 for images in [0, 1].
+    images: real pictures, half of each batch, for which P(w) is to be near the picture too: no generator makes all that is real, and the solver meets what
+        is real. None trains as it was published, on the generator's own images.
+    noise: (low, high), the level of each image is uniform between them, in image units; or one: 0.5 is the published 1 for images in [-1, 1].
+    latent: the published 0.1 is 0.025 for images in [0, 1].
     idempotence: weight of mean |P(P(w)) - P(w)|^2. orthogonality: weight of mean |J^T (w - P(w))|^2, J the Jacobian of G.
-    average: the decay of the running mean of the weights, which is what is returned. The log has the PSNR of P(w) against x for z that are not trained on.
+    average: the decay of the running mean of the weights, which is what is returned.
+    validation: pictures that are not trained on; the log has the PSNR of P(w) against them, or against G(z) of other z where there are none.
     batch, steps, learning_rate, seed, output, save_every, accelerator, devices, precision, progress, report: as for ``train.gan``.
 
     Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
     Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019.
     """
-    settings = Settings(noise, latent, idempotence, orthogonality, batch, steps, learning_rate, average, seed, devices, precision)
+    levels = tuple(noise) if isinstance(noise, tuple | list) else (noise, noise)
+    settings = Settings(pair(levels, "noise"), latent, idempotence, orthogonality, batch, steps, learning_rate, average, seed, devices, precision)
     check_generator(generator)
     if encoder is not None and nets.ENCODERS.get(type(encoder).__name__) is not type(encoder):
         raise InvalidInput(f"encoder is {type(encoder).__name__}; expected one of {', '.join(nets.ENCODERS)} of fastip.nets, or None for the mirror")
     start = _default(generator, seed) if encoder is None else encoder
-    run = _Run(nets.Projector(generator, start), settings)
+    if images is not None or validation is not None:
+        check_pictures(images if images is not None else validation, validation, generator.shape)
+    run = _Run(nets.Projector(generator, start), images, validation, settings)
     record, files = run.record(), Files.beside(output, "projector")
     finished = files.finished(record, checkpoint.load_projector)
     if finished is not None:
@@ -126,13 +140,15 @@ class _Run:
     """A training of a projector but for its plan."""
 
     net: nets.Projector
+    images: Pictures | None
+    validation: Pictures | None
     settings: Settings
 
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, with the networks' structure and weights."""
         parts: dict[str, nets.Generator | nets.DCGANEncoder] = {"generator": self.net.generator, "encoder": self.net.encoder}
-        described = {key: {"name": type(net).__name__, "config": net.config(), "start": digest(net)} for key, net in parts.items()}
-        return described | asdict(self.settings)
+        networks = {key: {"name": type(net).__name__, "config": net.config(), "start": digest(net)} for key, net in parts.items()}
+        return networks | {"images": None if self.images is None else described(self.images)} | asdict(self.settings)
 
 
 def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[dict[str, np.ndarray], state.History]:
@@ -142,6 +158,8 @@ def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[dict[str, np.nda
     generator = copy.deepcopy(run.net.generator).to(fabric.device, dtype).eval().requires_grad_(False)
     encoder = copy.deepcopy(run.net.encoder).to("cpu", dtype).train().requires_grad_()
     projection = Projection(generator, encoder, settings.terms, settings.average)
-    draw = Draw(settings.batch, generator.latent, generator.shape, settings.seed)
-    history = loop.fit(fabric, projection, draw, watched(plan, projection, draw))
+    real = 0 if run.images is None else settings.batch // 2
+    pictures = None if run.images is None else Batches(run.images, real, settings.seed, fabric.world_size)
+    draw = Draw(settings.batch - real, generator.latent, generator.shape, settings.noise, pictures, settings.seed)
+    history = loop.fit(fabric, projection, draw, watched(plan, projection, draw, run.validation))
     return arrays(projection.average), history

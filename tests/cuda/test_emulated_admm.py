@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fastip.contracts import Convolution, Pointwise, Status, StencilStep
+from fastip.errors import FastipError
 from fastip.kernels import native, reference
 from fastip.stopping import StopRule
 
@@ -42,12 +43,34 @@ def looped(step, prox, x, q, y, iterations, relaxation):
     return image, q
 
 
+def on_chip(*arguments):
+    """The path through the chip for what fits, sweeps for what is refused."""
+    try:
+        return native._on_gpu(*arguments, path=2)
+    except (RuntimeError, FastipError) as error:
+        assert "do not fit on the chip" in str(error)
+        return native._on_gpu(*arguments, path=1)
+
+
 @pytest.fixture(params=["sweeps", "chip"])
 def path(request, monkeypatch, emulated):
-    """Both ways through a solve; what the chip does not take is swept."""
-    number = {"sweeps": 1, "chip": 2}[request.param]
-    monkeypatch.setattr(native, "_on_cpu", lambda *arguments: native._on_gpu(*arguments, path=number))
+    """Both ways through a solve."""
+    monkeypatch.setattr(native, "_on_cpu", on_chip if request.param == "chip" else lambda *arguments: native._on_gpu(*arguments, path=1))
     return request.param
+
+
+@pytest.mark.parametrize("dtype", list(BOUND))
+@pytest.mark.parametrize("boundary", ["circular", "valid", "zero"])
+@pytest.mark.parametrize("kh, kw, stride, half, h, w, planes", SHAPES)
+def test_the_chip_takes_small_planes_in_float32_and_below(kh, kw, stride, half, h, w, planes, boundary, dtype, monkeypatch, emulated):
+    """Where the path is asked for, it is taken or refused; a benchmark of it cannot measure another."""
+    step, x, q, y = (part if isinstance(part, StencilStep) else part.to(dtype) for part in problem(kh, kw, stride, half, h, w, planes, boundary))
+    monkeypatch.setattr(native, "_on_cpu", lambda *arguments: native._on_gpu(*arguments, path=2))
+    if boundary == "valid" or dtype == torch.float64 or stride > 4:
+        with pytest.raises((RuntimeError, FastipError), match="do not fit on the chip"):
+            native.admm(step, PROX, x, q, y, StopRule(0.0, 2), 1.0)
+    else:
+        native.admm(step, PROX, x, q, y, StopRule(0.0, 2), 1.0)
 
 
 @pytest.mark.parametrize("dtype", list(BOUND))
@@ -93,11 +116,16 @@ def test_zero_data_divides_by_nothing(path):
     assert (done, status) == (5, Status.CONVERGED) and bool((residuals == 0).all())
 
 
-@pytest.mark.parametrize("limits", [(227 * 1024, 8, 132), (99 * 1024, 1, 80), (30 * 1024, 8, 132), (12 * 1024, 8, 4)])
-def test_chip_takes_what_fits(limits, emulated):
+@pytest.mark.parametrize("limits, fits", [((227 * 1024, 8, 132), True), ((140 * 1024, 1, 80), True), ((40 * 1024, 8, 132), True), ((12 * 1024, 8, 4), False)])
+def test_chip_takes_what_fits(limits, fits, emulated, monkeypatch):
     """One block, several blocks, or none at all: the same result, and no block asks for more memory than there is."""
     emulated.set_limits(*limits)
     step, x, q, y = problem(9, 9, 4, 3, 37, 40, (1, 2), "circular")
+    if not fits:
+        monkeypatch.setattr(native, "_on_cpu", lambda *arguments: native._on_gpu(*arguments, path=2))
+        with pytest.raises((RuntimeError, FastipError), match="do not fit on the chip"):
+            native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 6), 1.0)
+    monkeypatch.setattr(native, "_on_cpu", lambda *arguments: native._on_gpu(*arguments, path=2 if fits else 0))
     found = native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 6), 1.0)
     expected = looped(step, PROX, x, q, y, 6, 1.0)
     for a, b in zip(found[:2], expected, strict=True):
@@ -107,7 +135,7 @@ def test_chip_takes_what_fits(limits, emulated):
 def test_any_order_of_threads_and_blocks_gives_the_same_bits(path, emulated):
     step, x, q, y = problem(9, 9, 4, 2, 21, 35, (2, 2), "circular")
     results = []
-    for order in (0, 1, 2):
+    for order in (0, 1, 2):  # of threads, of blocks, and of the blocks of a cluster between two of its barriers
         emulated.set_order(order)
         results.append(native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(1e-30, 12), 1.6))
     for other in results[1:]:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fastip.contracts import Convolution, Pointwise, Status, StencilStep
-from fastip.kernels import native, reference
+from fastip.errors import InvalidInput
+from fastip.kernels import native, reference, triton_families
 from fastip.stopping import StopRule
 
 ISAS = ("base", "avx2", "avx512")
@@ -99,6 +100,17 @@ sys.exit(0 if (fused - visible).abs().max() < 1e-4 else 1)
 def test_fewer_threads_than_asked_for_lose_no_rows(variable, compiled):
     name, value = variable.split("=")
     assert subprocess.run([sys.executable, "-P", "-c", LIMITED], env={**os.environ, name: value}, timeout=300).returncode == 0
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-3])
+@pytest.mark.parametrize("module", [native, triton_families], ids=["native", "triton"])
+def test_no_iteration_is_refused(module, tolerance):
+    """It has no result, and no look that a verdict could be read from."""
+    if module is triton_families:
+        pytest.importorskip("triton")
+    step, x, q, y = problem(3, 3, 2, "zero", 1, 5, 6, (1, 2), seed=1)
+    with pytest.raises(InvalidInput, match="iterations is 0; expected at least one"):
+        module.admm(step, Pointwise(), x, q, y, StopRule(tolerance, 0), 1.6)
 
 
 def test_a_diverging_solve_is_stopped():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -70,7 +72,8 @@ def test_missing_extension_warns_once_and_works() -> None:
     )
     printed = run(code)
     assert "torch.Size([1, 2, 4, 4])" in printed and printed.count("slow pure-torch kernels") == 1, printed
-    assert "'compiled': False" in printed and "no compiled extension" in printed, printed
+    assert "'compiled': False, 'reason'" in printed and "'backend': 'reference'" in printed and "no compiled extension" in printed, printed
+    assert "slow pure-torch kernels on CPUs" in printed, printed
 
 
 def test_native_asked_for_and_missing() -> None:
@@ -175,6 +178,17 @@ class TestDispatch:
         assert kernels.pixel_unshuffle(torch.zeros(0, 3, 8, 8), 2).shape == (0, 3, 2, 2, 4, 4)
 
 
+CROSSED = [
+    ("", None, triton_families),
+    ("", "not there", reference),
+    ("reference", None, reference),
+    ("reference", "not there", reference),
+    ("triton", None, triton_families),
+    ("triton", "not there", InvalidInput),
+    ("native", None, InvalidInput),
+]
+
+
 @pytest.mark.usefixtures("fresh", "compiled")
 class TestGpuChoice:
     """What a tensor on a GPU takes, asked with one on the CPU: the choice looks at shape and environment only."""
@@ -187,7 +201,7 @@ class TestGpuChoice:
 
     @pytest.mark.parametrize("native_missing, triton_missing, expected", [(None, None, native), ("no", None, triton_families), ("no", "nor", reference)])
     def test_fastest_that_is_there(self, monkeypatch: pytest.MonkeyPatch, native_missing: str | None, triton_missing: str | None, expected: object) -> None:
-        monkeypatch.setattr(extension, "why_no_gpu", lambda: native_missing)
+        monkeypatch.setattr(extension, "why_no_gpu", lambda device: native_missing)
         monkeypatch.setattr(triton_families, "why_missing", lambda: triton_missing)
         module, reason = backends._on_gpu(self.IMAGE)
         assert module is expected and (reason is None) == (expected is not reference)
@@ -195,13 +209,48 @@ class TestGpuChoice:
 
     @pytest.mark.parametrize("asked, expected", [("triton", triton_families), ("reference", reference)])
     def test_environment(self, monkeypatch: pytest.MonkeyPatch, asked: str, expected: object) -> None:
-        monkeypatch.setattr(extension, "why_no_gpu", lambda: None)
+        monkeypatch.setattr(extension, "why_no_gpu", lambda device: None)
         monkeypatch.setattr(triton_families, "why_missing", lambda: None)
         monkeypatch.setenv("FASTIP_BACKEND", asked)
         assert backends._on_gpu(self.IMAGE)[0] is expected
 
+    @pytest.mark.parametrize("asked, triton_missing, expected", CROSSED)
+    def test_what_is_asked_for_crossed_with_what_is_there(
+        self, monkeypatch: pytest.MonkeyPatch, asked: str, triton_missing: str | None, expected: object
+    ) -> None:
+        """Without the extension: to ask for the reference is one thing, to fall back to it on CPUs another."""
+        monkeypatch.setattr(extension, "why_missing", lambda: "not built")
+        monkeypatch.setattr(extension, "why_no_gpu", lambda device: "no compiled extension (not built)")
+        monkeypatch.setattr(triton_families, "why_missing", lambda: triton_missing)
+        if asked:
+            monkeypatch.setenv("FASTIP_BACKEND", asked)
+        if expected is InvalidInput:
+            with pytest.raises(InvalidInput, match=f"FASTIP_BACKEND is '{asked}' but"):
+                backends._on_gpu(self.IMAGE)
+            return
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            (on_gpu, gpu_reason), (on_cpu, cpu_reason) = backends._on_gpu(self.IMAGE), backends._on_cpu(self.IMAGE)
+        assert on_gpu is expected and on_cpu is reference
+        assert [str(w.message).split(":")[0] for w in seen] == ([] if asked else ["fastip runs its slow pure-torch kernels on CPUs"])
+        if asked == "reference":
+            assert gpu_reason == cpu_reason == "FASTIP_BACKEND is 'reference'"
+        elif asked == "triton":
+            assert gpu_reason is None and "runs on a GPU" in str(cpu_reason)
+        else:
+            assert cpu_reason == "no compiled extension (not built)" and (gpu_reason is None) == (expected is triton_families)
+        assert backends.available()["backend"] == (asked or "reference")
+
+    def test_each_device_is_asked_by_its_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[int] = []
+        monkeypatch.setattr(extension, "why_no_gpu", lambda device: asked.append(device))
+        for device in ("cuda:0", "cuda:3"):
+            image = SimpleNamespace(device=torch.device(device), ndim=4, shape=(1, 1, 4, 4))
+            assert backends._on_gpu(image)[0] is native  # type: ignore[arg-type]
+        assert asked == [0, 3]
+
     def test_planes_are_counted_in_32_bits(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(extension, "why_no_gpu", lambda: None)
+        monkeypatch.setattr(extension, "why_no_gpu", lambda device: None)
         module, reason = backends._on_gpu(torch.zeros(1).expand(1, 1, 2**16, 2**15))
         assert module is reference and "65536 x 32768" in str(reason)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from types import ModuleType
 
 import pytest
 import torch
 
-from fastip.kernels import native, reference
+from fastip.errors import InvalidInput
+from fastip.kernels import native, reference, triton_families
+from pretended import pretended
 
 ISAS = ("base", "avx2", "avx512")
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -49,3 +52,15 @@ def test_nan_and_inf_go_through() -> None:
     result = native.soft_threshold(v, 0.5)
     torch.testing.assert_close(result, torch.tensor([math.nan, math.inf, -math.inf, 0.5] * 9), equal_nan=True)
     assert native.soft_threshold(v, 0.5, low=0.0, high=1.0)[0].isnan()
+
+
+@pytest.mark.parametrize("module", [native, triton_families], ids=["native", "triton"])
+def test_what_is_added_must_fit(module: ModuleType) -> None:
+    """Another precision takes the reference, which promotes; another device is refused before its address is read."""
+    if module is triton_families:
+        pytest.importorskip("triton")
+    v, add = torch.randn(3, 7), torch.randn(3, 7, dtype=torch.float64)
+    result = module.soft_threshold(v, 0.1, add=add)
+    assert result.dtype == torch.float64 and torch.equal(result, reference.soft_threshold(v, 0.1, add=add))
+    with pretended() as gpu, pytest.raises(InvalidInput, match="v on cpu, add on cuda:0"):
+        module.soft_threshold(v, 0.1, add=gpu.put(v))

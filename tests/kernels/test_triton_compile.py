@@ -241,3 +241,18 @@ def test_every_kernel_is_compiled(launches: list[Launch]) -> None:
     for case in FAMILIES.values():
         case.call()
     assert known == {launch.kernel.fn.__name__ for launch in launches} and len(known) >= 12
+
+
+@pytest.mark.parametrize(
+    "side, planes, side_by_side, by_plane",
+    [(64, 1, 132, True), (65, 1, 132, False), (65, 131, 132, False), (65, 132, 132, True), (256, 132, 132, True), (257, 999, 132, False), (256, 1, 1, True)],
+)
+def test_few_large_planes_are_swept(side: int, planes: int, side_by_side: int, by_plane: bool, launches: list[Launch], monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastip.kernels import triton_admm
+
+    monkeypatch.setattr(triton_admm, "multiprocessors", lambda device: side_by_side)
+    step = StencilStep(Convolution(torch.ones(1, 1, dtype=torch.float64), 1, "zero"), torch.ones(1, 1, dtype=torch.float64), 0.3)
+    y = torch.zeros(planes, 1, side, side)
+    triton_families.admm(step, Pointwise(), y.clone(), y, y, StopRule(0.0, 1), 1.0)
+    names = [launch.kernel.fn.__name__ for launch in launches]
+    assert names == (["plane_kernel"] if by_plane else ["residual_kernel", "dual_kernel", "prior_kernel"])

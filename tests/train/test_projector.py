@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import json
 
+import numpy as np
 import pytest
 import torch
 from torch.func import functional_call, jacrev, vmap
 
-from fastip import checkpoint, metrics, nets, priors
+from fastip import checkpoint, data, metrics, nets, priors
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.train import loop, projector, schedule
 from fastip.train.projection import Draw, Projection, Score, Terms
@@ -30,17 +31,35 @@ def train(output=None, **changed):
 
 
 def test_what_is_drawn_depends_on_the_step_alone():
-    draw = Draw(6, 5, (1, 28, 28), 1)
+    draw = Draw(600, 5, (1, 28, 28), (0.2, 0.8), None, 1)
     assert all(torch.equal(a, b) for a, b in zip(draw(3, 0), draw(3, 0), strict=True))
     assert not torch.equal(draw(3, 0)[0], draw(3, 1)[0]) and not torch.equal(draw(3, 0)[0], draw(4, 0)[0])
-    z, e = draw(0, 0)
-    assert z.shape == (6, 5) and e.shape == (6, 1, 28, 28) and abs(e.mean()) < 0.05 and abs(e.std() - 1) < 0.05
+    z, e, pictures = draw(0, 0)
+    assert z.shape == (600, 5) and e.shape == (600, 1, 28, 28) and pictures.shape == (0, 1, 28, 28)
+    levels = e.flatten(1).std(dim=1)
+    assert abs(e.mean()) < 0.01 and 0.17 < levels.min() < 0.23 and 0.76 < levels.max() < 0.86 and abs(levels.mean() - 0.5) < 0.03
 
 
-def pieces(g, net, z, e, noise):
+def test_real_pictures_are_projected_near_themselves():
+    """They take part in the loss of the image and in no other; half of each batch is theirs."""
+    g, net = dcgan().double(), start().double().train().requires_grad_()
+    pictures = torch.rand(2, 1, 28, 28, dtype=torch.float64)
+    z, e, given = (part.double() for part in Draw(3, 5, g.shape, (0.3, 0.3), None, 1).beside(pictures, 7))
+    assert e.shape == (5, 1, 28, 28) and torch.equal(given, pictures)
+    twin = copy.deepcopy(net)
+    value = Projection(g, net, Terms(0.7, 0.0, 0.0), 0.9)(z, e, pictures)
+    x = torch.cat([g(z), pictures])
+    code = twin(x + e)
+    torch.testing.assert_close(value, (g(code) - x).square().mean() + 0.7 * (code[:3] - z).square().mean())
+    shades = data.Stored(np.random.default_rng(0).integers(0, 255, (9, 1, 28, 28), np.uint8), np.zeros(9))
+    alone, beside = train(noise=0.3), train(noise=0.3, images=shades, validation=shades)
+    assert not same(alone.net.encoder, beside.net.encoder)
+
+
+def pieces(g, net, z, e):
     """x, w, the code, P(w) and the transpose of G's Jacobian times w - P(w), by autograd's Jacobians."""
     x = g(z)
-    w = x + noise * e
+    w = x + e
     code = net(w)
     projected = g(code)
     jacobian = vmap(jacrev(lambda c: g(c[None])[0]))(code)
@@ -52,13 +71,13 @@ def pieces(g, net, z, e, noise):
 def test_each_term_and_its_gradient(name):
     """The gradient is of the whole term: of w - P(w) too, and of the second pass; the running statistics are those of noisy images alone."""
     g, net = dcgan().double(), encoder().double().train().requires_grad_()
-    z, e = (part.double() for part in Draw(3, 5, g.shape, 1)(0, 0))
+    z, e, none = (part.double() for part in Draw(3, 5, g.shape, (0.3, 0.3), None, 1)(0, 0))
     weights = {"latent": 0.0, "idempotence": 0.0, "orthogonality": 0.0}
     weights = {key: 0.7 + 0.2 * i if name in (key, "all") else 0.0 for i, key in enumerate(weights)}
     twin = copy.deepcopy(net)
-    loss = Projection(g, net, Terms(0.3, **weights), 0.9)
-    value = loss(z, e)
-    x, w, code, projected, slope = pieces(g, twin, z, e, 0.3)
+    loss = Projection(g, net, Terms(**weights), 0.9)
+    value = loss(z, e, none)
+    x, w, code, projected, slope = pieces(g, twin, z, e)
     after = copy.deepcopy(dict(twin.named_buffers()))
     terms = {
         "latent": (code - z).square().mean(),
@@ -82,19 +101,18 @@ def test_orthogonality_alone_teaches_a_linear_projection():
     """For G z = W z + c the term is |W^T (w - P(w))|^2: it is zero for the orthogonal projection alone, so its gradient must not vanish elsewhere."""
     g = Linear((1, 28, 28), 5)
     net = encoder().double().train().requires_grad_()
-    z, e = (part.double() for part in Draw(3, 5, g.shape, 1)(0, 0))
-    Projection(g, net, Terms(0.3, 0.0, 0.0, 1.0), 0.9)
-    w = g(z) + 0.3 * e
-    loss = Projection(g, net, Terms(0.3, 0.0, 0.0, 1.0), 0.9)(z, e) - (g(net(w)) - g(z)).square().mean()
+    z, e, none = (part.double() for part in Draw(3, 5, g.shape, (0.3, 0.3), None, 1)(0, 0))
+    w = g(z) + e
+    loss = Projection(g, net, Terms(0.0, 0.0, 1.0), 0.9)(z, e, none) - (g(net(w)) - g(z)).square().mean()
     gradients = torch.autograd.grad(loss, list(net.parameters()))
     assert max(gradient.abs().max() for gradient in gradients) > 1e-4
 
 
 def test_the_generator_is_left_alone():
     g, net = dcgan(), start()
-    projection = Projection(g, net, Terms(0.3, 0.1, 0.1, 0.1), 0.9)
+    projection = Projection(g, net, Terms(0.1, 0.1, 0.1), 0.9)
     before = copy.deepcopy(g.state_dict())
-    projection(*Draw(3, 5, g.shape, 1)(0, 0)).backward()
+    projection(*Draw(3, 5, g.shape, (0.3, 0.3), None, 1)(0, 0)).backward()
     assert all(torch.equal(before[name], tensor) for name, tensor in g.state_dict().items())
     assert not any("fixed" in name or "generator" in name for name in projection.state_dict()) and all(p.grad is not None for p in net.parameters())
 
@@ -104,7 +122,7 @@ def test_the_steps_are_those_of_adam():
     options = {"noise": 0.4, "latent": 0.05, "idempotence": 0.1, "learning_rate": 2e-3, "average": 0.6, "steps": steps}
     made = train(**options, report=lambda step, value: seen.append(value))
     g, net = dcgan(), start()
-    projection, draw = Projection(g, net, Terms(0.4, 0.05, 0.1, 0.0), 0.6), Draw(4, 5, g.shape, 1)
+    projection, draw = Projection(g, net, Terms(0.05, 0.1, 0.0), 0.6), Draw(4, 5, g.shape, (0.4, 0.4), None, 1)
     mean, adam, losses = copy.deepcopy(net), torch.optim.Adam(net.parameters()), []
     for step in range(steps):
         adam.param_groups[0]["lr"] = schedule.learning_rate(step, steps, 2e-3)
@@ -127,9 +145,9 @@ def test_a_projector_learns():
     """It brings noisy images of the generator back, far better than the encoder that it began with."""
     g = dcgan()
     made = train(generator=g, encoder=start(width=6), steps=250, batch=32, noise=0.1, learning_rate=3e-3, average=0.9)
-    z, e = Draw(100, 5, g.shape, 77)(0, 0)
+    z, e, _ = Draw(100, 5, g.shape, (0.1, 0.1), None, 77)(0, 0)
     x = g(z)
-    w = x + 0.1 * e
+    w = x + e
     with torch.no_grad():
         gains = [float(metrics.psnr(net(w), x).mean() - metrics.psnr(w, x).mean()) for net in (made.net, nets.Projector(g, start(width=6).eval()))]
     assert gains[0] > 5 and gains[0] > gains[1] + 3
@@ -164,11 +182,11 @@ def test_the_default_encoder_is_the_mirror():
 
 def test_the_score_is_the_mean_psnr():
     g, net = dcgan(), encoder()
-    projection, draw = Projection(g, net, Terms(0.4, 0.0, 0.0, 0.0), 0.9), Draw(4, 5, g.shape, 1)
-    score, shown = Score(projection, draw)()
-    z, e = Draw(200, 5, g.shape, 1)(-1, 0)
+    projection, draw = Projection(g, net, Terms(0.0, 0.0, 0.0), 0.9), Draw(4, 5, g.shape, (0.4, 0.4), None, 1)
+    score, shown = Score(projection, draw, None)()
+    z, e, _ = Draw(200, 5, g.shape, (0.4, 0.4), None, 1)(-1, 0)
     x = g(z)
-    w = x + 0.4 * e
+    w = x + e
     assert score == pytest.approx(float(metrics.psnr(g(net(w)), x).mean()), abs=1e-3)
     (image,) = shown.values()
     assert image.shape == (1, 3 * 28, 8 * 28)
@@ -215,6 +233,8 @@ def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path
 def test_bad_inputs():
     bad = {
         "noise is": {"noise": -0.1},
+        r"noise is \(0.5, 0.1\)": {"noise": (0.5, 0.1)},
+        "images is": {"images": torch.rand(4, 1, 28, 28)},
         "latent is": {"latent": float("nan")},
         "orthogonality is": {"orthogonality": "much"},
         "batch is": {"batch": 1},

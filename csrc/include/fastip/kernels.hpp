@@ -2,6 +2,7 @@
 // Pointers are to contiguous arrays of one real type; images are planes x height x width, b and c folded into planes.
 #pragma once
 #include <cstdint>
+#include <string>
 
 namespace fastip {
 
@@ -90,7 +91,7 @@ struct AdmmArgs {
     double tolerance;
     double* history;  // checks x 2 x images
     AdmmResult* result;
-    // On a GPU only. q has the precision of the sums, psf and taps are on the device, history and states (two AdmmState) in page-locked memory of the host.
+    // On a GPU only. q has the precision of the sums; psf, taps and history are on the device, states (two AdmmState) in page-locked memory of the host.
     void* workspace = nullptr;  // as many bytes as admm_workspace says
     void* relaxed = nullptr;    // where relaxation != 1: the image x' itself, the state being kept in `image`
     void* states = nullptr;
@@ -128,6 +129,7 @@ FASTIP_FAMILIES(FASTIP_DECLARE_CUDA)
 std::int64_t admm_workspace(const AdmmArgs&, Dtype);  // bytes
 int enter_device(int device);                         // makes it the current one and returns the one before
 void leave_device(int before);
+std::string device_trouble();  // why nothing of this library runs on the current device, or an empty text
 }  // namespace cuda
 
 struct Table {
