@@ -94,11 +94,12 @@ def test_registers_and_spills_stay_below_their_ceilings(build: tuple[Path, str])
 
 
 def test_ceilings_allow_next_to_no_spill() -> None:
-    """[registers, bytes spilled, bytes of stack]: four blocks of 256 threads fit on a processor, and what is used in every iteration spills nothing."""
+    """[registers, bytes spilled, bytes of stack]: four blocks of 256 threads fit on a processor, three of those that keep a plane on the chip."""
     for kernel, (registers, spilled, _) in json.loads(CEILINGS.read_text()).items():
-        assert registers <= 64, kernel
-        hot = "float" in kernel and "double" not in kernel and not kernel.startswith(("entry<Direct", "cluster_entry<"))
-        assert spilled == 0 if hot else spilled <= 32, kernel  # a block of 1024 threads on a processor cannot have more than 64 registers
+        chip = kernel.startswith("cluster_entry<")
+        assert registers <= (80 if chip else 64), kernel
+        hot = "float" in kernel and "double" not in kernel and not kernel.startswith("entry<Direct")
+        assert spilled <= (8 if chip else 0 if hot else 32), kernel  # 8: one number, on compute capability 10.0 alone
 
 
 def test_module_loads_where_there_is_no_driver(build: tuple[Path, str]) -> None:
