@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import checkpoint, data, train
-from .cli_train_prior import Accelerator, Devices, Output, Precision, Rate, SaveEvery, Seed, Steps
+from .cli_train_prior import Accelerator, Devices, Output, Precision, Rate, SaveEvery, Seed, Steps, numbers
 from .errors import InvalidInput
 
 Pictures = Callable[[str], data.Pictures]
@@ -22,6 +22,7 @@ SETS: dict[str, tuple[int, int, Pictures]] = {  # colours, size, and the picture
     "photos": (3, 64, lambda split: data.Photographs(split, 64, reductions=(2, 3, 4, 6))),
 }
 NETS = ("dcgan", "sagan")
+Crop = Annotated[int | None, typer.Option(help="Of a folder's images: the middle so many pixels; 108 for CelebA.", show_default=False)]
 Batch = Annotated[int | None, typer.Option(help="Pictures a step in each process.", show_default=False)]
 
 
@@ -32,7 +33,7 @@ def gan(
     width: Annotated[int, typer.Option(help="Base width; 128 for the published DCGAN.")] = 64,
     latent: Annotated[int, typer.Option(help="Length of the latent vector.")] = 100,
     loss: Annotated[str, typer.Option(help="bce, hinge or wasserstein.")] = "bce",
-    crop: Annotated[int | None, typer.Option(help="Of a folder's images: the middle so many pixels; 108 for CelebA.", show_default=False)] = None,
+    crop: Crop = None,
     batch: Batch = None,
     steps: Steps = None,
     learning_rate: Rate = None,
@@ -58,7 +59,9 @@ def gan(
 def projector(
     generator: Annotated[Path, typer.Argument(help="The generator, from 'fastip train gan'.", show_default=False)],
     output: Output,
-    noise: Annotated[float | None, typer.Option(help="Level of the noise that it projects from, in image units.", show_default=False)] = None,
+    pictures: Annotated[str | None, typer.Option("--pictures", help="Real pictures that it learns from too, as for gan.", show_default=False)] = None,
+    crop: Crop = None,
+    noise: Annotated[str | None, typer.Option(help="LOW:HIGH, the levels of the noise that it projects from, in image units; or one.")] = None,
     latent: Annotated[float | None, typer.Option(help="Weight of the distance of latent vectors.", show_default=False)] = None,
     idempotence: Annotated[float, typer.Option(help="Weight of |P(P(w)) - P(w)|^2.")] = 0.0,
     orthogonality: Annotated[float, typer.Option(help="Weight of |J^T (w - P(w))|^2.")] = 0.0,
@@ -73,10 +76,22 @@ def projector(
 ) -> None:
     """Train the projector on the images of a generator. Called again after a stop, it goes on where it was."""
     net = checkpoint.load_generator(generator)
-    given = {"noise": noise, "latent": latent, "batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
+    given = {"noise": _levels(noise), "latent": latent, "batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
     told: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision, "output": output}
     about = told | {name: value for name, value in given.items() if value is not None}
+    if pictures is not None:
+        _, _, made = _set(pictures, crop)
+        about |= {"images": made("train"), "validation": made("validation")}
     _run(output, "projector", lambda: train.projector(net, idempotence=idempotence, orthogonality=orthogonality, **about))
+
+
+def _levels(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    levels = numbers(text, "--noise", ":")
+    if len(levels) > 2:
+        raise InvalidInput(f"--noise is {text!r}; expected a level such as 0.5, or a range such as 0:1")
+    return levels[0], levels[-1]
 
 
 def _set(name: str, crop: int | None) -> tuple[int, int, Pictures]:

@@ -77,7 +77,7 @@ def prior(
     op = operators.Blur(tasks.read_psf(psf), stride=stride) if psf else None
     given = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
     told = {"data_noise": data_noise, "norm": norm, "seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision}
-    levels = _numbers(noise, "--noise", ":")
+    levels = numbers(noise, "--noise", ":")
     if len(levels) > 2:
         raise InvalidInput(f"--noise is {noise!r}; expected a level such as 0.05, or a range such as 0.01:0.2")
     about: dict[str, Any] = told | _given(given) | _judged(comparator, adversarial) | {"output": output, "validation": _pictures(pictures, "validation", size)}
@@ -112,13 +112,13 @@ def unrolled(
     """Fine-tune a network through the iterations of the solver. Called again after a stop, it goes on where it was."""
     _known(pictures, PICTURES, "--pictures")
     op = operators.Blur(tasks.read_psf(psf), stride=stride, boundary=boundary)
-    net, told_levels = checkpoint.load_prior(start).net, _numbers(levels, "--levels", ",")
+    net, told_levels = checkpoint.load_prior(start).net, numbers(levels, "--levels", ",")
     if conditioned:
         net = _conditioned(net, stride)
     given = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
     told = {"data_noise": data_noise, "norm": norm, "seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision}
     about: dict[str, Any] = told | _given(given) | _judged(comparator, adversarial) | {"output": output, "validation": _pictures(pictures, "validation", size)}
-    schedule: dict[str, Any] = {"beta": _numbers(beta, "--beta", ","), "levels": told_levels, "iterations": iterations or len(told_levels)}
+    schedule: dict[str, Any] = {"beta": numbers(beta, "--beta", ","), "levels": told_levels, "iterations": iterations or len(told_levels)}
     _run(output, lambda: train.unrolled(net, _pictures(pictures, "train", size), op, **schedule, **about))
 
 
@@ -170,7 +170,7 @@ def _known(name: str, table: dict[str, Any], option: str) -> Any:
     return table[name]
 
 
-def _numbers(text: str, option: str, mark: str) -> tuple[float, ...]:
+def numbers(text: str, option: str, mark: str) -> tuple[float, ...]:
     try:
         return tuple(float(word) for word in text.split(mark))
     except ValueError:
