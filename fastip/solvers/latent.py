@@ -15,7 +15,7 @@ from ..nets import Generator
 from ..streams import stream
 from .arguments import check_data
 from .monitor import Callback, State
-from .npgd import descent
+from .npgd import RestrictedStep, descent
 from .pgd import Descent
 
 
@@ -79,7 +79,7 @@ def pgdgan(
 ) -> Solution:
     """Projected gradient descent where the projection on the range of a generator is itself a descent.
 
-        w = x + A^+ (y - A x)      or  x - step A^T (A x - y)
+        w = x + step A^T (y - A x)      or  x + A^+ (y - A x)
         z = argmin_z mean (G(z) - w)^2 + weight ||z||^2,   x = G(z),   by ``inner`` steps of Adam from the last z
 
     y, generator, restarts, seed, callback: as for ``csgm``; of the restarts that of least ||y - A x|| is kept. step: as for ``npgd``; the first w is made of
@@ -92,7 +92,7 @@ def pgdgan(
     y, restore = as_tensor(y, "y")
     search = _Search(y, op, generator, check_count(restarts, "restarts", low=1), seed)
     count, steps = check_count(iterations, "iterations", low=1), check_count(inner, "inner", low=1)
-    scale, move = check_number(weight, "weight", low=0.0), descent(step).bind(op, search.y)
+    scale, move = check_number(weight, "weight", low=0.0), (RestrictedStep(search.images()) if step is None else descent(step)).bind(op, search.y)
     x = search.y.new_zeros(op.input_shape(tuple(search.y.shape)))
     for k in range(count):
         with torch.no_grad():

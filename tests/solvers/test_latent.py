@@ -13,6 +13,7 @@ from fastip import nets, operators
 from fastip.contracts import Status
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.solvers.monitor import State
+from fastip.solvers.pgd import BackProjection
 from fastip.streams import stream
 from generator_cases import Linear, dcgan, restricted
 
@@ -67,7 +68,7 @@ def test_pgdgan_reaches_it_too(back: bool) -> None:
     """With a step the least-squares solution; with back-projection that of the data weighted by (A A^T)^-1."""
     _, beta = restricted(OP, GENERATOR)
     options = {"iterations": 30, "inner": 80, "learning_rate": 0.05, "weight": 0.0}
-    solution = fastip.pgdgan(Y, OP, GENERATOR, step=None if back else 1 / beta, **options)
+    solution = fastip.pgdgan(Y, OP, GENERATOR, step=BackProjection(epsilon=1e-6) if back else 1 / beta, **options)
     best = exact(0.0)
     if back:
         columns, shift = OP(GENERATOR.weight.T.unflatten(1, (1, 12, 12))).T, Y - OP(GENERATOR.offset.reshape(1, 1, 12, 12))

@@ -15,6 +15,7 @@ from fastip import inverses, nets, operators, priors
 from fastip.contracts import Status
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.solvers.monitor import State
+from fastip.solvers.npgd import RestrictedStep
 from fastip.solvers.pgd import BackProjection
 from generator_cases import Linear, Nearest, dcgan, encoder, restricted
 
@@ -98,32 +99,58 @@ def test_noise_ends_at_the_least_squares_solution() -> None:
     assert solution.status is Status.ITERATIONS or solution.iterations < 200
 
 
-def test_back_projection_is_the_default() -> None:
+def test_back_projection() -> None:
     """w = x + A^+ (y - A x): the image nearest to x among those that give the data."""
     x0 = START
     pinv = torch.linalg.pinv(OP.matrix)
     w = x0.flatten(1) + (Y - OP(x0)) @ pinv.T
     expected = Nearest(GENERATOR)(w.unflatten(1, (1, 12, 12)))
     prior = priors.Projector(Nearest(GENERATOR))
-    torch.testing.assert_close(fastip.npgd(Y, OP, prior, iterations=1, tolerance=0, init=x0).x, expected, rtol=0, atol=1e-4)
     given = fastip.npgd(Y, OP, prior, step=BackProjection(inverses.Exact(), epsilon=1e-6), iterations=1, tolerance=0, init=x0).x
     torch.testing.assert_close(given, expected, rtol=0, atol=1e-4)
-    solution = fastip.npgd(Y, OP, prior, iterations=200)
+
+
+def test_the_step_of_the_range_is_the_default() -> None:
+    """1 / beta of each image's last move, by hand; the first move is counted from P(0)."""
+    project = Nearest(GENERATOR)
+    last, x = project(torch.zeros_like(START)), project(OP.adjoint(Y))
+    betas = []
+    for _ in range(3):
+        s = x - last
+        beta = OP(s).square().sum(dim=1) / s.flatten(1).square().sum(dim=1)
+        betas.append(beta)
+        last, x = x, project(x + OP.adjoint(Y - OP(x)) / beta[:, None, None, None])
+    prior = priors.Projector(project)
+    torch.testing.assert_close(fastip.npgd(Y, OP, prior, iterations=3, tolerance=0).x, x, rtol=0, atol=1e-9)
+    assert (betas[0] - betas[1]).abs().max() > 1e-2 and betas[0].std() > 1e-3, "it differs between moves and images"
+    solution = fastip.npgd(Y, OP, prior, iterations=300)
     assert solution.status is Status.CONVERGED and solution.q is None
     torch.testing.assert_close(solution.x, TRUTH, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "op", [operators.Mask(torch.arange(784).reshape(28, 28) % 3 > 0), operators.Blur(torch.ones(2, 2) / 4, stride=2)], ids=["mask", "average"]
-)
-def test_back_projection_of_masks_and_averages_is_a_fixed_step(op: operators.Operator) -> None:
-    """A A^T is a multiple of I where there are data, so A^+ = A^T / ||A||^2: no tuning."""
-    prior = priors.Projector(nets.Projector(dcgan(), encoder()).eval())
-    y = op(dcgan().sample(3))
-    start = torch.full((3, 1, 28, 28), 0.5)
-    size = 1 / op.norm((1, 1, 28, 28)) ** 2
-    one, two = (fastip.npgd(y, op, prior, step=step, iterations=4, tolerance=0, init=start).x for step in (None, size))
-    torch.testing.assert_close(one, two, rtol=0, atol=1e-4)
+def test_a_move_that_says_nothing_leaves_the_step_as_it_was() -> None:
+    """A projector on one image never moves, and A sees nothing of the other's moves: beta stays ||A||^2, and nothing is divided by zero."""
+    op = operators.Mask(torch.arange(784).reshape(28, 28) < 28)
+
+    class Below(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([torch.zeros_like(x[..., :14, :]), x[..., 14:, :] + 1], dim=-2)
+
+    for net in (torch.nn.Hardtanh(0.5, 0.5 + 1e-12), Below()):
+        step = RestrictedStep(net(torch.zeros(2, 1, 28, 28))).bind(op, op(torch.rand(2, 1, 28, 28)))
+        x = net(torch.rand(2, 1, 28, 28))
+        for _ in range(3):
+            x = net(step(x))
+        assert torch.equal(step.beta, torch.ones(2)) and bool(torch.isfinite(x).all())
+
+
+def test_the_step_suits_the_operator() -> None:
+    """For averages of 2 x 2, A A^T = I / 4, and smooth images, it is nearly four times that of a mask: what back-projection would take."""
+    smooth = torch.nn.functional.interpolate(torch.rand(3, 1, 4, 4), size=(28, 28), mode="bicubic")
+    for op, least, most in ((operators.Blur(torch.ones(2, 2) / 4, stride=2), 0.2, 0.25), (operators.GaussianMeasurements(300, (1, 28, 28)), 0.6, 1.5)):
+        step = RestrictedStep(torch.zeros_like(smooth)).bind(op, op(smooth))
+        step(smooth)
+        assert bool((step.beta > least).all()) and bool((step.beta <= most).all())
 
 
 def test_where_it_starts() -> None:
@@ -154,12 +181,12 @@ def test_each_image_is_on_its_own_and_nothing_is_random() -> None:
     op = operators.GaussianMeasurements(60, (1, 28, 28))
     y = op(dcgan().sample(4, seed=3))
     torch.manual_seed(1)
-    x = fastip.npgd(y, op, prior, tolerance=0, iterations=10).x
+    x = fastip.npgd(y, op, prior, tolerance=0, iterations=4).x
     torch.manual_seed(2)
-    assert torch.equal(fastip.npgd(y, op, prior, tolerance=0, iterations=10).x, x)
+    assert torch.equal(fastip.npgd(y, op, prior, tolerance=0, iterations=4).x, x)
     for k in range(4):
-        torch.testing.assert_close(fastip.npgd(y[k : k + 1], op, prior, tolerance=0, iterations=10).x, x[k : k + 1], rtol=0, atol=1e-4)
-    assert torch.equal(torch.from_numpy(fastip.npgd(y.numpy(), op, prior, tolerance=0, iterations=10).x), x)
+        torch.testing.assert_close(fastip.npgd(y[k : k + 1], op, prior, tolerance=0, iterations=4).x, x[k : k + 1], rtol=0, atol=1e-4)
+    assert torch.equal(torch.from_numpy(fastip.npgd(y.numpy(), op, prior, tolerance=0, iterations=4).x), x)
 
 
 def test_a_callback_stops_it() -> None:
