@@ -7,7 +7,7 @@ from .clients import DownloadFailed
 from .degrade import degrade
 from .digits import Digits, Fashion
 from .faces import Faces
-from .folder import FolderPictures
+from .image_folder import FolderPictures
 from .photographs import EVERYDAY, Photographs, centre, held_out_photographs
 from .pictures import Batches, Pictures, Stored
 from .sources import COLLECTIONS, Collection, Part, Source, find
