@@ -8,51 +8,40 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from .. import checkpoint, nets
-from ..arrays import check_count, check_number
+from ..arrays import check_number
 from ..data import Batches, Pictures
 from ..errors import InvalidInput, strict_keywords
 from ..nets.weights import digest
 from . import adversarial, loop, state
+from .course import AveragedSettings, Course, Weights, saved_generator
 from .described import described
-from .files import Files
 from .generators import arrays, check_generator, check_pictures, copied, pair, with_weights
-from .summary import summarise
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(AveragedSettings):
     """All that decides the trained weights, but the networks and the pictures."""
 
     loss: str
-    batch: int
-    steps: int
-    learning_rate: float
     discriminator_rate: float
     betas: tuple[float, float]
-    average: float
-    seed: int
-    devices: int
-    precision: str
+
+    least_batch = 2
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.loss not in adversarial.GAMES:
             raise InvalidInput(f"loss is {self.loss!r}; expected one of {', '.join(adversarial.GAMES)}")
-        for name, low in (("batch", 2), ("steps", 1), ("seed", 0), ("devices", 1)):
-            check_count(getattr(self, name), name, low=low)
-        for name in ("learning_rate", "discriminator_rate"):
-            check_number(getattr(self, name), name, low=0.0, strict=True)
+        check_number(self.discriminator_rate, "discriminator_rate", low=0.0, strict=True)
         if not all(0 <= check_number(beta, "betas") < 1 for beta in self.betas):
             raise InvalidInput(f"betas are {self.betas}; expected two numbers in [0, 1) for Adam")
-        if not 0 <= check_number(self.average, "average") < 1:
-            raise InvalidInput(f"average is {self.average}; expected 0 <= average < 1, 0 for the weights of the last step")
 
 
 @strict_keywords
@@ -93,21 +82,12 @@ def gan(
     Source: Goodfellow et al., Generative adversarial networks, 2014; Radford, Metz and Chintala, DCGAN, 2015; Zhang et al., SAGAN, 2019.
     """
     rate = learning_rate if discriminator_rate is None else discriminator_rate
-    settings = Settings(loss, batch, steps, learning_rate, rate, pair(betas, "betas"), average, seed, devices, precision)
+    common: dict[str, Any] = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "seed": seed, "devices": devices, "precision": precision}
+    settings = Settings(**common, average=average, loss=loss, discriminator_rate=rate, betas=pair(betas, "betas"))
     run = _Run(generator, discriminator, images, validation, settings)
-    record, files = run.record(), Files.beside(output, "generator")
-    finished = files.finished(record, checkpoint.load_generator)
-    if finished is not None:
-        return finished
-    check_count(save_every, "save_every", low=1)
-    fabric = loop.make_fabric(accelerator, devices, precision)
-    plan = loop.Plan(steps, learning_rate, save_every, record, files.state, files.logs, progress, report, betas=settings.betas)
-    weights, history = loop.launch(fabric, partial(_train, run, plan))
-    made = with_weights(generator, weights)
-    if fabric.is_global_zero:
-        summary = summarise(record, history, fabric.device)
-        files.finish(lambda path: checkpoint.save_generator(path, made, training=summary))
-    return made
+    plan = loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, betas=settings.betas)
+    course = Course("generator", checkpoint.load_generator, saved_generator, run.record(), output, plan, accelerator, settings)
+    return course.run(partial(_train, run), partial(with_weights, generator))
 
 
 @dataclass(frozen=True)
@@ -138,7 +118,7 @@ class _Run:
         return parts | {"config": self.generator.config(), "images": described(self.images)} | asdict(self.settings)
 
 
-def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[dict[str, np.ndarray], state.History]:
+def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.History]:
     """In each process: the averaged weights, and what happened."""
     settings = run.settings
     own = copied(run.generator)

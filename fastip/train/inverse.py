@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from .. import checkpoint, nets
@@ -18,10 +17,9 @@ from ..contracts import LinearOperator
 from ..errors import InvalidInput, strict_keywords
 from ..inverses import Learned, examine
 from ..nets.weights import digest
-from . import loop, state
-from .files import Files
+from . import course, loop, state
+from .course import Weights
 from .objective import InverseNet, Noise, Objective
-from .summary import summarise
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -31,24 +29,18 @@ EXAMINED = 64  # side of the noise, at least, on which a trained net is measured
 # ---- what is asked for -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(course.Settings):
     """All that decides the trained weights, but the net, the weights that it starts with, and the operator."""
 
     beta: tuple[float, float]
     size: int
-    batch: int
-    steps: int
     power: int
-    learning_rate: float
-    seed: int
-    devices: int
-    precision: str
 
     def __post_init__(self) -> None:
-        for name, low in (("size", 4), ("batch", 1), ("steps", 1), ("power", 1), ("seed", 0), ("devices", 1)):
-            check_count(getattr(self, name), name, low=low)
-        check_number(self.learning_rate, "learning_rate", low=0.0, strict=True)
+        super().__post_init__()
+        check_count(self.size, "size", low=4)
+        check_count(self.power, "power", low=1)
 
     def record(self, op: LinearOperator, net: InverseNet) -> dict[str, Any]:
         """As JSON values, with the net's structure and first weights and the operator's fingerprint."""
@@ -147,25 +139,23 @@ def inverse(
     net = default_net(op, betas, seed) if net is None else net
     _check_net(net, op, betas)
     power = default_power(op, net) if power is None else power
-    settings = Settings(betas, size, batch, steps, power, learning_rate, seed, devices, precision)
-    check_count(save_every, "save_every", low=1)
+    common: dict[str, Any] = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "seed": seed, "devices": devices, "precision": precision}
+    settings = Settings(**common, beta=betas, size=size, power=power)
     if power > 1 and not net.linear:
         raise InvalidInput(f"power is {power} and {type(net).__name__} is not linear: train it with power=1")
     noise = Noise((batch, _colours(net), size, size), betas, seed, steps, power)
     _check_operator(op, noise)
-    record, files = settings.record(op, net), Files.beside(output, "inverse")
-    finished = files.finished(record, checkpoint.load_inverse)
-    if finished is not None:
-        return finished
-    fabric = loop.make_fabric(accelerator, devices, precision)
-    plan = loop.Plan(steps, learning_rate, save_every, record, files.state, files.logs, progress, report)
-    weights, history = loop.launch(fabric, partial(_train, net, op, noise, plan))
     side = size if op.convolution() is None else max(EXAMINED, size)
-    learned = _learned(net, weights, op, betas, (8, _colours(net), side, side))
-    if fabric.is_global_zero:
-        summary = summarise(record, history, fabric.device)
-        files.finish(lambda path: checkpoint.save_inverse(path, learned, op=op, training=summary))
-    return learned
+
+    def make(weights: Weights) -> Learned:
+        return _learned(net, weights, op, betas, (8, _colours(net), side, side))
+
+    def save(path: Path, learned: Learned, summary: Mapping[str, Any]) -> None:
+        checkpoint.save_inverse(path, learned, op=op, training=summary)
+
+    plan = loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report)
+    whole = course.Course("inverse", checkpoint.load_inverse, save, settings.record(op, net), output, plan, accelerator, settings)
+    return whole.run(partial(_train, net, op, noise), make)
 
 
 def default_power(op: LinearOperator, net: InverseNet) -> int:
@@ -174,7 +164,7 @@ def default_power(op: LinearOperator, net: InverseNet) -> int:
     return 4 if net.linear and convolution is not None and convolution.stride == 1 else 1
 
 
-def _train(net: InverseNet, op: LinearOperator, noise: Noise, plan: loop.Plan, fabric: Fabric) -> tuple[dict[str, np.ndarray], state.History]:
+def _train(net: InverseNet, op: LinearOperator, noise: Noise, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.History]:
     """In each process: the trained weights of C itself, and what happened."""
     own = copy.deepcopy(net).cpu().train().requires_grad_()  # a copy: spawned processes share the memory of what they are given
     objective = Objective(own, op)
@@ -185,7 +175,7 @@ def _train(net: InverseNet, op: LinearOperator, noise: Noise, plan: loop.Plan, f
     return {name: tensor.numpy().copy() for name, tensor in own.state_dict().items()}, history  # arrays, because tensors die with a spawned process
 
 
-def _learned(net: InverseNet, weights: dict[str, np.ndarray], op: LinearOperator, beta: tuple[float, float], shape: tuple[int, ...]) -> Learned:
+def _learned(net: InverseNet, weights: Weights, op: LinearOperator, beta: tuple[float, float], shape: tuple[int, ...]) -> Learned:
     tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
     own = copy.deepcopy(net).to("cpu", next(iter(tensors.values())).dtype)
     own.load_state_dict(tensors)

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,11 +17,10 @@ from ..data import Batches, Pictures
 from ..errors import InvalidInput, strict_keywords
 from ..nets.weights import digest
 from . import loop, state
+from .course import AveragedSettings, Course, Weights, saved_projector
 from .described import described
-from .files import Files
 from .generators import arrays, check_pictures, copied, pair, with_weights
 from .one_net_loss import Draw, Projecting, Score, opponent
-from .summary import summarise
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -31,27 +29,18 @@ CLIP = 10.0  # the largest norm of a gradient
 SCORED = 64  # pictures of the validation set
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(AveragedSettings):
     """All that decides the trained weights, but the networks and the pictures."""
 
     noise: tuple[float, float]
-    batch: int
-    steps: int
-    learning_rate: float
-    average: float
-    seed: int
-    devices: int
-    precision: str
+
+    least_batch = 2
 
     def __post_init__(self) -> None:
-        for name, low in (("batch", 2), ("steps", 1), ("seed", 0), ("devices", 1)):
-            check_count(getattr(self, name), name, low=low)
+        super().__post_init__()
         if not 0 <= check_number(self.noise[0], "noise") <= check_number(self.noise[1], "noise"):
             raise InvalidInput(f"noise is {self.noise}; expected (low, high) with 0 <= low <= high, levels in image units")
-        check_number(self.learning_rate, "learning_rate", low=0.0, strict=True)
-        if not 0 <= check_number(self.average, "average") < 1:
-            raise InvalidInput(f"average is {self.average}; expected 0 <= average < 1, 0 for the weights of the last step")
 
 
 @strict_keywords
@@ -90,23 +79,14 @@ def one_net(
     Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
     Source: Chang et al., One network to solve them all, 2017.
     """
-    settings = Settings(pair(noise, "noise"), batch, steps, learning_rate, average, seed, devices, precision)
+    common: dict[str, Any] = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "seed": seed, "devices": devices, "precision": precision}
+    settings = Settings(**common, average=average, noise=pair(noise, "noise"))
     if nets.PROJECTORS.get(type(net).__name__) is not type(net):
         raise InvalidInput(f"net is {type(net).__name__}; expected one of {', '.join(nets.PROJECTORS)} of fastip.nets")
     run = _Run(net, _default(net, seed) if discriminators is None else discriminators, images, validation, settings)
-    record, files = run.record(), Files.beside(output, "projector")
-    finished = files.finished(record, checkpoint.load_projector)
-    if finished is not None:
-        return finished
-    check_count(save_every, "save_every", low=1)
-    fabric = loop.make_fabric(accelerator, devices, precision)
-    plan = loop.Plan(steps, learning_rate, save_every, record, files.state, files.logs, progress, report, CLIP)
-    weights, history = loop.launch(fabric, partial(_train, run, plan))
-    made = priors.Projector(with_weights(net, weights))
-    if fabric.is_global_zero:
-        summary = summarise(record, history, fabric.device)
-        files.finish(lambda path: checkpoint.save_projector(path, made, training=summary))
-    return made
+    plan = loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, CLIP)
+    course = Course("projector", checkpoint.load_projector, saved_projector, run.record(), output, plan, accelerator, settings)
+    return course.run(partial(_train, run), lambda weights: priors.Projector(with_weights(net, weights)))
 
 
 def _default(net: nets.OneNetProjector, seed: int) -> tuple[nn.Module, nn.Module]:
@@ -145,7 +125,7 @@ class _Run:
         return parts | {"config": self.net.config(), "images": described(self.images)} | asdict(self.settings)
 
 
-def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[dict[str, np.ndarray], state.History]:
+def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.History]:
     """In each process: the averaged weights, and what happened."""
     settings = run.settings
     image, latent = run.discriminators

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from .. import checkpoint, nets
@@ -20,11 +19,10 @@ from ..errors import InvalidInput, strict_keywords
 from ..priors import PixelShuffleAutoencoder, Trained
 from ..priors.trained import likeness
 from . import loop, state
+from .course import AveragedSettings, Course, Weights
 from .described import described
-from .files import Files
 from .perceptual import Judges, Perceptual
 from .restoration import Denoising, Draw, Drawn, Restoration, Score, Unrolled
-from .summary import summarise
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -32,31 +30,20 @@ if TYPE_CHECKING:
 LOOKED_AT = 8  # pictures of the validation set
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(AveragedSettings):
     """All that decides the trained weights, but the net, the operator and the pictures."""
 
     data_noise: float
-    batch: int
-    steps: int
     norm: int
-    learning_rate: float
-    average: float
     clip: float
-    seed: int
-    devices: int
-    precision: str
 
     def __post_init__(self) -> None:
-        for name, low in (("batch", 1), ("steps", 1), ("norm", 1), ("seed", 0), ("devices", 1)):
-            check_count(getattr(self, name), name, low=low)
-        if self.norm > 2:
+        super().__post_init__()
+        if check_count(self.norm, "norm", low=1) > 2:
             raise InvalidInput(f"norm is {self.norm}; expected 1 for the mean of absolute differences, or 2 for that of squares")
         check_number(self.data_noise, "data_noise", low=0.0)
-        for name in ("learning_rate", "clip"):
-            check_number(getattr(self, name), name, low=0.0, strict=True)
-        if not 0 <= check_number(self.average, "average") < 1:
-            raise InvalidInput(f"average is {self.average}; expected 0 <= average < 1, 0 for the weights of the last step")
+        check_number(self.clip, "clip", low=0.0, strict=True)
 
 
 @strict_keywords
@@ -100,7 +87,8 @@ def prior(
     The prior that is returned has no level yet: ``prior.at(noise=0.01)``. Raises InvalidInput for bad values, files of other settings,
     a training that diverged (train.loop.Diverged), Unsupported without the extra ``train``.
     """
-    settings = Settings(data_noise, batch, steps, norm, learning_rate, average, clip, seed, devices, precision)
+    common: dict[str, Any] = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "seed": seed, "devices": devices, "precision": precision}
+    settings = Settings(**common, average=average, data_noise=data_noise, norm=norm, clip=clip)
     trained = Trained(_range(noise), _likeness(net, op))
     if op is not None and not net.conditional:
         raise InvalidInput(f"op is given, and this {type(net).__name__} takes no data; leave op out, or build the network with data_colours")
@@ -146,7 +134,8 @@ def unrolled(
     The prior that is returned has the levels of the iterations, and ``prior.trained.beta`` is what to pass to ``admm`` as beta.
     Raises as ``train.prior`` does.
     """
-    settings = Settings(data_noise, batch, steps, norm, learning_rate, average, clip, seed, devices, precision)
+    common: dict[str, Any] = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "seed": seed, "devices": devices, "precision": precision}
+    settings = Settings(**common, average=average, data_noise=data_noise, norm=norm, clip=clip)
     count = check_count(iterations, "iterations", low=1)
     pairs = tuple(zip(_each(beta, "beta", count), _each(levels, "levels", count), strict=True))
     told = [level for _, level in pairs]
@@ -220,20 +209,14 @@ class _Run:
 
     def prior(self, output: str | Path | None, plan: loop.Plan, accelerator: str) -> PixelShuffleAutoencoder:
         """What an earlier run made, or what this one makes."""
-        record, files = self.record(), Files.beside(output, "prior")
-        finished = files.finished(record, checkpoint.load_prior)
-        if finished is not None:
-            return finished
-        check_count(plan.save_every, "save_every", low=1)
-        fabric = loop.make_fabric(accelerator, self.settings.devices, self.settings.precision)
-        weights, history = loop.launch(fabric, partial(_train, self, plan.within(record, files.state, files.logs)))
-        made = self._made(weights)
-        if fabric.is_global_zero:
-            summary = summarise(record, history, fabric.device)
-            files.finish(lambda path: checkpoint.save_prior(path, made, op=self.op, training=summary))
-        return made
 
-    def _made(self, weights: dict[str, np.ndarray]) -> PixelShuffleAutoencoder:
+        def save(path: Path, made: PixelShuffleAutoencoder, summary: Mapping[str, Any]) -> None:
+            checkpoint.save_prior(path, made, op=self.op, training=summary)
+
+        course = Course("prior", checkpoint.load_prior, save, self.record(), output, plan, accelerator, self.settings)
+        return course.run(partial(_train, self), self._made)
+
+    def _made(self, weights: Weights) -> PixelShuffleAutoencoder:
         tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
         dtype = next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point())
         net = copy.deepcopy(self.net).to("cpu", dtype)
@@ -241,7 +224,7 @@ class _Run:
         return PixelShuffleAutoencoder(net.eval().requires_grad_(False), sigma=self.trained.sigma, trained=self.trained)
 
 
-def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[dict[str, np.ndarray], state.History]:
+def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.History]:
     """In each process: the averaged weights, and what happened."""
     settings = run.settings
     own = copy.deepcopy(run.net).cpu().train().requires_grad_()

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from .. import checkpoint, nets, priors
@@ -17,43 +16,33 @@ from ..data import Batches, Pictures
 from ..errors import InvalidInput, strict_keywords
 from ..nets.weights import digest
 from . import loop, state
+from .course import AveragedSettings, Course, Weights, saved_projector
 from .described import described
-from .files import Files
 from .generators import arrays, check_generator, check_pictures, pair, with_weights
 from .projection import Draw, Projection, Terms, watched
-from .summary import summarise
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-@dataclass(frozen=True)
-class Settings:
-    """All that decides the trained weights, but the networks."""
+@dataclass(frozen=True, kw_only=True)
+class Settings(AveragedSettings):
+    """All that decides the trained weights, but the networks and the pictures."""
 
     noise: tuple[float, float]
     latent: float
     idempotence: float
     orthogonality: float
-    batch: int
-    steps: int
-    learning_rate: float
-    average: float
-    seed: int
-    devices: int
-    precision: str
+
+    least_batch = 2
 
     def __post_init__(self) -> None:
-        for name, least in (("batch", 2), ("steps", 1), ("seed", 0), ("devices", 1)):
-            check_count(getattr(self, name), name, low=least)
+        super().__post_init__()
         for name in ("latent", "idempotence", "orthogonality"):
             check_number(getattr(self, name), name, low=0.0)
         low, high = (check_number(level, "noise", low=0.0) for level in self.noise)
         if low > high:
             raise InvalidInput(f"noise is {self.noise}; expected a level, or two for a range (low, high)")
-        check_number(self.learning_rate, "learning_rate", low=0.0, strict=True)
-        if not 0 <= check_number(self.average, "average") < 1:
-            raise InvalidInput(f"average is {self.average}; expected 0 <= average < 1, 0 for the weights of the last step")
 
     @property
     def terms(self) -> Terms:
@@ -102,7 +91,9 @@ def projector(
     Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019.
     """
     levels = tuple(noise) if isinstance(noise, tuple | list) else (noise, noise)
-    settings = Settings(pair(levels, "noise"), latent, idempotence, orthogonality, batch, steps, learning_rate, average, seed, devices, precision)
+    common: dict[str, Any] = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "seed": seed, "devices": devices, "precision": precision}
+    terms: dict[str, Any] = {"latent": latent, "idempotence": idempotence, "orthogonality": orthogonality}
+    settings = Settings(**common, **terms, average=average, noise=pair(levels, "noise"))
     check_generator(generator)
     if encoder is not None and nets.ENCODERS.get(type(encoder).__name__) is not type(encoder):
         raise InvalidInput(f"encoder is {type(encoder).__name__}; expected one of {', '.join(nets.ENCODERS)} of fastip.nets, or None for the mirror")
@@ -110,21 +101,16 @@ def projector(
     if images is not None or validation is not None:
         check_pictures(images if images is not None else validation, validation, generator.shape)
     run = _Run(nets.Projector(generator, start), images, validation, settings)
-    record, files = run.record(), Files.beside(output, "projector")
-    finished = files.finished(record, checkpoint.load_projector)
-    if finished is not None:
-        return finished
-    check_count(save_every, "save_every", low=1)
-    fabric = loop.make_fabric(accelerator, devices, precision)
-    plan = loop.Plan(steps, learning_rate, save_every, record, files.state, files.logs, progress, report)
-    weights, history = loop.launch(fabric, partial(_train, run, plan))
-    trained = with_weights(run.net.encoder, weights)
-    kept = copy.deepcopy(generator).to("cpu", next(trained.parameters()).dtype)  # the precision that the encoder was trained for it in
-    made = priors.Projector(nets.Projector(kept, trained).eval().requires_grad_(False))
-    if fabric.is_global_zero:
-        summary = summarise(record, history, fabric.device)
-        files.finish(lambda path: checkpoint.save_projector(path, made, training=summary))
-    return made
+    plan = loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report)
+    course = Course("projector", checkpoint.load_projector, saved_projector, run.record(), output, plan, accelerator, settings)
+    return course.run(partial(_train, run), partial(_made, run.net))
+
+
+def _made(net: nets.Projector, weights: Weights) -> priors.Projector:
+    """The prior with these weights of the encoder, frozen, on the CPU, its generator in the precision that the encoder was trained for it in."""
+    encoder = with_weights(net.encoder, weights)
+    generator = copy.deepcopy(net.generator).to("cpu", next(encoder.parameters()).dtype)
+    return priors.Projector(nets.Projector(generator, encoder).eval().requires_grad_(False))
 
 
 def _default(generator: nets.Generator, seed: int) -> nets.DCGANEncoder:
@@ -151,7 +137,7 @@ class _Run:
         return networks | {"images": None if self.images is None else described(self.images)} | asdict(self.settings)
 
 
-def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[dict[str, np.ndarray], state.History]:
+def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.History]:
     """In each process: the averaged weights of the encoder, and what happened."""
     settings = run.settings
     dtype = torch.float64 if settings.precision == "64-true" else torch.float32

@@ -9,46 +9,29 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import checkpoint, nets
-from ..arrays import check_count, check_number
 from ..data import Batches, Pictures
 from ..errors import InvalidInput, strict_keywords
 from ..nets.weights import digest
 from . import loop, state
 from .adversarial import Draw, Samples
 from .average import follow
+from .course import AveragedSettings, Course, Weights, saved_generator
 from .described import described
-from .files import Files
 from .generators import arrays, check_pictures, copied, with_weights
-from .summary import summarise
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(AveragedSettings):
     """All that decides the trained weights, but the networks and the pictures."""
 
-    batch: int
-    steps: int
-    learning_rate: float
-    average: float
-    seed: int
-    devices: int
-    precision: str
     loss: str = "evidence"  # which tells the record from that of another training of a generator
-
-    def __post_init__(self) -> None:
-        for name, low in (("batch", 1), ("steps", 1), ("seed", 0), ("devices", 1)):
-            check_count(getattr(self, name), name, low=low)
-        check_number(self.learning_rate, "learning_rate", low=0.0, strict=True)
-        if not 0 <= check_number(self.average, "average") < 1:
-            raise InvalidInput(f"average is {self.average}; expected 0 <= average < 1, 0 for the weights of the last step")
 
 
 @strict_keywords
@@ -83,21 +66,11 @@ def vae(
     Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
     Source: Kingma and Welling, Auto-encoding variational Bayes, 2014; settings of Bora et al., Compressed sensing using generative models, 2017.
     """
-    settings = Settings(batch, steps, learning_rate, average, seed, devices, precision)
+    settings = Settings(batch=batch, steps=steps, learning_rate=learning_rate, average=average, seed=seed, devices=devices, precision=precision)
     run = _Run(decoder, encoder, images, validation, settings)
-    record, files = run.record(), Files.beside(output, "generator")
-    finished = files.finished(record, checkpoint.load_generator)
-    if finished is not None:
-        return finished
-    check_count(save_every, "save_every", low=1)
-    fabric = loop.make_fabric(accelerator, devices, precision)
-    plan = loop.Plan(steps, learning_rate, save_every, record, files.state, files.logs, progress, report)
-    weights, history = loop.launch(fabric, partial(_train, run, plan))
-    made = with_weights(decoder, weights)
-    if fabric.is_global_zero:
-        summary = summarise(record, history, fabric.device)
-        files.finish(lambda path: checkpoint.save_generator(path, made, training=summary))
-    return made
+    plan = loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report)
+    course = Course("generator", checkpoint.load_generator, saved_generator, run.record(), output, plan, accelerator, settings)
+    return course.run(partial(_train, run), partial(with_weights, decoder))
 
 
 class Evidence(nn.Module):
@@ -148,7 +121,7 @@ class _Run:
         return networks | {"images": described(self.images)} | asdict(self.settings)
 
 
-def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[dict[str, np.ndarray], state.History]:
+def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.History]:
     """In each process: the averaged weights, and what happened."""
     settings = run.settings
     decoder, encoder = copied(run.decoder), copied(run.encoder)
