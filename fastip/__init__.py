@@ -9,6 +9,7 @@ from . import nets as nets
 from . import operators as operators
 from . import priors as priors
 from . import rec as rec
+from . import shipped as shipped
 from . import solvers as solvers
 from . import train as train
 from ._version import __version__ as __version__

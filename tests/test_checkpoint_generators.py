@@ -113,6 +113,8 @@ BAD_PROJECTORS = {
     "generator is no generator": (lambda r, t: r["generator"].update(name="DCGANEncoder"), "no network 'DCGANEncoder'"),
     "missing tensor": (move("encoder.layers.0.weight"), "misses tensors .*layers.0.weight"),
     "extra tensor": (lambda r, t: t.update(more=torch.zeros(2)), "unknown tensors.* more"),
+    "a corrector without weights": (lambda r, t: r.update(corrector=r["encoder"]), "misses tensors"),
+    "weights of no corrector": (lambda r, t: t.update({"corrector.layers.0.weight": torch.zeros(2)}), "unknown tensors.* corrector"),
     "a net of another kind": (lambda r, t: r.update(net={"name": "OneNetProjector", "config": {}}), "misses tensors"),
     "a net that is no network": (lambda r, t: r.update(net=3), "describes no network"),
 }
@@ -142,6 +144,21 @@ def test_a_bad_projector_is_refused_with_the_reason(tmp_path, case):
     with pytest.raises(InvalidInput, match=message) as caught:
         fastip.load_projector(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_corrector_comes_back_and_must_read_two_images(tmp_path):
+    path = tmp_path / "p.safetensors"
+    net = nets.Projector(dcgan(), encoder(), encoder(seed=2, colours=2)).eval().requires_grad_(False)
+    fastip.save_projector(path, priors.Projector(net))
+    back = fastip.load_projector(path).net
+    assert same(back, net) and back.corrector.config() == net.corrector.config()
+    record, tensors = checkpoint.read(path, "projector")
+    record["corrector"]["config"]["colours"] = 1
+    tensors["corrector.layers.0.weight"] = tensors["corrector.layers.0.weight"][:, :1].clone()
+    del record["digest"]
+    checkpoint.write(path, record.pop("kind"), tensors, record)
+    with pytest.raises(InvalidInput, match=r"do not fit.*expected \(2, 28, 28\)"):
+        fastip.load_projector(path)
 
 
 def test_a_generator_and_an_encoder_of_another_are_refused(tmp_path):

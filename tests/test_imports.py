@@ -20,6 +20,7 @@ LAYERS = (
     ("solvers",),
     ("metrics", "io", "rec"),
     ("checkpoint", "data"),
+    ("shipped",),
     ("tasks", "figures"),
     ("train",),
     ("demo", "bench"),

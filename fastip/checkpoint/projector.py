@@ -16,7 +16,9 @@ from .parts import build, check_weights
 PARTS: dict[str, tuple[Mapping[str, Any], Callable[[str, dict[str, Any]], nn.Module]]] = {
     "generator": (nets.GENERATORS, nets.build_generator),
     "encoder": (nets.ENCODERS, nets.build_encoder),
+    "corrector": (nets.ENCODERS, nets.build_encoder),
 }
+OPTIONAL = "corrector"
 
 
 @strict_keywords
@@ -43,6 +45,8 @@ def _described(net: Any) -> dict[str, Any]:
     record = {}
     for part, (known, _) in PARTS.items():
         inner: Any = getattr(net, part)
+        if inner is None:
+            continue
         name = type(inner).__name__
         if known.get(name) is not type(inner):
             raise InvalidInput(f"the {part} is {name}; a checkpoint can hold one of {', '.join(known)}: save others with torch.save")
@@ -63,14 +67,16 @@ def load_projector(path: str | Path) -> priors.Projector:
     built = {}
     for part, (_, make) in PARTS.items():
         described = record.get(part)
+        if described is None and part == OPTIONAL:
+            continue
         if not isinstance(described, dict):
             raise InvalidInput(f"the record in {path} is damaged: it describes no {part}: {AGAIN}")
         built[part] = build(path, {"net": described}, _below(f"{part}.", tensors), make)
-    unknown = [name for name in tensors if not name.startswith(tuple(f"{part}." for part in PARTS))]
+    unknown = [name for name in tensors if not name.startswith(tuple(f"{part}." for part in built))]
     if unknown:
         raise InvalidInput(f"{path} has unknown tensors: {', '.join(sorted(unknown))}: {AGAIN}")
     try:
-        net = nets.Projector(built["generator"], built["encoder"])
+        net = nets.Projector(**built)
     except InvalidInput as error:
         raise InvalidInput(f"generator and encoder in {path} do not fit: {error}") from None
     return priors.Projector(net.eval().requires_grad_(False))

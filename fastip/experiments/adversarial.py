@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import metrics, nets, operators, psf
+from .. import metrics, nets, operators, psf, shipped
 from ..checkpoint import load_prior
 from ..demo import bicubic
 from ..errors import InvalidInput
@@ -87,7 +86,7 @@ def _start(start: str) -> PixelShuffleAutoencoder:
     if start.endswith(".safetensors"):
         prior = load_prior(Path(start))
     else:
-        with resources.as_file(resources.files("fastip") / "weights" / "tasks" / f"{start}.safetensors") as path:
+        with shipped.weights("tasks", start) as path:
             prior = load_prior(path)
     if prior.trained is None or not prior.trained.schedule:
         raise InvalidInput(f"start is {start!r}, a denoiser alone; expected a prior of train.unrolled, which has beta and level of each iteration")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import metrics, operators, psf
+from .. import metrics, operators, psf, shipped
 from ..checkpoint import load_prior
 from ..solvers import admm
 from ..solvers.monitor import State
@@ -16,7 +14,7 @@ from . import drawing
 from .markdown import rounded, shown, table
 from .record import Experiment, Numbers, Outcome, Report, silent
 
-WEIGHTS = "digits-autoencoder.safetensors"
+WEIGHTS = "digits-autoencoder"
 SHOWN = 6  # digits in the figure
 
 
@@ -34,7 +32,7 @@ def run(
     x = data.Digits("test").batch(range(count)).float()
     op = operators.Blur(psf.parse(kernel), stride=4)
     y = op(x)
-    with resources.as_file(resources.files("fastip") / "weights" / "priors" / WEIGHTS) as path:
+    with shipped.weights("priors", WEIGHTS) as path:
         prior = load_prior(path)
     curves, pictures = {}, {}
     for k, beta in enumerate(betas):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import data, metrics, tasks
+from .. import data, metrics, shipped, tasks
 from ..checkpoint import load_prior
 from ..contracts import LinearOperator, Prior
 from ..priors import PixelShuffleAutoencoder
@@ -22,7 +21,7 @@ from .photographs import NAMES, photographs
 from .record import Experiment, Numbers, Outcome, Report, silent
 from .scores import bicubic, mean, scores, total_variation
 
-DENOISER = "photo-denoiser.safetensors"
+DENOISER = "photo-denoiser"
 LEARNED, PLUGGED, VARIATION = "learned through the solver", "plug and play", "total variation"
 
 
@@ -86,7 +85,7 @@ def _methods(problem: tasks.Problem, y: Tensor, plugged: tuple[int, float, float
 
 def denoiser() -> PixelShuffleAutoencoder:
     """The shipped denoiser of photographs, which takes no data."""
-    with resources.as_file(resources.files("fastip") / "weights" / "priors" / DENOISER) as path:
+    with shipped.weights("priors", DENOISER) as path:
         return load_prior(path)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 import torch
 
-from .. import inverses, nets, operators
+from .. import inverses, nets, operators, shipped
 from ..checkpoint import load_inverse
 from ..errors import strict_keywords
 from ..inverses.examine import relative_residual
@@ -70,7 +69,7 @@ def learned(op: operators.Operator, beta: float, architecture: Architecture, *, 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = architecture(boundary)
-    found = shipped(op, beta, net)
+    found = ready(op, beta, net)
     if found is not None:
         assert isinstance(found.net, (nets.InverseNet, nets.PaperInverseNet))
         return Taught(found, 0, 0.0, relative_residual(found.net, op, beta))
@@ -94,15 +93,10 @@ def learned(op: operators.Operator, beta: float, architecture: Architecture, *, 
     return Taught(inverse, steps, time.perf_counter() - start, inverse.trained.accuracy)
 
 
-def shipped(op: operators.Operator, beta: float, like: Net) -> inverses.Learned | None:
+def ready(op: operators.Operator, beta: float, like: Net) -> inverses.Learned | None:
     """The inverse among the weights of this package for this operator, this beta (or a range that holds it) and the structure of ``like``, or None."""
-    folder = resources.files("fastip") / "weights" / "inverses"
-    if not folder.is_dir():
-        return None
-    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
-        if not entry.name.endswith(".safetensors"):
-            continue
-        with resources.as_file(entry) as path:
+    for name in shipped.names("inverses"):
+        with shipped.weights("inverses", name) as path:
             inverse = load_inverse(path)
         trained = inverse.trained
         if trained is None or trained.fingerprint != op.fingerprint() or not trained.beta[0] <= beta <= trained.beta[1]:

@@ -58,40 +58,24 @@ class DCGANGenerator(Generator):
         return (x + 1) / 2
 
 
-class _Residual(nn.Module):
-    """x + two 3 x 3 convolutions, each behind BatchNorm and leaky ReLU."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        half = (nn.BatchNorm2d(channels), nn.LeakyReLU(0.2), nn.Conv2d(channels, channels, 3, padding=1, bias=False))
-        self.layers = nn.Sequential(*half, nn.BatchNorm2d(channels), nn.LeakyReLU(0.2), nn.Conv2d(channels, channels, 3, padding=1, bias=False))
-
-    def forward(self, x: Tensor) -> Tensor:
-        changed: Tensor = x + self.layers(x)
-        return changed
-
-
 class DCGANEncoder(nn.Module):
     """The mirror of :class:`DCGANGenerator`, from images b c h w in [0, 1] to ``outputs`` numbers, b outputs: G^+ for outputs = k, a discriminator for 1.
 
     Convolutions with BatchNorm (but the first) and leaky ReLU 0.2 down to 1 x 1 pixel, then a linear layer. No dropout: in eval mode nothing is random.
-    blocks: so many residual blocks of two 3 x 3 convolutions behind each stage; 0 is the published network.
     Source: Raj, Li and Bresler, GAN-based projector for faster recovery, 2019; theirs has width 128, 4.12 and 27.90 million weights.
     """
 
     @strict_keywords
-    def __init__(self, *, colours: int = 1, size: int = 28, width: int = 64, outputs: int = 100, blocks: int = 0) -> None:
+    def __init__(self, *, colours: int = 1, size: int = 28, width: int = 64, outputs: int = 100) -> None:
         super().__init__()
         self.shape = check_size(size, colours)
         self.width, self.outputs = check_count(width, "width", low=1), check_count(outputs, "outputs", low=1)
-        self.blocks = check_count(blocks, "blocks", low=0)
         channels = colours
         layers: list[nn.Module] = []
         for stage in reversed(_STAGES[size]):
             wider = stage.widths * width
             normal = [nn.BatchNorm2d(wider)] if layers else []
             layers += [nn.Conv2d(channels, wider, stage.kernel, stage.stride, stage.padding, bias=not layers), *normal, nn.LeakyReLU(0.2)]
-            layers += [_Residual(wider) for _ in range(blocks)]
             channels = wider
         layers += [nn.Conv2d(channels, channels, _FIRST[size], bias=False), nn.BatchNorm2d(channels), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels, outputs))
@@ -99,8 +83,7 @@ class DCGANEncoder(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """The arguments that build this network again, as JSON values."""
-        kept = {"blocks": self.blocks} if self.blocks else {}  # files without blocks are those of before
-        return {"colours": self.shape[0], "size": self.shape[1], "width": self.width, "outputs": self.outputs} | kept
+        return {"colours": self.shape[0], "size": self.shape[1], "width": self.width, "outputs": self.outputs}
 
     def forward(self, x: Tensor) -> Tensor:
         check_image(x, "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
@@ -10,27 +11,44 @@ from .generator import Generator
 
 
 class Projector(nn.Module):
-    """P(x) = G(G^+(x)): the image of the generator near x, b c h w, by one pass of each network.
+    """P(x) = G(z), z = G^+(x): the image of the generator near x, b c h w, by one pass of each network; with a corrector C of two:
 
-    generator: G. encoder: G^+, an encoder of the generator's images with ``outputs`` = k. In eval mode nothing is random.
-    Raises InvalidInput for an encoder of other images, or with another number of outputs.
-    Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019.
+        z = G^+(x) + C(x, G(G^+(x)))
+
+    generator: G. encoder: G^+, an encoder of the generator's images with ``outputs`` = k. corrector: None, which is the published projector, or C, an encoder
+    of 2 c colours: x above what the first pass made of it. It sees what is still wrong, as one look at x does not. In eval mode nothing is random.
+    Raises InvalidInput for encoders of other images, or with another number of outputs.
+    Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019; the second pass:
+    Alaluf, Patashnik and Cohen-Or, ReStyle: a residual-based StyleGAN encoder via iterative refinement, 2021.
     """
 
-    def __init__(self, generator: Generator, encoder: DCGANEncoder) -> None:
+    def __init__(self, generator: Generator, encoder: DCGANEncoder, corrector: DCGANEncoder | None = None) -> None:
         super().__init__()
-        if not isinstance(generator, Generator) or not isinstance(encoder, DCGANEncoder):
-            raise InvalidInput(f"generator is {type(generator).__name__}, encoder {type(encoder).__name__}; expected a nets.Generator and a nets.DCGANEncoder")
-        if encoder.shape != generator.shape or encoder.outputs != generator.latent:
-            made, read = f"{generator.shape} of {generator.latent} numbers", f"{encoder.shape} and gives {encoder.outputs}"
-            raise InvalidInput(f"the generator makes images {made}, the encoder reads {read}; build it with the same shape and outputs={generator.latent}")
-        self.generator, self.encoder = generator, encoder
+        for name, net in (("encoder", encoder), ("corrector", corrector)):
+            if not isinstance(generator, Generator) or not isinstance(net, DCGANEncoder) and (net is not None or name == "encoder"):
+                given = f"generator is {type(generator).__name__}, {name} {type(net).__name__}"
+                raise InvalidInput(f"{given}; expected a nets.Generator and a nets.DCGANEncoder")
+        for net, colours in ((encoder, generator.shape[0]), (corrector, 2 * generator.shape[0])):
+            shape = (colours, *generator.shape[1:])
+            if net is not None and (net.shape != shape or net.outputs != generator.latent):
+                made, read = f"{generator.shape} of {generator.latent} numbers", f"{net.shape} and gives {net.outputs}"
+                due = f"expected {shape} and outputs={generator.latent}: the corrector reads two images, one above the other"
+                raise InvalidInput(f"the generator makes images {made}, the encoder reads {read}; {due}")
+        self.generator, self.encoder, self.corrector = generator, encoder, corrector
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(c, h, w) of the images."""
         return self.generator.shape
 
+    def passes(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """(z, G(z)) after the encoder and, where there is one, after the corrector."""
+        z = self.encoder(x)
+        found = [(z, self.generator(z))]
+        if self.corrector is not None:
+            z = z + self.corrector(torch.cat([x, found[0][1]], dim=1))
+            found.append((z, self.generator(z)))
+        return found
+
     def forward(self, x: Tensor) -> Tensor:
-        projected: Tensor = self.generator(self.encoder(x))
-        return projected
+        return self.passes(x)[-1][1]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from .. import shipped
 from ..errors import InvalidInput, strict_keywords
 
 
@@ -34,7 +34,7 @@ class Record:
 @strict_keywords
 def quality(path: str | Path | None = None) -> Record:
     """The record in ``path``, or the one that comes with fastip; empty where there is none. Raises InvalidInput for a damaged file."""
-    source = resources.files("fastip") / "weights" / "tasks" / "quality.json" if path is None else Path(path)
+    source = shipped.FOLDER / "tasks" / "quality.json" if path is None else Path(path)
     try:
         text = source.read_text(encoding="utf-8")
     except FileNotFoundError:

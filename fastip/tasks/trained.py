@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .. import operators
+from .. import operators, shipped
 from ..arrays import REAL, check_count
 from ..checkpoint import load_prior
 from ..contracts import LinearOperator
@@ -59,10 +59,7 @@ class LearnedTask(Task):
         bound = bounds.DEFAULT if memory is None else bounds.parse(memory)
         if dtype is not None and dtype not in REAL:
             raise InvalidInput(f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for the fastest that is good enough")
-        with resources.as_file(resources.files("fastip") / "weights" / "tasks" / f"{self.name}.safetensors") as shipped:
-            path = self.weights or shipped
-            if not path.exists():
-                raise InvalidInput(f"the weights of task {self.name!r} should be {path}, and are not: install fastip again")
+        with nullcontext(self.weights) if self.weights else shipped.weights("tasks", self.name) as path:
             prior = load_prior(path)
         if prior.trained is None or not prior.trained.schedule:
             raise InvalidInput(f"{path} holds a prior without a schedule; task {self.name!r} needs one that was trained through the solver")

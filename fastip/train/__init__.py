@@ -1,10 +1,11 @@
-"""Training: fitting weights, or an operator, to what is asked of them. All but ``kernel``, ``measurements`` and ``networks``
-need the extra ``train``: pip install 'fastip[train]'."""
+"""Training: fitting weights, or an operator, to what is asked of them. All but ``encoder``, ``kernel``, ``measurements`` and
+``networks`` need the extra ``train``: pip install 'fastip[train]'."""
 
 from .gan import gan as gan
 from .inverse import inverse as inverse
 from .kernel import kernel as kernel
 from .measurements import measurements as measurements
+from .networks import encoder as encoder
 from .networks import networks as networks
 from .one_net import one_net as one_net
 from .perceptual import Perceptual as Perceptual

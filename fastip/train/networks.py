@@ -1,6 +1,9 @@
-"""The networks that a training of a generator begins with, from a seed."""
+"""The networks that a training of a generator, or of a projector on its images, begins with, from a seed."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -17,11 +20,30 @@ def networks(
 
     Raises InvalidInput for another name, and sizes that the network is not built for.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(check_count(seed, "seed", low=0) % 2**63)
+    with drawn_from(seed):
         if name == "dcgan":
             generator = nets.DCGANGenerator(colours=colours, size=size, width=width, latent=latent)
             return generator, nets.DCGANEncoder(colours=colours, size=size, width=width, outputs=1)
         if name == "sagan" and size == 64:
             return nets.SAGANGenerator(colours=colours, width=width, latent=latent), nets.SAGANDiscriminator(colours=colours, width=width)
     raise InvalidInput(f"there is no {name!r} for {size} x {size}; expected dcgan (28 or 64), or sagan (64)")
+
+
+@strict_keywords
+def encoder(generator: nets.Generator, *, images: int = 1, width: int | None = None, seed: int = 0) -> nets.DCGANEncoder:
+    """An encoder for the projector of a generator, with first weights drawn from ``seed``: of one image, or a corrector of ``images`` = 2, one above the other.
+
+    width: that of the generator where it has one, else 64. Raises InvalidInput for images of sizes that the network is not built for.
+    """
+    colours, size, _ = generator.shape
+    chosen = getattr(generator, "width", 64) if width is None else width
+    with drawn_from(seed):
+        return nets.DCGANEncoder(colours=check_count(images, "images", low=1) * colours, size=size, width=chosen, outputs=generator.latent)
+
+
+@contextmanager
+def drawn_from(seed: int) -> Iterator[None]:
+    """Weights made inside are drawn from the seed; nothing outside is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(check_count(seed, "seed", low=0) % 2**63)
+        yield

@@ -1,4 +1,4 @@
-"""What an encoder minimises so that generator after encoder projects on the generator's images."""
+"""What an encoder, and a corrector, minimise so that the generator behind them projects on its images."""
 
 from __future__ import annotations
 
@@ -53,33 +53,39 @@ class Terms:
     orthogonality: float
 
 
-class Projection(nn.Module):
-    """mean |P(w) - x|^2 + latent mean |G^+(w) - z|^2 + idempotence mean |P(P(w)) - P(w)|^2 + orthogonality mean |J^T (w - P(w))|^2.
+def encoders(net: nets.Projector) -> dict[str, nets.DCGANEncoder]:
+    """What is trained of a projector, by name."""
+    return {"encoder": net.encoder} if net.corrector is None else {"encoder": net.encoder, "corrector": net.corrector}
 
-    x = G(z) or a real picture, which has no latent term; w = x + e, P = G G^+, J the Jacobian of G at G^+(w): its transpose takes w - P(w) to 0 where P(w)
-    is the nearest image to first order.
-    G is in eval mode and stays as it is; ``average`` follows the weights of the encoder.
+
+class Projection(nn.Module):
+    """mean |P(w) - x|^2 + latent mean |z(w) - z|^2 + idempotence mean |P(P(w)) - P(w)|^2 + orthogonality mean |J^T (w - P(w))|^2.
+
+    x = G(z) or a real picture, which has no latent term; w = x + e, P(w) = G(z(w)), J the Jacobian of G at z(w): its transpose takes w - P(w) to 0 where P(w)
+    is the nearest image to first order. Of a projector with a corrector the first two terms are means over its two passes.
+    G is in eval mode and stays as it is; ``average`` follows the weights of the encoders.
     """
 
-    def __init__(self, generator: nets.Generator, encoder: nets.DCGANEncoder, terms: Terms, decay: float) -> None:
+    def __init__(self, net: nets.Projector, terms: Terms, decay: float) -> None:
         super().__init__()
-        self.encoder, self.average = encoder, copy.deepcopy(encoder).eval().requires_grad_(False)
-        self.fixed = (generator,)  # a tuple keeps it out of the state
+        self.encoders = nn.ModuleDict(encoders(net))
+        self.average = copy.deepcopy(self.encoders).eval().requires_grad_(False)
+        self.fixed = (net.generator, net, nets.Projector(net.generator, *self.average.children()))  # type: ignore[arg-type] # a tuple keeps G out of the state
         self.weights, self.decay = terms, decay
         self.terms: Mapping[str, Tensor] = {}
 
     def forward(self, z: Tensor, e: Tensor, pictures: Tensor) -> Tensor:
-        (generator,) = self.fixed
+        generator, net, _ = self.fixed
         with torch.no_grad():
             x = torch.cat([generator(z), pictures])
             w = x + e
-        code = self.encoder(w)
-        projected = generator(code)
-        loss = (projected - x).square().mean()
+        passes = net.passes(w)
+        code, projected = passes[-1]
+        loss = torch.stack([(image - x).square().mean() for _, image in passes]).mean()
         self.terms = {"image": loss.detach()}
         for name, weight, term in (
-            ("latent", self.weights.latent, lambda: (code[: len(z)] - z).square().mean()),
-            ("idempotence", self.weights.idempotence, lambda: (generator(self._again(projected)) - projected).square().mean()),
+            ("latent", self.weights.latent, lambda: torch.stack([(found[: len(z)] - z).square().mean() for found, _ in passes]).mean()),
+            ("idempotence", self.weights.idempotence, lambda: (self._again(projected) - projected).square().mean()),
             ("orthogonality", self.weights.orthogonality, lambda: _slope(w, projected, code).square().mean()),
         ):
             if weight:
@@ -89,15 +95,20 @@ class Projection(nn.Module):
         return loss
 
     def _again(self, projected: Tensor) -> Tensor:
-        """G^+ of what is projected already, normalised by the running statistics, which stay those of noisy images."""
-        self.encoder.eval()
-        code: Tensor = self.encoder(projected)
-        self.encoder.train()
-        return code
+        """P of what is projected already, normalised by the running statistics, which stay those of noisy images."""
+        self.encoders.eval()
+        again: Tensor = self.fixed[1](projected)
+        self.encoders.train()
+        return again
+
+    def averaged(self, w: Tensor) -> Tensor:
+        """P(w) with the running mean of the weights."""
+        projected: Tensor = self.fixed[2](w)
+        return projected
 
     def follow(self, step: int) -> None:
         """After a step: the average moves towards the weights."""
-        follow(self.average, self.encoder, self.decay, step)
+        follow(self.average, self.encoders, self.decay, step)
 
 
 def _slope(w: Tensor, projected: Tensor, code: Tensor) -> Tensor:
@@ -117,12 +128,11 @@ class Score:
 
     def __call__(self) -> tuple[float, Mapping[str, Tensor]]:
         projection = self.projection
-        (generator,) = projection.fixed
         weight = next(projection.average.parameters())
         z, e, pictures = (part.to(weight) for part in self.drawn)
         with torch.no_grad():
-            x = pictures if len(pictures) else generator(z)
-            projected = generator(projection.average(x + e))
+            x = pictures if len(pictures) else projection.fixed[0](z)
+            projected = projection.averaged(x + e)
             shown = torch.cat([(x + e)[:SHOWN], projected[:SHOWN], x[:SHOWN]]).float().cpu()
         return float(metrics.psnr(projected.float(), x.float()).mean()), {"noisy_projected_true": grid(shown, (3, SHOWN))}
 

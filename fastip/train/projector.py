@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .. import checkpoint, nets, priors
-from ..arrays import check_count, check_number
+from ..arrays import check_number
 from ..data import Batches, Pictures
 from ..errors import InvalidInput, strict_keywords
 from ..nets.weights import digest
@@ -19,7 +19,8 @@ from . import loop, state
 from .course import AveragedSettings, Course, Weights, saved_projector
 from .described import described
 from .generators import arrays, check_generator, check_pictures, pair, with_weights
-from .projection import Draw, Projection, Terms, watched
+from .networks import encoder as mirror
+from .projection import Draw, Projection, Terms, encoders, watched
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -54,6 +55,7 @@ def projector(
     generator: nets.Generator,
     encoder: nets.DCGANEncoder | None = None,
     *,
+    corrector: nets.DCGANEncoder | None = None,
     images: Pictures | None = None,
     noise: tuple[float, float] | float = (0.0, 1.0),
     latent: float = 0.025,
@@ -78,6 +80,7 @@ def projector(
     min over the weights of G^+ of  mean |P(w) - x|^2 + latent mean |G^+(w) - z|^2,  x = G(z), w = x + level e,  z, e ~ N(0, I);  means over elements.
 
     generator: a trained one, e.g. of ``train.gan``. encoder: trained from the weights it has (a copy is), by default a mirror of the generator.
+    corrector: a second encoder, ``train.encoder(generator, images=2)``, trained with the first so that both passes of ``nets.Projector`` come near x.
     images: real pictures, half of each batch, for which P(w) is to be near the picture too: no generator makes all that is real, and the solver meets what
         is real. None trains as it was published, on the generator's own images.
     noise: (low, high), the level of each image is uniform between them, in image units; or one: 0.5 is the published 1 for images in [-1, 1].
@@ -95,30 +98,27 @@ def projector(
     terms: dict[str, Any] = {"latent": latent, "idempotence": idempotence, "orthogonality": orthogonality}
     settings = Settings(**common, **terms, average=average, noise=pair(levels, "noise"))
     check_generator(generator)
-    if encoder is not None and nets.ENCODERS.get(type(encoder).__name__) is not type(encoder):
-        raise InvalidInput(f"encoder is {type(encoder).__name__}; expected one of {', '.join(nets.ENCODERS)} of fastip.nets, or None for the mirror")
-    start = _default(generator, seed) if encoder is None else encoder
+    for name, given in (("encoder, None for the mirror", encoder), ("corrector", corrector)):
+        if given is not None and nets.ENCODERS.get(type(given).__name__) is not type(given):
+            raise InvalidInput(f"{type(given).__name__} is no {name}; expected one of {', '.join(nets.ENCODERS)} of fastip.nets")
+    start = mirror(generator, seed=seed) if encoder is None else encoder
     if images is not None or validation is not None:
         check_pictures(images if images is not None else validation, validation, generator.shape)
-    run = _Run(nets.Projector(generator, start), images, validation, settings)
+    run = _Run(nets.Projector(generator, start, corrector), images, validation, settings)
     plan = loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report)
     course = Course("projector", checkpoint.load_projector, saved_projector, run.record(), output, plan, accelerator, settings)
     return course.run(partial(_train, run), partial(_made, run.net))
 
 
 def _made(net: nets.Projector, weights: Weights) -> priors.Projector:
-    """The prior with these weights of the encoder, frozen, on the CPU, its generator in the precision that the encoder was trained for it in."""
-    encoder = with_weights(net.encoder, weights)
-    generator = copy.deepcopy(net.generator).to("cpu", next(encoder.parameters()).dtype)
-    return priors.Projector(nets.Projector(generator, encoder).eval().requires_grad_(False))
+    """The prior with these weights of the encoders, frozen, on the CPU, its generator in the precision that they were trained for it in."""
+    parts = {name: with_weights(part, _below(f"{name}.", weights)) for name, part in encoders(net).items()}
+    generator = copy.deepcopy(net.generator).to("cpu", next(parts["encoder"].parameters()).dtype)
+    return priors.Projector(nets.Projector(generator, **parts).eval().requires_grad_(False))
 
 
-def _default(generator: nets.Generator, seed: int) -> nets.DCGANEncoder:
-    """The mirror of the generator, with weights drawn from the seed."""
-    colours, size, _ = generator.shape
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(check_count(seed, "seed", low=0) % 2**63)
-        return nets.DCGANEncoder(colours=colours, size=size, width=getattr(generator, "width", 64), outputs=generator.latent)
+def _below(prefix: str, weights: Weights) -> Weights:
+    return {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class _Run:
 
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, with the networks' structure and weights."""
-        parts: dict[str, nets.Generator | nets.DCGANEncoder] = {"generator": self.net.generator, "encoder": self.net.encoder}
+        parts: dict[str, nets.Generator | nets.DCGANEncoder] = {"generator": self.net.generator, **encoders(self.net)}
         networks = {key: {"name": type(net).__name__, "config": net.config(), "start": digest(net)} for key, net in parts.items()}
         return networks | {"images": None if self.images is None else described(self.images)} | asdict(self.settings)
 
@@ -142,8 +142,8 @@ def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.H
     settings = run.settings
     dtype = torch.float64 if settings.precision == "64-true" else torch.float32
     generator = copy.deepcopy(run.net.generator).to(fabric.device, dtype).eval().requires_grad_(False)
-    encoder = copy.deepcopy(run.net.encoder).to("cpu", dtype).train().requires_grad_()
-    projection = Projection(generator, encoder, settings.terms, settings.average)
+    parts = {name: copy.deepcopy(net).to("cpu", dtype).train().requires_grad_() for name, net in encoders(run.net).items()}
+    projection = Projection(nets.Projector(generator, **parts), settings.terms, settings.average)
     real = 0 if run.images is None else settings.batch // 2
     pictures = None if run.images is None else Batches(run.images, real, settings.seed, fabric.world_size)
     draw = Draw(settings.batch - real, generator.latent, generator.shape, settings.noise, pictures, settings.seed)

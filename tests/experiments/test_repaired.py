@@ -11,7 +11,7 @@ import torch
 from fastip import experiments, nets, priors
 from fastip.experiments import repaired
 from fastip.experiments.contenders import by_admm, by_fista, fastest
-from fastip.experiments.learned import Taught, learned, linear, shipped
+from fastip.experiments.learned import Taught, learned, linear, ready
 from fastip.experiments.record import silent
 from fastip.experiments.synthetic import paper_problem
 from fastip.inverses import Exact
@@ -108,4 +108,4 @@ def test_a_learned_inverse_is_trained_where_none_is_shipped(architecture: object
     assert not any(p.requires_grad for p in taught.inverse.net.parameters())
     again = learned(problem.op, 0.21, architecture, steps=steps, seed=1, report=silent)  # type: ignore[arg-type]
     assert again.accuracy == taught.accuracy
-    assert shipped(problem.op, 0.21, architecture("circular")) is None  # type: ignore[operator]
+    assert ready(problem.op, 0.21, architecture("circular")) is None  # type: ignore[operator]

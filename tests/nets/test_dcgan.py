@@ -71,26 +71,6 @@ def test_the_encoder_layer_by_layer(size, colours, sides):
     assert not any(isinstance(m, nn.Dropout | nn.Dropout2d) for m in net.modules())
 
 
-@pytest.mark.parametrize("size, colours", [(28, 1), (64, 3)])
-def test_residual_blocks_add_to_the_mirror(size, colours):
-    """Without their last convolutions they change nothing; with them each place sees its neighbours twice more."""
-    torch.manual_seed(4)
-    plain = nets.DCGANEncoder(size=size, colours=colours, width=4, outputs=3).eval()
-    deep = nets.DCGANEncoder(size=size, colours=colours, width=4, outputs=3, blocks=2).eval()
-    blocks = [layer for layer in deep.layers if hasattr(layer, "layers")]
-    assert len(blocks) == 2 * (3 if size == 28 else 4)
-    shared = [layer for layer in deep.layers if not hasattr(layer, "layers")]
-    for own, layer in zip(plain.layers, shared, strict=True):
-        layer.load_state_dict(own.state_dict())
-    x = torch.rand(2, colours, size, size)
-    assert not torch.allclose(deep(x), plain(x), rtol=1e-3, atol=0)
-    for block in blocks:
-        torch.nn.init.zeros_(block.layers[-1].weight)
-    torch.testing.assert_close(deep(x), plain(x))
-    assert deep.config()["blocks"] == 2 and "blocks" not in plain.config()
-    assert nets.build_encoder("DCGANEncoder", deep.config()).state_dict().keys() == deep.state_dict().keys()
-
-
 def test_eval_mode_is_deterministic_and_each_image_is_on_its_own():
     g, e = dcgan(), encoder()
     z = torch.randn(6, 5)

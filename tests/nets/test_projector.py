@@ -17,6 +17,18 @@ def test_it_is_generator_after_encoder():
     assert torch.equal(net.eval()(x), net(x))
 
 
+def test_a_corrector_sees_the_image_and_what_the_encoder_made_of_it():
+    """The first colours of what it reads are x, the others G(G^+(x)); its answer is added to the code."""
+    g, e, c = dcgan(), encoder(), encoder(seed=2, colours=2)
+    net, x = nets.Projector(g, e, c), torch.rand(3, 1, 28, 28)
+    first = e(x)
+    second = first + c(torch.cat([x, g(first)], dim=1))
+    assert torch.equal(net(x), g(second)) and (net(x) - g(first)).abs().max() > 1e-3
+    passes = net.passes(x)
+    assert len(passes) == 2 and all(torch.equal(z, code) and torch.equal(image, g(code)) for (z, image), code in zip(passes, (first, second), strict=True))
+    assert len(nets.Projector(g, e).passes(x)) == 1
+
+
 def test_a_vae_may_be_the_generator():
     net = nets.Projector(nets.VAEDecoder(latent=5, hidden=6), encoder()).eval()
     assert net(torch.rand(2, 1, 28, 28)).shape == (2, 1, 28, 28)
@@ -27,6 +39,11 @@ def test_networks_that_do_not_fit_are_refused():
     for other in (encoder(outputs=6), encoder(size=64), encoder(colours=3)):
         with pytest.raises(InvalidInput, match="outputs=5"):
             nets.Projector(g, other)
+    for other in (encoder(), encoder(colours=2, outputs=6)):
+        with pytest.raises(InvalidInput, match=r"expected \(2, 28, 28\) and outputs=5"):
+            nets.Projector(g, encoder(), other)
+    with pytest.raises(InvalidInput, match="corrector Linear"):
+        nets.Projector(g, encoder(), torch.nn.Linear(5, 784))
     for pair in ((encoder(), encoder()), (g, g), (g, None), (torch.nn.Linear(5, 784), encoder())):
         with pytest.raises(InvalidInput, match="nets.Generator and a nets.DCGANEncoder"):
             nets.Projector(*pair)

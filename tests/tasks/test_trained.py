@@ -191,7 +191,7 @@ def test_sizes_that_a_network_does_not_know(folder):
 
 def test_weights_that_do_not_serve(folder, tmp_path):
     task = small("photo-sr4", tmp_path)
-    with pytest.raises(InvalidInput, match="install fastip again"):
+    with pytest.raises(InvalidInput, match="no.safetensors does not exist"):
         dataclasses.replace(task, weights=tmp_path / "no.safetensors").problem()
     assert dataclasses.replace(task, weights=tmp_path / "no.safetensors").operator().stride == 4  # what needs no weights works without
     wrong = dataclasses.replace(task, weights=small("photo-sr4-wide", tmp_path).weights).problem()

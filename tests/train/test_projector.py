@@ -12,6 +12,7 @@ from torch.func import functional_call, jacrev, vmap
 
 from fastip import checkpoint, data, metrics, nets, priors
 from fastip.errors import InvalidInput, UnknownKeyword
+from fastip.train import encoder as encoder_of
 from fastip.train import loop, projector, schedule
 from fastip.train.projection import Draw, Projection, Score, Terms
 from generator_cases import Linear, dcgan, encoder, same, stop_at
@@ -47,7 +48,7 @@ def test_real_pictures_are_projected_near_themselves():
     z, e, given = (part.double() for part in Draw(3, 5, g.shape, (0.3, 0.3), None, 1).beside(pictures, 7))
     assert e.shape == (5, 1, 28, 28) and torch.equal(given, pictures)
     twin = copy.deepcopy(net)
-    value = Projection(g, net, Terms(0.7, 0.0, 0.0), 0.9)(z, e, pictures)
+    value = Projection(nets.Projector(g, net), Terms(0.7, 0.0, 0.0), 0.9)(z, e, pictures)
     x = torch.cat([g(z), pictures])
     code = twin(x + e)
     torch.testing.assert_close(value, (g(code) - x).square().mean() + 0.7 * (code[:3] - z).square().mean())
@@ -75,7 +76,7 @@ def test_each_term_and_its_gradient(name):
     weights = {"latent": 0.0, "idempotence": 0.0, "orthogonality": 0.0}
     weights = {key: 0.7 + 0.2 * i if name in (key, "all") else 0.0 for i, key in enumerate(weights)}
     twin = copy.deepcopy(net)
-    loss = Projection(g, net, Terms(**weights), 0.9)
+    loss = Projection(nets.Projector(g, net), Terms(**weights), 0.9)
     value = loss(z, e, none)
     x, w, code, projected, slope = pieces(g, twin, z, e)
     after = copy.deepcopy(dict(twin.named_buffers()))
@@ -97,20 +98,54 @@ def test_each_term_and_its_gradient(name):
     assert net.training and not g.training
 
 
+def test_a_corrector_is_trained_with_the_encoder():
+    """The image and the latent vector of both passes count the same; the other terms are those of the last pass."""
+    g, net, second = dcgan().double(), encoder().double().train().requires_grad_(), encoder(seed=2, colours=2).double().train().requires_grad_()
+    z, e, none = (part.double() for part in Draw(3, 5, g.shape, (0.3, 0.3), None, 1)(0, 0))
+    twins = copy.deepcopy((net, second))
+    value = Projection(nets.Projector(g, net, second), Terms(0.7, 0.4, 0.3), 0.9)(z, e, none)
+    x = g(z)
+    w = x + e
+    codes = [twins[0](w)]
+    codes.append(codes[0] + twins[1](torch.cat([w, g(codes[0])], dim=1)))
+    expected = sum((g(code) - x).square().mean() / 2 + 0.7 * (code - z).square().mean() / 2 for code in codes)
+    last = g(codes[1])
+    jacobian = vmap(jacrev(lambda c: g(c[None])[0]))(codes[1])
+    expected = expected + 0.3 * torch.einsum("bchwk,bchw->bk", jacobian, w - last).square().mean()
+    again = nets.Projector(g, *(twin.eval() for twin in twins))(last)
+    expected = expected + 0.4 * (again - last).square().mean()
+    torch.testing.assert_close(value, expected)
+    value.backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in second.parameters())
+
+
+def test_a_corrector_comes_nearer():
+    """Trained, its pass is nearer than the one before; both encoders come out trained, and are read back."""
+    g = dcgan()
+    made = train(
+        generator=g, encoder=start(width=6), corrector=encoder_of(g, images=2, width=6), steps=400, batch=32, noise=0.1, learning_rate=3e-3, average=0.9
+    )
+    z, e, _ = Draw(200, 5, g.shape, (0.1, 0.1), None, 77)(0, 0)
+    x = g(z)
+    with torch.no_grad():
+        first, second = ((image - x).square().mean() for _, image in made.net.passes(x + e))
+    assert second < 0.95 * first
+
+
 def test_orthogonality_alone_teaches_a_linear_projection():
     """For G z = W z + c the term is |W^T (w - P(w))|^2: it is zero for the orthogonal projection alone, so its gradient must not vanish elsewhere."""
     g = Linear((1, 28, 28), 5)
     net = encoder().double().train().requires_grad_()
     z, e, none = (part.double() for part in Draw(3, 5, g.shape, (0.3, 0.3), None, 1)(0, 0))
     w = g(z) + e
-    loss = Projection(g, net, Terms(0.0, 0.0, 1.0), 0.9)(z, e, none) - (g(net(w)) - g(z)).square().mean()
+    loss = Projection(nets.Projector(g, net), Terms(0.0, 0.0, 1.0), 0.9)(z, e, none) - (g(net(w)) - g(z)).square().mean()
     gradients = torch.autograd.grad(loss, list(net.parameters()))
     assert max(gradient.abs().max() for gradient in gradients) > 1e-4
 
 
 def test_the_generator_is_left_alone():
     g, net = dcgan(), start()
-    projection = Projection(g, net, Terms(0.1, 0.1, 0.1), 0.9)
+    projection = Projection(nets.Projector(g, net), Terms(0.1, 0.1, 0.1), 0.9)
     before = copy.deepcopy(g.state_dict())
     projection(*Draw(3, 5, g.shape, (0.3, 0.3), None, 1)(0, 0)).backward()
     assert all(torch.equal(before[name], tensor) for name, tensor in g.state_dict().items())
@@ -122,7 +157,7 @@ def test_the_steps_are_those_of_adam():
     options = {"noise": 0.4, "latent": 0.05, "idempotence": 0.1, "learning_rate": 2e-3, "average": 0.6, "steps": steps}
     made = train(**options, report=lambda step, value: seen.append(value))
     g, net = dcgan(), start()
-    projection, draw = Projection(g, net, Terms(0.05, 0.1, 0.0), 0.6), Draw(4, 5, g.shape, (0.4, 0.4), None, 1)
+    projection, draw = Projection(nets.Projector(g, net), Terms(0.05, 0.1, 0.0), 0.6), Draw(4, 5, g.shape, (0.4, 0.4), None, 1)
     mean, adam, losses = copy.deepcopy(net), torch.optim.Adam(net.parameters()), []
     for step in range(steps):
         adam.param_groups[0]["lr"] = schedule.learning_rate(step, steps, 2e-3)
@@ -182,7 +217,7 @@ def test_the_default_encoder_is_the_mirror():
 
 def test_the_score_is_the_mean_psnr():
     g, net = dcgan(), encoder()
-    projection, draw = Projection(g, net, Terms(0.0, 0.0, 0.0), 0.9), Draw(4, 5, g.shape, (0.4, 0.4), None, 1)
+    projection, draw = Projection(nets.Projector(g, net), Terms(0.0, 0.0, 0.0), 0.9), Draw(4, 5, g.shape, (0.4, 0.4), None, 1)
     score, shown = Score(projection, draw, None)()
     z, e, _ = Draw(200, 5, g.shape, (0.4, 0.4), None, 1)(-1, 0)
     x = g(z)
@@ -204,6 +239,8 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             train(parts, **options, report=stop_at(stop))
     assert same(train(parts, **options).net, made.net) and same(checkpoint.load_projector(parts).net, made.net)
+    both = train(tmp_path / "both.safetensors", **options, corrector=encoder_of(dcgan(), images=2, seed=3))
+    assert same(checkpoint.load_projector(tmp_path / "both.safetensors").net, both.net) and both.net.corrector is not None
     one, two = (json.loads(path.with_suffix(".json").read_text())["training"] for path in (whole, parts))
     assert one["losses"] == two["losses"] and one["scores"] == two["scores"] and len(one["scores"]["score"]) == 12 and two["starts"] == 3
     text = b"".join(path.read_bytes() for path in (tmp_path / "whole.tensorboard").iterdir())
@@ -224,6 +261,7 @@ def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path
         "seed": {"seed": 2},
         "generator.start": {"generator": dcgan(seed=8)},
         "encoder.start": {"encoder": start(seed=8)},
+        "corrector.name": {"corrector": encoder_of(dcgan(), images=2)},
     }
     for name, changed in others.items():
         with pytest.raises(InvalidInput, match=f"a projector that was trained.*{name} .* there"):
@@ -243,6 +281,8 @@ def test_bad_inputs():
         "expected one of DCGANGenerator": {"generator": Linear((1, 28, 28))},
         "expected one of DCGANEncoder": {"encoder": torch.nn.Linear(3, 3)},
         "outputs=5": {"encoder": start(outputs=4)},
+        r"expected \(2, 28, 28\)": {"corrector": start()},
+        "Linear is no corrector": {"corrector": torch.nn.Linear(3, 3)},
         "suffix": {"output": "p.pt"},
     }
     for message, changed in bad.items():
