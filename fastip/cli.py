@@ -1,4 +1,4 @@
-"""The command line: fastip restore | tasks | demo | bench | train | data | experiment | info."""
+"""The command line: fastip restore | degrade | tasks | demo | bench | train | data | experiment | info."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 import typer
 from rich.table import Table
 
-from . import __version__, cli_data, cli_experiment, cli_restore, cli_train, demo, figures, kernels, tasks
+from . import __version__, cli_data, cli_degrade, cli_experiment, cli_restore, cli_train, demo, figures, kernels, tasks
 from .cli_console import err, out, plainly
 from .errors import InvalidInput
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, help="Restore images: super-resolution and deblurring.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, help="Solve linear inverse problems in imaging.")
 
 
 def main() -> None:
@@ -25,6 +25,7 @@ def main() -> None:
 
 
 app.command()(plainly(cli_restore.restore))
+app.command()(plainly(cli_degrade.degrade))
 
 
 @app.command("tasks")
@@ -36,7 +37,7 @@ def list_tasks() -> None:
     table = Table(*("task", "what it does", "prior", *headings))
     table.columns[0].no_wrap = True
     for task in map(tasks.get, tasks.names()):
-        does = f"{task.summary}; psf {task.psf or 'to be given'}"
+        does = f"{task.summary}; {task.data_text}"
         table.add_row(task.name, does, task.prior_text, *_measured(record.tasks.get(task.name))[: len(headings)])
     out.print(table)
     said = [f"{word} {text}" for word, text in (("on", record.machine), ("by", record.command)) if text]

@@ -50,12 +50,14 @@ class Settings:
         )
 
     def words(self) -> str:
-        """The task, the psf and the boundary."""
+        """The task and, of a blur, the psf and the boundary."""
+        if isinstance(self.task, tasks.MeasuredTask):
+            return self.task.name
         return f"{self.task.name}, psf {self.psf_text or self.task.psf}, {self.boundary or 'circular'} boundary"
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="An image (PNG, JPEG, TIFF, NPY) or a folder of images.", show_default=False)],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="An image (PNG, JPEG, TIFF, NPY), measurements (NPY), or a folder.", show_default=False)],
     task: Annotated[str, typer.Option(help="What to do: photo-sr4, sr2, deblur, ...; 'fastip tasks' lists them.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="The image to write, or a folder: names are kept.", show_default=False)],
     psf: Annotated[str | None, typer.Option(help="gaussian:9:1.6, motion:9:45, disk:7:3 or an image file.", show_default=False)] = None,
@@ -119,7 +121,7 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
 
 def _restore_file(read: Path, write: Path, settings: Settings, figure: Path | None) -> None:
     start = time.perf_counter()
-    y, kind = io.read_image(read)
+    y, kind = settings.task.read(read)
     problem = settings.problem(kind.depth)
     io.check_write(write, channels=problem.op.input_shape(tuple(y.shape))[1])
     with _progress() as progress:
@@ -128,11 +130,12 @@ def _restore_file(read: Path, write: Path, settings: Settings, figure: Path | No
         if solution.status is Status.UNSTABLE:
             raise InvalidInput(f"{read} was not restored: {solution.status}")
         x, s = solution.x, settings.task.stride
-        if settings.crop:
+        if settings.crop and y.ndim == 4:
             x = tasks.crop_valid(x, problem.op, (s * y.shape[2], s * y.shape[3]))
         io.write_image(write, x, like=kind)
         if figure is not None:
-            figures.restoration(figure, y, x, solution, name=settings.task.name, settings=f"{solution.iterations} iterations")
+            shown = y if y.ndim == 4 else problem.op.adjoint(y)
+            figures.restoration(figure, shown, x, solution, name=settings.task.name, settings=f"{solution.iterations} iterations")
     _tell(write, y, x, settings, solution, problem.tolerance > 0, time.perf_counter() - start)
 
 
@@ -142,6 +145,7 @@ def _progress() -> Progress:
 
 
 def _tell(write: Path, y: torch.Tensor, x: torch.Tensor, settings: Settings, solution: Solution, stoppable: bool, seconds: float) -> None:
-    sizes = f"{y.shape[3]} × {y.shape[2]} -> {x.shape[3]} × {x.shape[2]}"
+    given = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
+    sizes = f"{given} -> {x.shape[3]} × {x.shape[2]}"
     ended = f", {str(solution.status).partition(':')[0]}" if stoppable else ""
     out.print(f"{write}  {sizes}, {settings.words()}, {solution.iterations} iterations, {seconds:.1f} s{ended}", markup=False, soft_wrap=True)

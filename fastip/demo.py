@@ -104,7 +104,7 @@ def restore(scene: Scene, *, repeats: int = 2) -> Result:
     learned = task.problem()
     exact = learned.op(scene.truth)
     y = exact + task.noise * torch.randn(exact.shape, generator=torch.Generator().manual_seed(0))
-    classical = tasks.get(task.instead or "deblur").problem(psf=task.psf)
+    classical = tasks.classical(task.instead or "deblur").problem(psf=task.psf)
     baseline = dataclasses.replace(classical, inverse=inverses.ConjugateGradient(), iterations=classical.solve(y).iterations, tolerance=0.0)
     ways = {"TV": classical, "CG-ADMM": baseline, "learned": learned}
     runs = [_plain(y, learned.op, scene.truth, task.stride)]

@@ -74,8 +74,8 @@ def restoration(path: str | Path, y: Tensor, x: Tensor, solution: Solution, *, n
     every = [min(EVERY * (i + 1), solution.iterations) for i in range(len(checks))]
     curves = [Curve("data residual", every, [c[0] for c in checks], strong=True), Curve("change of x", every, [c[1] for c in checks])] if checks else []
     size = "{} × {}".format
-    panels = [Panel(y, "input", size(y.shape[3], y.shape[2])), Panel(x, name, f"{size(x.shape[3], x.shape[2])}   {settings}", strong=True)]
-    compare(path, [Row(panels, curves, (0.4, 0.4, 0.2), "iterations")])
+    panels = [Panel(y, "input", size(y.shape[3], y.shape[2])), Panel(x, name, size(x.shape[3], x.shape[2]), strong=True)]
+    compare(path, [Row(panels, curves, (0.4, 0.4, 0.2), "iterations", settings)])
 
 
 @strict_keywords

@@ -173,14 +173,14 @@ def test_bad_input_is_one_clear_line_and_leaves_no_file(tmp_path, monkeypatch, c
 def test_an_unstable_solve_writes_nothing(tmp_path, monkeypatch):
     picture(tmp_path / "in.png")
     bad = Solution(torch.zeros(1, 3, 28, 34), None, Status.UNSTABLE, 20, torch.zeros(4, 2, 1))
-    monkeypatch.setattr(tasks.Problem, "solve", lambda self, y, report=None: bad)
+    monkeypatch.setattr(tasks.AdmmProblem, "solve", lambda self, y, report=None: bad)
     result = fastip("restore", tmp_path / "in.png", "--task", "sr2", "-o", tmp_path / "out.png")
     assert result.exit_code == 2 and "unstable" not in result.output.lower().split("error:")[0] and "raise beta" in result.output
     assert os.listdir(tmp_path) == ["in.png"]
 
 
 def test_what_cannot_be_written_is_not_computed(tmp_path, monkeypatch):
-    monkeypatch.setattr(tasks.Problem, "solve", lambda self, y, report=None: pytest.fail("solved in vain"))
+    monkeypatch.setattr(tasks.AdmmProblem, "solve", lambda self, y, report=None: pytest.fail("solved in vain"))
     np.save(tmp_path / "five.npy", np.zeros((12, 12, 5), "float32"))
     assert fastip("restore", tmp_path / "five.npy", "--task", "sr2", "-o", tmp_path / "a.png").exit_code == 2
     np.save(tmp_path / "three.npy", np.zeros((12, 12, 3), "float32"))

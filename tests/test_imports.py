@@ -19,6 +19,7 @@ LAYERS = (
     ("inverses", "priors"),
     ("solvers",),
     ("metrics", "io", "rec"),
+    ("vectors",),
     ("checkpoint", "data"),
     ("shipped",),
     ("tasks", "figures"),
@@ -27,7 +28,7 @@ LAYERS = (
     ("experiments",),
     ("cli_console", "cli_train_prior"),
     ("cli_train_gan",),
-    ("cli_restore", "cli_train", "cli_experiment", "cli_data"),
+    ("cli_degrade", "cli_restore", "cli_train", "cli_experiment", "cli_data"),
     ("cli",),
     ("__main__",),
 )

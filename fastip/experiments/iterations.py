@@ -58,7 +58,7 @@ def run(
     variation: int = 100,
 ) -> Outcome:
     """Solve the task with three priors and follow the PSNR; ``first``, ``last`` and ``noise`` are the levels and beta = noise^2 / level^2 of plug and play."""
-    problem, truth = tasks.load_task(task), photographs(size, photos)
+    problem, truth = tasks.learned(task).problem(), photographs(size, photos)
     op = problem.op
     y = data.degrade(truth, op, problem.noise or 0.0)
     found = {}
@@ -72,7 +72,7 @@ def run(
     return Outcome({"settings": settings, "curves": curves, "start": start}, _draw(found, truth[:1], moments))
 
 
-def _methods(problem: tasks.Problem, y: Tensor, plugged: tuple[int, float, float, float], variation: int) -> list[Method]:
+def _methods(problem: tasks.AdmmProblem, y: Tensor, plugged: tuple[int, float, float, float], variation: int) -> list[Method]:
     steps, first, last, noise = plugged
     tv = total_variation(problem.op)
     levels = [first * (last / first) ** (k / max(1, steps - 1)) for k in range(steps)]

@@ -87,10 +87,10 @@ def best_wiener(y: Tensor, op: LinearOperator, truth: Tensor) -> Tensor:
 
 
 @strict_keywords
-def total_variation(op: LinearOperator) -> tasks.Problem:
+def total_variation(op: LinearOperator) -> tasks.AdmmProblem:
     """What the weightless task of the same stride makes of this convolution: total variation and 0 <= x <= 1."""
     convolution = op.convolution()
     if convolution is None:
         raise InvalidInput(f"{op!r} is no convolution; the weightless tasks are for those")
-    task = tasks.get(f"sr{convolution.stride}" if convolution.stride > 1 else "deblur")
+    task = tasks.classical(f"sr{convolution.stride}" if convolution.stride > 1 else "deblur")
     return task.problem(psf=convolution.psf, boundary=convolution.boundary)

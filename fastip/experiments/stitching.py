@@ -66,7 +66,7 @@ def _ways(task: str, problem: tasks.Problem, tiles: Tiles, window: int) -> dict[
     whole, tiled = (PixelShuffleAutoencoder(net, sigma=prior.sigma, trained=prior.trained) for net in (prior.net, nets.Tiled(prior.net, tile=window)))
     ways: dict[str, Solve] = {WHOLE: dataclasses.replace(problem, prior=whole).solve, TILED: dataclasses.replace(problem, prior=tiled).solve}
     for boundary in ("circular", "reflect"):  # the data step to 1e-5 for both, so that what differs is the border
-        own = tasks.load_task(task, boundary=boundary, dtype=torch.float32)
+        own = tasks.learned(task).problem(boundary=boundary, dtype=torch.float32)
         alone = dataclasses.replace(own, prior=whole, inverse=inverses.ConjugateGradient())
         ways[PATCHES.format(boundary)] = partial(_stitched, tiles, alone)
     return ways

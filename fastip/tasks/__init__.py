@@ -1,4 +1,4 @@
-"""The one registry of named tasks. A task is operator + prior + inverse + beta + iterations; filled in with what the caller chose it is a Problem to solve."""
+"""The one registry of named tasks. A task is operator + prior + solver + its settings; filled in with what the caller chose it is a Problem to solve."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from .classical import PRIORS as PRIORS
 from .classical import TASKS as CLASSICAL
 from .classical import ClassicalTask as ClassicalTask
 from .classical import read_psf as read_psf
+from .measured import TASKS as MEASURED
+from .measured import MeasuredTask as MeasuredTask
 from .prior import TaskPrior as TaskPrior
 from .problem import CHUNK as CHUNK
+from .problem import AdmmProblem as AdmmProblem
+from .problem import NpgdProblem as NpgdProblem
 from .problem import Problem as Problem
 from .problem import Report as Report
 from .problem import crop_valid as crop_valid
@@ -23,7 +27,7 @@ from .task import closest
 from .trained import TASKS as LEARNED
 from .trained import LearnedTask as LearnedTask
 
-_TASKS: dict[str, Task] = {task.name: task for task in (*CLASSICAL, *LEARNED)}
+_TASKS: dict[str, Task] = {task.name: task for task in (*CLASSICAL, *LEARNED, *MEASURED)}
 
 
 def names() -> list[str]:
@@ -36,8 +40,14 @@ def get(name: str) -> Task:
     return _TASKS[closest(name, _TASKS, "task")]
 
 
+def classical(name: str) -> ClassicalTask:
+    """The task with a classical prior of that name. Raises InvalidInput with the closest name."""
+    known = {task.name: task for task in _TASKS.values() if isinstance(task, ClassicalTask)}
+    return known[closest(name, known, "classical task")]
+
+
 def learned(name: str) -> LearnedTask:
-    """The task with a network of that name. Raises InvalidInput with the closest name."""
+    """The task of that name with a network that was trained through the solver. Raises InvalidInput with the closest name."""
     known = {task.name: task for task in _TASKS.values() if isinstance(task, LearnedTask)}
     return known[closest(name, known, "learned task")]
 
@@ -47,6 +57,7 @@ def load_task(name: str, *, boundary: str | None = None, memory: int | str | Non
     """A named task with its weights, ready to solve: x = load_task("photo-sr4").solve(y).x, or with its parts
 
         fastip.admm(y, task.op, task.prior, beta=task.beta, inverse=task.inverse, iterations=task.iterations, tolerance=task.tolerance)
+        fastip.npgd(y, task.op, task.prior, iterations=task.iterations, tolerance=task.tolerance)        for compressed sensing: digits-cs100, ...
 
     boundary: circular (default), reflect, zero or valid. Real photographs do not wrap: reflect or valid suit them better. Only where the image wraps is
     inverse="auto" as good as task.inverse.

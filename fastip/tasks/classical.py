@@ -14,7 +14,7 @@ from ..arrays import check_count, check_number
 from ..contracts import Inverse, Prior
 from ..errors import InvalidInput, strict_keywords
 from ..operators import psf as point_spread
-from .problem import Problem
+from .problem import AdmmProblem
 from .task import Task, closest
 
 PRIORS: dict[str, Callable[[float], Prior]] = {"tv": priors.TV, "wavelet": priors.Wavelet, "l1": priors.L1, "l2": priors.L2}
@@ -58,7 +58,7 @@ class ClassicalTask(Task):
         bounded: bool = True,
         memory: int | str | None = None,
         dtype: torch.dtype | None = None,
-    ) -> Problem:
+    ) -> AdmmProblem:
         """The problem to solve, with None standing for the task's own choice.
 
         ``psf``: a tensor kh x kw or a text for :func:`read_psf`. ``bounded`` adds 0 <= x <= 1 to the priors that can hold it (all but wavelet).
@@ -74,7 +74,7 @@ class ClassicalTask(Task):
         regulariser = PRIORS[name](strength)
         if bounded and name in BOXED:
             regulariser = regulariser + priors.Box(0.0, 1.0)  # type: ignore[operator]
-        return Problem(
+        return AdmmProblem(
             op=operators.Blur(taps, stride=self.stride, boundary=boundary or self.boundary),
             prior=regulariser,
             inverse=INVERSES[closest(inverse or self.inverse, INVERSES, "inverse")](),

@@ -1,7 +1,8 @@
-"""What is solved: operator, prior, inverse, beta and iterations, ready for data."""
+"""What is solved, and how: operator, prior and iterations, ready for data."""
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,34 +15,56 @@ from ..contracts import Inverse, LinearOperator, Prior, Solution, Status
 from ..errors import strict_keywords
 from ..solvers.admm import admm
 from ..solvers.monitor import State
+from ..solvers.npgd import npgd
 
 CHUNK = 50  # iterations between two reports of a fused solve: ten checks of the stop rule, so no divergence goes unseen
 
 Report = Callable[[int], None]
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Everything ``fastip.admm`` needs but the data.
+@dataclass(frozen=True, kw_only=True)
+class Problem(abc.ABC):
+    """Everything a solver needs but the data.
 
-    beta: a number, or one for each iteration. tolerance: 0 runs all iterations. noise: the standard deviation of the noise in the data that the settings
-    were made for, None where they serve a range.
+    tolerance: 0 runs all iterations. noise: the standard deviation of the noise in the data that the settings were made for, None where they serve a range.
     """
 
     op: LinearOperator
     prior: Prior
-    inverse: str | Inverse
-    beta: float | tuple[float, ...]
     iterations: int
     tolerance: float
     noise: float | None = None
 
+    @abc.abstractmethod
+    def solve(self, y: Any, *, report: Report | None = None) -> Solution:
+        """The solve with these settings, without gradients; ``report`` is told the number of iterations done, now and then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NpgdProblem(Problem):
+    """A problem for ``fastip.npgd(y, op, prior)``."""
+
     @torch.no_grad()
     def solve(self, y: Any, *, report: Report | None = None) -> Solution:
-        """``fastip.admm(y, op, prior)`` with these settings, without gradients; ``report`` is told the number of iterations done, now and then.
+        def look(state: State) -> None:
+            if report is not None:
+                report(state.iteration)
 
-        A fused solve is resumed every 50 iterations to report; the iterates are those of one solve. Other solves report each iteration.
-        """
+        return npgd(y, self.op, self.prior, iterations=self.iterations, tolerance=self.tolerance, callback=None if report is None else look)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdmmProblem(Problem):
+    """A problem for ``fastip.admm(y, op, prior)``. beta: a number, or one for each iteration.
+
+    To report, a fused solve is resumed every 50 iterations; the iterates are those of one solve. Other solves report each iteration.
+    """
+
+    inverse: str | Inverse
+    beta: float | tuple[float, ...]
+
+    @torch.no_grad()
+    def solve(self, y: Any, *, report: Report | None = None) -> Solution:
         if report is None:
             return self._admm(y)
         if isinstance(self.beta, float) and self.prior.bind(y, self.op).pointwise() is not None:

@@ -6,10 +6,12 @@ import abc
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from .. import io
 from ..errors import InvalidInput
 from .problem import Problem
 
@@ -30,6 +32,15 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def prior_text(self) -> str:
         """The prior it chooses by default, in a word or two."""
+
+    @property
+    def data_text(self) -> str:
+        """What the data are, as far as the name does not say it."""
+        return f"psf {self.psf or 'to be given'}"
+
+    def read(self, path: Path) -> tuple[Tensor, io.Kind]:
+        """The data in a file, and what a result needs to be written in kind: an image, 1 c h w."""
+        return io.read_image(path)
 
     @abc.abstractmethod
     def problem(

@@ -21,7 +21,7 @@ from . import memory as bounds
 from .classical import INVERSES
 from .data_step import Close
 from .prior import TaskPrior
-from .problem import Problem
+from .problem import AdmmProblem
 from .task import Task, closest
 
 
@@ -80,7 +80,7 @@ class LearnedTask(Task):
         bounded: bool = True,
         memory: int | str | None = None,
         dtype: torch.dtype | None = None,
-    ) -> Problem:
+    ) -> AdmmProblem:
         """The problem to solve, with None standing for what the network was trained for.
 
         iterations: at most those of the training. memory: bytes that a solve may take (2 GB by default), or a text such as "800MB".
@@ -95,7 +95,7 @@ class LearnedTask(Task):
         count = check_count(len(betas) if iterations is None else iterations, "iterations", low=1)
         if count > len(betas):
             raise InvalidInput(f"iterations is {count}; the network of task {self.name!r} was trained through {len(betas)}: give at most {len(betas)}")
-        return Problem(op=op, prior=trained, inverse=data_step, beta=betas[:count], iterations=count, tolerance=0.0, noise=self.noise)
+        return AdmmProblem(op=op, prior=trained, inverse=data_step, beta=betas[:count], iterations=count, tolerance=0.0, noise=self.noise)
 
     def _refuse_fixed(self, **options: object) -> None:
         for option, value in options.items():

@@ -1,0 +1,35 @@
+"""The command ``fastip degrade``: the data that a task restores, made from an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import data, io, tasks, vectors
+from .cli_console import out
+
+
+def degrade(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="An image (PNG, JPEG, TIFF, NPY).", show_default=False)],
+    task: Annotated[str, typer.Option(help="The task whose data are made; 'fastip tasks' lists them.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The image to write, or an NPY file for measurements.", show_default=False)],
+    psf: Annotated[str | None, typer.Option(help="gaussian:9:1.6, motion:9:45, disk:7:3 or an image file.", show_default=False)] = None,
+    boundary: Annotated[str | None, typer.Option(help="circular, reflect, zero or valid.", show_default=False)] = None,
+    noise: Annotated[float | None, typer.Option(help="Standard deviation of the noise; by default that of the task.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+) -> None:
+    """Make what a camera would have given: blur, sample or measure an image as a task expects it, and add noise."""
+    chosen = tasks.get(task)
+    problem = chosen.problem(psf=None if psf is None else tasks.read_psf(psf), boundary=boundary)
+    x, kind = io.read_image(source)
+    y = data.degrade(x, problem.op, problem.noise or 0.0 if noise is None else noise, generator=seed)
+    if y.ndim == 4:
+        io.write_image(output, y, like=kind)
+    else:
+        vectors.write_vector(output, y)
+    size = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
+    out.print(
+        f"{output}  {x.shape[3]} × {x.shape[2]} -> {size}, {chosen.name}, {chosen.data_text if psf is None else f'psf {psf}'}", markup=False, soft_wrap=True
+    )

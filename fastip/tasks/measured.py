@@ -1,0 +1,86 @@
+"""Compressed sensing: images of one set from few random measurements, by projected gradient descent with the projector of that set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .. import io, operators, shipped, vectors
+from ..arrays import check_count, check_number
+from ..errors import InvalidInput, strict_keywords
+from .problem import NpgdProblem
+from .task import Task
+
+
+@dataclass(frozen=True)
+class MeasuredTask(Task):
+    """y = A x, A = operators.GaussianMeasurements(measurements, shape), seed 0, for images x of one set.
+
+    pictures: the set, whose projector comes with fastip. shape: (c, h, w) of its images.
+    """
+
+    measurements: int
+    pictures: str
+    shape: tuple[int, int, int]
+    iterations: int = 15
+    tolerance: float = 0.0
+
+    @property
+    def prior_text(self) -> str:
+        return "generator"
+
+    @property
+    def data_text(self) -> str:
+        return "Gaussian matrix of seed 0"
+
+    def read(self, path: Path) -> tuple[Tensor, io.Kind]:
+        """The measurements in an NPY file, 1 m; the image will have 8 bits where its file can."""
+        return vectors.read_vector(path, self.measurements), io.Kind()
+
+    @strict_keywords
+    def problem(
+        self,
+        *,
+        psf: str | Tensor | None = None,
+        boundary: str | None = None,
+        prior: str | None = None,
+        weight: float | None = None,
+        beta: float | None = None,
+        inverse: str | None = None,
+        iterations: int | None = None,
+        tolerance: float | None = None,
+        bounded: bool = True,
+        memory: int | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> NpgdProblem:
+        """The problem to solve, with None standing for the task's own choice. bounded: plays no role, the generator's images are in [0, 1].
+
+        dtype: of the networks' weights, float32 by default. Raises InvalidInput for what random measurements and a trained projector leave no choice of.
+        """
+        options = {"psf": psf, "boundary": boundary, "prior": prior, "weight": weight, "beta": beta, "inverse": inverse, "memory": memory}
+        for option, value in options.items():
+            if value is not None:
+                raise InvalidInput(f"{option} is given, and task {self.name!r} is for measurements and a trained projector, which have none: leave it out")
+        projector = shipped.projector(self.pictures)
+        projector.net.to(dtype)
+        return NpgdProblem(
+            op=operators.GaussianMeasurements(self.measurements, self.shape),
+            prior=projector,
+            iterations=check_count(self.iterations if iterations is None else iterations, "iterations", low=1),
+            tolerance=check_number(self.tolerance if tolerance is None else tolerance, "tolerance", low=0.0),
+            noise=0.0,
+        )
+
+
+def _task(pictures: str, summary: str, measurements: int, shape: tuple[int, int, int]) -> MeasuredTask:
+    return MeasuredTask(f"{pictures}-cs{measurements}", summary, 1, None, measurements, pictures, shape)
+
+
+TASKS = (
+    _task("digits", "handwritten digits, 28 × 28 from 100 measurements", 100, (1, 28, 28)),
+    _task("fashion", "pictures of clothes, 28 × 28 from 100 measurements", 100, (1, 28, 28)),
+    _task("avatars", "drawn faces, 64 × 64 in colour from 1000 measurements", 1000, (3, 64, 64)),
+)
