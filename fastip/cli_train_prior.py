@@ -13,7 +13,7 @@ from rich.table import Table
 
 from . import checkpoint, data, nets, operators, tasks, train
 from .errors import InvalidInput
-from .priors import PixelShuffleAutoencoder
+from .priors import PixelShuffleAutoencoder, Projector
 
 Pictures = Callable[[str, int], data.Pictures]
 PICTURES: dict[str, tuple[int, Pictures]] = {  # colours, and the set of a split with patches of this size where it has sizes
@@ -133,7 +133,7 @@ def task(
     _run(path, lambda: train.task(name, output, steps=steps, accelerator=accelerator))
 
 
-def _run(output: Path, work: Callable[[], PixelShuffleAutoencoder]) -> None:
+def _run(output: Path, work: Callable[[], PixelShuffleAutoencoder | Projector]) -> None:
     before = output.exists()
     try:
         made = work()
@@ -145,14 +145,16 @@ def _run(output: Path, work: Callable[[], PixelShuffleAutoencoder]) -> None:
     out.print(_table(output, made))
 
 
-def _table(output: Path, made: PixelShuffleAutoencoder) -> Table:
-    training, trained = checkpoint.read_record(output, "prior")["training"], made.trained
-    assert trained is not None
+def _table(output: Path, made: PixelShuffleAutoencoder | Projector) -> Table:
+    training = checkpoint.read_record(output, "projector" if isinstance(made, Projector) else "prior")["training"]
     table = Table(show_header=False, box=None)
     table.add_row("weights", f"{sum(p.numel() for p in made.net.parameters()):,}")
     table.add_row("training", f"{training['settings']['steps']} steps, {training['seconds']:.0f} s")
     if "scores" in training:
         table.add_row("validation", f"PSNR {training['scores']['score'][-1]:.2f} dB")
+    trained = None if isinstance(made, Projector) else made.trained
+    if trained is None:
+        return table
     if trained.schedule:
         table.add_row("beta, level", ", ".join(f"{beta:.3g}, {level:.3g}" for beta, level in trained.schedule))
     else:

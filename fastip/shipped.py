@@ -50,6 +50,5 @@ def projector(name: str) -> priors.Projector:
 @strict_keywords
 def generator(name: str) -> nets.Generator:
     """The generator of that projector, for ``csgm``, ``pgdgan`` and ``rec``: fastip.shipped.generator("digits").sample(16)."""
-    net = projector(name).net
-    assert isinstance(net, nets.Projector)
-    return net.generator
+    found: nets.Generator = projector(name).net.generator
+    return found

@@ -12,8 +12,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from fastip import checkpoint, cli, cli_train_prior, data, nets, operators, psf, train
-from fastip.train import loop, recipes
+from fastip import checkpoint, cli, cli_train_prior, data, nets, operators, psf, shipped, train
+from fastip.train import loop, workshop
+from fastip.train.course import Course
 
 PRIOR = ["--pictures", "shades", "--noise", "0.02:0.2", "--steps", 4, "--batch", 2, "--size", 24]
 UNROLLED = ["--pictures", "shades", "--psf", "gaussian:3:1", "--stride", 2, "--beta", "0.01,0.1", "--levels", "0.1,0.05,0.02", "--steps", 3, "--batch", 2]
@@ -131,7 +132,7 @@ SHIPPED = {path.stem: path for folder in ("priors", "tasks") for path in (WEIGHT
 
 
 def test_there_is_a_recipe_for_every_shipped_network():
-    assert set(train.RECIPES) == set(SHIPPED)
+    assert set(train.RECIPES) == set(SHIPPED) | {f"{name}-projector" for name in shipped.names("projectors")}
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))
@@ -161,16 +162,61 @@ def test_the_recipe_is_what_made_the_weights(tmp_path, monkeypatch, name):
         monkeypatch.setattr(data, kind, lambda split, size=None, kind=kind, **rest: Recorded(kind, size))
     monkeypatch.setattr(sys.modules["fastip.train.prior"], "described", described)
     monkeypatch.setattr(loop, "fit", lambda *arguments: pytest.fail("the recipe is not that of the shipped weights"))
-    solver = recipes.Workshop.solver
+    solver = workshop.Workshop.solver
 
     def known(shop, task, *arguments, output=None, **settings):
         """A training before the last is not shipped; its network has the structure of the last one's."""
         return checkpoint.load_prior(SHIPPED[task]) if output else solver(shop, task, *arguments, **settings)
 
-    monkeypatch.setattr(recipes.Workshop, "solver", known)
+    monkeypatch.setattr(workshop.Workshop, "solver", known)
     made = train.task(name, tmp_path, progress=False)
-    shipped = checkpoint.load_prior(SHIPPED[name])
-    assert made.trained == shipped.trained and type(made.net) is type(shipped.net)
+    there = checkpoint.load_prior(SHIPPED[name])
+    assert made.trained == there.trained and type(made.net) is type(there.net)
+
+
+@pytest.mark.parametrize("name", shipped.names("projectors"))
+def test_the_recipe_is_what_made_the_projector(tmp_path, monkeypatch, name):
+    """Its trainings have the settings of the logs beside the weights: all but what came out of a training before, which is kept in half precision."""
+    logs = {stem: json.loads((WEIGHTS / "projectors" / f"{stem}.json").read_text())["training"]["settings"] for stem in (f"{name}-generator", name)}
+    settings = {}
+
+    def take(course, work, make):
+        settings[course.output.stem] = course.record
+        return shipped.generator(name) if course.kind == "generator" else shipped.projector(name)
+
+    class Recorded(data.Pictures):
+        def __init__(self, split):
+            self.split = split
+
+        def __len__(self):
+            return 1
+
+        def batch(self, indices):
+            return torch.zeros(len(indices), *shipped.projector(name).net.shape)
+
+    for kind in ("Digits", "Fashion", "Avatars"):
+        monkeypatch.setattr(data, kind, Recorded)
+    monkeypatch.setattr(Course, "run", take)
+    train.task(f"{name}-projector", tmp_path, progress=False)
+    for stem, output in ((f"{name}-generator", f"{name}-generator"), (name, f"{name}-projector")):
+        kept, asked = (dict(record) for record in (logs[stem], json.loads(json.dumps(settings[output]))))
+        assert kept.pop("images")["set"].lower() == name and asked.pop("images")
+        for part in ("generator", "encoder") if stem == name else ():
+            assert kept[part].pop("start") and asked[part].pop("start")
+        assert kept == asked
+
+
+def test_a_projector_is_trained_by_its_recipe(tmp_path, monkeypatch):
+    """The generator, the encoder alone, then both encoders: each beside its file."""
+    noise = np.random.default_rng(0).integers(0, 255, (40, 1, 28, 28), np.uint8)
+    monkeypatch.setattr(data, "Digits", lambda split: data.Stored(noise, np.zeros(40)))
+    result = fastip("task", "digits-projector", "--steps", 1, "-o", tmp_path)
+    assert result.exit_code == 0 and "1 steps" in result.output and "PSNR" in result.output, result.output
+    assert {path.stem for path in tmp_path.glob("*.safetensors")} == {"digits-generator", "digits-encoder", "digits-projector"}
+    made = checkpoint.load_projector(tmp_path / "digits-projector.safetensors").net
+    assert made.corrector.width == 32 and made.generator.width == made.encoder.width == 64
+    again = fastip("task", "digits-projector", "--steps", 1, "-o", tmp_path)
+    assert again.exit_code == 0 and "was finished before" in again.output
 
 
 def test_an_unknown_recipe(tmp_path):

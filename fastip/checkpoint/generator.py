@@ -35,5 +35,5 @@ def load_generator(path: str | Path) -> nets.Generator:
     """
     path = Path(path)
     record, tensors = read(path, "generator")
-    net: nets.Generator = build(path, record, tensors, nets.build_generator)
+    net: nets.Generator = build(path, record, tensors, nets.GENERATORS)
     return net

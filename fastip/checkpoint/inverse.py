@@ -60,7 +60,7 @@ def load_inverse(path: str | Path) -> Learned:
     path = Path(path)
     record, tensors = read(path, "inverse")
     trained = _unpack(path, record)
-    return Learned(build(path, record, tensors, nets.build), trained=trained)
+    return Learned(build(path, record, tensors, nets.INVERSE_NETS), trained=trained)
 
 
 _CERTIFICATE = ("kappa", "low", "high", "smallest", "relaxation")

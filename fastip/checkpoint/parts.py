@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .. import nets
 from ..contracts import LinearOperator
 from ..errors import FastipError, InvalidInput
 from .container import AGAIN
@@ -31,12 +32,12 @@ def describe(op: LinearOperator) -> dict[str, Any]:
     return {"text": repr(op), "convolution": shape}
 
 
-def build(path: Path, record: dict[str, Any], tensors: dict[str, Tensor], make: Callable[[str, dict[str, Any]], nn.Module]) -> Any:
-    """The network that the record describes, made by ``make(name, config)``, with its weights; they are compared before any memory is taken for it."""
+def build(path: Path, record: dict[str, Any], tensors: dict[str, Tensor], known: Mapping[str, type[nn.Module]]) -> Any:
+    """The network that the record describes, one of ``known``, with its weights; they are compared before any memory is taken for it."""
     try:
         name, config = record["net"]["name"], dict(record["net"]["config"])
         with torch.device("meta"):
-            expected = make(name, config).state_dict()
+            expected = nets.build(known, name, config).state_dict()
     except FastipError as error:
         raise InvalidInput(f"the network in {path} cannot be built: {error}") from None
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
@@ -51,7 +52,7 @@ def build(path: Path, record: dict[str, Any], tensors: dict[str, Tensor], make: 
             found, due = f"{tuple(tensor.shape)} {tensor.dtype}", f"{tuple(expected[key].shape)} {kind}"
             raise InvalidInput(f"the tensor {key} in {path} is {found}; expected {due}: {AGAIN}")
     dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
-    net = make(name, config).to(dtypes.pop() if len(dtypes) == 1 else torch.float32)
+    net = nets.build(known, name, config).to(dtypes.pop() if len(dtypes) == 1 else torch.float32)
     net.load_state_dict(tensors)
     return net.eval().requires_grad_(False)
 

@@ -49,7 +49,7 @@ def load_prior(path: str | Path) -> PixelShuffleAutoencoder:
     path = Path(path)
     record, tensors = read(path, "prior")
     trained = _unpack(path, record)
-    return PixelShuffleAutoencoder(build(path, record, tensors, nets.build_prior), sigma=trained.sigma, trained=trained)
+    return PixelShuffleAutoencoder(build(path, record, tensors, nets.PRIOR_NETS), sigma=trained.sigma, trained=trained)
 
 
 def _unpack(path: Path, record: dict[str, Any]) -> Trained:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import nets, priors
 from ..errors import InvalidInput, strict_keywords
 from .container import AGAIN, check_path, read, write
 from .parts import build, check_weights
 
-PARTS: dict[str, tuple[Mapping[str, Any], Callable[[str, dict[str, Any]], nn.Module]]] = {
-    "generator": (nets.GENERATORS, nets.build_generator),
-    "encoder": (nets.ENCODERS, nets.build_encoder),
-    "corrector": (nets.ENCODERS, nets.build_encoder),
-}
+PARTS: dict[str, Mapping[str, type[Any]]] = {"generator": nets.GENERATORS, "encoder": nets.ENCODERS, "corrector": nets.ENCODERS}
 OPTIONAL = "corrector"
 
 
@@ -43,7 +39,7 @@ def _described(net: Any) -> dict[str, Any]:
         expected = f"priors.Projector of nets.Projector(generator, encoder) or of {', '.join(nets.PROJECTORS)}"
         raise InvalidInput(f"the projector is {type(net).__name__}; expected {expected}: save others with torch.save")
     record = {}
-    for part, (known, _) in PARTS.items():
+    for part, known in PARTS.items():
         inner: Any = getattr(net, part)
         if inner is None:
             continue
@@ -63,15 +59,15 @@ def load_projector(path: str | Path) -> priors.Projector:
     path = Path(path)
     record, tensors = read(path, "projector")
     if "net" in record:
-        return priors.Projector(build(path, record, tensors, nets.build_projector))
+        return priors.Projector(build(path, record, tensors, nets.PROJECTORS))
     built = {}
-    for part, (_, make) in PARTS.items():
+    for part, known in PARTS.items():
         described = record.get(part)
         if described is None and part == OPTIONAL:
             continue
         if not isinstance(described, dict):
             raise InvalidInput(f"the record in {path} is damaged: it describes no {part}: {AGAIN}")
-        built[part] = build(path, {"net": described}, _below(f"{part}.", tensors), make)
+        built[part] = build(path, {"net": described}, _below(f"{part}.", tensors), known)
     unknown = [name for name in tensors if not name.startswith(tuple(f"{part}." for part in built))]
     if unknown:
         raise InvalidInput(f"{path} has unknown tensors: {', '.join(sorted(unknown))}: {AGAIN}")

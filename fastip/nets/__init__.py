@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import InvalidInput, strict_keywords
 from .batchnorm import fold_batchnorm as fold_batchnorm
@@ -46,42 +46,15 @@ ENCODERS: dict[str, type[DCGANEncoder]] = {"DCGANEncoder": DCGANEncoder}
 PROJECTORS: dict[str, type[OneNetProjector]] = {"OneNetProjector": OneNetProjector}
 
 
-@strict_keywords
-def build(name: str, config: dict[str, Any]) -> InverseNet | PaperInverseNet:
-    """A network of INVERSE_NETS from its class name and its ``config()``. Raises InvalidInput for a name or a configuration that does not exist."""
-    net: InverseNet | PaperInverseNet = _build(INVERSE_NETS, name, config)
-    return net
+Net = TypeVar("Net")
 
 
 @strict_keywords
-def build_prior(name: str, config: dict[str, Any]) -> PriorNet:
-    """A network of PRIOR_NETS from its class name and its ``config()``. Raises InvalidInput for a name or a configuration that does not exist."""
-    net: PriorNet = _build(PRIOR_NETS, name, config)
-    return net
+def build(known: Mapping[str, type[Net]], name: str, config: dict[str, Any]) -> Net:
+    """A network from its class name, its ``config()`` and the table that it is in: build(GENERATORS, "DCGANGenerator", {"size": 28}).
 
-
-@strict_keywords
-def build_generator(name: str, config: dict[str, Any]) -> Generator:
-    """A network of GENERATORS from its class name and its ``config()``. Raises InvalidInput for a name or a configuration that does not exist."""
-    net: Generator = _build(GENERATORS, name, config)
-    return net
-
-
-@strict_keywords
-def build_encoder(name: str, config: dict[str, Any]) -> DCGANEncoder:
-    """A network of ENCODERS from its class name and its ``config()``. Raises InvalidInput for a name or a configuration that does not exist."""
-    net: DCGANEncoder = _build(ENCODERS, name, config)
-    return net
-
-
-@strict_keywords
-def build_projector(name: str, config: dict[str, Any]) -> OneNetProjector:
-    """A network of PROJECTORS from its class name and its ``config()``. Raises InvalidInput for a name or a configuration that does not exist."""
-    net: OneNetProjector = _build(PROJECTORS, name, config)
-    return net
-
-
-def _build(known: Mapping[str, Any], name: str, config: dict[str, Any]) -> Any:
+    Raises InvalidInput for a name or a configuration that does not exist.
+    """
     if name not in known:
         raise InvalidInput(f"there is no network {name!r}; expected one of {', '.join(known)}: a newer fastip may have written it")
     try:

@@ -27,7 +27,7 @@ class Projector(Prior):
     def __init__(self, net: nn.Module) -> None:
         if not isinstance(net, nn.Module):
             raise InvalidInput(f"net is {net!r}; expected a network that projects images, e.g. fastip.load_projector('digits.safetensors').net")
-        self.net = net
+        self.net: Any = net  # so that what a network has, such as .generator, can be asked for
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundProjector:
         check_beside(self.net, y)

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .. import data, nets, tasks
+from .. import data, nets, priors, tasks
 from ..arrays import check_count
 from ..errors import InvalidInput, strict_keywords
-from ..priors import PixelShuffleAutoencoder
 from . import loop
-from .prior import prior, unrolled
-
-Prior = PixelShuffleAutoencoder
+from .projector_recipes import PROJECTORS
+from .workshop import Prior, Workshop
 
 
 @strict_keywords
 def task(
     name: str, folder: str | Path, *, steps: int | None = None, accelerator: str = "auto", progress: bool = True, report: loop.Report | None = None
-) -> Prior:
+) -> Prior | priors.Projector:
     """Train the network of a task, NAME.safetensors in ``folder``, after those it starts from; what is finished there is taken, what was stopped goes on.
 
     name: one of RECIPES. steps: instead of those of the recipe, in each of its trainings, for a look at how it goes. The rest as for ``train.prior``.
@@ -33,31 +30,6 @@ def task(
     if steps is not None:
         check_count(steps, "steps", low=1)
     return RECIPES[name](Workshop(Path(folder), steps, {"accelerator": accelerator, "progress": progress, "report": report}))
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """Where a recipe is followed: the folder of the results, steps instead of the recipe's, and what every training is told."""
-
-    folder: Path
-    steps: int | None
-    told: dict[str, Any]
-
-    def denoiser(self, name: str, net: nets.PriorNet, pictures: tuple[data.Pictures, data.Pictures], *, steps: int, **settings: Any) -> Prior:
-        """``train.prior`` of NAME, on (train, validation)."""
-        return prior(net, pictures[0], validation=pictures[1], output=self._path(name), steps=self.steps or steps, **settings, **self.told)
-
-    def solver(
-        self, name: str, net: nets.PriorNet, pictures: tuple[data.Pictures, data.Pictures], *, steps: int, output: str | None = None, **settings: Any
-    ) -> Prior:
-        """``train.unrolled`` for the task NAME: its operator and the noise of its data; ``output`` is the name of a training before the last."""
-        known = tasks.learned(name)
-        given: dict[str, Any] = {"data_noise": known.noise, "output": self._path(output or name), "steps": self.steps or steps}
-        return unrolled(net, pictures[0], known.operator(), validation=pictures[1], **given, **settings, **self.told)
-
-    def _path(self, name: str) -> Path:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return self.folder / f"{name}.safetensors"
 
 
 # ---- photographs -----------------------------------------------------------------------------------------------------
@@ -137,7 +109,7 @@ def _digits(shop: Workshop) -> Prior:
     return shop.solver("digits-sr4", net, pictures, beta=1e-3, levels=levels, iterations=4, steps=3600, **about)
 
 
-RECIPES: dict[str, Callable[[Workshop], Prior]] = {
+PRIORS: dict[str, Callable[[Workshop], Prior]] = {
     "photo-denoiser": _photo_denoiser,
     "photo-sr4": _photo_task("photo-sr4", 900),
     "photo-sr4-wide": _photo_task("photo-sr4-wide", 1100),
@@ -146,3 +118,5 @@ RECIPES: dict[str, Callable[[Workshop], Prior]] = {
     "digits-sr4": _digits,
     "digits-autoencoder": _digits_autoencoder,
 }
+
+RECIPES: dict[str, Callable[[Workshop], Prior | priors.Projector]] = {**PRIORS, **PROJECTORS}

@@ -106,7 +106,7 @@ def test_admm_reaches_the_exact_optimum(problem, stride, boundary, paper):
 
 def test_a_certificate_that_asks_for_it_scales_the_network():
     op, net = trained("motion", 1, "valid")
-    louder = nets.build("InverseNet", net.config()).requires_grad_(False)
+    louder = nets.build(nets.INVERSE_NETS, "InverseNet", net.config()).requires_grad_(False)
     louder.load_state_dict(net.state_dict())
     louder.rescale(5.0)
     y = noise((1, 1, 24, 24))
@@ -186,7 +186,7 @@ def halve_by_another_parameter(net):
 def test_changed_weights_are_certified_again(problem, stride, boundary, side, halve):
     """However they were changed, and although there is a record of what they were."""
     op, net = trained(problem, stride, boundary)
-    own = nets.build("InverseNet", net.config()).requires_grad_(False)
+    own = nets.build(nets.INVERSE_NETS, "InverseNet", net.config()).requires_grad_(False)
     own.load_state_dict(net.state_dict())
     learned, y = inverses.Learned(own, trained=inverses.examine(own, op, BETA)), noise((1, 1, side, side))
     first, before = learned.certificate(op, y, BETA), learned.bind(op, y, BETA).apply(y) / learned.certificate(op, y, BETA).scale()
@@ -201,7 +201,7 @@ def test_changed_weights_are_certified_again(problem, stride, boundary, side, ha
 def test_inference_mode():
     op, net = trained("gauss", 4, "valid")
     with torch.inference_mode():
-        own = nets.build("InverseNet", net.config()).requires_grad_(False)
+        own = nets.build(nets.INVERSE_NETS, "InverseNet", net.config()).requires_grad_(False)
         own.load_state_dict(net.state_dict())
         y = noise((1, 1, 12, 12))
         inside = fastip.admm(y, op, priors.L1(1e-2), beta=BETA, inverse=inverses.Learned(own), iterations=5, tolerance=0).x
@@ -212,7 +212,7 @@ def test_inference_mode():
 
 def test_a_solve_can_be_differentiated_in_the_weights():
     op, net = trained("gauss", 2, "valid")
-    own = nets.build("InverseNet", net.config()).double()
+    own = nets.build(nets.INVERSE_NETS, "InverseNet", net.config()).double()
     own.load_state_dict(net.state_dict())
     y = noise((1, 1, 7, 8))
     x = fastip.admm(y, op, priors.L2(0.1), beta=BETA, inverse=inverses.Learned(own), iterations=3, tolerance=0).x

@@ -112,15 +112,14 @@ def test_first_weights(make):
 
 def test_config_builds_them_again():
     g, e = dcgan(), encoder()
-    for net, build in ((g, nets.build_generator), (e, nets.build_encoder)):
-        again = build(type(net).__name__, net.config())
+    for net, known in ((g, nets.GENERATORS), (e, nets.ENCODERS)):
+        again = nets.build(known, type(net).__name__, net.config())
         again.load_state_dict(net.state_dict())
         assert same(again, net) and again.config() == net.config() and again.shape == net.shape
-    for build in (nets.build_generator, nets.build_encoder):
         with pytest.raises(InvalidInput, match="no network"):
-            build("DCGAN", {})
+            nets.build(known, "DCGAN", {})
         with pytest.raises(InvalidInput, match="wdith"):
-            build(build.__name__.replace("build_", "DCGAN").replace("gen", "Gen").replace("enc", "Enc"), {"wdith": 3})
+            nets.build(known, type(net).__name__, {"wdith": 3})
 
 
 def test_wrong_inputs_are_refused():

@@ -79,7 +79,7 @@ def test_rescale_and_config():
     made = net("zero", RANGE).double()
     r = noise((1, 1, 9, 8))
     before = made(r, 1e-2)
-    again = nets.build("InverseNet", made.config()).double()
+    again = nets.build(nets.INVERSE_NETS, "InverseNet", made.config()).double()
     again.load_state_dict(made.state_dict())
     assert torch.equal(again(r, 1e-2), before)
     made.rescale(3.0)
@@ -119,6 +119,6 @@ def test_refusals():
     with pytest.raises(UnknownKeyword, match="channels"):
         nets.InverseNet(chanels=(3,))
     with pytest.raises(InvalidInput, match="no network"):
-        nets.build("Inverse", {})
+        nets.build(nets.INVERSE_NETS, "Inverse", {})
     with pytest.raises(InvalidInput, match="does not fit"):
-        nets.build("InverseNet", {"widths": [3]})
+        nets.build(nets.INVERSE_NETS, "InverseNet", {"widths": [3]})

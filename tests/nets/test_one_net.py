@@ -105,14 +105,14 @@ def test_a_bottleneck_by_hand():
 
 def test_config_builds_them_again():
     net = made()
-    again = nets.build_projector("OneNetProjector", net.config()).double().eval()
+    again = nets.build(nets.PROJECTORS, "OneNetProjector", net.config()).double().eval()
     again.load_state_dict(net.state_dict())
     x = torch.rand(2, 2, 16, 16, dtype=torch.float64)
     assert torch.equal(again(x), net(x))
     for d in (nets.OneNetDiscriminator(colours=2, width=2, blocks=(1, 2)), nets.OneNetLatentDiscriminator(width=2, blocks=2)):
         type(d)(**d.config()).load_state_dict(d.state_dict())
     with pytest.raises(InvalidInput, match="no network"):
-        nets.build_projector("Projector", {})
+        nets.build(nets.PROJECTORS, "Projector", {})
 
 
 def test_wrong_inputs_are_refused():

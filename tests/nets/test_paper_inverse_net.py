@@ -58,7 +58,7 @@ def test_rescale_and_config():
     net = nets.PaperInverseNet(colours=1, boundary="reflect", beta_range=(1e-3, 1e-1)).double()
     r = noise((1, 1, 8, 9))
     before = net(r, 1e-2).detach()
-    again = nets.build("PaperInverseNet", net.config()).double()
+    again = nets.build(nets.INVERSE_NETS, "PaperInverseNet", net.config()).double()
     again.load_state_dict(net.state_dict())
     assert torch.equal(again(r, 1e-2), before)
     net.rescale(4.0)

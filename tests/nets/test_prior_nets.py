@@ -77,7 +77,7 @@ def test_images_and_groups_of_colours_are_independent(name):
 @pytest.mark.parametrize("name", CASES)
 def test_config_builds_it_again(name):
     net = made(name)
-    again = nets.build_prior(type(net).__name__, net.config()).double().eval()
+    again = nets.build(nets.PRIOR_NETS, type(net).__name__, net.config()).double().eval()
     again.load_state_dict(net.state_dict())
     v, y = inputs(net)
     assert torch.equal(again(v, y, 0.1), net(v, y, 0.1))
@@ -202,7 +202,7 @@ def test_batchnorm_folds_into_the_convolutions(name):
     torch.testing.assert_close(folded(v, y), net.eval()(v, y), rtol=0, atol=1e-12)
     assert not folded.training and not any(isinstance(m, modules.BatchNorm2d) for m in folded.modules())
     assert folded.config() == net.config() | {"batchnorm": False}
-    again = nets.build_prior("PaperPixelShuffleAutoencoder", folded.config()).double()
+    again = nets.build(nets.PRIOR_NETS, "PaperPixelShuffleAutoencoder", folded.config()).double()
     again.load_state_dict(folded.state_dict())
     assert torch.equal(again(v, y), folded(v, y))
 
@@ -377,6 +377,6 @@ def test_wrong_structures_are_refused():
     with pytest.raises(UnknownKeyword, match="widths"):
         OWN(widht=(3,))
     with pytest.raises(InvalidInput, match="no network"):
-        nets.build_prior("InverseNet", {})
+        nets.build(nets.PRIOR_NETS, "InverseNet", {})
     with pytest.raises(InvalidInput, match="does not fit"):
-        nets.build_prior("PixelShuffleAutoencoder", {"depth": [3]})
+        nets.build(nets.PRIOR_NETS, "PixelShuffleAutoencoder", {"depth": [3]})

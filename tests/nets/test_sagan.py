@@ -87,7 +87,7 @@ def test_eval_mode_is_deterministic_and_each_image_is_on_its_own(pair):
 
 def test_config_and_copies(pair):
     g, d = pair
-    again = nets.build_generator("SAGANGenerator", g.config())
+    again = nets.build(nets.GENERATORS, "SAGANGenerator", g.config())
     again.load_state_dict(g.state_dict())
     z = torch.randn(2, 7)
     assert torch.equal(again.eval()(z), g(z)) and torch.equal(copy.deepcopy(g)(z), g(z))

@@ -46,7 +46,7 @@ def test_each_image_is_on_its_own_and_config_builds_them_again():
     assert x.std(dim=0).mean() > 1e-3
     mean, _ = encoder(x)
     torch.testing.assert_close(encoder(x[2:3])[0], mean[2:3], rtol=0, atol=1e-13)
-    again = nets.build_generator("VAEDecoder", decoder.config()).double()
+    again = nets.build(nets.GENERATORS, "VAEDecoder", decoder.config()).double()
     again.load_state_dict(decoder.state_dict())
     other = nets.VAEEncoder(**encoder.config()).double()
     other.load_state_dict(encoder.state_dict())
