@@ -69,13 +69,19 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Experiment:
-    """The experiment of this name. Raises InvalidInput, with the closest name, where there is none."""
-    experiment = _load(name) if name in _modules() else None
+    """The experiment of this name, in which a dash stands for an underscore. Raises InvalidInput, with the closest name, where there is none."""
+    own = underscored(name)
+    experiment = _load(own) if own in _modules() else None
     if experiment is None:
         known = names()
-        close = difflib.get_close_matches(name, known, 1)
+        close = difflib.get_close_matches(own, known, 1)
         raise InvalidInput(f"there is no experiment {name!r}: " + (f"did you mean {close[0]!r}?" if close else f"they are {', '.join(known)}"))
     return experiment
+
+
+def underscored(name: str) -> str:
+    """The name as the listing, the files and the command on the page have it: "npgd_rec" for "npgd-rec"."""
+    return name.replace("-", "_")
 
 
 def _modules() -> list[str]:
@@ -94,9 +100,10 @@ def perform(name: str, folder: str | Path, *, parameters: Mapping[str, Any] | No
     """Run the experiment and write NAME.json, NAME.png and NAME.md into ``folder`` (made if it is missing); returns the path of the page.
 
     ``parameters``: keywords of the experiment that differ from their defaults, numbers or their texts. Each file appears whole or not at all, and none
-    before all three are complete. Raises InvalidInput for an unknown name or parameter and for a folder that cannot be written, before any work.
+    before all three are complete. A dash in ``name`` stands for an underscore, and NAME has underscores.
+    Raises InvalidInput for an unknown name or parameter and for a folder that cannot be written, before any work.
     """
-    experiment = find(name)
+    experiment, name = find(name), underscored(name)
     changed = _parse(name, experiment.parameters(), parameters or {})
     folder = _prepare(Path(folder))
     start = time.perf_counter()

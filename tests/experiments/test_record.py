@@ -66,6 +66,21 @@ def test_an_experiment_is_found_by_existing(sample):
             experiments.find(wrong)
 
 
+def test_a_dash_stands_for_an_underscore(sample, tmp_path):
+    """However the name is written, the experiment, its files and the command on its page are the same."""
+    dashed = "sample-of-frame"
+    assert dashed not in experiments.names() and experiments.find(dashed).summary == "squares"
+    page = experiments.perform(dashed, tmp_path / "dashes", parameters={"size": 3})
+    assert sorted(p.name for p in page.parent.iterdir()) == [f"{sample}.json", f"{sample}.md", f"{sample}.png"]
+    found = json.loads(page.with_suffix(".json").read_text())
+    assert found["experiment"] == sample and found["command"] == f"fastip experiment {sample} --set size=3"
+    assert dashed not in page.read_text()
+    with pytest.raises(InvalidInput, match=f"there is no experiment 'sample-of-fram': did you mean '{sample}'"):
+        experiments.find("sample-of-fram")
+    done = fastip_command("experiment", dashed, "--set", "size=4", "-o", tmp_path / "command")
+    assert done.exit_code == 0 and (tmp_path / "command" / f"{sample}.md").exists(), done.output
+
+
 def test_the_record_holds_what_repeats_it(sample, tmp_path):
     calls = []
     page = experiments.perform(sample, tmp_path / "new" / "out", parameters={"size": "3", "weights": "0.5,4"}, report=lambda *a: calls.append(a))

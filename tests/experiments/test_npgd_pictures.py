@@ -1,0 +1,127 @@
+"""The pictures of each task at a small size, with a linear generator where the answer is known, and the sheets of random images."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from fastip import data, metrics, nets, operators, priors, shipped
+from fastip.errors import InvalidInput
+from fastip.experiments import Outcome, lasso, npgd_pictures, npgd_samples, projector_tasks
+from fastip.experiments.npgd_pictures import BACK, CLASSICAL, DATA, KEPT, LEAST, METHODS, NPGD
+from generator_cases import Linear, Nearest, dcgan, encoder, pictures
+
+LINEAR = Linear((1, 28, 28), latent=4)
+
+
+@pytest.fixture(scope="module")
+def shortened() -> Iterator[None]:
+    """Small networks and pictures, and baselines that end early."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "Digits", lambda split: {"test": pictures(), "validation": pictures(seed=1)}[split])
+        patch.setattr(shipped, "names", lambda kind: {"projectors": ["digits"]}[kind])
+        patch.setattr(shipped, "projector", lambda name: priors.Projector(nets.Projector(dcgan(), encoder()).eval()))
+        patch.setattr(shipped, "generator", lambda name: dcgan())
+        patch.setattr(lasso, "ITERATIONS", 20)
+        patch.setattr(projector_tasks, "TV_ITERATIONS", 30)
+        yield
+
+
+@pytest.fixture(scope="module")
+def outcome(shortened: None) -> Outcome:
+    return npgd_pictures.run(count=5, measurements=60, iterations=3, tuned=4, designed_from=80)
+
+
+def test_the_tasks() -> None:
+    grey, gaussian = LINEAR.sample(2), torch.rand(2, 3, 64, 64)
+    jobs = projector_tasks.tasks(LINEAR, 0, 200)
+    assert [tuple(job.op(grey).shape) for job in jobs] == [(2, 100), (2, 100), (2, 1, 28, 28), (2, 1, 14, 14)]
+    rows = jobs[1].op.matrix  # type: ignore[attr-defined]
+    torch.testing.assert_close(rows @ rows.T, torch.eye(100, dtype=rows.dtype), rtol=0, atol=1e-6)
+    hidden = jobs[2].op(torch.ones(1, 1, 28, 28)) == 0
+    assert int(hidden.sum()) == 64 and bool(hidden[0, 0, 10:18, 10:18].all())
+    assert bool((jobs[2].seen(jobs[2].op(grey))[..., 10:18, 10:18] == 0.5).all()) and jobs[3].seen(jobs[3].op(grey)).shape == grey.shape
+    colour = projector_tasks.tasks(dcgan(size=64, colours=3, width=2), 30, 40)
+    assert [tuple(job.op(gaussian).shape) for job in colour] == [(2, 30), (2, 30), (2, 3, 64, 64), (2, 3, 32, 32), (2, 3, 16, 16)]
+    assert int((colour[2].op(torch.ones(1, 1, 64, 64)) == 0).sum()) == 32**2
+    with pytest.raises(InvalidInput, match="12 pixels a side"):
+        projector_tasks.tasks(Linear(), 10, 20)
+
+
+def test_the_classical_prior_is_the_best_that_was_tried(shortened: None) -> None:
+    truth = pictures().batch(range(4))
+    op = operators.Downsample(2)
+    plain = projector_tasks.classical(op, truth)
+    errors = {weight: float((projector_tasks.variation(op(truth), op, weight) - truth).square().mean()) for weight in projector_tasks.TV_WEIGHTS}
+    best = min(errors, key=errors.__getitem__)
+    assert plain.words == f"TV, weight {best:g}"
+    torch.testing.assert_close(plain.restore(op(truth)), projector_tasks.variation(op(truth), op, best))
+    assert projector_tasks.classical(operators.GaussianMeasurements(200, (1, 28, 28)), truth).words.startswith("Lasso")
+
+
+def test_an_image_of_the_range_is_found_and_the_data_are_put_back() -> None:
+    """With the exact projector NPGD finds it; with one that strays only its own data are wrong, until they are put back."""
+    truth = LINEAR.sample(3, seed=5)
+    task = projector_tasks.Task("", operators.GaussianMeasurements(300, (1, 28, 28), seed=1), lambda y: y)
+    plain = projector_tasks.Classical("", task.op.adjoint)
+    found = npgd_pictures.restore(task, truth, priors.Projector(Nearest(LINEAR)), plain, 60)
+    assert set(found) == {DATA, *METHODS} and torch.equal(found[CLASSICAL], task.op.adjoint(task.op(truth))) and found[DATA].shape == (3, 300)
+    torch.testing.assert_close(found[NPGD], truth, rtol=0, atol=1e-3)
+    matrix = task.op.matrix  # type: ignore[attr-defined]
+    least = task.op(truth) @ torch.linalg.pinv(matrix).T
+    torch.testing.assert_close(found[LEAST].flatten(1), least, rtol=0, atol=1e-3)
+    strays = npgd_pictures.restore(task, truth, priors.Projector(Nearest(LINEAR, 0.5, truth)), plain, 20)
+    wrong, right = ((task.op(strays[name]) - task.op(truth)).norm() for name in (NPGD, KEPT))
+    assert wrong > 0.1 and right < 1e-3 * wrong
+
+
+def test_scores_by_hand() -> None:
+    truth = torch.full((2, 1, 4, 4), 0.5)
+    offsets = {LEAST: (0.1, 0.1), CLASSICAL: (0.2, 0.2), NPGD: (0.1, 0.01), BACK: (0.01, 0.01), KEPT: (0.1, 0.1)}
+    images = {name: truth + torch.tensor(values).reshape(2, 1, 1, 1) for name, values in offsets.items()}
+    one = npgd_pictures.scores(images, truth)
+    assert one["psnr"][NPGD] == pytest.approx(30, abs=1e-3) and one["psnr"][LEAST] == pytest.approx(20, abs=1e-3)
+    assert one["apart"]["steps"] == [pytest.approx(10, abs=1e-3), pytest.approx(1.96 * 10, rel=1e-3)]
+    assert one["better"] == [NPGD, LEAST] and one["apart"]["plain"][0] == pytest.approx(10, abs=1e-3)
+    high = npgd_pictures.scores({name: image + 9 for name, image in images.items()}, truth)
+    assert high["psnr"][NPGD] == pytest.approx(6.0206, abs=1e-3), "clipped to [0, 1] first"
+
+
+def test_the_numbers_of_every_task(outcome: Outcome) -> None:
+    jobs = outcome.numbers["found"]["digits"]["tasks"]
+    assert len(jobs) == 4 and all(set(job["psnr"]) == set(METHODS) for job in jobs.values())
+    truth = pictures().batch(range(5))
+    net = nets.Projector(dcgan(), encoder()).eval()
+    assert outcome.numbers["found"]["digits"]["projected"] == pytest.approx(float(metrics.psnr(net(truth), truth).mean()), rel=1e-5)
+    hole = jobs["inpainting, 8 × 8 hidden"]
+    masked = projector_tasks.hole(28, 8).op(truth)
+    assert hole["psnr"][LEAST] == pytest.approx(float(metrics.psnr(masked, truth).mean()), abs=1e-2)
+    assert hole["psnr"][KEPT] > hole["psnr"][NPGD]
+
+
+def test_the_page_follows_the_numbers(outcome: Outcome) -> None:
+    numbers = copy.deepcopy(dict(outcome.numbers))
+    for (title, job), mean in zip(numbers["found"]["digits"]["tasks"].items(), (3.0, -3.0, 0.5, 0.5), strict=True):
+        job["apart"] = {"steps": [mean, 1.0], "plain": [-mean, 1.0]}
+        assert f"{job['psnr'][NPGD]:.2f} ±" in npgd_pictures.page(numbers) and title in npgd_pictures.page(numbers)
+    page = npgd_pictures.page(numbers)
+    assert "The step A⁺ is better than the default for digits, Gaussian measurements, m = 60 (+3.00 ± 1.00 dB)." in page
+    assert "The default step is better than A⁺ for digits, designed measurements, m = 60 (-3.00 ± 1.00 dB)." in page
+    assert "The two steps are not told apart for digits, inpainting" in page
+    assert "is below the better of A⁺y and the classical prior for digits, Gaussian" in page and "Drawn heads" not in page
+
+
+def test_random_images(shortened: None) -> None:
+    outcome = npgd_samples.run(count=20)
+    one = outcome.numbers["found"]["digits"]
+    real, others = pictures().batch(range(20)), pictures(seed=1).batch(range(20))
+    with torch.no_grad():
+        made = dcgan().sample(20, seed=0)
+    assert one["made"] == pytest.approx(metrics.frechet_distance(made, real), rel=1e-4)
+    assert one["others"] == pytest.approx(metrics.frechet_distance(others, real), rel=1e-6)
+    assert one["mean"] == pytest.approx(float((real - real.mean(0)).flatten(1).double().square().sum() / 19), rel=1e-3), "all variance is missing"
+    page = npgd_samples.page({"settings": outcome.numbers["settings"], "found": {"avatars": one | {"made": 3.0, "others": 1.0, "mean": 9.0}}})
+    assert "| 75 % |" in page and "wear hair and hats" in page
