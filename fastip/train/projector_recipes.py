@@ -28,16 +28,7 @@ def _fashion(shop: Workshop) -> priors.Projector:
     return shop.projector("fashion-projector", generator, encoder(generator), pictures, steps=6000, **about)
 
 
-def _avatars(shop: Workshop) -> priors.Projector:
-    pictures = data.Avatars("train"), data.Avatars("validation")
-    start = networks("dcgan", colours=3, size=64, width=48)
-    generator = shop.generator("avatars-generator", start, pictures, steps=4000, batch=64, precision=BF16)
-    about = {"noise": (0.0, 0.7), "latent": 0.0025, "batch": 64, "precision": BF16}
-    return shop.projector("avatars-projector", generator, encoder(generator), pictures, steps=1500, **about)
-
-
 PROJECTORS: dict[str, Callable[[Workshop], priors.Projector]] = {
     "digits-projector": _digits,
     "fashion-projector": _fashion,
-    "avatars-projector": _avatars,
 }

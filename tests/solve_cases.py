@@ -1,0 +1,49 @@
+"""Whole solves for the fused kernels: small problems of every shape, and the loop on reference kernels that they are compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastip.contracts import Convolution, Pointwise, StencilStep
+from fastip.kernels import reference
+
+# kh, kw, stride, half width of the taps, h, w of the data, planes
+SHAPES = [
+    (3, 3, 1, 1, 7, 9, (1, 1)),
+    (9, 9, 4, 2, 11, 19, (2, 3)),
+    (4, 6, 3, 1, 13, 8, (3, 1)),
+    (5, 1, 2, 0, 18, 37, (1, 2)),
+    (2, 7, 5, 3, 10, 21, (1, 5)),
+    (9, 9, 1, 6, 33, 70, (1, 3)),
+]
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def problem(
+    kh: int, kw: int, stride: int, half: int, h: int, w: int, planes: tuple[int, int], boundary: str, *, seed: int = 3, separable: bool = False
+) -> tuple[StencilStep, Tensor, Tensor, Tensor]:
+    """(step, x, q, y) with random psf and taps whose sums of magnitudes are 1 and 1/2."""
+    psf = draw(kh, 1, seed=seed) * draw(1, kw, seed=seed + 1) if separable else draw(kh, kw, seed=seed)
+    psf = psf / psf.abs().sum()
+    taps = draw(2 * half + 1, 2 * half + 1, seed=seed + 2)
+    taps = taps / (2 * taps.abs().sum())
+    height, width = ((h - 1) * stride + kh, (w - 1) * stride + kw) if boundary == "valid" else (h * stride, w * stride)
+    x, q, y = draw(*planes, height, width, seed=seed + 3), draw(*planes, h, w, seed=seed + 4), draw(*planes, h, w, seed=seed + 5)
+    return StencilStep(Convolution(psf, stride, boundary), taps, 0.3), x, q, y
+
+
+def looped(step: Any, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, iterations: int, relaxation: float) -> tuple[Tensor, Tensor]:
+    """The two lines on reference kernels, whatever the taps are."""
+    c, tau = step.convolution, 1 / (2 * step.beta)
+    for _ in range(iterations):
+        new, _ = reference.woodbury(x, q, y, c.psf, c.stride, c.boundary, step.taps, step.beta)
+        pulled = reference.strided_conv_adjoint(2 * new - q, c.psf, c.stride, c.boundary)
+        image = reference.soft_threshold(x, tau * prox.l1, 1 / (1 + 2 * tau * prox.l2), prox.low, prox.high, pulled)
+        x, q = x + relaxation * (image - x), q + relaxation * (new - q)
+    return image, q
