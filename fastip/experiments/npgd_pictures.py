@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import metrics, nets, shipped
 from ..priors import Projector
-from ..solvers import npgd
+from ..solvers import consistent, npgd
 from ..solvers.pgd import BackProjection
 from . import drawing
 from .compressed_sensing import pictures as first_pictures
@@ -81,10 +81,10 @@ def restore(task: Task, truth: Tensor, prior: Projector, plain: Classical, itera
     found: dict[str, list[Tensor]] = {title: [] for title in (DATA, *METHODS)}
     for part in truth.split(BATCH):
         y = op(part)
-        step = BackProjection(epsilon=1e-6)
-        x, put_back = npgd(y, op, prior, iterations=iterations).x, step.bind(op, y)
-        back = npgd(y, op, prior, step=step, iterations=iterations).x
-        images = {DATA: task.seen(y), LEAST: put_back.guess(), CLASSICAL: plain.restore(y), NPGD: x, BACK: back, KEPT: put_back(x)}
+        x = npgd(y, op, prior, iterations=iterations).x
+        back = npgd(y, op, prior, step=BackProjection(epsilon=1e-6), iterations=iterations).x
+        least, kept = consistent(torch.zeros_like(x), y, op), consistent(x, y, op)
+        images = {DATA: task.seen(y), LEAST: least, CLASSICAL: plain.restore(y), NPGD: x, BACK: back, KEPT: kept}
         for title, image in images.items():
             found[title].append(image)
     return {title: torch.cat(parts) for title, parts in found.items()}
@@ -147,15 +147,15 @@ def page(numbers: Numbers) -> str:
         parts.append(f"{shown}\n\n{table(['task', 'classical prior', *METHODS], rows)}")
     tables = "\n\n".join(parts)
     return f"""
-The first {s["count"]} test pictures of each set, which no training saw, without noise; `npgd` with the shipped projector, {s["iterations"]} iterations. Entries
-are PSNR in dB, the mean over pictures of the whole image clipped to [0, 1], ± 1.96 standard errors.
+The first {s["count"]} test pictures of each set, which no training saw, without noise; `npgd` with the shipped projector, at most {s["iterations"]} iterations.
+Entries are PSNR in dB, the mean over pictures of the whole image clipped to [0, 1], ± 1.96 standard errors.
 
 {tables}
 
 A⁺y is the least image that gives the data. The classical prior is the best of what fits the task, its basis and weight chosen on {s["tuned"]} validation
 pictures: for measurements the Lasso in pixels, DCT and wavelets, else total variation with 0 ≤ x ≤ 1. NPGD takes the default step, 1 / β of the range; step A⁺
-is BackProjection. What both return is an image of the generator, which does not give the data exactly. "Data put back" goes one step x + A⁺(y − Ax) further,
-out of the range, to an image that does: pixels that are seen are then those of the data.
+is BackProjection. What both return is an image of the generator, which does not give the data exactly. "Data put back" is `solvers.consistent`, one step
+x + A⁺(y − Ax) further, out of the range, to an image that does: pixels that are seen are then those of the data.
 In the figure, data of measurements are shown as Aᵀy, hidden pixels grey, small images enlarged.
 
 Which step, and whether the trained range is worth it, image by image (± 1.96 standard errors):

@@ -109,3 +109,15 @@ def initial(init: Any, step: BoundInverse, shape: Shape, like: Tensor) -> tuple[
         raise InvalidInput(f"init has dtype {x.dtype} on {x.device}; expected {real} on {like.device}, as y: use init.to(y)")
     check_finite(x, "init")
     return x.clone(), q  # the fused kernel writes its result over x
+
+
+def start(init: Any, guess: Tensor, shape: Shape) -> Tensor:
+    """x0: the guess, an image, or the image of a Solution."""
+    if init is None:
+        return guess
+    x, _ = as_tensor(init.x if isinstance(init, Solution) else init, "init")
+    check_shape(x, shape, "init", "the shape of the image")
+    if x.dtype != guess.dtype or x.device != guess.device:
+        raise InvalidInput(f"init has dtype {x.dtype} on {x.device}; expected {guess.dtype} on {guess.device}, as y: use init.to(y)")
+    check_finite(x, "init")
+    return x

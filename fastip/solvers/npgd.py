@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..arrays import as_tensor, check_number
-from ..contracts import LinearOperator, Prior, Solution
+from ..arrays import as_tensor, check_count, check_number
+from ..contracts import LinearOperator, Prior, Solution, Status
 from ..errors import strict_keywords
+from ..stopping import EVERY, relative_change
 from ..tracing import norm, real_dtype
-from .arguments import check_data, check_prior
-from .monitor import Callback
-from .pgd import Descent, pgd
+from .arguments import check_data, check_prior, check_tolerance, start
+from .monitor import Callback, State
+from .pgd import Descent
 
 SEEN = 1e-4  # of ||A||^2: a move of which A sees less says nothing
 MOVED = 1e-6  # of ||x||^2: near the end the step stays as it is, and rounding does not choose it
@@ -94,6 +94,40 @@ def descent(step: Any) -> Descent:
     return step if callable(getattr(step, "bind", None)) and not isinstance(step, type) else FixedStep(step)
 
 
+class _Nearest:
+    """For each image the iterate of least ||y - A x|| so far, and whether looking further is worth it: an approximate projector wanders about its limit."""
+
+    def __init__(self, y: Tensor, op: LinearOperator, tolerance: float) -> None:
+        self.y, self.op, self.tolerance = y, op, tolerance
+        self.size = _energy(y.detach()).sqrt()
+        self.x: Tensor | None = None
+        self.misfit = self.last = torch.full_like(self.size, float("inf"))
+        self.looks: list[Tensor] = []
+
+    def see(self, x: Tensor) -> None:
+        misfit = _energy(self.y.detach() - self.op(x.detach())).sqrt()
+        nearer = misfit < self.misfit
+        self.x = x if self.x is None else torch.where(nearer.reshape(-1, *[1] * (x.ndim - 1)), x, self.x)
+        self.misfit = torch.where(nearer, misfit, self.misfit)
+
+    def ratios(self, before: Tensor, x: Tensor) -> Tensor:
+        """||y - A x|| / ||y|| of the nearest, and the change of x: 2 x b."""
+        return torch.stack([self.misfit / torch.where(self.size > 0, self.size, torch.ones_like(self.size)), relative_change(before, x)])
+
+    def judge(self, ratios: Tensor) -> Status | None:
+        """Converged when for every image the misfit is at most tolerance ||y||, or has fallen by at most the tolerance since the last look."""
+        ratios, last = ratios.double().cpu(), self.last
+        self.looks.append(ratios)
+        if not bool(torch.isfinite(ratios).all()):
+            return Status.UNSTABLE
+        self.last = ratios[0]
+        done = (ratios[0] <= self.tolerance) | (ratios[0] >= (1 - self.tolerance) * last.to(ratios[0]))
+        return Status.CONVERGED if bool(done.all()) else None
+
+    def residuals(self) -> Tensor:
+        return torch.stack(self.looks) if self.looks else torch.zeros(0, 2, len(self.y), dtype=torch.float64)
+
+
 @strict_keywords
 def npgd(
     y: Any,
@@ -102,7 +136,7 @@ def npgd(
     *,
     step: float | Descent | None = None,
     iterations: int = 30,
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-2,
     init: Any = None,
     callback: Callback | None = None,
 ) -> Solution:
@@ -114,17 +148,36 @@ def npgd(
     y: the data, as for ``pgd``. prior: priors.Projector(net), P.
     step: None needs no tuning: 1 / beta, beta = ||A s||^2 / ||s||^2 of each image's last move s, so that it is the curvature on the range of P and not that of
     the whole space, in which such steps would diverge; a number; or an object such as BackProjection(inverse).
-    init: x0; by default P(A^T y) where step is None, A^T y for a number, the step from zero for an object. tolerance, callback: as for ``pgd``.
+    init: x0, an image or a Solution; by default P(A^T y) where step is None, A^T y for a number, the step from zero for an object.
+    tolerance: stop when for every image ||y - A x|| is at most tolerance ||y||, or has fallen by at most that part in five iterations; looked at every five
+    iterations and at the last. 0 runs exactly ``iterations``.
+    callback: called after each iteration with a State (its residuals: ||y - A x|| / ||y|| of the nearest image so far, the change of x); False stops.
 
-    Returns a Solution; every image stands in the range of the projector. Differentiable; the default steps are constants in it.
+    Returns a Solution: for each image the iterate of least ||y - A x||, which stands in the range of the projector. Differentiable; the default steps are
+    constants in it. :func:`consistent` takes one step more, out of the range, to an image that gives the data.
     Raises InvalidInput (a ValueError) for bad values.
     Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019; the step is fastip's own.
     """
     y, restore = as_tensor(y, "y")
     shape = check_data(y, op)
+    nearest, count = _Nearest(y, op, check_tolerance(tolerance, y)), check_count(iterations, "iterations", low=1)
+    project = check_prior(prior).bind(y, op)
     if step is None:
-        project = check_prior(prior).bind(y, op)
         step = RestrictedStep(project(torch.zeros(shape, dtype=real_dtype(y.dtype), device=y.device), 0.5))
         init = project(op.adjoint(y), 0.5) if init is None else init
-    solution = pgd(y, op, prior, step=descent(step), iterations=iterations, tolerance=tolerance, init=init, callback=callback)
-    return replace(solution, x=restore(solution.x))
+    descend = descent(step).bind(op, y)
+    prior.check_beta(1 / (2 * descend.size))
+    x, verdict = start(init, descend.guess(), shape), None
+    for k in range(count):
+        before, x = x, project(descend(x), descend.size)
+        nearest.see(x)
+        due = tolerance > 0 and ((k + 1) % EVERY == 0 or k + 1 == count)
+        if due or callback is not None:
+            ratios = nearest.ratios(before, x)
+            verdict = nearest.judge(ratios) if due else None
+            if callback is not None and callback(State(k + 1, x, ratios)) is False:
+                verdict = verdict or Status.STOPPED
+        if verdict is not None:
+            break
+    assert nearest.x is not None
+    return Solution(restore(nearest.x), None, verdict or Status.ITERATIONS, k + 1, nearest.residuals())

@@ -7,13 +7,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..arrays import as_tensor, check_count, check_finite, check_number, check_shape
-from ..contracts import Inverse, LinearOperator, Prior, Shape, Solution, Status
+from ..arrays import as_tensor, check_count, check_number
+from ..contracts import Inverse, LinearOperator, Prior, Solution, Status
 from ..errors import InvalidInput, StrictKeywords, strict_keywords
 from ..inverses import auto
 from ..stopping import StopRule
 from ..tracing import norm
-from .arguments import check_data, check_inverse, check_prior, check_tolerance
+from .arguments import check_data, check_inverse, check_prior, check_tolerance, start
 from .monitor import Callback, look
 
 
@@ -176,7 +176,7 @@ def pgd(
     check_prior(prior).check_beta(1 / (2 * descend.size))
     prox = prior.bind(y, op)
     guess = descend.guess()
-    x = _start(init, guess, shape)
+    x = start(init, guess, shape)
     scale = _norms(guess)
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     point, extrapolate = x, None if momentum is None else momentum.start(x)
@@ -211,15 +211,3 @@ def _check_size(descend: BoundDescent, momentum: Any) -> None:
 
 def _norms(x: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x.detach().flatten(1), dim=1)
-
-
-def _start(init: Any, guess: Tensor, shape: Shape) -> Tensor:
-    """x0: the guess, an image, or the image of a Solution."""
-    if init is None:
-        return guess
-    x, _ = as_tensor(init.x if isinstance(init, Solution) else init, "init")
-    check_shape(x, shape, "init", "the shape of the image")
-    if x.dtype != guess.dtype or x.device != guess.device:
-        raise InvalidInput(f"init has dtype {x.dtype} on {x.device}; expected {guess.dtype} on {guess.device}, as y: use init.to(y)")
-    check_finite(x, "init")
-    return x

@@ -25,8 +25,8 @@ class MeasuredTask(Task):
     measurements: int
     pictures: str
     shape: tuple[int, int, int]
-    iterations: int = 15
-    tolerance: float = 0.0
+    iterations: int = 30
+    tolerance: float = 1e-2
 
     @property
     def prior_text(self) -> str:

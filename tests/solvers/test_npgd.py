@@ -176,8 +176,9 @@ def test_where_it_starts() -> None:
 def test_a_prior_with_a_weight_is_told_the_step() -> None:
     """It is the same iteration as pgd with half the number, which counts steps of the gradient 2 A^T (A x - y)."""
     step = 1 / OP.norm((1, 1, 12, 12)) ** 2
-    one = fastip.npgd(Y, OP, priors.L1(0.05), step=step, iterations=7, tolerance=0, init=START).x
-    torch.testing.assert_close(one, fastip.pgd(Y, OP, priors.L1(0.05), step=step / 2, iterations=7, tolerance=0, init=START).x)
+    one: list[Tensor] = []
+    fastip.npgd(Y, OP, priors.L1(0.05), step=step, iterations=7, tolerance=0, init=START, callback=lambda state: one.append(state.x))
+    torch.testing.assert_close(one[-1], fastip.pgd(Y, OP, priors.L1(0.05), step=step / 2, iterations=7, tolerance=0, init=START).x)
 
 
 def test_each_image_is_on_its_own_and_nothing_is_random() -> None:
@@ -191,6 +192,65 @@ def test_each_image_is_on_its_own_and_nothing_is_random() -> None:
     for k in range(4):
         torch.testing.assert_close(fastip.npgd(y[k : k + 1], op, prior, tolerance=0, iterations=4).x, x[k : k + 1], rtol=0, atol=1e-4)
     assert torch.equal(torch.from_numpy(fastip.npgd(y.numpy(), op, prior, tolerance=0, iterations=4).x), x)
+
+
+class Wandering(torch.nn.Module):
+    """The nearest image of the range, off by so much at each call in turn."""
+
+    def __init__(self, *off: float) -> None:
+        super().__init__()
+        self.nearest, self.off = Nearest(GENERATOR), iter(off)
+
+    def forward(self, x: Tensor) -> Tensor:
+        along = GENERATOR.basis[:, 0].reshape(1, 1, 12, 12) * torch.arange(1, len(x) + 1, dtype=x.dtype)[:, None, None, None]
+        return self.nearest(x) + next(self.off) * along
+
+
+def test_the_iterate_nearest_to_the_data_is_returned() -> None:
+    """For each image: the first ones are far off, the next hardly worse than the best, the last far off again."""
+    seen: list[Tensor] = []
+    prior = priors.Projector(Wandering(0.5, 0.1, 0.12, 0.5).eval())
+    solution = fastip.npgd(Y, OP, prior, step=1 / BETA, init=TRUTH, iterations=4, tolerance=0, callback=lambda state: seen.append(state.x))
+    values = torch.stack([error(x) for x in seen])
+    best = values.argmin(dim=0)
+    assert (best == 1).all() and (values[2] < 2 * values[1]).all(), "neither the last, nor the last that is about as near"
+    for k in range(5):
+        torch.testing.assert_close(solution.x[k], seen[best[k]][k], rtol=0, atol=0)
+    assert (error(solution.x) < error(seen[-1])).all()
+
+
+def test_when_it_stops() -> None:
+    """At the first look after which no image came nearer by more than the tolerance; at once for data that are met."""
+    prior = priors.Projector(Nearest(GENERATOR))
+    y = Y + 0.05 * torch.randn(Y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    solution = fastip.npgd(y, OP, prior, step=0.3 / BETA, init=START, iterations=500, tolerance=1e-3)
+    looks = solution.residuals[:, 0]
+    assert solution.status is Status.CONVERGED and solution.iterations == 5 * len(looks) and solution.residuals.shape == (len(looks), 2, 5)
+    fallen = looks[1:] / looks[:-1]
+    assert (fallen[-1] >= 1 - 1e-3).all() and (fallen[:-1] < 1 - 1e-3).any(dim=1).all() and len(looks) > 3
+    torch.testing.assert_close(looks[-1], (OP(solution.x) - y).norm(dim=1) / y.norm(dim=1))
+    met = fastip.npgd(Y, OP, prior, step=1 / BETA, init=TRUTH, iterations=500, tolerance=1e-3)
+    assert met.status is Status.CONVERGED and met.iterations == 5 and met.residuals.shape == (1, 2, 5)
+    assert fastip.npgd(Y, OP, prior, iterations=7, tolerance=0).residuals.shape == (0, 2, 5)
+
+
+def test_it_follows_gradients() -> None:
+    """Through the iterate that is returned, to the data."""
+    y = Y.clone().requires_grad_()
+    x = fastip.npgd(y, OP, priors.Projector(Nearest(GENERATOR)), step=0.5 / BETA, init=START, iterations=3, tolerance=0).x
+    (slope,) = torch.autograd.grad(x.square().sum(), y)
+    moved = 1e-6 * torch.randn(Y.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    ends = [
+        fastip.npgd(Y + sign * moved, OP, priors.Projector(Nearest(GENERATOR)), step=0.5 / BETA, init=START, iterations=3, tolerance=0).x for sign in (1, -1)
+    ]
+    change = (ends[0].square().sum() - ends[1].square().sum()) / 2
+    torch.testing.assert_close((slope * moved).sum(), change, rtol=1e-4, atol=1e-12)
+
+
+def test_a_projector_that_goes_to_nan_is_told() -> None:
+    prior = priors.Projector(Wandering(*[0.1, float("nan")] * 10).eval())
+    solution = fastip.npgd(Y, OP, prior, step=1 / BETA, init=TRUTH)
+    assert solution.status is Status.UNSTABLE and solution.iterations == 5
 
 
 def test_a_callback_stops_it() -> None:

@@ -35,9 +35,9 @@ def test_a_problem_is_npgd_with_the_projector_of_the_set(small):
     y = op(torch.rand(3, 1, 28, 28))
     seen: list[int] = []
     found = problem.solve(y, report=seen.append)
-    expected = fastip.npgd(y, op, small, iterations=problem.iterations, tolerance=0)
+    expected = fastip.npgd(y, op, small, iterations=problem.iterations, tolerance=problem.tolerance)
     assert torch.equal(found.x, expected.x) and torch.equal(problem.solve(y).x, found.x) and not found.x.requires_grad
-    assert problem.op.fingerprint() == op.fingerprint() and seen == list(range(1, problem.iterations + 1)) and problem.noise == 0.0
+    assert problem.op.fingerprint() == op.fingerprint() and seen == list(range(1, found.iterations + 1)) and problem.noise == 0.0
     short = tasks.get("digits-cs100").problem(iterations=2, tolerance=0.5)
     assert (short.iterations, short.tolerance) == (2, 0.5)
     assert next(tasks.get("digits-cs100").problem(dtype=torch.float64).prior.net.parameters()).dtype == torch.float64

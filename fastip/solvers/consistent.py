@@ -1,0 +1,31 @@
+"""The step that makes an image consistent with the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..arrays import as_tensor, check_finite, check_shape
+from ..contracts import Inverse, LinearOperator
+from ..errors import InvalidInput, strict_keywords
+from ..tracing import real_dtype
+from .arguments import check_data
+from .pgd import BackProjection
+
+EPSILON = 1e-6
+
+
+@strict_keywords
+def consistent(x: Any, y: Any, op: LinearOperator, *, inverse: str | Inverse = "auto", epsilon: float = EPSILON) -> Any:
+    """x + A^+ (y - A x): the image nearest to x that gives the data y, where A has full row rank. For data with little noise, after a solver that leaves
+    A x off y, such as ``npgd``: pixels that are seen become those of the data.
+
+    x: an image, of the dtype and on the device of y; y: the data; op, inverse, epsilon: as for BackProjection. Returns an image of the kind of x.
+    Raises InvalidInput (a ValueError) for bad values.
+    """
+    y, _ = as_tensor(y, "y")
+    x, restore = as_tensor(x, "x")
+    check_shape(x, check_data(y, op), "x", "the shape of the image")
+    if x.dtype != real_dtype(y.dtype) or x.device != y.device:
+        raise InvalidInput(f"x has dtype {x.dtype} on {x.device}; expected {real_dtype(y.dtype)} on {y.device}, as y: use x.to(y)")
+    check_finite(x, "x")
+    return restore(BackProjection(inverse, epsilon=epsilon).bind(op, y)(x))
