@@ -189,3 +189,9 @@ def check_count(value: Any, name: str, *, low: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
         raise InvalidInput(f"{name} is {value!r}; expected a whole number >= {low}")
     return int(value)
+
+
+def energy(x: Tensor) -> Tensor:
+    """||x||^2 for each entry of the batch, b; real, also of complex x."""
+    parts = torch.view_as_real(x) if x.is_complex() else x
+    return parts.flatten(1).square().sum(dim=1)

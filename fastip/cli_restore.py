@@ -65,7 +65,7 @@ def restore(
     weight: Annotated[float | None, typer.Option(help="Weight of the prior: larger is smoother.", show_default=False)] = None,
     beta: Annotated[float | None, typer.Option(help="Penalty of the splitting: changes the speed, not the answer.", show_default=False)] = None,
     iterations: Annotated[int | None, typer.Option(help="Iterations at most.", show_default=False)] = None,
-    tolerance: Annotated[float | None, typer.Option(help="Stop when both residuals are below it; 0: never.", show_default=False)] = None,
+    tolerance: Annotated[float | None, typer.Option(help="When to stop, as for the solver; 0: when the iterations are used up.", show_default=False)] = None,
     boundary: Annotated[str | None, typer.Option(help="circular, reflect, zero or valid.", show_default=False)] = None,
     inverse: Annotated[str | None, typer.Option(help=f"One of {', '.join(tasks.INVERSES)}.", show_default=False)] = None,
     memory: Annotated[str | None, typer.Option(help="What a task with a network may take, e.g. 800MB (2GB by default).", show_default=False)] = None,

@@ -196,7 +196,7 @@ class Prior(Protocol):
 class Status(enum.Enum):
     """How a solve ended; the value is advice."""
 
-    CONVERGED = "converged: both residuals are below the tolerance"
+    CONVERGED = "converged: the tolerance is met"
     ITERATIONS = "the iterations were used up before the tolerance was met: raise iterations, loosen tolerance, or try another beta"
     UNSTABLE = "the residual grew or became non-finite: use a better inverse (inverses.Exact() or 'auto'), raise beta, or use a prior that does not expand"
     STOPPED = "stopped by the callback"

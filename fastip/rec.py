@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .arrays import check_count, check_number
+from .arrays import check_count, check_number, energy
 from .contracts import LinearOperator
 from .errors import InvalidInput, strict_keywords
 from .nets import Generator
@@ -37,7 +37,7 @@ def sampled(op: LinearOperator, generator: Generator, *, pairs: int = 10_000, se
 
     What the worst s does is not in a sample: see :func:`extremes`. Raises InvalidInput for a network that is no generator or in training mode.
     """
-    weight = _checked(generator)
+    weight = _checked(op, generator)
     count = check_count(pairs, "pairs", low=1)
     draws = stream(seed, "pairs")
     found = []
@@ -57,7 +57,9 @@ def extremes(op: LinearOperator, generator: Generator, *, restarts: int = 20, it
     Raises InvalidInput for a network that is no generator or in training mode, and where all images agree.
     Source: Raj, Li and Bresler 2019, whose tracker began at 1 and so could not report extremes on one side of it.
     """
-    weight = _checked(generator)
+    weight = _checked(op, generator)
+    if torch.is_inference_mode_enabled():
+        raise InvalidInput("a search of extremes takes gradients, which torch.inference_mode() forbids; call it under torch.no_grad() or without either")
     starts, steps = check_count(restarts, "restarts", low=1), check_count(iterations, "iterations", low=1)
     rate = check_number(learning_rate, "learning_rate", low=0.0, strict=True)
     draws = stream(seed, "pairs")
@@ -74,7 +76,7 @@ def extremes(op: LinearOperator, generator: Generator, *, restarts: int = 20, it
                 value = _stretch(op, one - other)
                 (slope,) = torch.autograd.grad(sign * value.clamp_min(torch.finfo(value.dtype).tiny).log().sum(), pair)
             pair.grad = slope.nan_to_num()  # a pair of equal images has no slope, and stays
-            seen.append(value.detach()[_energy(one - other).detach() > APART**2 * _energy(one).detach()])
+            seen.append(value.detach()[energy(one - other).detach() > APART**2 * energy(one).detach()])
             adam.step()
         values = torch.cat(seen)
         if not len(values):
@@ -83,16 +85,16 @@ def extremes(op: LinearOperator, generator: Generator, *, restarts: int = 20, it
     return Extremes(*found)
 
 
-def _checked(generator: Any) -> Tensor:
+def _checked(op: Any, generator: Any) -> Tensor:
+    if not isinstance(op, LinearOperator):
+        raise InvalidInput(f"op is {type(op).__name__}; expected an operator, e.g. operators.GaussianMeasurements(100, generator.shape)")
     if not isinstance(generator, Generator) or generator.training:
         raise InvalidInput(f"generator is {type(generator).__name__}; expected a network such as nets.DCGANGenerator, trained, after generator.eval()")
+    if not all(bool(torch.isfinite(p).all()) for p in generator.parameters()):
+        raise InvalidInput("the generator has weights that are NaN or Inf: train it again, or load another")
     return next(generator.parameters())
 
 
 def _stretch(op: LinearOperator, s: Tensor) -> Tensor:
     """||A s||^2 / ||s||^2 for each difference."""
-    return _energy(op(s)) / _energy(s).clamp_min(torch.finfo(s.dtype).tiny)
-
-
-def _energy(x: Tensor) -> Tensor:
-    return x.flatten(1).square().sum(dim=1)
+    return energy(op(s)) / energy(s).clamp_min(torch.finfo(s.dtype).tiny)

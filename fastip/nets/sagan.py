@@ -1,4 +1,4 @@
-"""SAGAN's generator and discriminator for 64 x 64 images: self-attention in two stages, spectral normalisation throughout."""
+"""SAGAN's generator and discriminator for 64 x 64 images: self-attention in two stages, spectral normalisation."""
 
 from __future__ import annotations
 

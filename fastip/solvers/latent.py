@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..arrays import as_tensor, check_count, check_number
+from ..arrays import HALF, as_tensor, check_count, check_number, energy
 from ..contracts import LinearOperator, Shape, Solution, Status
 from ..errors import InvalidInput, strict_keywords
 from ..nets import Generator
 from ..streams import stream
 from .arguments import check_data
 from .monitor import Callback, State
-from .npgd import RestrictedStep, descent
 from .pgd import Descent
+from .steps import RestrictedStep, descent
 
 
 @strict_keywords
@@ -34,7 +34,7 @@ def csgm(
 ) -> Solution:
     """Find the latent vector whose image gives the data, by Adam from several starts: min over z of ||y - A G(z)||^2 + weight ||z||^2, x = G(z).
 
-    y: the data, as for ``pgd``, real. generator: G, e.g. ``fastip.load_generator(path)``, in eval mode, its weights of the dtype of y and on its
+    y: the data, as for ``pgd``, float32 or float64. generator: G, e.g. ``fastip.load_generator(path)``, in eval mode, its weights of the dtype of y and on its
     device.
     restarts: starts z ~ N(0, I), drawn from ``seed``, the same for each image, so that an image does not depend on its neighbours; all descend together as
     one batch, and for each image that of least objective is kept. With more restarts the first ones are the same.
@@ -51,7 +51,7 @@ def csgm(
     count, scale = check_count(iterations, "iterations", low=1), check_number(weight, "weight", low=0.0)
 
     def objective(z: Tensor) -> Tensor:
-        return _energy(search.y - op(generator(z))) + scale * _energy(z)
+        return energy(search.y - op(generator(z))) + scale * energy(z)
 
     adam = search.adam(learning_rate)
     for k in range(count):
@@ -99,7 +99,7 @@ def pgdgan(
             w = move(x)
 
         def distance(z: Tensor, w: Tensor = w) -> Tensor:
-            return (generator(z) - w).square().flatten(1).mean(dim=1) + scale * _energy(z)
+            return (generator(z) - w).square().flatten(1).mean(dim=1) + scale * energy(z)
 
         adam = search.adam(learning_rate)
         for _ in range(steps):
@@ -108,7 +108,7 @@ def pgdgan(
         if callback is not None and callback(search.state(k + 1)) is False:
             break
     status = Status.ITERATIONS if k + 1 == count else Status.STOPPED
-    return search.solution(lambda z: _energy(search.y - op(generator(z))), status, k + 1, restore)
+    return search.solution(lambda z: energy(search.y - op(generator(z))), status, k + 1, restore)
 
 
 class _Search:
@@ -160,7 +160,7 @@ class _Search:
 
     def _ratios(self, x: Tensor) -> Tensor:
         with torch.no_grad():
-            ratio = (_energy(self.data - self.op(x)) / _energy(self.data).clamp_min(torch.finfo(x.dtype).tiny)).sqrt()
+            ratio = (energy(self.data - self.op(x)) / energy(self.data).clamp_min(torch.finfo(x.dtype).tiny)).sqrt()
         return torch.stack([ratio, torch.zeros_like(ratio)])
 
 
@@ -168,6 +168,10 @@ def _check_generator(generator: Any, y: Tensor, shape: Shape) -> None:
     """Refuse data that are not those of the generator's images, and a generator that is not ready."""
     if y.is_complex():
         raise InvalidInput(f"y has dtype {y.dtype}; expected real data")
+    if y.dtype in HALF:
+        raise InvalidInput(f"y has dtype {y.dtype}; expected float32 or float64: Adam's small numbers vanish in half precision, give y.float()")
+    if torch.is_inference_mode_enabled():
+        raise InvalidInput("a descent on z takes gradients, which torch.inference_mode() forbids; call it under torch.no_grad() or without either")
     if not isinstance(generator, Generator):
         raise InvalidInput(f"generator is {type(generator).__name__}; expected a network of fastip.nets such as DCGANGenerator")
     if tuple(shape[1:]) != generator.shape:
@@ -177,8 +181,3 @@ def _check_generator(generator: Any, y: Tensor, shape: Shape) -> None:
         raise InvalidInput(f"y is {y.dtype} on {y.device}, the generator {weight.dtype} on {weight.device}; expected the same: generator.to(y)")
     if generator.training:
         raise InvalidInput("the generator is in training mode, in which an image depends on its neighbours: call generator.eval()")
-
-
-def _energy(x: Tensor) -> Tensor:
-    """||x||^2 for each entry of the batch."""
-    return x.flatten(1).square().sum(dim=1)

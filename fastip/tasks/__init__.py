@@ -62,7 +62,8 @@ def load_task(name: str, *, boundary: str | None = None, memory: int | str | Non
     boundary: circular (default), reflect, zero or valid. Real photographs do not wrap: reflect or valid suit them better. Only where the image wraps is
     inverse="auto" as good as task.inverse.
     memory: bytes that a solve may take in all (2 GB by default), or a text such as "800MB"; larger images go through the network in tiles.
-    dtype: of the network's weights; None is bfloat16 where the machine computes with it natively, else float32. The solve keeps the precision of y.
+    dtype: of the network's weights; None is bfloat16 where the machine computes with it natively, else float32 (always, for compressed sensing). The solve
+        keeps the precision of y.
     Raises InvalidInput for an unknown name (``fastip tasks`` lists them) and for what the task cannot use.
     """
     return get(name).problem(boundary=boundary, memory=memory, dtype=dtype)

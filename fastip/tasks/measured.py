@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .. import io, operators, shipped, vectors
-from ..arrays import check_count, check_number
+from ..arrays import REAL, check_count, check_number
 from ..errors import InvalidInput, strict_keywords
 from .problem import NpgdProblem
 from .task import Task
@@ -64,6 +64,8 @@ class MeasuredTask(Task):
         for option, value in options.items():
             if value is not None:
                 raise InvalidInput(f"{option} is given, and task {self.name!r} is for measurements and a trained projector, which have none: leave it out")
+        if dtype is not None and dtype not in REAL:
+            raise InvalidInput(f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for float32")
         projector = shipped.projector(self.pictures)
         projector.net.to(dtype)
         return NpgdProblem(

@@ -11,8 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..arrays import as_tensor
 from ..contracts import Inverse, LinearOperator, Prior, Solution, Status
 from ..errors import strict_keywords
+from ..nets.weights import placed
+from ..priors import Projector
 from ..solvers.admm import admm
 from ..solvers.monitor import State
 from ..solvers.npgd import npgd
@@ -42,7 +45,9 @@ class Problem(abc.ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class NpgdProblem(Problem):
-    """A problem for ``fastip.npgd(y, op, prior)``."""
+    """A problem for ``fastip.npgd(y, op, prior)``; the projector goes where y is."""
+
+    prior: Projector
 
     @torch.no_grad()
     def solve(self, y: Any, *, report: Report | None = None) -> Solution:
@@ -50,7 +55,9 @@ class NpgdProblem(Problem):
             if report is not None:
                 report(state.iteration)
 
-        return npgd(y, self.op, self.prior, iterations=self.iterations, tolerance=self.tolerance, callback=None if report is None else look)
+        home = as_tensor(y, "y")[0].device
+        prior = Projector(placed(self.prior.net, home))
+        return npgd(y, self.op, prior, iterations=self.iterations, tolerance=self.tolerance, callback=None if report is None else look)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ GAMES: Mapping[str, Game] = {
     "bce": Game(lambda real, made: F.softplus(-real).mean() + F.softplus(made).mean(), lambda made: F.softplus(-made).mean()),
     # max(0, 1 - D(x)) + max(0, 1 + D(G z)) and -D(G z): Lim and Ye 2017, as SAGAN has it
     "hinge": Game(lambda real, made: F.relu(1 - real).mean() + F.relu(1 + made).mean(), lambda made: -made.mean()),
-    # D(G z) - D(x) and -D(G z), for a discriminator whose slope is bounded by spectral normalisation: Arjovsky et al. 2017
+    # D(G z) - D(x) and -D(G z), for a discriminator that spectral normalisation keeps from growing: Arjovsky et al. 2017
     "wasserstein": Game(lambda real, made: made.mean() - real.mean(), lambda made: -made.mean()),
 }
 

@@ -52,7 +52,7 @@ def test_what_a_measurement_leaves_no_choice_of(small, option):
 
 
 def test_bad_numbers(small):
-    for option in ({"iterations": 0}, {"tolerance": -1.0}):
+    for option in ({"iterations": 0}, {"tolerance": -1.0}, {"dtype": torch.int64}, {"dtype": "float32"}, {"dtype": torch.complex64}):
         with pytest.raises(InvalidInput, match=next(iter(option))):
             tasks.get("digits-cs100").problem(**option)
     with pytest.raises(InvalidInput, match="expected b x 100"):
