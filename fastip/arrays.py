@@ -192,6 +192,6 @@ def check_count(value: Any, name: str, *, low: int) -> int:
 
 
 def energy(x: Tensor) -> Tensor:
-    """||x||^2 for each entry of the batch, b; real, also of complex x."""
+    """||x||^2 for each entry of the batch, b; real, also of complex x; float32 of half precision, whose sums of squares would be infinite."""
     parts = torch.view_as_real(x) if x.is_complex() else x
-    return parts.flatten(1).square().sum(dim=1)
+    return parts.flatten(1).to(accumulator(parts.dtype)).square().sum(dim=1)

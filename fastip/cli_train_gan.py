@@ -21,7 +21,10 @@ SETS: dict[str, tuple[int, int, Pictures]] = {  # colours, size, and the picture
     "avatars": (3, 64, data.Avatars),
     "photos": (3, 64, lambda split: data.Photographs(split, 64, reductions=(2, 3, 4, 6))),
 }
-NETS = ("dcgan", "sagan")
+NETS: dict[str, dict[str, Any]] = {  # with the settings that each was published with, as far as they differ from those of train.gan
+    "dcgan": {"loss": "bce"},
+    "sagan": {"loss": "hinge", "learning_rate": 1e-4, "discriminator_rate": 4e-4, "betas": (0.0, 0.9)},
+}
 Crop = Annotated[int | None, typer.Option(help="Of a folder's images: the middle so many pixels; 108 for CelebA.", show_default=False)]
 Batch = Annotated[int | None, typer.Option(help="Pictures a step in each process.", show_default=False)]
 
@@ -32,11 +35,13 @@ def gan(
     net: Annotated[str, typer.Option(help=f"One of {', '.join(NETS)}; sagan for 64 x 64.")] = "dcgan",
     width: Annotated[int, typer.Option(help="Base width; 128 for the published DCGAN.")] = 64,
     latent: Annotated[int, typer.Option(help="Length of the latent vector.")] = 100,
-    loss: Annotated[str, typer.Option(help="bce, hinge or wasserstein.")] = "bce",
+    loss: Annotated[str | None, typer.Option(help="bce (for dcgan), hinge (for sagan), or wasserstein for sagan.", show_default=False)] = None,
     crop: Crop = None,
     batch: Batch = None,
     steps: Steps = None,
     learning_rate: Rate = None,
+    discriminator_rate: Annotated[float | None, typer.Option(help="The discriminator's learning rate.", show_default=False)] = None,
+    betas: Annotated[str | None, typer.Option(help="Of the two Adams, such as 0.5,0.999.", show_default=False)] = None,
     seed: Seed = 0,
     save_every: SaveEvery = None,
     accelerator: Accelerator = "auto",
@@ -49,9 +54,19 @@ def gan(
         raise InvalidInput(f"--net is {net!r}; expected one of {', '.join(NETS)}")
     if net == "sagan" and size != 64:
         raise InvalidInput(f"--net sagan makes images of 64 x 64, and {pictures} are {size} x {size}; use --net dcgan")
+    if net != "sagan" and loss == "wasserstein":
+        raise InvalidInput("--loss wasserstein needs a discriminator with spectral normalisation; use --net sagan, or --loss bce")
     generator, discriminator = train.networks(net, colours=colours, size=size, width=width, latent=latent, seed=seed)
-    given = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
-    told: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision, "output": output, "loss": loss}
+    given: dict[str, Any] = {
+        "batch": batch,
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "save_every": save_every,
+        "loss": loss,
+        "discriminator_rate": discriminator_rate,
+    }
+    given |= {"betas": None if betas is None else numbers(betas, "--betas", ",")}
+    told: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision, "output": output} | NETS[net]
     about = told | {name: value for name, value in given.items() if value is not None}
     _run(output, "generator", lambda: train.gan(generator, discriminator, made("train"), validation=made("validation"), **about))
 

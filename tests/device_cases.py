@@ -106,6 +106,7 @@ SOLVERS: dict[str, Callable[..., Any]] = {
     "pgd": lambda y, op, n: fastip.pgd(y, op, priors.L1(1e-2), iterations=n, tolerance=0),
     "pgd-nesterov": lambda y, op, n: fastip.pgd(y, op, priors.AnisotropicTV(1e-3), momentum=solvers.Nesterov(), iterations=n, tolerance=0),
     "pgd-back-projection": lambda y, op, n: fastip.pgd(y, op, priors.L1(1e-2), step=solvers.BackProjection(), iterations=n, tolerance=0),
+    "npgd": lambda y, op, n: fastip.npgd(y, op, priors.Box(0, 1), iterations=n, tolerance=0),
     "wiener": lambda y, op, n: fastip.wiener(y, op, 1e-2, iterations=n, tolerance=0),
 }
 PROBLEMS: dict[str, tuple[operators.Operator, tuple[int, ...]]] = {

@@ -64,12 +64,25 @@ def test_a_folder_of_images_is_a_set(tmp_path):
     assert same(checkpoint.load_generator(path), made) and made.shape == (3, 64, 64)
 
 
+def test_a_sagan_is_trained_as_published_unless_told(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(train, "gan", lambda *networks, **told: seen.append(told))
+    monkeypatch.setitem(cli_train_gan.SETS, "colours", (3, 64, lambda split: None))
+    monkeypatch.setattr(cli_train_gan, "_run", lambda output, kind, work: work())
+    for more in ([], ["--loss", "wasserstein", "--betas", "0.1,0.8", "--discriminator-rate", "1e-3", "--learning-rate", "2e-3"]):
+        assert fastip("gan", "--pictures", "colours", "--net", "sagan", "--width", 2, *more, "-o", tmp_path / "g.safetensors").exit_code == 0
+    names = ("loss", "learning_rate", "discriminator_rate", "betas")
+    assert [tuple(told[name] for name in names) for told in seen] == [("hinge", 1e-4, 4e-4, (0.0, 0.9)), ("wasserstein", 2e-3, 1e-3, (0.1, 0.8))]
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
         (["gan", "--pictures", "faces"], "expected one of digits, fashion, avatars, photos, shades, or a folder of images"),
         (["gan", *GAN, "--net", "stylegan"], "--net is 'stylegan'; expected one of dcgan, sagan"),
         (["gan", *GAN, "--net", "sagan"], "--net sagan makes images of 64 x 64"),
+        (["gan", *GAN, "--loss", "wasserstein"], "needs a discriminator with spectral normalisation"),
+        (["gan", *GAN, "--betas", "0.5"], "expected two numbers"),
         (["gan", *GAN, "--crop", 20], "--crop is for a folder of images"),
         (["gan", *GAN, "--loss", "least-squares"], "expected one of bce, hinge, wasserstein"),
         (["projector", "none.safetensors"], "none.safetensors does not exist"),

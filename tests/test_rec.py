@@ -72,6 +72,19 @@ def test_pairs_that_agree_do_not_count() -> None:
         rec.extremes(operators.Identity(), Same(latent=2), restarts=2, iterations=2)
 
 
+def test_complex_data() -> None:
+    """Fourier samples of all frequencies: what a unitary transform keeps."""
+    op, generator = operators.MaskedFourier(torch.ones(12, 12, dtype=torch.bool)), Linear()
+    assert (rec.sampled(op, generator, pairs=20) - 1).abs().max() < 1e-9
+    found = rec.extremes(op, generator, restarts=2, iterations=5)
+    assert found.low == pytest.approx(1) == found.high
+
+
+def test_extremes_need_gradients() -> None:
+    with torch.inference_mode(), pytest.raises(InvalidInput, match="inference_mode"):
+        rec.extremes(operators.Identity(), Linear())
+
+
 def test_bad_inputs() -> None:
     op, generator = operators.Identity(), Linear()
     for function in (rec.sampled, rec.extremes):
@@ -80,6 +93,12 @@ def test_bad_inputs() -> None:
                 function(op, wrong)  # type: ignore[arg-type]
         with pytest.raises(InvalidInput, match="seed"):
             function(op, generator, seed=-1)
+        with pytest.raises(InvalidInput, match="op is Tensor; expected an operator"):
+            function(torch.eye(144), generator)  # type: ignore[arg-type]
+        broken = Linear()
+        broken.weight.data[0, 0] = float("nan")
+        with pytest.raises(InvalidInput, match="NaN or Inf"):
+            function(op, broken)
         with pytest.raises(UnknownKeyword):
             function(op, generator, sede=1)  # type: ignore[call-arg]
     with pytest.raises(InvalidInput, match="pairs"):

@@ -37,7 +37,7 @@ class FolderPictures(Pictures):
         if not self.path.is_dir():
             raise InvalidInput(f"{self.path} is no folder; give one with images in it")
         low, high = SHARES[split]
-        found = sorted(file for file in self.path.rglob("*") if file.suffix.lower() in io.SUFFIXES)
+        found = sorted(file for file in self.path.rglob("*") if file.suffix.lower() in io.SUFFIXES and not file.name.startswith("."))
         self.files = [file for file in found if low <= draws.fraction(file.name) < high]
         if not self.files:
             formats = ", ".join(io.SUFFIXES)

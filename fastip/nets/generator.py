@@ -32,8 +32,13 @@ class Generator(nn.Module, abc.ABC):
         """The images for z b k."""
 
     def forward(self, z: Tensor) -> Tensor:
+        if not isinstance(z, Tensor):
+            raise InvalidInput(f"z is {type(z).__name__}; expected a tensor (b, {self.latent})")
         if z.ndim != 2 or z.shape[1] != self.latent:
             raise InvalidInput(f"z has shape {tuple(z.shape)}; expected (b, {self.latent}), one latent vector for each image")
+        weight = next(self.parameters(), z)
+        if not z.is_floating_point() or (z.dtype != weight.dtype and not torch.is_autocast_enabled(z.device.type)):
+            raise InvalidInput(f"z has dtype {z.dtype}; expected {weight.dtype}, that of the weights: give z.to(next(generator.parameters()))")
         return self.draw(z)
 
     def sample(self, count: int, *, seed: int = 0) -> Tensor:

@@ -66,7 +66,8 @@ def check_inverse(inverse: Any) -> Inverse:
 def check_prior(prior: Any) -> Prior:
     """``prior`` when it can be bound."""
     if not callable(getattr(prior, "bind", None)) or isinstance(prior, type):
-        raise InvalidInput(f"prior is {prior!r}; expected an object of fastip.priors such as priors.TV(weight=1e-3)")
+        advice = "priors.Projector(net) or priors.Denoiser(net, sigma=0.1)" if isinstance(prior, torch.nn.Module) else "priors.TV(weight=1e-3)"
+        raise InvalidInput(f"prior is {prior!r}; expected an object of fastip.priors such as {advice}")
     return prior
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..arrays import as_tensor, check_count
+from ..arrays import as_tensor, check_count, energy
 from ..contracts import LinearOperator, Prior, Solution, Status
 from ..errors import strict_keywords
 from ..stopping import EVERY, relative_change
@@ -29,7 +29,7 @@ class _Nearest:
 
     def __init__(self, y: Tensor, op: LinearOperator, tolerance: float) -> None:
         self.y, self.op, self.tolerance = y.detach(), op, tolerance
-        size = torch.linalg.vector_norm(self.y.flatten(1), dim=1)
+        size = energy(self.y).sqrt()
         self.size = torch.where(size > 0, size, torch.ones_like(size))
         self.x: Tensor | None = None
         self.misfit = self.least = self.last = torch.full_like(size, float("inf"))
@@ -38,8 +38,8 @@ class _Nearest:
 
     def see(self, x: Tensor) -> None:
         """The image after an iteration."""
-        self.misfit = torch.linalg.vector_norm((self.y - self.op(x.detach())).flatten(1), dim=1)
-        nearer = (self.misfit < self.least) & ~self.settled
+        self.misfit = energy(self.y - self.op(x.detach())).sqrt()
+        nearer = (self.misfit < self.least) & torch.logical_not(self.settled)
         self.x = x if self.x is None else torch.where(nearer.reshape(-1, *[1] * (x.ndim - 1)), x, self.x)
         self.least = torch.where(nearer, self.misfit, self.least)
 
@@ -54,7 +54,7 @@ class _Nearest:
         """
         stalled = (self.least >= (1 - self.tolerance) * self.last) & (self.misfit <= NEAR * self.least)
         self.settled = self.settled | (self.least <= self.tolerance * self.size) | (stalled & whole)
-        driven = ~self.settled & ~(self.misfit <= FAR * self.least)  # NaN is far, too
+        driven = torch.logical_not(self.settled | (self.misfit <= FAR * self.least))  # NaN is far, too
         self.last = self.least
         kept, driven_away, done = ratios.double().cpu(), bool(driven.any()), bool(self.settled.all())
         self.looks.append(kept)
@@ -96,15 +96,15 @@ def npgd(
     Barzilai and Borwein, 1988, as in the spectral projected gradient of Birgin, Martinez and Raydan, 2000.
     """
     y, restore = as_tensor(y, "y")
-    shape = check_data(y, op)
+    shape, first = check_data(y, op), None
     nearest, count = _Nearest(y, op, check_tolerance(tolerance, y)), check_count(iterations, "iterations", low=1)
     project = check_prior(prior).bind(y, op)
     if step is None:
         step = RestrictedStep(project(torch.zeros(shape, dtype=real_dtype(y.dtype), device=y.device), 0.5))
-        init = project(op.adjoint(y), 0.5) if init is None else init
+        first = project(op.adjoint(y), 0.5) if init is None else None
     descend = descent(step).bind(op, y)
     prior.check_beta(1 / (2 * descend.size))
-    x, verdict = start(init, descend.guess(), shape), None
+    x, verdict = start(init, descend.guess(), shape) if first is None else first, None
     for k in range(count):
         before, x = x, project(descend(x), descend.size)
         nearest.see(x)

@@ -63,7 +63,7 @@ class _BoundRestricted:
         self.op, self.y = op, y
         largest = norm(op, op.input_shape(tuple(y.shape))) ** 2
         self.least = SEEN * largest
-        self.beta = reference.new_full((len(reference),), largest)
+        self.beta = torch.full_like(energy(reference), largest)
         self.last = reference.detach(), op(reference.detach())
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class _BoundRestricted:
         move, seen = energy(self.last[0] - before), energy(self.last[1] - before_seen)
         beta = seen / move.clamp_min(torch.finfo(move.dtype).tiny)
         self.beta = torch.where((move > MOVED * energy(self.last[0])) & (beta > self.least), beta, self.beta)
-        moved: Tensor = x + self.op.adjoint(self.y - ax) / self.beta.reshape(-1, *[1] * (x.ndim - 1))
+        moved: Tensor = x + self.op.adjoint(self.y - ax) / self.beta.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
         return moved
 
     def guess(self) -> Tensor:

@@ -35,6 +35,8 @@ def encoder(generator: nets.Generator, *, images: int = 1, width: int | None = N
 
     width: that of the generator where it has one, else 64. Raises InvalidInput for images of sizes that the network is not built for.
     """
+    if not isinstance(generator, nets.Generator):
+        raise InvalidInput(f"generator is {type(generator).__name__}; expected a network such as nets.DCGANGenerator")
     colours, size, _ = generator.shape
     chosen = getattr(generator, "width", 64) if width is None else width
     with drawn_from(seed):

@@ -86,6 +86,19 @@ def test_eval_mode_is_deterministic_and_each_image_is_on_its_own():
     assert (g(z[:2]) - x[:2]).abs().max() > 1e-3, "in training mode the batch is looked at"
 
 
+def test_latent_vectors_of_another_kind_are_refused():
+    g = dcgan()
+    for wrong, message in (
+        ([0.0], "z is list"),
+        (torch.zeros(2, 5, dtype=torch.int64), "int64; expected torch.float32"),
+        (torch.zeros(2, 5).double(), "float64"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            g(wrong)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert g(torch.zeros(2, 5)).shape == (2, 1, 28, 28)
+
+
 def test_samples_come_from_their_seed():
     g = dcgan()
     x = g.sample(3, seed=4)

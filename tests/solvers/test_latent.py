@@ -16,6 +16,7 @@ from fastip.solvers.monitor import State
 from fastip.solvers.pgd import BackProjection
 from fastip.streams import stream
 from generator_cases import Linear, dcgan, restricted
+from pretended import pretended
 
 GENERATOR = Linear(latent=3)
 OP = operators.GaussianMeasurements(60, (1, 12, 12), seed=2)
@@ -201,6 +202,16 @@ def test_a_callback_sees_and_stops_it(solver: Any) -> None:
 
 
 # ---- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", [fastip.csgm, fastip.pgdgan])
+def test_gradients_must_be_possible(solver: Any) -> None:
+    with torch.inference_mode(), pytest.raises(InvalidInput, match="inference_mode"):
+        solver(Y, OP, GENERATOR)
+    with torch.no_grad():
+        assert solver(Y, OP, GENERATOR, iterations=1).x.shape == (len(Y), 1, 12, 12)
+    with pretended() as gpu, pytest.raises(InvalidInput, match="y has dtype torch.float16; .*vanish in half precision"):
+        solver(gpu.put(Y.half()), OP, GENERATOR)
 
 
 @SOLVERS

@@ -268,6 +268,11 @@ def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path
             train(output, **changed)
 
 
+def test_an_encoder_is_of_a_generator():
+    with pytest.raises(InvalidInput, match="generator is Linear"):
+        encoder_of(torch.nn.Linear(3, 3))
+
+
 def test_bad_inputs():
     bad = {
         "noise is": {"noise": -0.1},
