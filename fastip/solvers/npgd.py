@@ -72,7 +72,7 @@ def npgd(
     *,
     step: float | Descent | None = None,
     iterations: int = 30,
-    tolerance: float = 1e-2,
+    tolerance: float = 1e-3,
     init: Any = None,
     callback: Callback | None = None,
 ) -> Solution:

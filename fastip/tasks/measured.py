@@ -26,7 +26,7 @@ class MeasuredTask(Task):
     pictures: str
     shape: tuple[int, int, int]
     iterations: int = 30
-    tolerance: float = 1e-2
+    tolerance: float = 1e-3
 
     @property
     def prior_text(self) -> str:
