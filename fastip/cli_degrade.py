@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from . import data, io, tasks, vectors
+from .arrays import check_count
 from .cli_console import out
+from .errors import InvalidInput
 
 
 def degrade(
@@ -22,6 +24,10 @@ def degrade(
 ) -> None:
     """Make what a camera would have given: blur, sample or measure an image as a task expects it, and add noise."""
     chosen = tasks.get(task)
+    if output.resolve() == source.resolve():
+        raise InvalidInput(f"the output {output} is the input itself; choose another name")
+    if check_count(seed, "--seed", low=0) >= 2**63:
+        raise InvalidInput(f"--seed is {seed}; expected less than 2^63")
     problem = chosen.problem(psf=None if psf is None else tasks.read_psf(psf), boundary=boundary)
     x, kind = io.read_image(source)
     y = data.degrade(x, problem.op, problem.noise or 0.0 if noise is None else noise, generator=seed)

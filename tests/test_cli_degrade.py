@@ -68,6 +68,9 @@ def test_what_cannot_be(tmp_path, digits):
         (["x.png", "--task", "digits-cs100", "-o", "y.png"], "ends in .npy"),
         (["x.png", "--task", "digits-cs100", "--psf", "box:2", "-o", "y.npy"], "psf is given"),
         (["in.png", "--task", "sr2", "--noise", "-1", "-o", "y.png"], "noise"),
+        (["x.png", "--task", "sr2", "-o", "x.png"], "is the input itself"),
+        (["x.png", "--task", "sr2", "--seed", "-5", "-o", "y.png"], "--seed is -5"),
+        (["x.png", "--task", "sr2", "--seed", str(2**70), "-o", "y.png"], "--seed is 1180591620717411303424"),
         (["in.png", "--task", "sr3", "-o", "y.png"], "did you mean"),
         (["no.png", "--task", "sr2", "-o", "y.png"], "does not exist"),
     ):

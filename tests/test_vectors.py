@@ -11,6 +11,8 @@ import torch
 from fastip import vectors
 from fastip.errors import InvalidInput
 
+UNREAD = ("cut", "empty", "zip", "archive", "huge")
+
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 def test_what_is_written_comes_back(tmp_path, dtype):
@@ -46,8 +48,13 @@ def test_what_is_no_vector_of_that_length(tmp_path, array, message):
 def test_files_that_cannot_be(tmp_path):
     (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY\x01")
     (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "zip.npy").write_bytes(b"PK\x03\x04garbage")
+    np.savez(tmp_path / "archive.npz", np.zeros(5, np.float32))
+    (tmp_path / "archive.npz").rename(tmp_path / "archive.npy")
+    with open(tmp_path / "huge.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (10**13,)})
     (tmp_path / "folder.npy").mkdir()
-    for name, message in (("no.npy", "does not exist"), ("y.png", "no file with measurements"), ("cut.npy", "cannot be read"), ("empty.npy", "cannot be read")):
+    for name, message in (("no.npy", "does not exist"), ("y.png", "no file with measurements"), *((f"{name}.npy", "cannot be read") for name in UNREAD)):
         with pytest.raises(InvalidInput, match=message):
             vectors.read_vector(tmp_path / name, 5)
     with pytest.raises(InvalidInput, match="no file with measurements"):
@@ -55,7 +62,10 @@ def test_files_that_cannot_be(tmp_path):
     for path, y, message in (
         (tmp_path / "y.png", torch.zeros(1, 5), "ends in .npy"),
         (tmp_path / "y.npy", torch.zeros(2, 5), "one by one"),
-        (tmp_path / "y.npy", torch.zeros(5), "expected 1 m"),
+        (tmp_path / "y.npy", torch.zeros(5), "expected a tensor of real numbers 1 m"),
+        (tmp_path / "y.npy", [0.0], "are list"),
+        (tmp_path / "y.npy", torch.zeros(1, 5, dtype=torch.complex64), "complex64"),
+        (tmp_path / "y.npy", torch.full((1, 5), float("inf")), "Inf"),
         (tmp_path / "none" / "y.npy", torch.zeros(1, 5), "does not exist"),
     ):
         with pytest.raises(InvalidInput, match=message):

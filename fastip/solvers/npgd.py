@@ -156,7 +156,8 @@ def npgd(
     Returns a Solution: for each image the iterate of least ||y - A x||, which stands in the range of the projector. Differentiable; the default steps are
     constants in it. :func:`consistent` takes one step more, out of the range, to an image that gives the data.
     Raises InvalidInput (a ValueError) for bad values.
-    Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019; the step is fastip's own.
+    Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019; the default
+    step: Barzilai and Borwein, Two-point step size gradient methods, 1988, as in the spectral projected gradient of Birgin, Martinez and Raydan, 2000.
     """
     y, restore = as_tensor(y, "y")
     shape = check_data(y, op)
