@@ -167,10 +167,11 @@ def _words(found: Numbers) -> str:
         quiet, loud = rows[0], rows[-1]
         wins = [f"{row['noise']:g}" for row in rows if row["few_error"] < row["best_error"]]
         nearer = f"at σ = {', '.join(wins)}" if wins else "at no noise here"
-        moved = max(row["again"] / row["error"] for row in rows if row["error"])
+        moved = max((row["again"] / row["error"]) ** 0.5 for row in rows if row["error"])
         text += [
             f"For {title} the error of P goes from {shown(quiet['error'])} at σ = {quiet['noise']:g} to {shown(loud['error'])} at {loud['noise']:g}.",
-            f"A second pass moves the image by at most {shown(moved)} times that error. P comes nearer to the truth than D does {nearer}.",
+            f"A second pass moves the image by at most {shown(moved)} times its distance from the truth (root mean squares, over the levels of noise).",
+            f"On the first pictures P comes nearer to the truth than D does, in the mean, {nearer}.",
         ]
     aims = "P was trained to find the image behind the noise, and D fits the noise as far as the range can: at much noise these are two aims."
     return "\n".join([*text, aims])

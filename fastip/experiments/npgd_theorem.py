@@ -129,7 +129,9 @@ def described(case: Case, f: Sequence[float], off: Sequence[float], delta: float
         floor = case.beta * delta / (2 - ratio)
         bound = [(ratio - 1) ** k * f[0] + floor for k in range(len(f))]
         held = all(f[k] <= bound[k] * (1 + 1e-9) + ROUNDING * f[0] for k in range(len(f)))
-        numbers |= {"bound": rounded(bound), "held": held, "floor": floor, "off_bound": delta / (2 / ratio - 1)}
+        off_bound = delta / (2 / ratio - 1)
+        held = held and (delta == 0 or off[-1] <= off_bound)
+        numbers |= {"bound": rounded(bound), "held": held, "floor": floor, "off_bound": off_bound}
     return numbers
 
 

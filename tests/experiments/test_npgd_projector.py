@@ -71,5 +71,5 @@ def test_the_page_tells_the_numbers(outcome: Outcome) -> None:
     assert f"| 0.2 | {row['error']:.3g} ± {row['bar']:.2g} |" in page and f"| {row['excess']:.3g} |" in page and "first 3" in page
     assert outcome.numbers["settings"]["drawn"] == 0.2
     rows = [{"noise": noise, "error": 2.0, "again": 0.5, "few_error": noise, "best_error": 0.5} for noise in (0.0, 1.0)]
-    assert "nearer to the truth than D does at σ = 0." in npgd_projector._words({REAL: rows})
-    assert "at most 0.25 times" in npgd_projector._words({REAL: rows})
+    assert "nearer to the truth than D does, in the mean, at σ = 0." in npgd_projector._words({REAL: rows})
+    assert "at most 0.5 times its distance" in npgd_projector._words({REAL: rows})
