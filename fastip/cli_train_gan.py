@@ -77,6 +77,7 @@ def projector(
     pictures: Annotated[str | None, typer.Option("--pictures", help="Real pictures that it learns from too, as for gan.", show_default=False)] = None,
     crop: Crop = None,
     corrector: Annotated[int | None, typer.Option(help="Width of a second network that corrects what the first made.", show_default=False)] = None,
+    corrections: Annotated[int, typer.Option(help="How often it corrects.")] = 1,
     noise: Annotated[str | None, typer.Option(help="LOW:HIGH, the levels of the noise that it projects from, in image units; or one.")] = None,
     latent: Annotated[float | None, typer.Option(help="Weight of the distance of latent vectors.", show_default=False)] = None,
     idempotence: Annotated[float, typer.Option(help="Weight of |P(P(w)) - P(w)|^2.")] = 0.0,
@@ -96,7 +97,7 @@ def projector(
     told: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision, "output": output}
     about = told | {name: value for name, value in given.items() if value is not None}
     if corrector is not None:
-        about["corrector"] = train.encoder(net, images=2, width=corrector, seed=seed)
+        about |= {"corrector": train.encoder(net, images=2, width=corrector, seed=seed), "corrections": corrections}
     if pictures is not None:
         _, _, made = _set(pictures, crop)
         about |= {"images": made("train"), "validation": made("validation")}

@@ -148,11 +148,18 @@ def test_a_bad_projector_is_refused_with_the_reason(tmp_path, case):
 
 def test_a_corrector_comes_back_and_must_read_two_images(tmp_path):
     path = tmp_path / "p.safetensors"
-    net = nets.Projector(dcgan(), encoder(), encoder(seed=2, colours=2)).eval().requires_grad_(False)
+    net = nets.Projector(dcgan(), encoder(), encoder(seed=2, colours=2), corrections=3).eval().requires_grad_(False)
     fastip.save_projector(path, priors.Projector(net))
     back = fastip.load_projector(path).net
-    assert same(back, net) and back.corrector.config() == net.corrector.config()
+    assert same(back, net) and back.corrector.config() == net.corrector.config() and back.corrections == 3
     record, tensors = checkpoint.read(path, "projector")
+    record["corrections"] = 0
+    del record["digest"]
+    checkpoint.write(path, record.pop("kind"), tensors, record)
+    with pytest.raises(InvalidInput, match="do not fit.*corrections is 0"):
+        fastip.load_projector(path)
+    record, tensors = checkpoint.read(path, "projector")
+    record["corrections"] = 1
     record["corrector"]["config"]["colours"] = 1
     tensors["corrector.layers.0.weight"] = tensors["corrector.layers.0.weight"][:, :1].clone()
     del record["digest"]

@@ -40,11 +40,12 @@ def test_a_generator_and_its_projector_are_what_python_makes(tmp_path):
     networks = train.networks("dcgan", width=2, latent=5, seed=5)
     made = train.gan(*networks, shades("train"), loss="hinge", steps=3, batch=4, learning_rate=1e-3, seed=5, progress=False)
     assert same(checkpoint.load_generator(path), made)
-    told = ["--steps", 3, "--batch", 4, "--noise", "0.1:0.6", "--latent", 0.2, "--idempotence", 0.1, "--pictures", "shades", "--corrector", 3]
+    told = ["--steps", 3, "--batch", 4, "--noise", "0.1:0.6", "--latent", 0.2, "--idempotence", 0.1, "--pictures", "shades"]
+    told += ["--corrector", 3, "--corrections", 2]
     result = fastip("projector", path, *told, "-o", projected)
     assert result.exit_code == 0 and "PSNR" in result.output, result.output
     about = {"noise": (0.1, 0.6), "latent": 0.2, "idempotence": 0.1, "images": shades("train"), "validation": shades("validation")}
-    about["corrector"] = train.encoder(made, images=2, width=3)
+    about |= {"corrector": train.encoder(made, images=2, width=3), "corrections": 2}
     assert same(checkpoint.load_projector(projected).net, train.projector(made, steps=3, batch=4, progress=False, **about).net)
     assert sorted(os.listdir(tmp_path)) == [f"{name}.{kind}" for name in "gp" for kind in ("json", "safetensors", "tensorboard")]
     again = fastip("projector", path, *told, "-o", projected)

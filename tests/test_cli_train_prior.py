@@ -201,20 +201,20 @@ def test_the_recipe_is_what_made_the_projector(tmp_path, monkeypatch, name):
     for stem, output in ((f"{name}-generator", f"{name}-generator"), (name, f"{name}-projector")):
         kept, asked = (dict(record) for record in (logs[stem], json.loads(json.dumps(settings[output]))))
         assert kept.pop("images")["set"].lower() == name and asked.pop("images")
-        for part in ("generator", "encoder") if stem == name else ():
+        for part in ("generator", "encoder", "corrector") if stem == name else ():
             assert kept[part].pop("start") and asked[part].pop("start")
         assert kept == asked
 
 
 def test_a_projector_is_trained_by_its_recipe(tmp_path, monkeypatch):
-    """The generator, the encoder alone, then both encoders: each beside its file."""
+    """The generator, the encoder alone, then both encoders, twice: each beside its file."""
     noise = np.random.default_rng(0).integers(0, 255, (40, 1, 28, 28), np.uint8)
     monkeypatch.setattr(data, "Digits", lambda split: data.Stored(noise, np.zeros(40)))
     result = fastip("task", "digits-projector", "--steps", 1, "-o", tmp_path)
     assert result.exit_code == 0 and "1 steps" in result.output and "PSNR" in result.output, result.output
-    assert {path.stem for path in tmp_path.glob("*.safetensors")} == {"digits-generator", "digits-encoder", "digits-projector"}
+    assert {path.stem for path in tmp_path.glob("*.safetensors")} == {"digits-generator", "digits-encoder", "digits-corrected", "digits-projector"}
     made = checkpoint.load_projector(tmp_path / "digits-projector.safetensors").net
-    assert made.corrector.width == 32 and made.generator.width == made.encoder.width == 64
+    assert made.corrector.width == 32 and made.corrections == 3 and made.generator.width == made.encoder.width == 64
     again = fastip("task", "digits-projector", "--steps", 1, "-o", tmp_path)
     assert again.exit_code == 0 and "was finished before" in again.output
 

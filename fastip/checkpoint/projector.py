@@ -47,7 +47,7 @@ def _described(net: Any) -> dict[str, Any]:
         if known.get(name) is not type(inner):
             raise InvalidInput(f"the {part} is {name}; a checkpoint can hold one of {', '.join(known)}: save others with torch.save")
         record[part] = {"name": name, "config": inner.config()}
-    return record
+    return record | {"corrections": net.corrections}
 
 
 @strict_keywords
@@ -72,9 +72,9 @@ def load_projector(path: str | Path) -> priors.Projector:
     if unknown:
         raise InvalidInput(f"{path} has unknown tensors: {', '.join(sorted(unknown))}: {AGAIN}")
     try:
-        net = nets.Projector(**built)
+        net = nets.Projector(**built, corrections=record.get("corrections", 1))
     except InvalidInput as error:
-        raise InvalidInput(f"generator and encoder in {path} do not fit: {error}") from None
+        raise InvalidInput(f"the parts in {path} do not fit: {error}") from None
     return priors.Projector(net.eval().requires_grad_(False))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from .. import data, nets, shipped
@@ -14,6 +16,7 @@ from ..priors import Projector
 from ..solvers import csgm, pgdgan
 
 PIXELS = 2**17  # that a search makes at once: what a pass back needs stays in a few hundred MB
+WEIGHTS = {"CSGM": (1e-3, 1e-2, 3e-2, 1e-1, 3e-1), "PGDGAN": (1e-5, 1e-4, 3e-4, 1e-3)}  # of ||z||^2, that a search is tuned over
 BAR = 1.96  # standard errors: 95 % of a normal distribution
 
 
@@ -58,11 +61,15 @@ def measured(x: Tensor, op: LinearOperator, noise: float, *, seed: int) -> Tenso
 
 @dataclass(frozen=True)
 class Search:
-    """A descent on the latent vector: CSGM where ``inner`` is 0, else PGDGAN, whose every iteration is a projection by ``inner`` steps."""
+    """A descent on the latent vector: CSGM where ``inner`` is 0, else PGDGAN, whose every iteration is a projection by ``inner`` steps.
+
+    weight: of ||z||^2.
+    """
 
     iterations: int
     restarts: int
     inner: int = 0
+    weight: float = 1e-3
 
     @property
     def name(self) -> str:
@@ -82,12 +89,24 @@ class Search:
     def solve(self, y: Tensor, op: LinearOperator, generator: nets.Generator) -> Solution:
         """All images as one batch."""
         if self.inner:
-            return pgdgan(y, op, generator, iterations=self.iterations, inner=self.inner, restarts=self.restarts)
-        return csgm(y, op, generator, iterations=self.iterations, restarts=self.restarts)
+            return pgdgan(y, op, generator, iterations=self.iterations, inner=self.inner, restarts=self.restarts, weight=self.weight)
+        return csgm(y, op, generator, iterations=self.iterations, restarts=self.restarts, weight=self.weight)
 
     def parts(self, y: Tensor, generator: nets.Generator) -> tuple[Tensor, ...]:
         """The data of a few images at a time, as memory allows: an image does not depend on its neighbours."""
         return y.split(max(1, PIXELS // (self.restarts * math.prod(generator.shape))))
+
+
+@strict_keywords
+def tuned(search: Search, y: Tensor, op: LinearOperator, generator: nets.Generator, truth: Tensor, report: Callable[[str], None]) -> Search:
+    """The search with the weight, of WEIGHTS, that brings it nearest to these pictures, in the mean."""
+    found = {}
+    for weight in WEIGHTS[search.name]:
+        report(f"{search.name}, weight {weight:g}")
+        one = replace(search, weight=weight)
+        images = torch.cat([one.solve(part, op, generator).x for part in one.parts(y, generator)])
+        found[one] = float(errors(images, truth).mean())
+    return min(found, key=found.__getitem__)
 
 
 # ---- errors ----------------------------------------------------------------------------------------------------------

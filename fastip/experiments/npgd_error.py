@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -66,13 +66,15 @@ def run(
     inner: int = 100,
     starts: int = 3,
     validation: int = 50,
+    tuned: int = 16,
     pairs: int = 50_000,
     seed: int = 0,
 ) -> Outcome:
     """Reconstruct the first ``count`` test pictures from each number of measurements (0: the grid of the size of the pictures).
 
     searched: how many of them CSGM (``iterations``, ``restarts``) and PGDGAN (``projections`` of ``inner`` steps, ``starts``) are run on. validation: the
-    pictures that the Lasso is set up on. pairs: of images, from which A is designed. noise: sqrt(E ||e||^2) of the data.
+    pictures that the Lasso is set up on. tuned: of these, on which the searches get their weights. pairs: of images, from which A is designed. noise:
+    sqrt(E ||e||^2) of the data.
     """
     from ..train import measurements as design
 
@@ -81,20 +83,24 @@ def run(
     grid, few, many = _grid(measurements, generator.shape[-1])
     if not 1 <= searched <= count:
         raise InvalidInput(f"searched is {searched}; expected 1 to {count}, the number of pictures")
+    if not 1 <= tuned <= validation:
+        raise InvalidInput(f"tuned is {tuned}; expected 1 to {validation}, the number of validation pictures")
     report("designed measurements", 0, 1)
     rows = design(generator, grid[-1], pairs=pairs, seed=seed).matrix
     searches = Search(iterations, restarts), Search(projections, starts, check_count(inner, "inner", low=1))
     truth, held_out = sensing.pictures(pictures, "test", count), sensing.pictures(pictures, "validation", validation)
     given = Given(prior, generator, truth, held_out, rows, searches, searched, noise, seed)
+    given = replace(given, searches=_tuned(given, held_out[:tuned], many, partial(_tell, report, grid, many)))
     found = {m: _found(given, m, partial(_tell, report, grid, m)) for m in grid}
     numbers = _numbers(given, found, few, many)
-    settings = {"pictures": pictures, "measurements": grid, "few": few, "many": many, "pairs": pairs} | _settings(given)
+    settings = {"pictures": pictures, "measurements": grid, "few": few, "many": many, "pairs": pairs, "tuned": tuned} | _settings(given)
     return Outcome({"settings": settings, **numbers}, _draw(numbers, grid, many, truth, found[many].images))
 
 
 def _settings(given: Given) -> Numbers:
     counts = {"count": len(given.truth), "searched": given.searched, "validation": len(given.held_out), "noise": given.noise}
-    return counts | {"shape": given.generator.shape, "latent": given.generator.latent, "searches": {each.name: each.words for each in given.searches}}
+    searches = {"searches": {each.name: each.words for each in given.searches}, "weights": {each.name: each.weight for each in given.searches}}
+    return counts | {"shape": given.generator.shape, "latent": given.generator.latent} | searches
 
 
 def _tell(report: Report, grid: Sequence[int], m: int, what: str) -> None:
@@ -106,6 +112,13 @@ def _grid(asked: tuple[int, ...], side: int) -> tuple[tuple[int, ...], int, int]
     grid = GRIDS[side] if asked == (0,) else tuple(sorted(set(asked)))
     few, many = ENDS[side] if set(ENDS[side]) <= set(grid) else (grid[0], grid[-1])
     return grid, few, many
+
+
+def _tuned(given: Given, truth: Tensor, m: int, report: Callable[[str], None]) -> tuple[Search, ...]:
+    """The searches with the weights that are best for these pictures."""
+    op = operators.GaussianMeasurements(m, tuple(truth.shape[1:]), seed=given.seed)
+    y = sensing.measured(truth, op, given.noise, seed=given.seed + 1)
+    return tuple(sensing.tuned(each, y, op, given.generator, truth, report) for each in given.searches)
 
 
 # ---- the methods -----------------------------------------------------------------------------------------------------
@@ -223,8 +236,9 @@ numbers in [0, 1] each, measured by m × {height * width * colours} matrices, {n
 All but one method see the same random data, A with entries N(0, 1/m). The designed A has the m orthonormal rows that see most of how the generator's images
 differ, from {s["pairs"]} pairs of them and no picture. NPGD, CSGM and PGDGAN use the same generator (k = {s["latent"]}). NPGD runs as it comes, without a
 tuned number, and stands in the range of its projector P: given the truth itself P makes an error of {Average(*numbers["projected"]).text}, the horizontal
-line. The searches are slow and were run on the first {s["searched"]} pictures: CSGM with {s["searches"][CSGM]}, PGDGAN with {s["searches"][PGDGAN]},
-the rest by the defaults of `fastip.csgm` and `fastip.pgdgan`.
+line. The searches are slow and were run on the first {s["searched"]} pictures: CSGM with {s["searches"][CSGM]}, PGDGAN with {s["searches"][PGDGAN]}.
+Their weights of ‖z‖² are those of least mean error at m = {many} on {s["tuned"]} validation pictures: {s["weights"][CSGM]:g} for CSGM (tried:
+{_words(sensing.WEIGHTS[CSGM])}) and {s["weights"][PGDGAN]:g} for PGDGAN (tried: {_words(sensing.WEIGHTS[PGDGAN])}). The rest are their defaults.
 
 ## m = {many}: the same {s["searched"]} pictures for all
 
@@ -245,6 +259,10 @@ wavelets haar and db4 the better one:
 CelebA and LSUN, on which these methods were published beside MNIST, are in no package registry, so the sets here are others. A folder of CelebA trains by the
 same commands.
 """
+
+
+def _words(weights: Sequence[float]) -> str:
+    return ", ".join(f"{weight:g}" for weight in weights)
 
 
 def _verdicts(numbers: Numbers) -> str:

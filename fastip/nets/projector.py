@@ -5,24 +5,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..arrays import check_count
 from ..errors import InvalidInput
 from .dcgan import DCGANEncoder
 from .generator import Generator
 
 
 class Projector(nn.Module):
-    """P(x) = G(z), z = G^+(x): the image of the generator near x, b c h w, by one pass of each network; with a corrector C of two:
+    """P(x) = G(z), z = G^+(x): the image of the generator near x, b c h w, by one pass of each network; with a corrector C more:
 
-        z = G^+(x) + C(x, G(G^+(x)))
+        z <- z + C(x, G(z)),   ``corrections`` times
 
     generator: G. encoder: G^+, an encoder of the generator's images with ``outputs`` = k. corrector: None, which is the published projector, or C, an encoder
-    of 2 c colours: x above what the first pass made of it. It sees what is still wrong, as one look at x does not. In eval mode nothing is random.
+    of 2 c colours: x above what the last pass made of it. It sees what is still wrong, as one look at x does not. In eval mode nothing is random.
+    corrections: how often, 1 or more; without a corrector it plays no role.
     Raises InvalidInput for encoders of other images, or with another number of outputs.
-    Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019; the second pass:
+    Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019; the corrections:
     Alaluf, Patashnik and Cohen-Or, ReStyle: a residual-based StyleGAN encoder via iterative refinement, 2021.
     """
 
-    def __init__(self, generator: Generator, encoder: DCGANEncoder, corrector: DCGANEncoder | None = None) -> None:
+    def __init__(self, generator: Generator, encoder: DCGANEncoder, corrector: DCGANEncoder | None = None, corrections: int = 1) -> None:
         super().__init__()
         for name, net in (("encoder", encoder), ("corrector", corrector)):
             if not isinstance(generator, Generator) or not isinstance(net, DCGANEncoder) and (net is not None or name == "encoder"):
@@ -35,6 +37,7 @@ class Projector(nn.Module):
                 due = f"expected {shape} and outputs={generator.latent}: the corrector reads two images, one above the other"
                 raise InvalidInput(f"the generator makes images {made}, the encoder reads {read}; {due}")
         self.generator, self.encoder, self.corrector = generator, encoder, corrector
+        self.corrections = check_count(corrections, "corrections", low=1)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -42,11 +45,11 @@ class Projector(nn.Module):
         return self.generator.shape
 
     def passes(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """(z, G(z)) after the encoder and, where there is one, after the corrector."""
+        """(z, G(z)) after the encoder and, where there is a corrector, after each correction."""
         z = self.encoder(x)
         found = [(z, self.generator(z))]
-        if self.corrector is not None:
-            z = z + self.corrector(torch.cat([x, found[0][1]], dim=1))
+        for _ in range(self.corrections if self.corrector is not None else 0):
+            z = z + self.corrector(torch.cat([x, found[-1][1]], dim=1))  # type: ignore[misc] # not None here
             found.append((z, self.generator(z)))
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ class Projection(nn.Module):
     """mean |P(w) - x|^2 + latent mean |z(w) - z|^2 + idempotence mean |P(P(w)) - P(w)|^2 + orthogonality mean |J^T (w - P(w))|^2.
 
     x = G(z) or a real picture, which has no latent term; w = x + e, P(w) = G(z(w)), J the Jacobian of G at z(w): its transpose takes w - P(w) to 0 where P(w)
-    is the nearest image to first order. Of a projector with a corrector the first two terms are means over its two passes.
+    is the nearest image to first order. Of a projector with a corrector the first two terms are means over all passes.
     G is in eval mode and stays as it is; ``average`` follows the weights of the encoders.
     """
 
@@ -70,7 +71,8 @@ class Projection(nn.Module):
         super().__init__()
         self.encoders = nn.ModuleDict(encoders(net))
         self.average = copy.deepcopy(self.encoders).eval().requires_grad_(False)
-        self.fixed = (net.generator, net, nets.Projector(net.generator, *self.average.children()))  # type: ignore[arg-type] # a tuple keeps G out of the state
+        parts: dict[str, Any] = dict(self.average.named_children())
+        self.fixed = (net.generator, net, nets.Projector(net.generator, **parts, corrections=net.corrections))  # a tuple keeps G out of the state
         self.weights, self.decay = terms, decay
         self.terms: Mapping[str, Tensor] = {}
 

@@ -56,6 +56,7 @@ def projector(
     encoder: nets.DCGANEncoder | None = None,
     *,
     corrector: nets.DCGANEncoder | None = None,
+    corrections: int = 1,
     images: Pictures | None = None,
     noise: tuple[float, float] | float = (0.0, 1.0),
     latent: float = 0.025,
@@ -80,7 +81,8 @@ def projector(
     min over the weights of G^+ of  mean |P(w) - x|^2 + latent mean |G^+(w) - z|^2,  x = G(z), w = x + level e,  z, e ~ N(0, I);  means over elements.
 
     generator: a trained one, e.g. of ``train.gan``. encoder: trained from the weights it has (a copy is), by default a mirror of the generator.
-    corrector: a second encoder, ``train.encoder(generator, images=2)``, trained with the first so that both passes of ``nets.Projector`` come near x.
+    corrector: a second encoder, ``train.encoder(generator, images=2)``, trained with the first so that all passes of ``nets.Projector`` come near x.
+    corrections: how often it corrects.
     images: real pictures, half of each batch, for which P(w) is to be near the picture too: no generator makes all that is real, and the solver meets what
         is real. None trains as it was published, on the generator's own images.
     noise: (low, high), the level of each image is uniform between them, in image units; or one: 0.5 is the published 1 for images in [-1, 1].
@@ -104,7 +106,7 @@ def projector(
     start = mirror(generator, seed=seed) if encoder is None else encoder
     if images is not None or validation is not None:
         check_pictures(images if images is not None else validation, validation, generator.shape)
-    run = _Run(nets.Projector(generator, start, corrector), images, validation, settings)
+    run = _Run(nets.Projector(generator, start, corrector, corrections), images, validation, settings)
     plan = loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report)
     course = Course("projector", checkpoint.load_projector, saved_projector, run.record(), output, plan, accelerator, settings)
     return course.run(partial(_train, run), partial(_made, run.net))
@@ -114,7 +116,7 @@ def _made(net: nets.Projector, weights: Weights) -> priors.Projector:
     """The prior with these weights of the encoders, frozen, on the CPU, its generator in the precision that they were trained for it in."""
     parts = {name: with_weights(part, _below(f"{name}.", weights)) for name, part in encoders(net).items()}
     generator = copy.deepcopy(net.generator).to("cpu", next(parts["encoder"].parameters()).dtype)
-    return priors.Projector(nets.Projector(generator, **parts).eval().requires_grad_(False))
+    return priors.Projector(nets.Projector(generator, **parts, corrections=net.corrections).eval().requires_grad_(False))
 
 
 def _below(prefix: str, weights: Weights) -> Weights:
@@ -133,7 +135,8 @@ class _Run:
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, with the networks' structure and weights."""
         parts: dict[str, nets.Generator | nets.DCGANEncoder] = {"generator": self.net.generator, **encoders(self.net)}
-        networks = {key: {"name": type(net).__name__, "config": net.config(), "start": digest(net)} for key, net in parts.items()}
+        networks: dict[str, Any] = {key: {"name": type(net).__name__, "config": net.config(), "start": digest(net)} for key, net in parts.items()}
+        networks |= {"corrections": self.net.corrections}
         return networks | {"images": None if self.images is None else described(self.images)} | asdict(self.settings)
 
 
@@ -143,7 +146,7 @@ def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.H
     dtype = torch.float64 if settings.precision == "64-true" else torch.float32
     generator = copy.deepcopy(run.net.generator).to(fabric.device, dtype).eval().requires_grad_(False)
     parts = {name: copy.deepcopy(net).to("cpu", dtype).train().requires_grad_() for name, net in encoders(run.net).items()}
-    projection = Projection(nets.Projector(generator, **parts), settings.terms, settings.average)
+    projection = Projection(nets.Projector(generator, **parts, corrections=run.net.corrections), settings.terms, settings.average)
     real = 0 if run.images is None else settings.batch // 2
     pictures = None if run.images is None else Batches(run.images, real, settings.seed, fabric.world_size)
     draw = Draw(settings.batch - real, generator.latent, generator.shape, settings.noise, pictures, settings.seed)

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .. import data, priors
+from .. import data, nets, priors
 from .networks import encoder, networks
-from .workshop import Workshop
+from .workshop import Splits, Workshop
 
 BF16 = "bf16-mixed"
 
 
+def _corrected(shop: Workshop, name: str, generator: nets.Generator, start: nets.DCGANEncoder, pictures: Splits, latent: float) -> priors.Projector:
+    """Encoder and corrector learn with one correction first, then with three."""
+    about = {"noise": (0.0, 0.7), "latent": latent, "precision": BF16}
+    corrector = encoder(generator, images=2, width=32)
+    once = shop.projector(f"{name}-corrected", generator, start, pictures, steps=6000, corrector=corrector, **about).net
+    about |= {"corrector": once.corrector, "corrections": 3, "learning_rate": 3e-4, "average": 0.995}
+    return shop.projector(f"{name}-projector", generator, once.encoder, pictures, steps=1500, **about)
+
+
 def _digits(shop: Workshop) -> priors.Projector:
-    """The encoder first learns alone, also from much noise and from latent vectors, then on with a corrector."""
+    """The encoder first learns alone, from latent vectors too."""
     pictures = data.Digits("train"), data.Digits("validation")
     generator = shop.generator("digits-generator", networks("dcgan"), pictures, steps=8000, precision=BF16)
     alone = shop.projector("digits-encoder", generator, encoder(generator), pictures, steps=6000, precision=BF16)
-    corrector = encoder(generator, images=2, width=32)
-    about = {"corrector": corrector, "noise": (0.0, 0.7), "latent": 0.0, "precision": BF16}
-    return shop.projector("digits-projector", generator, alone.net.encoder, pictures, steps=6000, **about)
+    return _corrected(shop, "digits", generator, alone.net.encoder, pictures, latent=0.0)
 
 
 def _fashion(shop: Workshop) -> priors.Projector:
     pictures = data.Fashion("train"), data.Fashion("validation")
     generator = shop.generator("fashion-generator", networks("dcgan"), pictures, steps=5000, precision=BF16)
-    about = {"corrector": encoder(generator, images=2, width=32), "noise": (0.0, 0.7), "latent": 0.0025, "precision": BF16}
-    return shop.projector("fashion-projector", generator, encoder(generator), pictures, steps=6000, **about)
+    return _corrected(shop, "fashion", generator, encoder(generator), pictures, latent=0.0025)
 
 
 PROJECTORS: dict[str, Callable[[Workshop], priors.Projector]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -82,15 +84,33 @@ def test_a_search_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (pgdgan.name, pgdgan.words, pgdgan.steps) == ("PGDGAN", "3 × 5 steps, 2 starts", 30)
     assert torch.equal(csgm.solve(y, OP, generator).x, fastip.csgm(y, OP, generator, iterations=4, restarts=2).x)
     assert torch.equal(pgdgan.solve(y, OP, generator).x, fastip.pgdgan(y, OP, generator, iterations=3, inner=5, restarts=2).x)
+    for heavy, solve in ((Search(4, 2, weight=3.0), fastip.csgm), (Search(3, 2, 5, weight=0.2), fastip.pgdgan)):
+        about = {"iterations": heavy.iterations, "restarts": 2, "weight": heavy.weight} | ({"inner": 5} if heavy.inner else {})
+        assert torch.equal(heavy.solve(y, OP, generator).x, solve(y, OP, generator, **about).x)
     monkeypatch.setattr(sensing, "PIXELS", 4 * 784)
     parts = csgm.parts(y, generator)
     assert [len(part) for part in parts] == [2, 2, 1] and torch.equal(torch.cat(parts), y)
 
 
-@pytest.mark.parametrize("corrected", [False, True])
-def test_the_passes_are_those_of_the_method(corrected: bool) -> None:
+@pytest.mark.parametrize("search", [Search(8, 2), Search(2, 2, 5)], ids=["CSGM", "PGDGAN"])
+def test_the_weight_is_that_of_least_mean_error(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On data in parts; which of the weights it is differs with the pictures."""
+    monkeypatch.setitem(sensing.WEIGHTS, search.name, (1e-3, 1.0, 30.0))
+    monkeypatch.setattr(sensing, "PIXELS", 4 * 784)
+    generator, chosen = dcgan(), set()
+    for truth in (generator.sample(3, seed=3), generator(torch.zeros(3, generator.latent)), pictures(12).batch(range(3))):
+        told: list[str] = []
+        best = sensing.tuned(search, OP(truth), OP, generator, truth, told.append)
+        found = {w: float(sensing.errors(replace(search, weight=w).solve(OP(truth), OP, generator).x, truth).mean()) for w in (1e-3, 1.0, 30.0)}
+        assert best == replace(search, weight=min(found, key=lambda w: found[w])) and told == [f"{search.name}, weight {w}" for w in ("0.001", "1", "30")]
+        chosen.add(best.weight)
+    assert len(chosen) > 1
+
+
+@pytest.mark.parametrize("corrected", [0, 1, 3])
+def test_the_passes_are_those_of_the_method(corrected: int) -> None:
     """CSGM: one forward and one back a step for each start, then the objective and the images; NPGD: the projections of its two references beside its own."""
-    net = nets.Projector(dcgan(), encoder(), encoder(seed=2, colours=2) if corrected else None).eval()
+    net = nets.Projector(dcgan(), encoder(), encoder(seed=2, colours=2) if corrected else None, max(1, corrected)).eval()
     y, count = OP(net.generator.sample(3, seed=3)), 1 + corrected
     with Passes(net) as passes:
         Search(7, 2).solve(y, OP, net.generator)

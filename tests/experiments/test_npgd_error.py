@@ -71,6 +71,7 @@ SMALL = {
     "inner": 40,
     "starts": 1,
     "validation": 3,
+    "tuned": 2,
     "pairs": 40,
 }
 
@@ -134,6 +135,7 @@ def test_the_page_tells_the_numbers(numbers: dict[str, Any]) -> None:
     for name, curve in numbers["curves"].items():
         assert f"| {name} | {curve['images']} | {curve['mean'][0]:.3g} ± {curve['bar'][0]:.2g} |" in page
     assert "no noise" in page and "CSGM with 150 steps, 2 starts, PGDGAN with 12 × 40 steps, 1 start" in page
+    assert f"on 2 validation pictures: {numbers['settings']['weights'][CSGM]:g} for CSGM (tried:\n0.001, " in page
 
 
 @pytest.mark.parametrize("low", [False, True])
@@ -160,5 +162,7 @@ def test_the_grid_follows_the_size() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(InvalidInput, match="searched is 7; expected 1 to 6"):
         npgd_error.run(**SMALL | {"searched": 7})
+    with pytest.raises(InvalidInput, match="tuned is 4; expected 1 to 3"):
+        npgd_error.run(**SMALL | {"tuned": 4})
     with pytest.raises(InvalidInput, match="inner"):
         npgd_error.run(**SMALL | {"inner": 0})

@@ -35,7 +35,7 @@ def test_the_errors_are_those_of_the_solvers(numbers: dict[str, Any]) -> None:
     for run, solution in (
         (runs[NPGD][0], fastip.npgd(y, op, priors.Projector(net))),
         (runs[NPGD][2], fastip.npgd(y, op, priors.Projector(net), iterations=2)),
-        (runs["CSGM"][0], fastip.csgm(y, op, net.generator, iterations=2, restarts=1)),
+        (runs["CSGM"][0], fastip.csgm(y, op, net.generator, iterations=2, restarts=1, weight=0.1)),
     ):
         found = errors(solution.x, truth)
         assert run["error"] == pytest.approx(float(found.mean()), rel=1e-6) and run["median"] == pytest.approx(float(found.median()), rel=1e-6)
@@ -61,11 +61,11 @@ def test_the_time_is_the_median_for_an_image(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_settings_run_from_the_cheapest() -> None:
-    ordered = npgd_speed._searches((10, 20), (1, 2), (3, 6))
+    ordered = npgd_speed._searches(0.2, (10, 20), (1, 2), (3, 6))
     assert [search.steps for search in ordered] == [30, 60, 60, 60, 120, 120, 120, 240]
-    assert ordered[1] in (Search(10, 1, 6), Search(20, 1, 3)) and ordered[3] == Search(10, 2, 3)
+    assert ordered[1] in (Search(10, 1, 6, 0.2), Search(20, 1, 3, 0.2)) and ordered[3] == Search(10, 2, 3, 0.2)
     with pytest.raises(InvalidInput, match="0 iterations, starts or inner"):
-        npgd_speed._searches((10,), (1,), (0, 3))
+        npgd_speed._searches(0.1, (10,), (1,), (0, 3))
 
 
 @pytest.mark.parametrize("target, runs", [(0.5, 1), (0.35, 3), (0.1, 4)])
@@ -73,7 +73,7 @@ def test_the_search_ends_with_the_first_number_of_steps_that_reaches_the_target(
     """10 steps; 20 in two ways, of which the first reaches 0.3 and the other is run all the same; 40."""
     told: list[tuple[str, int, int]] = []
     error = {Search(10, 1): 0.4, Search(20, 1): 0.3, Search(10, 2): 0.6, Search(20, 2): 0.2}
-    found = npgd_speed._until(target, npgd_speed._searches((10, 20), (1, 2)), lambda search: {"error": error[search]}, lambda *what: told.append(what))
+    found = npgd_speed._until(target, npgd_speed._searches(1e-3, (10, 20), (1, 2)), lambda search: {"error": error[search]}, lambda *what: told.append(what))
     assert [run["error"] for run in found] == [0.4, 0.3, 0.6, 0.2][:runs]
     assert told[0] == ("CSGM, 10 steps, 1 start", 0, 4) and len(told) == runs
 

@@ -29,6 +29,18 @@ def test_a_corrector_sees_the_image_and_what_the_encoder_made_of_it():
     assert len(nets.Projector(g, e).passes(x)) == 1
 
 
+def test_the_corrector_may_correct_again():
+    """It then reads what the last correction made."""
+    g, e, c = dcgan(), encoder(), encoder(seed=2, colours=2)
+    x = torch.rand(3, 1, 28, 28)
+    net = nets.Projector(g, e, c, corrections=3)
+    codes = [e(x)]
+    for _ in range(3):
+        codes.append(codes[-1] + c(torch.cat([x, g(codes[-1])], dim=1)))
+    assert all(torch.equal(z, code) for (z, _), code in zip(net.passes(x), codes, strict=True)) and torch.equal(net(x), g(codes[3]))
+    assert len(nets.Projector(g, e, corrections=3).passes(x)) == 1
+
+
 def test_a_vae_may_be_the_generator():
     net = nets.Projector(nets.VAEDecoder(latent=5, hidden=6), encoder()).eval()
     assert net(torch.rand(2, 1, 28, 28)).shape == (2, 1, 28, 28)
@@ -44,6 +56,9 @@ def test_networks_that_do_not_fit_are_refused():
             nets.Projector(g, encoder(), other)
     with pytest.raises(InvalidInput, match="corrector Linear"):
         nets.Projector(g, encoder(), torch.nn.Linear(5, 784))
+    for count in (0, 1.5, True):
+        with pytest.raises(InvalidInput, match="corrections"):
+            nets.Projector(g, encoder(), corrections=count)
     for pair in ((encoder(), encoder()), (g, g), (g, None), (torch.nn.Linear(5, 784), encoder())):
         with pytest.raises(InvalidInput, match="nets.Generator and a nets.DCGANEncoder"):
             nets.Projector(*pair)

@@ -239,8 +239,8 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             train(parts, **options, report=stop_at(stop))
     assert same(train(parts, **options).net, made.net) and same(checkpoint.load_projector(parts).net, made.net)
-    both = train(tmp_path / "both.safetensors", **options, corrector=encoder_of(dcgan(), images=2, seed=3))
-    assert same(checkpoint.load_projector(tmp_path / "both.safetensors").net, both.net) and both.net.corrector is not None
+    both = train(tmp_path / "both.safetensors", **options, corrector=encoder_of(dcgan(), images=2, seed=3), corrections=2)
+    assert same(checkpoint.load_projector(tmp_path / "both.safetensors").net, both.net) and both.net.corrections == 2
     one, two = (json.loads(path.with_suffix(".json").read_text())["training"] for path in (whole, parts))
     assert one["losses"] == two["losses"] and one["scores"] == two["scores"] and len(one["scores"]["score"]) == 12 and two["starts"] == 3
     text = b"".join(path.read_bytes() for path in (tmp_path / "whole.tensorboard").iterdir())
@@ -262,6 +262,7 @@ def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path
         "generator.start": {"generator": dcgan(seed=8)},
         "encoder.start": {"encoder": start(seed=8)},
         "corrector.name": {"corrector": encoder_of(dcgan(), images=2)},
+        "corrections": {"corrections": 2},
     }
     for name, changed in others.items():
         with pytest.raises(InvalidInput, match=f"a projector that was trained.*{name} .* there"):
