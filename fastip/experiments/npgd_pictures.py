@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import metrics, nets, shipped
+from .. import metrics, shipped
+from ..checkpoint import load_projector
+from ..errors import InvalidInput
 from ..priors import Projector
 from ..solvers import consistent, npgd
 from ..solvers.pgd import BackProjection
 from . import drawing
+from .compressed_sensing import networks, projector
 from .compressed_sensing import pictures as first_pictures
-from .compressed_sensing import projector
 from .markdown import table
 from .projector_tasks import Classical, Task, classical, tasks
 from .record import Experiment, Numbers, Outcome, Report, silent
@@ -35,6 +38,7 @@ def run(
     report: Report = silent,
     *,
     pictures: str = "all",
+    checkpoint: str = "",
     count: int = 64,
     measurements: int = 0,
     iterations: int = 30,
@@ -44,17 +48,21 @@ def run(
 ) -> Outcome:
     """Restore the first ``count`` test pictures of each set. measurements: 0 for 100 of 28 x 28 pixels and 1000 of 64 x 64 in colour.
 
-    tuned: validation pictures on which the classical priors are chosen. designed_from: pairs of images that the designed measurements are made of.
+    checkpoint: a file with a projector for ``pictures``, in place of the shipped one. tuned: validation pictures on which the classical priors are chosen.
+    designed_from: pairs of images that the designed measurements are made of.
     """
+    if checkpoint and pictures == "all":
+        raise InvalidInput(f"checkpoint is {checkpoint!r}, and pictures are all; expected the set that it was trained on, such as pictures=digits")
     sets = shipped.names("projectors") if pictures == "all" else [pictures]
     found: dict[str, Any] = {}
     images: dict[str, dict[str, Images]] = {}
     for k, name in enumerate(sets):
         report(f"{name}: designed measurements", 10 * k, 10 * len(sets))
-        prior = projector(name)
+        prior = load_projector(checkpoint) if checkpoint else projector(name)
         truth, others = first_pictures(name, "test", count), first_pictures(name, "validation", tuned)
-        assert isinstance(prior.net, nets.Projector)
-        generator = prior.net.generator
+        generator = networks(prior).generator
+        if generator.shape != tuple(truth.shape[1:]):
+            raise InvalidInput(f"the projector is for images {generator.shape}, those of {name} are {tuple(truth.shape[1:])}")
         jobs = tasks(generator, measurements, designed_from, seed=seed)
         found[name], images[name] = {"shape": generator.shape, "tasks": {}}, {}
         with torch.no_grad():
@@ -65,7 +73,9 @@ def run(
                 restored = restore(task, truth, prior, plain, iterations)
                 found[name]["tasks"][task.title] = scores(restored, truth) | {"classical": plain.words}
                 images[name][task.title] = {title: image[:COLUMNS] for title, image in {**restored, TRUTH: truth}.items() if title not in UNSEEN}
-    settings = {"pictures": sets, "count": count, "iterations": iterations, "tuned": tuned, "designed_from": designed_from, "seed": seed}
+    source = f"the projector of {Path(checkpoint).name} ({type(generator).__name__})" if checkpoint else "the shipped projector"
+    about = {"count": count, "iterations": iterations, "tuned": tuned, "designed_from": designed_from, "seed": seed}
+    settings = {"pictures": sets, "projector": source, **about}
     return Outcome({"settings": settings, "found": found}, _draw(images, found))
 
 
@@ -147,7 +157,7 @@ def page(numbers: Numbers) -> str:
         parts.append(f"{shown}\n\n{table(['task', 'classical prior', *METHODS], rows)}")
     tables = "\n\n".join(parts)
     return f"""
-The first {s["count"]} test pictures of each set, which no training saw, without noise; `npgd` with the shipped projector, at most {s["iterations"]} iterations.
+The first {s["count"]} test pictures of each set, which no training saw, without noise; `npgd` with {s["projector"]}, at most {s["iterations"]} iterations.
 Entries are PSNR in dB, the mean over pictures of the whole image clipped to [0, 1], ± 1.96 standard errors.
 
 {tables}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
-from fastip import data, metrics, nets, operators, priors, shipped
+from fastip import checkpoint, data, metrics, nets, operators, priors, shipped
 from fastip.errors import InvalidInput
 from fastip.experiments import Outcome, lasso, npgd_pictures, npgd_samples, projector_tasks
 from fastip.experiments.npgd_pictures import BACK, CLASSICAL, DATA, KEPT, LEAST, METHODS, NPGD
@@ -100,6 +101,23 @@ def test_the_numbers_of_every_task(outcome: Outcome) -> None:
     masked = projector_tasks.hole(28, 8).op(truth)
     assert hole["psnr"][LEAST] == pytest.approx(float(metrics.psnr(masked, truth).mean()), abs=1e-2)
     assert hole["psnr"][KEPT] > hole["psnr"][NPGD]
+
+
+def test_a_projector_of_a_file(shortened: None, outcome: Outcome, tmp_path: Path) -> None:
+    """It takes the place of the shipped one; the same network gives the same numbers."""
+    about = {"pictures": "digits", "count": 5, "measurements": 60, "iterations": 3, "tuned": 4, "designed_from": 80}
+    path = tmp_path / "own.safetensors"
+    checkpoint.save_projector(path, priors.Projector(nets.Projector(dcgan(), encoder()).eval()))
+    same = npgd_pictures.run(checkpoint=str(path), **about)
+    assert same.numbers["found"] == outcome.numbers["found"] and "the projector of own.safetensors (DCGANGenerator)" in npgd_pictures.page(same.numbers)
+    assert "with the shipped projector" in npgd_pictures.page(outcome.numbers)
+    checkpoint.save_projector(path, priors.Projector(nets.Projector(dcgan(seed=8), encoder(seed=8)).eval()))
+    assert npgd_pictures.run(checkpoint=str(path), **about).numbers["found"] != outcome.numbers["found"]
+    with pytest.raises(InvalidInput, match="expected the set that it was trained on"):
+        npgd_pictures.run(checkpoint=str(path))
+    checkpoint.save_projector(path, priors.Projector(nets.Projector(dcgan(size=64, colours=3, width=2), encoder(size=64, colours=3, width=2)).eval()))
+    with pytest.raises(InvalidInput, match=r"for images \(3, 64, 64\), those of digits are \(1, 28, 28\)"):
+        npgd_pictures.run(checkpoint=str(path), **about)
 
 
 def test_the_page_follows_the_numbers(outcome: Outcome) -> None:
