@@ -44,7 +44,8 @@ class Generator(nn.Module, abc.ABC):
     def sample(self, count: int, *, seed: int = 0) -> Tensor:
         """``count`` images of z ~ N(0, I), drawn from ``seed``, on the network's device and in its precision."""
         weight = next(self.parameters())
-        z = torch.randn(check_count(count, "count", low=1), self.latent, generator=torch.Generator().manual_seed(check_count(seed, "seed", low=0)))
+        draws = torch.Generator().manual_seed(check_count(seed, "seed", low=0) % 2**63)
+        z = torch.randn(check_count(count, "count", low=1), self.latent, generator=draws)
         images: Tensor = self(z.to(weight))
         return images
 

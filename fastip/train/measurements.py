@@ -23,7 +23,8 @@ def measurements(generator: nets.Generator, count: int, *, pairs: int = 50_000, 
     iteration with as many ``passes`` over them (each makes them anew: memory is n x (count + 20), never n x n). It maximises the mean, not the least ||A s||:
     ``fastip.rec`` estimates that.
 
-    generator: in eval mode. Returns operators.Dense on its images. Raises InvalidInput for more rows than pixels or pairs.
+    generator: in eval mode. Returns operators.Dense on its images. Raises InvalidInput for more rows than pixels or pairs, and for
+    images that are NaN or do not differ.
     Source: Raj, Li and Bresler, GAN-based projector for faster recovery, 2019; Halko, Martinsson and Tropp, Finding structure with randomness, 2011.
     """
     if not isinstance(generator, nets.Generator) or generator.training:
@@ -47,4 +48,6 @@ def _spread(secants: Secants, basis: Tensor) -> Tensor:
     total = torch.zeros_like(basis)
     for s in secants:
         total.addmm_(s.T, s @ basis)
+    if not bool(torch.isfinite(total).all()) or not bool(total.any()):
+        raise InvalidInput("the images of this generator are NaN, or all the same: nothing can be designed for them")
     return total / secants.pairs

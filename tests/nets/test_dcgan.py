@@ -103,6 +103,7 @@ def test_samples_come_from_their_seed():
     g = dcgan()
     x = g.sample(3, seed=4)
     assert torch.equal(x, g.sample(3, seed=4)) and not torch.equal(x, g.sample(3, seed=5)) and x.shape == (3, 1, 28, 28)
+    assert g.sample(1, seed=2**64 + 3).shape == (1, 1, 28, 28)
     torch.testing.assert_close(x, g(torch.randn(3, 5, generator=torch.Generator().manual_seed(4))))
     assert g.double().sample(2).dtype == torch.float64
     for wrong in ({"count": 0}, {"count": 2, "seed": -1}, {"count": 1.5}):

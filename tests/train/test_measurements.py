@@ -88,5 +88,10 @@ def test_bad_inputs():
     for count, pairs in ((785, 1000), (11, 10)):
         with pytest.raises(InvalidInput, match="at most"):
             measurements(generator, count, pairs=pairs)
+    for scale in (0.0, float("nan")):
+        collapsed = Linear(latent=4)
+        collapsed.weight.mul_(scale)
+        with pytest.raises(InvalidInput, match="NaN, or all the same"):
+            measurements(collapsed, 3, pairs=30)
     with pytest.raises(UnknownKeyword, match="did you mean 'pairs'"):
         measurements(generator, 3, pair=9)
