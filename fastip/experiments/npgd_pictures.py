@@ -16,11 +16,13 @@ from ..errors import InvalidInput
 from ..priors import Projector
 from ..solvers import consistent, npgd
 from ..solvers.pgd import BackProjection
+from ..tasks import MEASURED
 from . import drawing
 from .compressed_sensing import networks, projector
 from .compressed_sensing import pictures as first_pictures
 from .markdown import table
-from .projector_tasks import Classical, Task, classical, tasks
+from .projector_tasks import GAUSSIAN, Classical, Task, classical, tasks
+from .published import check_file, publish, summary
 from .record import Experiment, Numbers, Outcome, Report, silent
 
 DATA, LEAST, CLASSICAL, TRUTH = "data", "A⁺y", "classical", "truth"
@@ -45,14 +47,16 @@ def run(
     tuned: int = 16,
     designed_from: int = 10_000,
     seed: int = 0,
+    quality: str = "",
 ) -> Outcome:
     """Restore the first ``count`` test pictures of each set. measurements: 0 for 100 of 28 x 28 pixels and 1000 of 64 x 64 in colour.
 
     checkpoint: a file with a projector for ``pictures``, in place of the shipped one. tuned: validation pictures on which the classical priors are chosen.
-    designed_from: pairs of images that the designed measurements are made of.
+    designed_from: pairs of images that the designed measurements are made of. quality: a file to publish the tasks of random measurements in.
     """
     if checkpoint and pictures == "all":
         raise InvalidInput(f"checkpoint is {checkpoint!r}, and pictures are all; expected the set that it was trained on, such as pictures=digits")
+    check_file(quality)
     sets = shipped.names("projectors") if pictures == "all" else [pictures]
     found: dict[str, Any] = {}
     images: dict[str, dict[str, Images]] = {}
@@ -71,12 +75,29 @@ def run(
                 report(f"{name}: {task.title}", 10 * k + 2 * j + 1, 10 * len(sets))
                 plain = classical(task.op, others)
                 restored = restore(task, truth, prior, plain, iterations)
-                found[name]["tasks"][task.title] = scores(restored, truth) | {"classical": plain.words}
+                found[name]["tasks"][task.title] = scores(restored, truth) | {
+                    "classical": plain.words,
+                    "ssim": _mean(metrics.ssim(restored[NPGD].clamp(0, 1), truth)),
+                }
                 images[name][task.title] = {title: image[:COLUMNS] for title, image in {**restored, TRUTH: truth}.items() if title not in UNSEEN}
     source = f"the projector of {Path(checkpoint).name} ({type(generator).__name__})" if checkpoint else "the shipped projector"
     about = {"count": count, "iterations": iterations, "tuned": tuned, "designed_from": designed_from, "seed": seed}
     settings = {"pictures": sets, "projector": source, **about}
+    if quality:
+        own = {"pictures": pictures, "checkpoint": checkpoint, "measurements": measurements, **about}
+        defaults = EXPERIMENT.parameters()
+        publish(quality, "npgd_pictures", {key: value for key, value in own.items() if value != defaults[key]}, _entries(found, count))
     return Outcome({"settings": settings, "found": found}, _draw(images, found))
+
+
+def _entries(found: Mapping[str, Any], count: int) -> dict[str, dict[str, Any]]:
+    """The tasks of random measurements among them."""
+    made = {}
+    for task in MEASURED:
+        job = found.get(task.pictures, {"tasks": {}})["tasks"].get(f"{GAUSSIAN}, m = {task.measurements}")
+        if job is not None:
+            made[task.name] = summary(job["classical"], job["psnr"][CLASSICAL], job["psnr"][NPGD], job["ssim"], f"{count} pictures")
+    return made
 
 
 def _projected(prior: Projector, x: Tensor, task: Task) -> Tensor:

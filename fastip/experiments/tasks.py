@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,12 +12,12 @@ from torch import Tensor
 from .. import data, demo
 from .. import tasks as registry
 from ..errors import InvalidInput
-from ..files import replace_file
 from . import drawing, photo_tasks, small_tasks
 from .markdown import shown, table
 from .photo_tasks import LEARNED, VARIATION, Compared
 from .photographs import photographs
-from .record import Experiment, Numbers, Outcome, Report, command, machine, place, plain, silent
+from .published import check_file, publish, short, summary
+from .record import Experiment, Numbers, Outcome, Report, silent
 from .scores import comparator, mean
 
 OTHERS = ("retina", "ihc")
@@ -48,7 +46,7 @@ def run(
     """Restore the middles of the held-out photographs, the first digits of the test set and coloured tiles; ``quality`` is a file to publish the means in."""
     given = {"names": names, "photos": photos, "others": others, "size": size, "boundaries": boundaries, "digits": digits, "large": large, "repeats": repeats}
     _check(names, boundaries)
-    _check_file(quality)
+    check_file(quality)
     wanted = [name for name in names if name in photo_tasks.NAMES]
     judge = comparator()
     numbers: dict[str, Any] = {"settings": given | {"perceptual": judge is not None}, "photographs": {}, "other kinds": {}, "time": {}}
@@ -60,15 +58,16 @@ def run(
             found = photo_tasks.compare(name, photographs(size, photos), boundary, judge)
             compared.setdefault(name, found)
             by_boundary[boundary] = found.scores
-        summary = registry.get(name).summary
-        numbers["photographs"][name] = {"baseline": photo_tasks.baseline(name), "summary": summary, "boundaries": by_boundary}
+        about = {"baseline": photo_tasks.baseline(name), "summary": registry.get(name).summary}
+        numbers["photographs"][name] = {**about, "boundaries": by_boundary}
         numbers["other kinds"][name] = photo_tasks.singly(name, others, size, judge)
         numbers["time"][name] = [photo_tasks.timed(name, large, repeats, torch.device("cpu"))]
         if torch.cuda.is_available():
             numbers["time"][name].append(photo_tasks.timed(name, large, repeats, torch.device("cuda"), batch=8))
     strips = _small(names, digits, photos, numbers, report)
     if quality:
-        _publish(Path(quality), numbers, given)
+        defaults = EXPERIMENT.parameters()
+        publish(quality, "tasks", {key: value for key, value in given.items() if value != defaults[key]}, _summaries(numbers))
     return Outcome(numbers, _draw(compared, photos, strips))
 
 
@@ -77,11 +76,6 @@ def _check(names: tuple[str, ...], boundaries: tuple[str, ...]) -> None:
     unknown = [name for name in names if name not in known]
     if unknown or not names or not boundaries:
         raise InvalidInput(f"names is {names} and boundaries {boundaries}; expected at least one of each, names among {', '.join(known)}")
-
-
-def _check_file(quality: str) -> None:
-    if quality and not Path(quality).parent.is_dir():
-        raise InvalidInput(f"quality is {quality}, and {Path(quality).parent} is no folder; make it first, or choose another file")
 
 
 def _small(names: tuple[str, ...], digits: int, photos: tuple[str, ...], numbers: dict[str, Any], report: Report) -> dict[str, dict[str, Tensor]]:
@@ -99,15 +93,6 @@ def _small(names: tuple[str, ...], digits: int, photos: tuple[str, ...], numbers
 # ---- the record that is shipped ----------------------------------------------------------------------------------------
 
 
-def _publish(path: Path, numbers: Numbers, given: Mapping[str, Any]) -> None:
-    """The file that ``fastip tasks`` reads: means over the circular photographs, digits and tiles, the machine, and the command that measures them."""
-    defaults = EXPERIMENT.parameters()
-    changed = {key: value for key, value in given.items() if value != defaults[key]} | {"quality": path.name}
-    record = {"machine": place(machine()), "command": command("tasks", changed), "tasks": _summaries(numbers)}
-    text = json.dumps(plain(record), indent=1, ensure_ascii=False) + "\n"
-    replace_file(path, lambda file: file.write(text.encode()))  # type: ignore[arg-type]
-
-
 def _summaries(numbers: Numbers) -> dict[str, dict[str, Any]]:
     s = numbers["settings"]
     found = {}
@@ -117,7 +102,7 @@ def _summaries(numbers: Numbers) -> dict[str, dict[str, Any]]:
         found[name] = _summary(entry["baseline"], {method: {key: mean(values) for key, values in one.items()} for method, one in first.items()}, pictures)
     if "digits" in numbers:
         digits = numbers["digits"]
-        found[small_tasks.DIGITS] = _summary(small_tasks.BICUBIC, digits, f"{s['digits']} digits") | {"nmse": _short(digits[small_tasks.LEARNED]["nmse"])}
+        found[small_tasks.DIGITS] = _summary(small_tasks.BICUBIC, digits, f"{s['digits']} digits") | {"nmse": short(digits[small_tasks.LEARNED]["nmse"])}
     if "colour" in numbers:
         found[small_tasks.COLOUR] = _summary(small_tasks.GREY, numbers["colour"], f"{len(s['photos'])} photographs in tiles of 64 × 64")
     return found
@@ -125,11 +110,7 @@ def _summaries(numbers: Numbers) -> dict[str, dict[str, Any]]:
 
 def _summary(baseline: str, means: Mapping[str, Mapping[str, float]], pictures: str) -> dict[str, Any]:
     ours, simple = means[LEARNED], means[baseline]
-    return {"baseline": baseline, "baseline_psnr": _short(simple["psnr"]), "psnr": _short(ours["psnr"]), "ssim": _short(ours["ssim"]), "pictures": pictures}
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")
+    return summary(baseline, simple["psnr"], ours["psnr"], ours["ssim"], pictures)
 
 
 # ---- the figure --------------------------------------------------------------------------------------------------------

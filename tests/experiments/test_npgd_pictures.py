@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from fastip import checkpoint, data, metrics, nets, operators, priors, shipped
+import fastip
+from fastip import checkpoint, data, metrics, nets, operators, priors, shipped, tasks
 from fastip.errors import InvalidInput
-from fastip.experiments import Outcome, lasso, npgd_pictures, npgd_samples, projector_tasks
+from fastip.experiments import Outcome, lasso, npgd_pictures, npgd_samples, projector_tasks, published
 from fastip.experiments.npgd_pictures import BACK, CLASSICAL, DATA, KEPT, LEAST, METHODS, NPGD
+from fastip.experiments.record import machine, place
 from generator_cases import Linear, Nearest, dcgan, encoder, pictures
 
 LINEAR = Linear((1, 28, 28), latent=4)
@@ -118,6 +120,28 @@ def test_a_projector_of_a_file(shortened: None, outcome: Outcome, tmp_path: Path
     checkpoint.save_projector(path, priors.Projector(nets.Projector(dcgan(size=64, colours=3, width=2), encoder(size=64, colours=3, width=2)).eval()))
     with pytest.raises(InvalidInput, match=r"for images \(3, 64, 64\), those of digits are \(1, 28, 28\)"):
         npgd_pictures.run(checkpoint=str(path), **about)
+
+
+def test_the_tasks_of_random_measurements_are_published(shortened: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside what another experiment wrote, which stays; the same experiment again replaces its own."""
+    path = tmp_path / "quality.json"
+    published.publish(str(path), "tasks", {}, {"photo-sr4": published.summary("bicubic", 20.123456, 30.0, 0.9, "2 photographs")})
+    about = {"pictures": "digits", "iterations": 2, "tuned": 2, "designed_from": 110, "quality": str(path)}
+    for count in (4, 5):
+        found = npgd_pictures.run(count=count, **about).numbers["found"]["digits"]["tasks"]["Gaussian measurements, m = 100"]
+    record = tasks.quality(path)
+    assert set(record.tasks) == {"photo-sr4", "digits-cs100"} and record.tasks["photo-sr4"].baseline_psnr == 20.12
+    one = record.tasks["digits-cs100"]
+    assert one.psnr == pytest.approx(found["psnr"][NPGD], rel=1e-3) and one.baseline_psnr == pytest.approx(found["psnr"][CLASSICAL], rel=1e-3)
+    assert one.baseline == found["classical"] and one.pictures == "5 pictures"
+    truth, op = pictures().batch(range(5)), operators.GaussianMeasurements(100, (1, 28, 28))
+    x = fastip.npgd(op(truth), op, shipped.projector("digits"), iterations=2).x
+    assert one.ssim == pytest.approx(float(metrics.ssim(x, truth).mean()), rel=1e-3)
+    assert record.command is not None and record.command.count("fastip experiment") == 2 and "--set count=5" in record.command
+    assert "--set quality=quality.json" in record.command and record.machine == place(machine())
+    path.write_text("{}")
+    with pytest.raises(InvalidInput, match="no record of quality"):
+        npgd_pictures.run(count=4, **about)
 
 
 def test_the_page_follows_the_numbers(outcome: Outcome) -> None:
