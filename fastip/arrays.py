@@ -193,5 +193,5 @@ def check_count(value: Any, name: str, *, low: int) -> int:
 
 def energy(x: Tensor) -> Tensor:
     """||x||^2 for each entry of the batch, b; real, also of complex x; float32 of half precision, whose sums of squares would be infinite."""
-    parts = torch.view_as_real(x) if x.is_complex() else x
+    parts = torch.view_as_real(x.resolve_conj()) if x.is_complex() else x
     return parts.flatten(1).to(accumulator(parts.dtype)).square().sum(dim=1)

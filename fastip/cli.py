@@ -40,7 +40,7 @@ def list_tasks() -> None:
         does = f"{task.summary}; {task.data_text}"
         table.add_row(task.name, does, task.prior_text, *_measured(record.tasks.get(task.name))[: len(headings)])
     out.print(table)
-    said = [f"{word} {text}" for word, text in (("on", record.machine), ("by", record.command)) if text]
+    said = [f"{word} {text}" for word, text in (("on", "; ".join(record.machines)), ("by", "; ".join(record.commands))) if text]
     if headings:
         out.print(" ".join(["Means over the test pictures, measured", *said]), markup=False)
 

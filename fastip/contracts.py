@@ -197,8 +197,8 @@ class Status(enum.Enum):
     """How a solve ended; the value is advice."""
 
     CONVERGED = "converged: the tolerance is met"
-    ITERATIONS = "the iterations were used up before the tolerance was met: raise iterations, loosen tolerance, or try another beta"
-    UNSTABLE = "the residual grew or became non-finite: use a better inverse (inverses.Exact() or 'auto'), raise beta, or use a prior that does not expand"
+    ITERATIONS = "the iterations were used up before the tolerance was met: raise iterations, loosen tolerance, or, where there is one, try another beta"
+    UNSTABLE = "the residual grew or became non-finite: use a smaller step, a larger beta, a better inverse (inverses.Exact()), or a prior that does not expand"
     STOPPED = "stopped by the callback"
 
     def __str__(self) -> str:

@@ -20,8 +20,9 @@ def test_tasks_are_listed_with_what_was_measured(monkeypatch):
     monkeypatch.setattr(tasks, "quality", lambda: Record({}))
     bare = fastip("tasks").output
     assert all(name in bare for name in tasks.names()) and "network" in bare and "tv" in bare and "PSNR" not in bare
-    measured = {"photo-sr4": tasks.Quality(27.125, 0.8125, "bicubic", 25.5, None), "digits-sr4": tasks.Quality(21.5, None, None, None, None)}
-    monkeypatch.setattr(tasks, "quality", lambda: Record(measured, "two cores", "fastip experiment tasks"))
+    measured = {"photo-sr4": tasks.Quality(27.125, 0.8125, "bicubic", 25.5, None, "two cores", "fastip experiment tasks")}
+    measured |= {"digits-sr4": tasks.Quality(21.5, None, None, None, None)}
+    monkeypatch.setattr(tasks, "quality", lambda: Record(measured))
     full = " ".join(fastip("tasks").output.split())
     assert all(word in full for word in ("27.12 dB", "bicubic", "25.50", "0.812", "21.50 dB", "SSIM", "on two cores by fastip experiment tasks"))
 

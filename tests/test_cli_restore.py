@@ -175,7 +175,7 @@ def test_an_unstable_solve_writes_nothing(tmp_path, monkeypatch):
     bad = Solution(torch.zeros(1, 3, 28, 34), None, Status.UNSTABLE, 20, torch.zeros(4, 2, 1))
     monkeypatch.setattr(tasks.AdmmProblem, "solve", lambda self, y, report=None: bad)
     result = fastip("restore", tmp_path / "in.png", "--task", "sr2", "-o", tmp_path / "out.png")
-    assert result.exit_code == 2 and "unstable" not in result.output.lower().split("error:")[0] and "raise beta" in result.output
+    assert result.exit_code == 2 and "unstable" not in result.output.lower().split("error:")[0] and "a larger beta" in result.output
     assert os.listdir(tmp_path) == ["in.png"]
 
 

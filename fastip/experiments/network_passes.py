@@ -53,7 +53,7 @@ class Passes:
 
 @dataclass(frozen=True)
 class Work:
-    """Multiplications with addition, for one image: a pass through the generator, back through it to z alone, through an encoder (the mean where two)."""
+    """Multiplications with addition, for one image: a pass through the generator, back through it to z alone, through an encoder (the mean of a projection)."""
 
     generator: float
     back: float

@@ -57,6 +57,8 @@ def run(
     if checkpoint and pictures == "all":
         raise InvalidInput(f"checkpoint is {checkpoint!r}, and pictures are all; expected the set that it was trained on, such as pictures=digits")
     check_file(quality)
+    if quality and (checkpoint or seed or any(task.iterations != iterations for task in MEASURED)):
+        raise InvalidInput("quality is of the tasks as they come: leave checkpoint, seed and iterations out, or quality")
     sets = shipped.names("projectors") if pictures == "all" else [pictures]
     found: dict[str, Any] = {}
     images: dict[str, dict[str, Images]] = {}

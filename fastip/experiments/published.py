@@ -22,16 +22,14 @@ def check_file(quality: str) -> None:
 
 
 def publish(quality: str, experiment: str, changed: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the ``entries`` of these tasks, the machine and the command into the file; what other experiments measured stays.
+    """Write the ``entries`` of these tasks into the file, each with the machine and the command; the other tasks stay as they are.
 
     changed: the parameters of the experiment that are not its defaults, but for ``quality`` itself.
     """
     path = Path(quality)
-    old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"tasks": {}, "machine": [], "command": []}
-    ours = command(experiment, {**changed, "quality": path.name})
-    others = [words for words in _listed(old.get("command")) if words.split()[2:3] != [experiment]]
-    machines = [words for words in _listed(old.get("machine")) if others and words != place(machine())]
-    record = {"machine": [*machines, place(machine())], "command": sorted([*others, ours]), "tasks": {**old["tasks"], **entries}}
+    old = json.loads(path.read_text(encoding="utf-8"))["tasks"] if path.exists() else {}
+    source = {"machine": place(machine()), "command": command(experiment, {**changed, "quality": path.name})}
+    record = {"tasks": old | {name: {**entry, **source} for name, entry in entries.items()}}
     text = json.dumps(plain(record), indent=1, ensure_ascii=False) + "\n"
     replace_file(path, lambda file: file.write(text.encode()))  # type: ignore[arg-type]
 
@@ -44,7 +42,3 @@ def summary(baseline: str, simple: float, psnr: float, ssim: float, pictures: st
 def short(value: float) -> float:
     """Four digits."""
     return float(f"{value:.4g}")
-
-
-def _listed(value: Any) -> list[str]:
-    return [] if value is None else [value] if isinstance(value, str) else list(value)

@@ -18,8 +18,8 @@ class Projector(nn.Module):
 
     generator: G. encoder: G^+, an encoder of the generator's images with ``outputs`` = k. corrector: None, which is the published projector, or C, an encoder
     of 2 c colours: x above what the last pass made of it. It sees what is still wrong, as one look at x does not. In eval mode nothing is random.
-    corrections: how often, 1 or more; without a corrector it plays no role.
-    Raises InvalidInput for encoders of other images, or with another number of outputs.
+    corrections: how often, 1 or more.
+    Raises InvalidInput for encoders of other images, or with another number of outputs, and for corrections without a corrector.
     Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019; the corrections:
     Alaluf, Patashnik and Cohen-Or, ReStyle: a residual-based StyleGAN encoder via iterative refinement, 2021.
     """
@@ -36,6 +36,8 @@ class Projector(nn.Module):
                 made, read = f"{generator.shape} of {generator.latent} numbers", f"{net.shape} and gives {net.outputs}"
                 due = f"expected {shape} and outputs={generator.latent}: the corrector reads two images, one above the other"
                 raise InvalidInput(f"the generator makes images {made}, the encoder reads {read}; {due}")
+        if corrector is None and corrections != 1:
+            raise InvalidInput(f"corrections is {corrections!r}, and there is no corrector: give one, or leave corrections out")
         self.generator, self.encoder, self.corrector = generator, encoder, corrector
         self.corrections = check_count(corrections, "corrections", low=1)
 

@@ -1,4 +1,4 @@
-"""Projected gradient descent with a learned projector: no inner loop, one pass of two networks an iteration."""
+"""Projected gradient descent with a learned projector: no inner loop, one projection by networks an iteration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..arrays import as_tensor, check_count, energy
 from ..contracts import LinearOperator, Prior, Solution, Status
-from ..errors import strict_keywords
+from ..errors import InvalidInput, strict_keywords
 from ..stopping import EVERY, relative_change
 from ..tracing import real_dtype
 from .arguments import check_data, check_prior, check_tolerance, start
@@ -24,7 +24,8 @@ FAR = 10.0  # times the least misfit: an iterate that is driven away
 class _Nearest:
     """For each image the iterate of least ||y - A x|| so far, until its own rule says that looking further is not worth it.
 
-    An approximate projector wanders about its limit. An image that has settled is not touched again, so that it does not depend on its neighbours.
+    An approximate projector wanders about its limit. An image that has settled, or is lost because its iterates are driven away, is not touched again, so that
+    it does not depend on its neighbours.
     """
 
     def __init__(self, y: Tensor, op: LinearOperator, tolerance: float) -> None:
@@ -33,14 +34,17 @@ class _Nearest:
         self.size = torch.where(size > 0, size, torch.ones_like(size))
         self.x: Tensor | None = None
         self.misfit = self.least = self.last = torch.full_like(size, float("inf"))
-        self.settled = torch.zeros_like(size, dtype=torch.bool)
+        self.settled = self.lost = torch.zeros_like(size, dtype=torch.bool)
         self.looks: list[Tensor] = []
 
     def see(self, x: Tensor) -> None:
         """The image after an iteration."""
         self.misfit = energy(self.y - self.op(x.detach())).sqrt()
-        nearer = (self.misfit < self.least) & torch.logical_not(self.settled)
-        self.x = x if self.x is None else torch.where(nearer.reshape(-1, *[1] * (x.ndim - 1)), x, self.x)
+        nearer = (self.misfit < self.least) & torch.logical_not(self.settled | self.lost)
+        if self.x is None:
+            self.x = x
+        elif not x.requires_grad or bool(nearer.any()):  # an iterate that nobody keeps has no part in the gradient, where its NaN would be felt
+            self.x = torch.where(nearer.reshape(-1, *[1] * (x.ndim - 1)), x, self.x)
         self.least = torch.where(nearer, self.misfit, self.least)
 
     def ratios(self, before: Tensor, x: Tensor) -> Tensor:
@@ -53,15 +57,25 @@ class _Nearest:
         An image has settled when its least misfit is at most tolerance ||y||, or has fallen by at most the tolerance while x stays near it.
         """
         stalled = (self.least >= (1 - self.tolerance) * self.last) & (self.misfit <= NEAR * self.least)
-        self.settled = self.settled | (self.least <= self.tolerance * self.size) | (stalled & whole)
-        driven = torch.logical_not(self.settled | (self.misfit <= FAR * self.least))  # NaN is far, too
+        self.settled = self.settled | torch.logical_not(self.lost) & ((self.least <= self.tolerance * self.size) | (stalled & whole))
+        self.lost = self.lost | torch.logical_not(self.settled | (self.misfit <= FAR * self.least))  # NaN is far, too
         self.last = self.least
-        kept, driven_away, done = ratios.double().cpu(), bool(driven.any()), bool(self.settled.all())
-        self.looks.append(kept)
-        return Status.UNSTABLE if driven_away else Status.CONVERGED if done else None
+        self.looks.append(ratios.double().cpu())
+        return self.status() if bool((self.settled | self.lost).all()) else None
+
+    def status(self) -> Status:
+        """How the solve ends now."""
+        lost = self.lost | torch.logical_not(torch.isfinite(self.least))
+        return Status.UNSTABLE if bool(lost.any()) else Status.CONVERGED if bool(self.settled.all()) else Status.ITERATIONS
 
     def residuals(self) -> Tensor:
         return torch.stack(self.looks) if self.looks else torch.zeros(0, 2, len(self.y), dtype=torch.float64)
+
+
+def _weighted(prior: Prior) -> bool:
+    """Whether what the prior does depends on the step."""
+    weights = (getattr(prior, name, None) for name in ("weight", "l1", "l2"))
+    return any(weight is not None and bool(torch.as_tensor(weight).any()) for weight in weights)
 
 
 @strict_keywords
@@ -83,7 +97,7 @@ def npgd(
 
     y: the data, as for ``pgd``. prior: priors.Projector(net), P.
     step: None needs no tuning: 1 / beta, beta = ||A s||^2 / ||s||^2 of each image's last move s, so that it is the curvature on the range of P and not that of
-    the whole space, in which such steps would diverge; a number; or an object such as BackProjection(inverse).
+    the whole space, in which such steps would diverge, for priors that are projections; a number; or an object such as BackProjection(inverse).
     init: x0, an image or a Solution; by default P(A^T y) where step is None, A^T y for a number, the step from zero for an object.
     tolerance: an image has settled, and keeps what it has, when its ||y - A x|| is at most tolerance ||y||, or has fallen by at most that part in five
     iterations; looked at every five iterations. The solve ends when all have. 0 runs exactly ``iterations``.
@@ -99,6 +113,8 @@ def npgd(
     shape, first = check_data(y, op), None
     nearest, count = _Nearest(y, op, check_tolerance(tolerance, y)), check_count(iterations, "iterations", low=1)
     project = check_prior(prior).bind(y, op)
+    if step is None and _weighted(prior):
+        raise InvalidInput(f"step is None, which is for projections, and {type(prior).__name__} has a weight that the step scales: give step=1 / ||A||^2")
     if step is None:
         step = RestrictedStep(project(torch.zeros(shape, dtype=real_dtype(y.dtype), device=y.device), 0.5))
         first = project(op.adjoint(y), 0.5) if init is None else None
@@ -117,4 +133,4 @@ def npgd(
         if verdict is not None:
             break
     assert nearest.x is not None
-    return Solution(restore(nearest.x), None, verdict or Status.ITERATIONS, k + 1, nearest.residuals())
+    return Solution(restore(nearest.x), None, verdict or nearest.status(), k + 1, nearest.residuals())

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..arrays import check_number, energy
 from ..contracts import LinearOperator
+from ..errors import InvalidInput
 from ..tracing import norm
 from .pgd import Descent
 
@@ -62,6 +63,8 @@ class _BoundRestricted:
     def __init__(self, op: LinearOperator, y: Tensor, reference: Tensor) -> None:
         self.op, self.y = op, y
         largest = norm(op, op.input_shape(tuple(y.shape))) ** 2
+        if largest == 0:
+            raise InvalidInput("the operator is zero, so the data say nothing about the image")
         self.least = SEEN * largest
         self.beta = torch.full_like(energy(reference), largest)
         self.last = reference.detach(), op(reference.detach())

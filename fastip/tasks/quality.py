@@ -13,22 +13,35 @@ from ..errors import InvalidInput, strict_keywords
 
 @dataclass(frozen=True)
 class Quality:
-    """Means over the test pictures: PSNR in dB of the task and of the named baseline, SSIM, and which pictures. None: not measured."""
+    """Means over the test pictures: PSNR in dB of the task and of the named baseline, SSIM, and which pictures. None: not measured.
+
+    machine, command: where it was measured, and what measures it again.
+    """
 
     psnr: float | None
     ssim: float | None
     baseline: str | None
     baseline_psnr: float | None
     pictures: str | None
+    machine: str | None = None
+    command: str | None = None
 
 
 @dataclass(frozen=True)
 class Record:
-    """Quality by the name of the task, the machine it was measured on, and the command that measures it again."""
+    """Quality by the name of the task."""
 
     tasks: dict[str, Quality]
-    machine: str | None = None
-    command: str | None = None
+
+    @property
+    def machines(self) -> list[str]:
+        """Where they were measured."""
+        return sorted({one.machine for one in self.tasks.values() if one.machine})
+
+    @property
+    def commands(self) -> list[str]:
+        """What measures them again."""
+        return sorted({one.command for one in self.tasks.values() if one.command})
 
 
 @strict_keywords
@@ -41,15 +54,15 @@ def quality(path: str | Path | None = None) -> Record:
         return Record({})
     try:
         found = json.loads(text)
-        tasks = {str(name): _quality(entry) for name, entry in found["tasks"].items()}
-        return Record(tasks, _text(found.get("machine")), _text(found.get("command")))
+        return Record({str(name): _quality(entry) for name, entry in found["tasks"].items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{source} is no record of quality ({error!r}): install fastip again, or measure anew") from None
 
 
 def _quality(entry: Any) -> Quality:
     psnr, ssim, simple = (None if entry.get(key) is None else float(entry[key]) for key in ("psnr", "ssim", "baseline_psnr"))
-    return Quality(psnr, ssim, _text(entry.get("baseline")), simple, _text(entry.get("pictures")))
+    words = {key: _text(entry.get(key)) for key in ("pictures", "machine", "command")}
+    return Quality(psnr, ssim, _text(entry.get("baseline")), simple, **words)
 
 
 def _text(value: Any) -> str | None:

@@ -82,7 +82,7 @@ def projector(
 
     generator: a trained one, e.g. of ``train.gan``. encoder: trained from the weights it has (a copy is), by default a mirror of the generator.
     corrector: a second encoder, ``train.encoder(generator, images=2)``, trained with the first so that all passes of ``nets.Projector`` come near x.
-    corrections: how often it corrects.
+    corrections: how often it corrects; 1 without one.
     images: real pictures, half of each batch, for which P(w) is to be near the picture too: no generator makes all that is real, and the solver meets what
         is real. None trains as it was published, on the generator's own images.
     noise: (low, high), the level of each image is uniform between them, in image units; or one: 0.5 is the published 1 for images in [-1, 1].

@@ -261,6 +261,54 @@ def test_an_image_does_not_depend_on_its_neighbours_whenever_they_stop() -> None
         torch.testing.assert_close(whole.x[k : k + 1], one.x, rtol=0, atol=1e-6)
 
 
+def test_an_image_that_is_lost_does_not_stop_its_neighbours() -> None:
+    """One of two images is driven away; the other goes on as if alone, and the solve says that one was lost."""
+    scales = torch.cat([torch.full((8,), 0.3), torch.full((8,), 3.0)]).double()
+    op = operators.Dense(torch.diag(scales), (1, 4, 4))
+    slow, fast = torch.zeros(2, 1, 1, 4, 4, dtype=torch.float64)
+    slow.flatten()[:8], fast.flatten()[8:] = 1.0, 1.0
+    y, prior = op(torch.cat([slow, fast])), priors.Box(-1e9, 1e9)
+    about = {"step": 0.3, "iterations": 200, "tolerance": 1e-4, "init": torch.full((1, 1, 4, 4), 0.5, dtype=torch.float64)}
+    start = torch.cat([0.5 * slow, 0.5 * fast])
+    both = fastip.npgd(y, op, prior, **about | {"init": start})
+    alone = fastip.npgd(y[:1], op, prior, **about | {"init": start[:1]})
+    torch.testing.assert_close(both.x[:1], alone.x, rtol=0, atol=1e-12)
+    assert both.status is Status.UNSTABLE and alone.status is not Status.UNSTABLE and both.iterations == alone.iterations > 20
+
+
+def test_the_default_step_is_for_projections() -> None:
+    for prior in (priors.L1(0.1), priors.TV(0.1)):
+        with pytest.raises(InvalidInput, match="step is None, which is for projections, and .* has a weight"):
+            fastip.npgd(Y, OP, prior)
+    assert fastip.npgd(Y, OP, priors.Box(0, 1), iterations=2).iterations == 2
+
+
+def test_an_operator_that_sees_nothing_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="the operator is zero"):
+        fastip.npgd(Y, 0.0 * OP, priors.Projector(Nearest(GENERATOR)))
+
+
+def test_conjugated_data_are_data() -> None:
+    op = operators.MaskedFourier(torch.ones(6, 6))
+    y = op(torch.rand(1, 1, 6, 6)).conj()
+    torch.testing.assert_close(fastip.npgd(y, op, priors.Box(0, 1), iterations=5).x, fastip.npgd(y.resolve_conj(), op, priors.Box(0, 1), iterations=5).x)
+
+
+class Scaled(Wandering):
+    """The nearest image of the range times such a factor."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.nearest(x) * next(self.off)
+
+
+def test_iterates_that_are_not_kept_have_no_part_in_the_gradient() -> None:
+    """The third one is NaN, and its slope too."""
+    y = Y.clone().requires_grad_()
+    found = fastip.npgd(y, OP, priors.Projector(Scaled(1.0, 1.0, float("nan"), float("nan")).eval()), step=1 / BETA, init=TRUTH, iterations=4, tolerance=0)
+    (slope,) = torch.autograd.grad(found.x.sum(), y)
+    assert torch.isfinite(found.x).all() and torch.isfinite(slope).all()
+
+
 def test_it_follows_gradients() -> None:
     """Through the iterate that is returned, to the data."""
     y = Y.clone().requires_grad_()

@@ -12,11 +12,12 @@ from fastip.errors import InvalidInput
 
 def test_a_record_is_read(tmp_path):
     entry = {"baseline": "bicubic", "baseline_psnr": 25, "psnr": 27.5, "ssim": 0.81, "pictures": ["astronaut", "coffee"]}
-    record = {"machine": "2 cores", "command": "fastip experiment tasks", "tasks": {"photo-sr4": entry, "digits-sr4": {"psnr": 20.5}}}
+    source = {"machine": "2 cores", "command": "fastip experiment tasks"}
+    record = {"tasks": {"photo-sr4": entry | source, "photo-sr4-wide": entry | source, "digits-cs100": source | {"command": "b"}, "digits-sr4": {"psnr": 20.5}}}
     (tmp_path / "q.json").write_text(json.dumps(record))
     read = tasks.quality(tmp_path / "q.json")
-    assert (read.machine, read.command) == ("2 cores", "fastip experiment tasks")
-    assert read.tasks["photo-sr4"] == tasks.Quality(27.5, 0.81, "bicubic", 25.0, "astronaut, coffee")
+    assert (read.machines, read.commands) == (["2 cores"], ["b", "fastip experiment tasks"])
+    assert read.tasks["photo-sr4"] == tasks.Quality(27.5, 0.81, "bicubic", 25.0, "astronaut, coffee", *source.values())
     assert read.tasks["digits-sr4"] == tasks.Quality(20.5, None, None, None, None)
 
 

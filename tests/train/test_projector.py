@@ -262,7 +262,6 @@ def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path
         "generator.start": {"generator": dcgan(seed=8)},
         "encoder.start": {"encoder": start(seed=8)},
         "corrector.name": {"corrector": encoder_of(dcgan(), images=2)},
-        "corrections": {"corrections": 2},
     }
     for name, changed in others.items():
         with pytest.raises(InvalidInput, match=f"a projector that was trained.*{name} .* there"):
