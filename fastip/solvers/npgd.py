@@ -132,5 +132,6 @@ def npgd(
                 verdict = verdict or Status.STOPPED
         if verdict is not None:
             break
+    ended = nearest.status() if tolerance > 0 else Status.ITERATIONS  # without a tolerance nothing waits for the device
     assert nearest.x is not None
-    return Solution(restore(nearest.x), None, verdict or nearest.status(), k + 1, nearest.residuals())
+    return Solution(restore(nearest.x), None, verdict or ended, k + 1, nearest.residuals())
