@@ -95,11 +95,9 @@ def projector(
     net = checkpoint.load_generator(generator)
     given = {"noise": _levels(noise), "latent": latent, "batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
     told: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision, "output": output}
-    about = told | {name: value for name, value in given.items() if value is not None}
-    if corrector is None and corrections != 1:
-        raise InvalidInput(f"--corrections is {corrections}, and there is no corrector: give --corrector WIDTH, or leave it out")
+    about = told | {"corrections": corrections} | {name: value for name, value in given.items() if value is not None}
     if corrector is not None:
-        about |= {"corrector": train.encoder(net, images=2, width=corrector, seed=seed), "corrections": corrections}
+        about["corrector"] = train.encoder(net, images=2, width=corrector, seed=seed)
     if pictures is not None:
         _, _, made = _set(pictures, crop)
         about |= {"images": made("train"), "validation": made("validation")}

@@ -50,6 +50,8 @@ def test_a_generator_and_its_projector_are_what_python_makes(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [f"{name}.{kind}" for name in "gp" for kind in ("json", "safetensors", "tensorboard")]
     again = fastip("projector", path, *told, "-o", projected)
     assert again.exit_code == 0 and "was finished before" in again.output
+    alone = fastip("projector", path, "--corrections", 2, "-o", tmp_path / "alone.safetensors")
+    assert alone.exit_code == 2 and "corrections is 2, and there is no corrector" in alone.output
 
 
 def test_a_folder_of_images_is_a_set(tmp_path):
