@@ -41,6 +41,7 @@ def gan(
     steps: Steps = None,
     learning_rate: Rate = None,
     discriminator_rate: Annotated[float | None, typer.Option(help="The discriminator's learning rate.", show_default=False)] = None,
+    penalty: Annotated[float | None, typer.Option(help="Weight of |grad D(x)|^2 / 2 for real pictures, such as 10.", show_default=False)] = None,
     betas: Annotated[str | None, typer.Option(help="Of the two Adams, such as 0.5,0.999.", show_default=False)] = None,
     seed: Seed = 0,
     save_every: SaveEvery = None,
@@ -64,6 +65,7 @@ def gan(
         "save_every": save_every,
         "loss": loss,
         "discriminator_rate": discriminator_rate,
+        "penalty": penalty,
     }
     given |= {"betas": None if betas is None else numbers(betas, "--betas", ",")}
     told: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision, "output": output} | NETS[net]

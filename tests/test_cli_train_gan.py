@@ -72,10 +72,11 @@ def test_a_sagan_is_trained_as_published_unless_told(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "gan", lambda *networks, **told: seen.append(told))
     monkeypatch.setitem(cli_train_gan.SETS, "colours", (3, 64, lambda split: None))
     monkeypatch.setattr(cli_train_gan, "_run", lambda output, kind, work: work())
-    for more in ([], ["--loss", "wasserstein", "--betas", "0.1,0.8", "--discriminator-rate", "1e-3", "--learning-rate", "2e-3"]):
+    for more in ([], ["--loss", "wasserstein", "--betas", "0.1,0.8", "--discriminator-rate", "1e-3", "--learning-rate", "2e-3", "--penalty", 5]):
         assert fastip("gan", "--pictures", "colours", "--net", "sagan", "--width", 2, *more, "-o", tmp_path / "g.safetensors").exit_code == 0
     names = ("loss", "learning_rate", "discriminator_rate", "betas")
     assert [tuple(told[name] for name in names) for told in seen] == [("hinge", 1e-4, 4e-4, (0.0, 0.9)), ("wasserstein", 2e-3, 1e-3, (0.1, 0.8))]
+    assert "penalty" not in seen[0] and seen[1]["penalty"] == 5
 
 
 @pytest.mark.parametrize(

@@ -76,19 +76,25 @@ class Generation(nn.Module):
 
 
 class Discrimination(nn.Module):
-    """The discriminator's loss in a :class:`Game`; real and made images are normalised apart."""
+    """The discriminator's loss in a :class:`Game` + penalty / 2 mean ||grad D(x)||^2; real and made images are normalised apart."""
 
-    def __init__(self, discriminator: nn.Module, game: Game) -> None:
+    def __init__(self, discriminator: nn.Module, game: Game, penalty: float) -> None:
         super().__init__()
-        self.discriminator, self.game = discriminator, game
+        self.discriminator, self.game, self.penalty = discriminator, game, penalty
 
     def forward(self, x: Tensor, made: Tensor) -> Tensor:
-        return self.game.discriminator(self.discriminator(x).to(x.dtype), self.discriminator(made).to(x.dtype))
+        x = x.detach().requires_grad_(self.penalty > 0)
+        real = self.discriminator(x).to(x.dtype)
+        loss = self.game.discriminator(real, self.discriminator(made).to(x.dtype))
+        if self.penalty == 0:
+            return loss
+        (slope,) = torch.autograd.grad(real.sum(), x, create_graph=True)
+        return loss + self.penalty / 2 * slope.square().sum() / len(x)
 
 
-def opponent(generation: Generation, learning_rate: float, betas: tuple[float, float]) -> loop.Opponent:
+def opponent(generation: Generation, learning_rate: float, betas: tuple[float, float], penalty: float) -> loop.Opponent:
     """The discriminator's training, a step after each of the generator's."""
-    return loop.Opponent(Discrimination(generation.others[0], generation.game), learning_rate, betas, lambda: generation.seen)
+    return loop.Opponent(Discrimination(generation.others[0], generation.game, penalty), learning_rate, betas, lambda: generation.seen)
 
 
 class Sampled(Protocol):

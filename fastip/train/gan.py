@@ -31,6 +31,7 @@ class Settings(AveragedSettings):
 
     loss: str
     discriminator_rate: float
+    penalty: float
     betas: tuple[float, float]
 
     least_batch = 2
@@ -40,6 +41,7 @@ class Settings(AveragedSettings):
         if self.loss not in adversarial.GAMES:
             raise InvalidInput(f"loss is {self.loss!r}; expected one of {', '.join(adversarial.GAMES)}")
         check_number(self.discriminator_rate, "discriminator_rate", low=0.0, strict=True)
+        check_number(self.penalty, "penalty", low=0.0)
         if not all(0 <= check_number(beta, "betas") < 1 for beta in self.betas):
             raise InvalidInput(f"betas are {self.betas}; expected two numbers in [0, 1) for Adam")
 
@@ -55,6 +57,7 @@ def gan(
     steps: int = 20_000,
     learning_rate: float = 2e-4,
     discriminator_rate: float | None = None,
+    penalty: float = 0.0,
     betas: tuple[float, float] = (0.5, 0.999),
     average: float = 0.999,
     validation: Pictures | None = None,
@@ -74,16 +77,19 @@ def gan(
 
     generator, discriminator: trained from the weights they have, and left alone (copies are trained). images: what real pictures look like.
     batch: pictures a step in each process. learning_rate, discriminator_rate (the same where it is missing), betas: of the two Adams at the first step; the
-    rates fall by half a cosine to 1 %. average: the decay of the running mean of the generator's weights, which is what is returned.
+    rates fall by half a cosine to 1 %. penalty: of penalty / 2 E ||grad D(x)||^2 over the real pictures ("R1"), which keeps a discriminator that tells all
+    pictures apart from driving the generator away; 0 for none. average: the decay of the running mean of the generator's
+    weights, which is what is returned.
     validation: pictures that are not trained on; the log then has the Fréchet distance (``metrics.frechet_distance``) of samples to them, and a grid.
     output, save_every, accelerator, devices, precision, progress, report: as for ``train.inverse``; what is called again goes on where it was.
 
     Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
-    Source: Goodfellow et al., Generative adversarial networks, 2014; Radford, Metz and Chintala, DCGAN, 2015; Zhang et al., SAGAN, 2019.
+    Source: Goodfellow et al., Generative adversarial networks, 2014; Radford, Metz and Chintala, DCGAN, 2015; Zhang et al., SAGAN, 2019; the penalty:
+    Mescheder, Geiger and Nowozin, Which training methods for GANs do actually converge?, 2018.
     """
     rate = learning_rate if discriminator_rate is None else discriminator_rate
     common: dict[str, Any] = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "seed": seed, "devices": devices, "precision": precision}
-    settings = Settings(**common, average=average, loss=loss, discriminator_rate=rate, betas=pair(betas, "betas"))
+    settings = Settings(**common, average=average, loss=loss, discriminator_rate=rate, penalty=penalty, betas=pair(betas, "betas"))
     run = _Run(generator, discriminator, images, validation, settings)
     plan = loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, betas=settings.betas)
     course = Course("generator", checkpoint.load_generator, saved_generator, run.record(), output, plan, accelerator, settings)
@@ -125,6 +131,6 @@ def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.H
     generation = adversarial.Generation(own, copied(run.discriminator), adversarial.GAMES[settings.loss], settings.average)
     draw = adversarial.Draw(Batches(run.images, settings.batch, settings.seed, fabric.world_size), own.latent, settings.seed)
     look = None if run.validation is None else adversarial.Samples(generation, run.validation, settings.seed)
-    opponent = adversarial.opponent(generation, settings.discriminator_rate, settings.betas)
+    opponent = adversarial.opponent(generation, settings.discriminator_rate, settings.betas, settings.penalty)
     history = loop.fit(fabric, generation, draw, plan.watched(generation.follow, look), opponent)
     return arrays(generation.average), history

@@ -73,16 +73,40 @@ def test_the_generators_step_leaves_the_discriminator_alone():
         torch.testing.assert_close(p.grad, gradient, rtol=1e-3, atol=1e-7)
     seen = generation.seen
     assert seen[0] is x and not seen[1].requires_grad
-    Discrimination(d, GAMES["bce"])(*seen).backward()
+    Discrimination(d, GAMES["bce"], 0.0)(*seen).backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in d.parameters())
     assert not any(name.startswith("others") or "discriminator" in name for name in generation.state_dict())
 
 
-@pytest.mark.parametrize("loss, average", [("bce", 0.0), ("hinge", 0.7)])
-def test_the_steps_are_taken_in_turn(loss, average):
+def test_the_penalty_by_its_formula():
+    """penalty / 2 times the mean of ||grad D(x)||^2, each gradient by central differences, and what it asks of the weights by differences of the loss."""
+    torch.manual_seed(0)
+    d = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1)).double()
+    x, made, h = torch.rand(3, 1, 2, 3).double(), torch.rand(3, 1, 2, 3).double(), 1e-5
+    loss = Discrimination(d, GAMES["hinge"], 7.0)
+
+    def slopes(x):
+        moves = h * torch.eye(6, dtype=torch.float64).view(6, 1, 1, 2, 3)
+        return torch.stack([(d(x + move) - d(x - move))[:, 0] / (2 * h) for move in moves], 1)
+
+    expected = GAMES["hinge"].discriminator(d(x), d(made)) + 3.5 * slopes(x).square().sum(1).mean()
+    torch.testing.assert_close(loss(x, made), expected, rtol=1e-8, atol=0)
+    assert not x.requires_grad and not made.requires_grad
+    loss(x, made).backward()
+    for p in d.parameters():
+        first, ends = p.data.view(-1)[:1], []
+        for move in (h, -2 * h):
+            first += move
+            ends.append(loss(x, made).item())
+        first += h
+        assert p.grad.view(-1)[0].item() == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize("loss, average, penalty", [("bce", 0.0, 0.0), ("hinge", 0.7, 0.0), ("hinge", 0.0, 3.0)])
+def test_the_steps_are_taken_in_turn(loss, average, penalty):
     """Replayed by hand: both Adams with betas 0.5 and 0.999, the generator first, the discriminator on the images that it was shown, then the average."""
     steps, seen = 5, []
-    options = {"loss": loss, "average": average, "steps": steps, "learning_rate": 2e-3, "discriminator_rate": 1e-3}
+    options = {"loss": loss, "average": average, "penalty": penalty, "steps": steps, "learning_rate": 2e-3, "discriminator_rate": 1e-3}
     made = train(**options, report=lambda step, value: seen.append(value))
     g, d = networks()
     mean, draw, losses = copy.deepcopy(g), Draw(Batches(pictures(), 4, 1, 1), 4, 1), []
@@ -94,7 +118,7 @@ def test_the_steps_are_taken_in_turn(loss, average):
         losses.append(value.item())
         for adam, rate, net in zip(adams, (2e-3, 1e-3), (g, d), strict=True):
             adam.param_groups[0]["lr"] = schedule.learning_rate(step, steps, rate)
-            objective = value if net is g else GAMES[loss].discriminator(d(x), d(image.detach()))
+            objective = value if net is g else _doubt(loss, d, x, image.detach(), penalty)
             for p, gradient in zip(net.parameters(), torch.autograd.grad(objective, list(net.parameters())), strict=True):
                 p.grad = gradient
             adam.step()
@@ -106,6 +130,14 @@ def test_the_steps_are_taken_in_turn(loss, average):
         torch.testing.assert_close(p, q.data, rtol=1e-3, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}")
     for (name, kept), buffer in zip(made.named_buffers(), g.buffers(), strict=True):
         torch.testing.assert_close(kept, buffer, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def _doubt(loss, d, x, made, penalty):
+    """The discriminator's loss."""
+    x = x.requires_grad_()
+    real = d(x)
+    (slope,) = torch.autograd.grad(real.sum(), x, create_graph=True)
+    return GAMES[loss].discriminator(real, d(made)) + penalty / 2 * slope.flatten(1).square().sum(1).mean()
 
 
 def test_a_generator_learns():
@@ -202,6 +234,7 @@ def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path
         "steps": {"steps": 9},
         "learning_rate": {"learning_rate": 1e-4},
         "discriminator_rate": {"discriminator_rate": 1e-4},
+        "penalty": {"penalty": 1.0},
         "betas": {"betas": (0.0, 0.9)},
         "average": {"average": 0.5},
         "seed": {"seed": 2},
@@ -221,7 +254,7 @@ def test_the_record_has_these_settings(tmp_path):
     """Files of earlier trainings are continued by it, so none may be renamed or dropped."""
     train(tmp_path / "g.safetensors", steps=1)
     settings = checkpoint.read_record(tmp_path / "g.safetensors", "generator")["training"]["settings"]
-    numbers = {"loss", "batch", "steps", "learning_rate", "discriminator_rate", "betas", "average", "seed", "devices", "precision"}
+    numbers = {"loss", "batch", "steps", "learning_rate", "discriminator_rate", "penalty", "betas", "average", "seed", "devices", "precision"}
     assert set(settings) == {"generator", "discriminator", "config", "images"} | numbers
     assert settings["generator"]["name"] == "DCGANGenerator" and set(settings["images"]) == {"set", "count", "shape", "first"}
 
@@ -237,6 +270,7 @@ def test_bad_inputs():
         "seed is": {"seed": -1},
         "learning_rate is": {"learning_rate": 0.0},
         "discriminator_rate is": {"discriminator_rate": -1.0},
+        "penalty is": {"penalty": -1.0},
         r"betas are|betas is": {"betas": (0.5, 1.0)},
         "expected two numbers": {"betas": (0.5,)},
         "average is": {"average": 1.0},
