@@ -37,7 +37,7 @@ def projector(name: str) -> priors.Projector:
 
         fastip.npgd(y, op, fastip.shipped.projector("digits"))
 
-    name: the pictures that it knows, "digits" or "fashion" (1 x 28 x 28). Raises InvalidInput for others, with the closest name.
+    name: the pictures that it knows, "digits", "fashion" (1 x 28 x 28) or "avatars" (3 x 64 x 64). Raises InvalidInput for others, with the closest name.
     """
     known = names("projectors")
     if name not in known:

@@ -84,4 +84,5 @@ def _task(pictures: str, summary: str, measurements: int, shape: tuple[int, int,
 TASKS = (
     _task("digits", "handwritten digits, 28 × 28 from 100 measurements", 100, (1, 28, 28)),
     _task("fashion", "pictures of clothes, 28 × 28 from 100 measurements", 100, (1, 28, 28)),
+    _task("avatars", "drawn faces, 64 × 64 in colour from 1000 measurements", 1000, (3, 64, 64)),
 )

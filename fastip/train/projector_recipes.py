@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from .. import data, nets, priors
 from .networks import encoder, networks
@@ -34,7 +35,19 @@ def _fashion(shop: Workshop) -> priors.Projector:
     return _corrected(shop, "fashion", generator, encoder(generator), pictures, latent=0.0025)
 
 
+def _avatars(shop: Workshop) -> priors.Projector:
+    """DCGAN's generator against SAGAN's discriminator, whose slope is kept small: against DCGAN's it came to make one image of all z."""
+    pictures = data.Avatars("train"), data.Avatars("validation")
+    faces: dict[str, Any] = {"colours": 3, "size": 64}
+    players = networks("dcgan", width=48, **faces)[0], networks("sagan", width=32, **faces)[1]
+    game: dict[str, Any] = {"loss": "hinge", "discriminator_rate": 4e-4, "penalty": 10.0, "betas": (0.0, 0.9), "precision": BF16}
+    generator = shop.generator("avatars-generator", players, pictures, steps=4000, batch=64, **game)
+    about = {"corrector": encoder(generator, images=2, width=24), "corrections": 2, "noise": (0.0, 0.7), "latent": 0.0025, "precision": BF16}
+    return shop.projector("avatars-projector", generator, encoder(generator, width=32), pictures, steps=1500, batch=64, **about)
+
+
 PROJECTORS: dict[str, Callable[[Workshop], priors.Projector]] = {
     "digits-projector": _digits,
     "fashion-projector": _fashion,
+    "avatars-projector": _avatars,
 }

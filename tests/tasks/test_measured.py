@@ -10,7 +10,7 @@ from fastip import io, nets, operators, priors, shipped, tasks, vectors
 from fastip.errors import InvalidInput
 from generator_cases import dcgan, encoder
 
-NAMES = ["digits-cs100", "fashion-cs100"]
+NAMES = ["digits-cs100", "fashion-cs100", "avatars-cs1000"]
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def small(monkeypatch, tmp_path):
 
 
 def test_the_registry():
-    assert [task.name for task in tasks.MEASURED] == NAMES == tasks.names()[-2:]
+    assert [task.name for task in tasks.MEASURED] == NAMES == tasks.names()[-3:]
     for task in tasks.MEASURED:
         assert task.name == f"{task.pictures}-cs{task.measurements}" and task.prior_text == "generator" and "seed 0" in task.data_text
 
