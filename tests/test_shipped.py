@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
 import fastip
-from fastip import nets, operators, priors, shipped
+from fastip import nets, operators, priors, psf, shipped, tasks
+from fastip.checkpoint import container
 from fastip.errors import InvalidInput
 from generator_cases import dcgan, encoder, same
 
@@ -24,6 +27,27 @@ def test_every_name_has_its_file_and_the_record_of_its_training(kind):
     for name in shipped.names(kind):
         with shipped.weights(kind, name) as path:
             assert path.exists() and path.with_suffix(".json").exists(), name
+
+
+@pytest.mark.parametrize("kind", ["inverses", "priors", "projectors", "tasks"])
+def test_the_record_beside_the_weights_is_theirs(kind):
+    for name in shipped.names(kind):
+        with shipped.weights(kind, name) as path:
+            beside = json.loads(path.with_suffix(".json").read_text())
+            assert container.read(path, beside["kind"])[0] == beside, name
+
+
+def test_trained_tasks_and_inverses_know_their_operators_on_this_processor():
+    """psf are computed with exp and sin, which processors round differently."""
+    for task in tasks.LEARNED:
+        problem = task.problem(dtype=torch.float32)
+        problem.prior.trained.check_operator(problem.op)
+    ops = {"gaussian-x4": ("gaussian:9:1.6", 4), "gaussian": ("gaussian:9:1.6", 1), "motion": ("motion:9:45", 1)}
+    for name in shipped.names("inverses"):
+        blur, boundary = re.fullmatch("(.*)-(valid|circular)(-dilated|-paper)?", name).groups()[:2]
+        text, stride = ops[blur]
+        with shipped.weights("inverses", name) as path:
+            assert fastip.load_inverse(path).trained.fingerprint == operators.Blur(psf.parse(text), stride=stride, boundary=boundary).fingerprint(), name
 
 
 def test_weights_that_are_not_there():

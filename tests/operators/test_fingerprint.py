@@ -39,7 +39,7 @@ def test_every_case_has_its_own(dtype):
 def test_every_parameter_counts():
     kernel = torch.rand(3, 4, dtype=torch.float64)
     changed = kernel.clone()
-    changed[2, 3] += 1e-15
+    changed[2, 3] += 1e-6
     m = torch.rand(4, 4)
     ops = [
         Blur(kernel),
@@ -70,6 +70,23 @@ def test_every_parameter_counts():
         Stack([Identity(), Stack([Mask(m), Mask(m)])]),
     ]
     assert len({op.fingerprint() for op in ops}) == len(ops)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_rounding_of_a_processor_does_not_count(seed):
+    draw = torch.Generator().manual_seed(seed)
+    kernel = torch.rand(3, 4, dtype=torch.float64, generator=draw).exp() * 10.0 ** (4 * seed - 40)
+    kernel[0, 0] = 0.0
+    shift = 4 * torch.finfo(torch.float64).eps * kernel.max() * torch.randn(3, 4, dtype=torch.float64, generator=draw)
+    assert not torch.equal(kernel, kernel + shift)
+    assert Blur(kernel).fingerprint() == Blur(kernel + shift).fingerprint()
+    assert ((1.0 + 4e-16) * Blur(kernel)).fingerprint() == (1.0 * Blur(kernel)).fingerprint() != ((1.0 + 1e-6) * Blur(kernel)).fingerprint()
+
+
+def test_extreme_numbers():
+    ops = [Blur(torch.tensor([[1.0, value]], dtype=torch.float64)) for value in (0.0, 5e-324, 1.0, 1e300, 1.7976931348623157e308)]
+    assert len({op.fingerprint() for op in ops}) == len(ops) - 1  # beside 1 the least of all numbers is nothing
+    assert len({(factor * Identity()).fingerprint() for factor in (5e-324, 1e-300, 1.0, 1e300, 1.7976931348623157e308)}) == 5
 
 
 def test_the_form_in_which_a_parameter_came_does_not_count():
