@@ -114,7 +114,7 @@ class Operator(StrictKeywords, abc.ABC):
         raise InvalidInput(f"the norm of {type(self).__name__} depends on the image size; pass it, e.g. op.norm(x.shape)")
 
     def fingerprint(self) -> str:
-        """sha256 over the class and its parameters, in hex: the same in every process and on every processor, another where a parameter is (by more than rounding)."""
+        """sha256 over the class and its parameters, in hex: the same in every process and on every processor. What differs by rounding counts as one."""
         return digest((type(self).__qualname__, self._parameters())).hexdigest()
 
     @property
