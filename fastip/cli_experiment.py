@@ -18,10 +18,10 @@ def experiment(
     name: Annotated[str | None, typer.Argument(help="The experiment; without a name they are listed.", show_default=False)] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for NAME.json, .png and .md, made if it is missing.")] = Path("experiments"),
     change: Annotated[
-        list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="Another value for a parameter of the experiment.", show_default=False)
+        list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="Another value for a parameter; the list names them.", show_default=False)
     ] = None,
 ) -> None:
-    """Run an experiment: measure, draw, and write a page with the numbers."""
+    """Run an experiment: measure, draw, and write a page with the numbers. Without a name: list all experiments with their parameters."""
     out, err = Console(highlight=False), Console(stderr=True, highlight=False)
     if name is None:
         out.print(_listing())
