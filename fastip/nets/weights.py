@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
 
+SINGULAR_VECTORS = (".parametrizations.weight.0._u", ".parametrizations.weight.0._v")  # the names that torch gives them
+
 
 def digest(net: nn.Module) -> str:
     """sha256 over names, shapes, kinds and bytes of all parameters and buffers, in hex: no change escapes it."""
+    return _digest(net.state_dict())
+
+
+def start_digest(net: nn.Module) -> str:
+    """The digest of what a training starts from, the same on every processor: without the singular vectors that spectral normalisation finds by iterating."""
+    return _digest({name: tensor for name, tensor in net.state_dict().items() if not name.endswith(SINGULAR_VECTORS)})
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
     result = hashlib.sha256()
-    for name, tensor in net.state_dict().items():
+    for name, tensor in tensors.items():
         result.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        result.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        result.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return result.hexdigest()
 
 

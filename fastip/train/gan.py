@@ -15,7 +15,7 @@ from .. import checkpoint, nets
 from ..arrays import check_number
 from ..data import Batches, Pictures
 from ..errors import InvalidInput, strict_keywords
-from ..nets.weights import digest
+from ..nets.weights import start_digest
 from . import adversarial, loop, state
 from .course import AveragedSettings, Course, Weights, saved_generator
 from .described import described
@@ -120,7 +120,7 @@ class _Run:
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, with the networks' structure and first weights, and the pictures."""
         networks = {"generator": self.generator, "discriminator": self.discriminator}
-        parts = {key: {"name": type(net).__name__, "start": digest(net)} for key, net in networks.items()}
+        parts = {key: {"name": type(net).__name__, "start": start_digest(net)} for key, net in networks.items()}
         return parts | {"config": self.generator.config(), "images": described(self.images)} | asdict(self.settings)
 
 

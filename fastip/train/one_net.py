@@ -15,7 +15,7 @@ from .. import checkpoint, nets, priors
 from ..arrays import check_count, check_number
 from ..data import Batches, Pictures
 from ..errors import InvalidInput, strict_keywords
-from ..nets.weights import digest
+from ..nets.weights import start_digest
 from . import loop, state
 from .course import AveragedSettings, Course, Weights, saved_projector
 from .described import described
@@ -121,7 +121,7 @@ class _Run:
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, with the networks' structure and first weights, and the pictures."""
         networks = {"net": self.net, "discriminator": self.discriminators[0], "latent_discriminator": self.discriminators[1]}
-        parts = {key: {"name": type(net).__name__, "start": digest(net)} for key, net in networks.items()}
+        parts = {key: {"name": type(net).__name__, "start": start_digest(net)} for key, net in networks.items()}
         return parts | {"config": self.net.config(), "images": described(self.images)} | asdict(self.settings)
 
 
