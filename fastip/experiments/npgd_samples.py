@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import metrics, shipped
+from ..checkpoint import load_generator
+from ..errors import InvalidInput
 from . import drawing
 from .compressed_sensing import pictures as first_pictures
 from .markdown import shown, table
@@ -19,15 +22,22 @@ BATCH = 250
 MADE, REAL = "generator", "test pictures"
 
 
-def run(report: Report = silent, *, pictures: str = "all", count: int = 2000, seed: int = 0) -> Outcome:
-    """Draw ``count`` images of each generator and compare them with as many test pictures, and these with as many of the validation split."""
+def run(report: Report = silent, *, pictures: str = "all", checkpoint: str = "", count: int = 2000, seed: int = 0) -> Outcome:
+    """Draw ``count`` images of each generator and compare them with as many test pictures, and these with as many of the validation split.
+
+    checkpoint: a file with a generator for ``pictures``, in place of the shipped one.
+    """
+    if checkpoint and pictures == "all":
+        raise InvalidInput(f"checkpoint is {checkpoint!r}, and pictures are all; expected the set that it was trained on, such as pictures=digits")
     sets = shipped.names("projectors") if pictures == "all" else [pictures]
     found: dict[str, dict[str, Any]] = {}
     sheets: dict[str, dict[str, Tensor]] = {}
     for k, name in enumerate(sets):
         report(name, k, len(sets))
-        generator = shipped.generator(name)
+        generator = load_generator(checkpoint) if checkpoint else shipped.generator(name)
         real, others = (first_pictures(name, split, count) for split in ("test", "validation"))
+        if generator.shape != tuple(real.shape[1:]):
+            raise InvalidInput(f"the generator makes images {generator.shape}, those of {name} are {tuple(real.shape[1:])}")
         made = drawn(generator.latent, generator, count, seed)
         found[name] = {
             "shape": generator.shape,
@@ -38,7 +48,8 @@ def run(report: Report = silent, *, pictures: str = "all", count: int = 2000, se
         }
         few = min(ROWS * COLUMNS, count)
         sheets[name] = {MADE: made[:few], REAL: real[:few]}
-    return Outcome({"settings": {"pictures": sets, "count": count, "seed": seed}, "found": found}, _draw(sheets))
+    source = f"the generator of {Path(checkpoint).name} ({type(generator).__name__})" if checkpoint else "the shipped generators"
+    return Outcome({"settings": {"pictures": sets, "generator": source, "count": count, "seed": seed}, "found": found}, _draw(sheets))
 
 
 def drawn(latent: int, generator: Any, count: int, seed: int) -> Tensor:
@@ -69,10 +80,10 @@ def page(numbers: Numbers) -> str:
     rows = [[name, " × ".join(map(str, one["shape"])), one["latent"], one["made"], one["others"], one["mean"], _between(one)] for name, one in found.items()]
     headings = ["set", "pixels", "latent numbers", "generator", "validation pictures", "the mean picture", "way from the mean"]
     return f"""
-The images of z ~ N(0, I) in the figure are the first that the seed {s["seed"]} draws, not a choice. The distance is that of Fréchet between two normal
-distributions in the first {metrics.COMPONENTS} principal components of {s["count"]} test pictures, in squared pixels summed over an image
-(`metrics.frechet_distance`). It sees means and covariances, and neither sharpness nor whether a picture is likely. Two others stand beside it: that of as many
-validation pictures, which a perfect generator would come to, and that of the mean test picture alone.
+Images of {s["generator"]}: those of z ~ N(0, I) in the figure are the first that the seed {s["seed"]} draws, not a choice. The distance is
+that of Fréchet between two normal distributions in the first {metrics.COMPONENTS} principal components of {s["count"]} test pictures, in squared pixels summed
+over an image (`metrics.frechet_distance`). It sees means and covariances, and neither sharpness nor whether a picture is likely. Two others stand beside it:
+that of as many validation pictures, which a perfect generator would come to, and that of the mean test picture alone.
 
 {table(headings, rows)}
 
@@ -92,4 +103,4 @@ def _heads(found: Numbers) -> str:
     )
 
 
-EXPERIMENT = Experiment(summary="random images of every shipped generator beside pictures that no training saw", run=run, page=page)
+EXPERIMENT = Experiment(summary="random images of the generators beside pictures that no training saw", run=run, page=page)

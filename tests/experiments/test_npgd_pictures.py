@@ -170,3 +170,20 @@ def test_random_images(shortened: None) -> None:
     assert one["mean"] == pytest.approx(float((real - real.mean(0)).flatten(1).double().square().sum() / 19), rel=1e-3), "all variance is missing"
     page = npgd_samples.page({"settings": outcome.numbers["settings"], "found": {"avatars": one | {"made": 3.0, "others": 1.0, "mean": 9.0}}})
     assert "| 75 % |" in page and "wear hair and hats" in page
+
+
+def test_random_images_of_a_generator_of_ones_own(shortened: None, tmp_path: Path) -> None:
+    """It takes the place of the shipped one; the same network gives the same numbers."""
+    path, about = tmp_path / "own.safetensors", {"pictures": "digits", "count": 20}
+    shipped_one = npgd_samples.run(**about).numbers
+    checkpoint.save_generator(path, dcgan())
+    same = npgd_samples.run(checkpoint=str(path), **about).numbers
+    assert same["found"] == shipped_one["found"]
+    assert "the generator of own.safetensors (DCGANGenerator)" in npgd_samples.page(same) and "the shipped generators" in npgd_samples.page(shipped_one)
+    checkpoint.save_generator(path, dcgan(seed=8))
+    assert npgd_samples.run(checkpoint=str(path), **about).numbers["found"]["digits"]["made"] != shipped_one["found"]["digits"]["made"]
+    with pytest.raises(InvalidInput, match="expected the set that it was trained on"):
+        npgd_samples.run(checkpoint=str(path))
+    checkpoint.save_generator(path, dcgan(size=64, colours=3, width=2))
+    with pytest.raises(InvalidInput, match=r"makes images \(3, 64, 64\), those of digits are \(1, 28, 28\)"):
+        npgd_samples.run(checkpoint=str(path), **about)
