@@ -20,7 +20,8 @@ def digest(net: nn.Module) -> str:
 
 
 def start_digest(net: nn.Module) -> str:
-    """The digest of what a training starts from, the same on every processor: without the singular vectors that spectral normalisation finds by iterating."""
+    """The digest of what a training starts from, without the singular vectors that spectral normalisation finds by iterating: processors round these
+    differently, while random numbers are alike wherever PyTorch takes its kernels for AVX2 or AVX-512."""
     return _digest({name: tensor for name, tensor in net.state_dict().items() if not name.endswith(SINGULAR_VECTORS)})
 
 

@@ -13,6 +13,7 @@ from ..arrays import check_count
 from ..contracts import Shape, Structure
 from ..errors import InvalidInput
 from .constant import Constant, real_array
+from .fingerprint import digest
 from .linear import Operator
 from .remembered import last
 
@@ -44,6 +45,10 @@ class Dense(Operator):
 
     def _parameters(self) -> tuple[Any, ...]:
         return (self.matrix, self.image_shape)
+
+    def fingerprint(self) -> str:
+        """As of every operator; each row counts to 24 bits of its own largest entry."""
+        return str(digest((type(self).__qualname__, tuple(self.matrix), self.image_shape)).hexdigest())
 
     def output_shape(self, input_shape: Shape) -> Shape:
         m, n = self.matrix.shape

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -12,8 +14,8 @@ from torch import Tensor
 def digest(value: Any) -> Any:
     """A sha256 object over numbers, texts, tensors, whatever has a ``fingerprint()``, and nested tuples of them; kinds, shapes and lengths count too.
 
-    Numbers count to eight digits, those of a tensor to 24 bits of its largest, about as float32 has them: of the 53 bits of float64 the last differ from
-    processor to processor wherever exp, sin or a sum made them.
+    Numbers count to 24 bits, and so does the sum of a tensor's absolute values; its entries count in units of 1 / 2^24 of the largest. Of the 53 bits of
+    float64 the last differ from processor to processor wherever exp, sin or a sum made them, and where zero was meant a remnant may stand.
     """
     result = hashlib.sha256()
     if isinstance(value, tuple):
@@ -21,24 +23,27 @@ def digest(value: Any) -> Any:
         for item in value:
             result.update(digest(item).digest())
     elif isinstance(value, Tensor):
-        steps, unit = _steps(value.detach().double().cpu().contiguous())
-        result.update(f"tensor {tuple(value.shape)} {unit!r}".encode())
+        steps, sizes = _steps(value.detach().double().cpu().contiguous())
+        result.update(f"tensor {tuple(value.shape)} {sizes}".encode())
         result.update(steps.numpy().astype("<i8").tobytes())
     elif hasattr(value, "fingerprint"):
         result.update(f"object {value.fingerprint()}".encode())
     elif isinstance(value, float):
-        result.update(f"float {_rounded(value)!r}".encode())
+        result.update(f"float {_rounded(value)}".encode())
     else:
         result.update(f"{type(value).__name__} {value!r}".encode())
     return result
 
 
-def _steps(values: Tensor) -> tuple[Tensor, float]:
-    """Finite float64 values as whole multiples of 1 / 2^24 of the largest, and this largest."""
-    largest = _rounded(float(values.abs().max())) if values.numel() else 0.0
-    return (values / (largest or 1.0) * 2**24).round().to(torch.int64), largest
+def _steps(values: Tensor) -> tuple[Tensor, str]:
+    """Finite float64 values as whole multiples of 1 / 2^24 of the largest; this largest and the mean absolute value."""
+    if not values.numel():
+        return values, "of nothing"
+    largest, mean = float(values.abs().max()), float((values.abs() / values.numel()).sum())
+    return (values / (largest or 1.0) * 2**24).round().to(torch.int64), f"up to {_rounded(largest)}, on average {_rounded(mean)}"
 
 
-def _rounded(value: float) -> float:
-    """To eight digits."""
-    return float(f"{value:.7e}")
+def _rounded(value: float) -> Fraction:
+    """To 24 bits."""
+    mantissa, exponent = math.frexp(value)
+    return round(mantissa * 2**24) * Fraction(2) ** exponent

@@ -16,7 +16,7 @@ from ..arrays import check_count, check_number
 from ..contracts import LinearOperator
 from ..errors import InvalidInput, strict_keywords
 from ..inverses import Learned, examine
-from ..nets.weights import start_digest
+from ..nets.weights import digest
 from . import course, loop, state
 from .course import Weights
 from .objective import InverseNet, Noise, Objective
@@ -44,7 +44,7 @@ class Settings(course.Settings):
 
     def record(self, op: LinearOperator, net: InverseNet) -> dict[str, Any]:
         """As JSON values, with the net's structure and first weights and the operator's fingerprint."""
-        described = {"name": type(net).__name__, "config": net.config(), "start": start_digest(net)}
+        described = {"name": type(net).__name__, "config": net.config(), "start": digest(net)}
         return {"operator": op.fingerprint(), "net": described} | asdict(self) | {"beta": list(self.beta)}
 
 

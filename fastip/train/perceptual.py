@@ -16,7 +16,7 @@ from .. import nets
 from ..arrays import check_count, check_number
 from ..data.comparators import comparator as trained_comparator
 from ..errors import InvalidInput, StrictKeywords
-from ..nets.weights import digest, start_digest
+from ..nets.weights import digest
 from . import loop
 
 BETAS = (0.5, 0.999)  # of the discriminator's Adam, as DCGAN has them
@@ -81,7 +81,7 @@ class Perceptual(StrictKeywords):
             record["comparator"] = {"weight": self.comparator, "net": type(self.features).__name__, "digest": digest(self.features)[:16]}
         if self.discriminator is not None:
             rate = {"learning_rate": self.learning_rate}
-            record["adversarial"] = {"weight": self.adversarial, "config": self.discriminator.config(), "start": start_digest(self.discriminator)[:16]} | rate
+            record["adversarial"] = {"weight": self.adversarial, "config": self.discriminator.config(), "start": digest(self.discriminator)[:16]} | rate
         return record
 
 

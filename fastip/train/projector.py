@@ -14,7 +14,7 @@ from .. import checkpoint, nets, priors
 from ..arrays import check_number
 from ..data import Batches, Pictures
 from ..errors import InvalidInput, strict_keywords
-from ..nets.weights import start_digest
+from ..nets.weights import digest
 from . import loop, state
 from .course import AveragedSettings, Course, Weights, saved_projector
 from .described import described
@@ -135,7 +135,7 @@ class _Run:
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, with the networks' structure and weights."""
         parts: dict[str, nets.Generator | nets.DCGANEncoder] = {"generator": self.net.generator, **encoders(self.net)}
-        networks: dict[str, Any] = {key: {"name": type(net).__name__, "config": net.config(), "start": start_digest(net)} for key, net in parts.items()}
+        networks: dict[str, Any] = {key: {"name": type(net).__name__, "config": net.config(), "start": digest(net)} for key, net in parts.items()}
         networks |= {"corrections": self.net.corrections}
         return networks | {"images": None if self.images is None else described(self.images)} | asdict(self.settings)
 

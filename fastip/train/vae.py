@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .. import checkpoint, nets
 from ..data import Batches, Pictures
 from ..errors import InvalidInput, strict_keywords
-from ..nets.weights import start_digest
+from ..nets.weights import digest
 from . import loop, state
 from .adversarial import Draw, Samples
 from .average import follow
@@ -117,7 +117,7 @@ class _Run:
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, with the networks' structure and first weights, and the pictures."""
         parts: dict[str, nets.VAEDecoder | nets.VAEEncoder] = {"generator": self.decoder, "encoder": self.encoder}
-        networks = {key: {"name": type(net).__name__, "config": net.config(), "start": start_digest(net)} for key, net in parts.items()}
+        networks = {key: {"name": type(net).__name__, "config": net.config(), "start": digest(net)} for key, net in parts.items()}
         return networks | {"images": described(self.images)} | asdict(self.settings)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 
@@ -81,6 +82,32 @@ def test_the_rounding_of_a_processor_does_not_count(seed):
     assert not torch.equal(kernel, kernel + shift)
     assert Blur(kernel).fingerprint() == Blur(kernel + shift).fingerprint()
     assert ((1.0 + 4e-16) * Blur(kernel)).fingerprint() == (1.0 * Blur(kernel)).fingerprint() != ((1.0 + 1e-6) * Blur(kernel)).fingerprint()
+
+
+@pytest.mark.parametrize("value", [1 / 4096, 3 / 4096, 1 / 3, 0.1, 1.0, 1e9, 5.0])
+def test_the_last_bit_of_a_size_does_not_count(value):
+    """Also where the size itself is a tie in decimal digits, or just below a power of two."""
+    near = [math.nextafter(value, 0), value, math.nextafter(value, math.inf)]
+    assert len({(factor * Identity()).fingerprint() for factor in near}) == 1
+    assert len({Blur(torch.full((8, 8), entry, dtype=torch.float64)).fingerprint() for entry in near}) == 1
+
+
+def test_many_small_entries_count_beside_a_large_one():
+    psf = torch.full((401, 401), 2e-8, dtype=torch.float64)
+    psf[200, 200] = 1.0
+    alone = torch.zeros(401, 401, dtype=torch.float64)
+    alone[200, 200] = 1.0
+    assert Blur(psf).fingerprint() != Blur(alone).fingerprint()
+    matrix = torch.randn(4, 4, dtype=torch.float64)
+    matrix[0, 0] = 1e9
+    other = matrix.clone()
+    other[1:] = matrix[1:].roll(1, dims=1)
+    assert Dense(matrix).fingerprint() != Dense(other).fingerprint()
+    assert Dense(matrix[:3]).fingerprint() != Dense(matrix).fingerprint() != Dense(matrix.T).fingerprint()
+
+
+def test_zero_has_no_sign():
+    assert (-0.0 * Identity()).fingerprint() == (0.0 * Identity()).fingerprint()
 
 
 def test_extreme_numbers():
