@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +21,14 @@ APART = 1e-3  # of the size of an image
 
 @dataclass(frozen=True)
 class Extremes:
-    """``low``, ``high``: the least and largest ||A s||^2 / ||s||^2 that descent and ascent found; the true alpha is at most ``low``, beta at least ``high``."""
+    """``low``, ``high``: the least and largest ||A s||^2 / ||s||^2 that descent and ascent found; the true alpha is at most ``low``, beta at least ``high``.
+
+    ``pairs``: (2, 2, k), the latent vectors of the two images of each, the least first; for :func:`stretch` with other operators.
+    """
 
     low: float
     high: float
+    pairs: Tensor
 
     @property
     def ratio(self) -> float:
@@ -53,7 +58,8 @@ def extremes(op: LinearOperator, generator: Generator, *, restarts: int = 20, it
     """The least and the largest ||A s||^2 / ||s||^2, s = G(z1) - G(z2), that Adam finds over (z1, z2) from ``restarts`` random starts each.
 
     Estimates from inside: the true extremes lie further out. Half of the starts are random pairs, half near ones (z2 = z1 + 0.1 e), where tangents of the
-    range are. Pairs whose images agree to 0.1 % do not count, because rounding decides their quotient. learning_rate: Adam's on the logarithm of the quotient.
+    range are. Pairs whose images agree to 0.1 % do not count, because rounding decides their quotient; those of the two that are found are taken again in
+    float64. learning_rate: Adam's on the logarithm of the quotient.
     Raises InvalidInput for a network that is no generator or in training mode, and where all images agree.
     Source: Raj, Li and Bresler 2019, whose tracker began at 1 and so could not report extremes on one side of it.
     """
@@ -69,20 +75,40 @@ def extremes(op: LinearOperator, generator: Generator, *, restarts: int = 20, it
     for sign in (1, -1):
         pair = z.to(weight, copy=True).requires_grad_()
         adam = torch.optim.Adam([pair], lr=rate)
-        seen = []
+        best = torch.full((), sign * float("inf")).to(weight)
+        chosen = pair.detach()[:, 0]
         for _ in range(steps):
             with torch.enable_grad():
                 one, other = generator(pair[0]), generator(pair[1])
                 value = _stretch(op, one - other)
                 (slope,) = torch.autograd.grad(sign * value.clamp_min(torch.finfo(value.dtype).tiny).log().sum(), pair)
             pair.grad = slope.nan_to_num()  # a pair of equal images has no slope, and stays
-            seen.append(value.detach()[energy(one - other).detach() > APART**2 * energy(one).detach()])
+            apart = energy(one - other).detach() > APART**2 * energy(one).detach()
+            here = torch.where(apart, value.detach(), sign * float("inf"))
+            at = (sign * here).argmin()
+            chosen = torch.where(sign * here[at] < sign * best, pair.detach()[:, at], chosen)
+            best = sign * torch.minimum(sign * here[at], sign * best)
             adam.step()
-        values = torch.cat(seen)
-        if not len(values):
+        if not bool(torch.isfinite(best)):
             raise InvalidInput("all images of the generator agree, so there is no difference that an operator could stretch: check its weights")
-        found.append(float(values.min() if sign > 0 else values.max()))
-    return Extremes(*found)
+        found.append(chosen)
+    pairs = torch.stack(found)
+    low, high = stretch(op, generator, pairs).tolist()
+    return Extremes(low, high, pairs)
+
+
+@strict_keywords
+def stretch(op: LinearOperator, generator: Generator, pairs: Tensor) -> Tensor:
+    """||A s||^2 / ||s||^2, s = G(z1) - G(z2), for n pairs of latent vectors (n, 2, k), in float64 and on the CPU -> (n,).
+
+    Raises InvalidInput for a network that is no generator or in training mode, and for pairs of another shape.
+    """
+    weight = _checked(op, generator)
+    if not isinstance(pairs, Tensor) or pairs.ndim != 3 or pairs.shape[1:] != (2, generator.latent):
+        raise InvalidInput(f"pairs are {tuple(getattr(pairs, 'shape', ()))}; expected a tensor (n, 2, {generator.latent}) of latent vectors")
+    exact, z = copy.deepcopy(generator).double(), pairs.to(weight.device, torch.float64)
+    with torch.no_grad():
+        return torch.cat([_stretch(op, exact(part[:, 0]) - exact(part[:, 1])).cpu() for part in z.split(BATCH)])
 
 
 def _checked(op: Any, generator: Any) -> Tensor:

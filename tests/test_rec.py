@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -22,6 +24,24 @@ def test_a_linear_generator(measurements: int) -> None:
     assert values.shape == (600,) and (values.diff() >= 0).all() and alpha <= values[0] and values[-1] <= beta
     spread = (values.mean() - alpha) / (beta - alpha)
     assert 0.1 < spread < 0.9 and values[0] < alpha + 0.2 * (beta - alpha) and values[-1] > beta - 0.3 * (beta - alpha)
+
+
+def test_the_pairs_that_are_found() -> None:
+    """Their quotients, by the definition in float64, are the extremes; with another operator they are its own."""
+    generator, op, other = dcgan(), operators.GaussianMeasurements(20, (1, 28, 28)), operators.GaussianMeasurements(7, (1, 28, 28), seed=4)
+    found = rec.extremes(op, generator, restarts=3, iterations=15)
+    assert found.pairs.shape == (2, 2, generator.latent)
+    exact = copy.deepcopy(generator).double()
+    for a in (op, other):
+        with torch.no_grad():
+            s = [exact(one[None].double()) - exact(two[None].double()) for one, two in found.pairs]
+        expected = torch.stack([a(one).square().sum() / one.square().sum() for one in s])
+        torch.testing.assert_close(rec.stretch(a, generator, found.pairs), expected, rtol=1e-10, atol=0)
+    assert [found.low, found.high] == rec.stretch(op, generator, found.pairs).tolist()
+    assert next(generator.parameters()).dtype == torch.float32, "the network is left alone"
+    for wrong in (found.pairs[0], found.pairs[..., 1:], None):
+        with pytest.raises(InvalidInput, match="of latent vectors"):
+            rec.stretch(op, generator, wrong)  # type: ignore[arg-type]
 
 
 def test_samples_are_the_quotients_of_random_pairs() -> None:

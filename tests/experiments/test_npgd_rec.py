@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from fastip import operators, rec, shipped
+from fastip import operators, shipped
 from fastip.experiments import Outcome, npgd_rec
 from generator_cases import Linear, restricted
 
@@ -37,10 +37,18 @@ def test_designed_rows_hold_the_range_once_there_are_enough(outcome: Outcome) ->
 
 
 def test_a_sample_beyond_the_search_counts() -> None:
-    one = npgd_rec.measured(torch.tensor([0.1, 0.5, 3.0]), rec.Extremes(0.2, 2.0))
+    one = npgd_rec.measured(torch.tensor([0.1, 0.5, 3.0]), torch.tensor([0.2, 2.0], dtype=torch.float64))
     assert (one["alpha"], one["beta"]) == (pytest.approx(0.1), 3.0) and one["median"] == 0.5
-    other = npgd_rec.measured(torch.tensor([0.3, 0.5, 1.0]), rec.Extremes(0.2, 2.0))
+    other = npgd_rec.measured(torch.tensor([0.3, 0.5, 1.0]), torch.tensor([0.2, 2.0], dtype=torch.float64))
     assert (other["alpha"], other["beta"], other["ratio"]) == (0.2, 2.0, 10.0)
+
+
+def test_nested_rows_have_nested_extremes(outcome: Outcome) -> None:
+    """More orthonormal rows see no less of any difference, so neither end may fall; a pair of one m that is not asked at the others would break this."""
+    designed = outcome.numbers["found"][npgd_rec.DESIGNED]
+    for end in ("alpha", "beta"):
+        values = [one[end] for one in designed]
+        assert all(small <= large * (1 + 1e-6) for small, large in zip(values, values[1:], strict=False)), end
 
 
 def test_the_page_says_where_the_condition_is_refuted(outcome: Outcome) -> None:
