@@ -114,9 +114,9 @@ differences, orthonormal rows, so that ‖As‖² ≤ ‖s‖². The two scales 
 
 The quantiles are those of {s["pairs"]} random pairs. α and β are the furthest of these and of {s["iterations"]} steps of descent and of ascent on the pair from
 {s["restarts"]} starts each; a pair that the search found for one m counts for every m of that kind, computed again in float64. All of them are
-estimates from inside: the true α is at most the one here, the true β at least, so the true ratio is at least the last but one column. A ratio of 2 or more there refutes the
-condition; one below 2 proves nothing. The condition speaks of every image of the generator, and the search may end at latent vectors that are rare under
-N(0, I); what is usual is in the quantiles.
+estimates from inside: the true α is at most the one here, the true β at least, so the true ratio is at least the last but one column. A ratio of 2 or more
+there refutes the condition; one below 2 proves nothing. The condition speaks of every image of the generator, and the search may end at latent vectors that
+are rare under N(0, I); what is usual is in the quantiles.
 
 {_reached(s["measurements"], found)} The design maximises the mean of ‖As‖², not the least; nothing holds its α up. {_compared(s["measurements"], found)}
 The condition is sufficient, not necessary, and the descent also works where it is refuted.

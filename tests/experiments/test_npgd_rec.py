@@ -9,7 +9,7 @@ import torch
 
 from fastip import operators, shipped
 from fastip.experiments import Outcome, npgd_rec
-from generator_cases import Linear, restricted
+from generator_cases import Linear, dcgan, restricted
 
 GENERATOR = Linear(latent=4)
 MEASUREMENTS = (3, 4, 60)
@@ -43,12 +43,14 @@ def test_a_sample_beyond_the_search_counts() -> None:
     assert (other["alpha"], other["beta"], other["ratio"]) == (0.2, 2.0, 10.0)
 
 
-def test_nested_rows_have_nested_extremes(outcome: Outcome) -> None:
-    """More orthonormal rows see no less of any difference, so neither end may fall; a pair of one m that is not asked at the others would break this."""
-    designed = outcome.numbers["found"][npgd_rec.DESIGNED]
+def test_nested_rows_have_nested_extremes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More orthonormal rows see no less of any difference, so neither end may fall, however short each search was."""
+    monkeypatch.setattr(shipped, "generator", lambda name: dcgan())
+    short = npgd_rec.run(measurements=tuple(range(2, 9)), pairs=20, restarts=2, iterations=12, designed_from=100)
+    designed = short.numbers["found"][npgd_rec.DESIGNED]
     for end in ("alpha", "beta"):
         values = [one[end] for one in designed]
-        assert all(small <= large * (1 + 1e-6) for small, large in zip(values, values[1:], strict=False)), end
+        assert all(small <= large * (1 + 1e-5) for small, large in zip(values, values[1:], strict=False)), end
 
 
 def test_the_page_says_where_the_condition_is_refuted(outcome: Outcome) -> None:
