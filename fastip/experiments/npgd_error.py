@@ -235,8 +235,9 @@ numbers in [0, 1] each, measured by m × {height * width * colours} matrices, {n
 
 All but one method see the same random data, A with entries N(0, 1/m). The designed A has the m orthonormal rows that see most of how the generator's images
 differ, from {s["pairs"]} pairs of them and no picture. NPGD, CSGM and PGDGAN use the same generator (k = {s["latent"]}). NPGD runs as it comes, without a
-tuned number, and stands in the range of its projector P: given the truth itself P makes an error of {Average(*numbers["projected"]).text}, the horizontal
-line. The searches are slow and were run on the first {s["searched"]} pictures: CSGM with {s["searches"][CSGM]}, PGDGAN with {s["searches"][PGDGAN]}.
+tuned number, and can give only images that its projector P makes: of the truth itself P makes one with an error of
+{Average(*numbers["projected"]).text}, the horizontal line. The searches are slow and were run on the first {s["searched"]} pictures:
+CSGM with {s["searches"][CSGM]}, PGDGAN with {s["searches"][PGDGAN]}.
 Their weights of ‖z‖² are those of least mean error at m = {many} on {s["tuned"]} validation pictures: {s["weights"][CSGM]:g} for CSGM (tried:
 {_words(sensing.WEIGHTS[CSGM])}) and {s["weights"][PGDGAN]:g} for PGDGAN (tried: {_words(sensing.WEIGHTS[PGDGAN])}). The rest are their defaults.
 
@@ -249,8 +250,8 @@ Their weights of ‖z‖² are those of least mean error at m = {many} on {s["tu
 ## The Lasso
 
 min ‖y − A Tᵀs‖² + w W‖s‖₁ with an orthonormal transform T of each channel (none, the DCT, a wavelet) and W the least weight at which s = 0. For each m
-and basis the w of least mean error on {s["validation"]} pictures of the validation split was taken, so each is at its best for such pictures, and of the
-wavelets haar and db4 the better one:
+and basis the w of least mean error on {s["validation"]} pictures of the validation split was taken, out of
+{_words(lasso.WEIGHTS)}, and of the wavelets haar and db4 the better one:
 
 {_weights(numbers["chosen"], grid)}
 
@@ -274,6 +275,7 @@ def _verdicts(numbers: Numbers) -> str:
         other, above = Average(*same[name]["mean"]), Average(*same[name]["above"])
         no_worse = "no worse" if own.mean <= other.mean else "worse"
         lines.append(f"NPGD's mean error is {no_worse} than {name}'s: {sensing.compared(own, other, above.negative)}.")
+        lines.append(_crossed(name, numbers["curves"], s["measurements"]))
     curve = numbers["curves"][NPGD]
     at = s["measurements"].index(s["many"])
     random = Average(curve["mean"][at], curve["bar"][at])
@@ -286,6 +288,13 @@ def _verdicts(numbers: Numbers) -> str:
     medians = [f"{name} {same[name]['median']:.3g}" for name in (NPGD, CSGM, PGDGAN)]
     lines.append(f"The medians are {', '.join(medians)}: where a median lies far below its mean, a few pictures that came out wrong make the mean.")
     return "\n".join(lines)
+
+
+def _crossed(name: str, curves: Numbers, grid: Sequence[int]) -> str:
+    """Where the curve of a search lies below that of NPGD."""
+    below = [f"m = {m}" for m, one, other in zip(grid, curves[name]["mean"], curves[NPGD]["mean"], strict=True) if one < other]
+    where = f"lies below that of NPGD at {', '.join(below)}" if below else "lies above that of NPGD at every m"
+    return f"In the table the mean error of {name}, over {curves[name]['images']} pictures against {curves[NPGD]['images']}, {where}."
 
 
 def _weights(chosen: Numbers, grid: Sequence[int]) -> str:

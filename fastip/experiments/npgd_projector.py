@@ -142,7 +142,7 @@ def page(numbers: Numbers) -> str:
     for title, rows in found.items():
         keys = ("again", "few_error", "best_error", "few_distance", "best_distance", "excess")
         entries = [[f"{row['noise']:g}", f"{shown(row['error'])} ± {shown(row['bar'], 2)}", *(row[key] for key in keys)] for row in rows]
-        headings = ["noise σ", "P(w) − x", "P(P(w)) − P(w)", f"first {few}: P(w) − x", "D(w) − x", "P(w) − w", "D(w) − w", "excess"]
+        headings = ["noise σ", "P(w) − x", "P(P(w)) − P(w)", *(f"first {few}: {what}" for what in ("P(w) − x", "D(w) − x", "P(w) − w", "D(w) − w", "excess"))]
         parts.append(f"**{title[0].upper()}{title[1:]}:**\n\n{table(headings, entries)}")
     tables = "\n\n".join(parts)
     return f"""

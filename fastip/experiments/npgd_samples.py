@@ -19,13 +19,16 @@ from .record import Experiment, Numbers, Outcome, Report, silent
 
 ROWS, COLUMNS = 5, 10  # of each sheet
 BATCH = 250
+HEADS = """The heads of the test split wear hair and hats that no training head wears, and those of the validation split others again: a generator that
+knows neither can come nearer to the test pictures than the validation pictures are.
+"""
 MADE, REAL = "generator", "test pictures"
 
 
 def run(report: Report = silent, *, pictures: str = "all", checkpoint: str = "", count: int = 2000, seed: int = 0) -> Outcome:
     """Draw ``count`` images of each generator and compare them with as many test pictures, and these with as many of the validation split.
 
-    checkpoint: a file with a generator for ``pictures``, in place of the shipped one.
+    pictures: all, digits, fashion or avatars. checkpoint: a file with a generator for these, in place of the shipped one.
     """
     if checkpoint and pictures == "all":
         raise InvalidInput(f"checkpoint is {checkpoint!r}, and pictures are all; expected the set that it was trained on, such as pictures=digits")
@@ -83,24 +86,18 @@ def page(numbers: Numbers) -> str:
 Images of {s["generator"]}: those of z ~ N(0, I) in the figure are the first that the seed {s["seed"]} draws, not a choice. The distance is
 that of Fréchet between two normal distributions in the first {metrics.COMPONENTS} principal components of {s["count"]} test pictures, in squared pixels summed
 over an image (`metrics.frechet_distance`). It sees means and covariances, and neither sharpness nor whether a picture is likely. Two others stand beside it:
-that of as many validation pictures, which a perfect generator would come to, and that of the mean test picture alone.
+that of as many validation pictures, other real ones, and that of the mean test picture alone.
 
 {table(headings, rows)}
 
 The last column is how much of the way from the mean picture to validation pictures the generator has gone: 100 % is as close as other real pictures are.
-{_heads(found)}The published experiments used photographs of faces and of churches, CelebA and LSUN, which are in no package registry.
+{HEADS * ("avatars" in found)}The published experiments used photographs of faces and of churches, CelebA and LSUN, which are in no package registry.
 """
 
 
 def _between(one: Numbers) -> str:
     whole = one["mean"] - one["others"]
     return f"{shown(100 * (one['mean'] - one['made']) / whole)} %" if whole > 0 else "not defined"
-
-
-def _heads(found: Numbers) -> str:
-    return "The heads of the test split wear hair and hats that no training head wears, and those of the validation split others again.\n" * (
-        "avatars" in found
-    )
 
 
 EXPERIMENT = Experiment(summary="random images of the generators beside pictures that no training saw", run=run, page=page)

@@ -166,3 +166,10 @@ def test_what_is_refused() -> None:
         npgd_error.run(**SMALL | {"tuned": 4})
     with pytest.raises(InvalidInput, match="inner"):
         npgd_error.run(**SMALL | {"inner": 0})
+
+
+def test_where_a_search_overtakes() -> None:
+    curves = {"NPGD": {"mean": [0.3, 0.2, 0.1], "images": 9}, "CSGM": {"mean": [0.4, 0.1, 0.05], "images": 3}, "PGDGAN": {"mean": [0.4, 0.3, 0.2], "images": 3}}
+    below = "over 3 pictures against 9, lies below that of NPGD at m = 50, m = 100."
+    assert npgd_error._crossed("CSGM", curves, [20, 50, 100]).endswith(below)
+    assert npgd_error._crossed("PGDGAN", curves, [20, 50, 100]).endswith("lies above that of NPGD at every m.")

@@ -153,9 +153,9 @@ def test_the_page_follows_the_numbers(outcome: Outcome) -> None:
         job["apart"] = {"steps": [mean, 1.0], "plain": [-mean, 1.0]}
         assert f"{job['psnr'][NPGD]:.2f} ±" in npgd_pictures.page(numbers) and title in npgd_pictures.page(numbers)
     page = npgd_pictures.page(numbers)
-    assert "The step A⁺ is better than the default for digits, Gaussian measurements, m = 60 (+3.00 ± 1.00 dB)." in page
-    assert "The default step is better than A⁺ for digits, designed measurements, m = 60 (-3.00 ± 1.00 dB)." in page
-    assert "The two steps are not told apart for digits, inpainting" in page
+    assert "The step A⁺ is better than the default for digits, Gaussian measurements, m = 60 (by 3.00 ± 1.00 dB)." in page
+    assert "The default step is better than A⁺ for digits, designed measurements, m = 60 (by 3.00 ± 1.00 dB)." in page
+    assert "The two steps are not told apart (A⁺ less the default) for digits, inpainting" in page and "(+0.50 ± 1.00 dB)" in page
     assert "is below the better of A⁺y and the classical prior for digits, Gaussian" in page and "Drawn heads" not in page
 
 
