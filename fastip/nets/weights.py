@@ -29,7 +29,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     result = hashlib.sha256()
     for name, tensor in tensors.items():
         result.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        result.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        result.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return result.hexdigest()
 
 

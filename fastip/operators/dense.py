@@ -46,8 +46,8 @@ class Dense(Operator):
     def _parameters(self) -> tuple[Any, ...]:
         return (self.matrix, self.image_shape)
 
-    def fingerprint(self) -> str:
-        """As of every operator; each row counts to 24 bits of its own largest entry."""
+    def _fingerprint(self) -> str:
+        """Each row counts to 24 bits of its own largest entry."""
         return str(digest((type(self).__qualname__, tuple(self.matrix), self.image_shape)).hexdigest())
 
     def output_shape(self, input_shape: Shape) -> Shape:

@@ -18,6 +18,8 @@ from .fingerprint import digest
 from .lanczos import largest_singular_value
 from .remembered import PREFIX, last
 
+FINGERPRINT = f"{PREFIX}fingerprint"  # computed once, for every solve asks for it
+
 
 class Operator(StrictKeywords, abc.ABC):
     """A linear map A with its adjoint: y = op(x), x = op.adjoint(y).
@@ -115,7 +117,13 @@ class Operator(StrictKeywords, abc.ABC):
 
     def fingerprint(self) -> str:
         """sha256 over the class and its parameters, in hex: the same in every process and on every processor. What differs by rounding counts as one."""
-        return digest((type(self).__qualname__, self._parameters())).hexdigest()
+        kept: str | None = self.__dict__.get(FINGERPRINT)
+        if kept is None:
+            kept = self.__dict__[FINGERPRINT] = self._fingerprint()
+        return kept
+
+    def _fingerprint(self) -> str:
+        return str(digest((type(self).__qualname__, self._parameters())).hexdigest())
 
     @property
     def T(self) -> Operator:

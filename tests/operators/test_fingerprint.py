@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import subprocess
 import sys
@@ -104,6 +105,16 @@ def test_many_small_entries_count_beside_a_large_one():
     other[1:] = matrix[1:].roll(1, dims=1)
     assert Dense(matrix).fingerprint() != Dense(other).fingerprint()
     assert Dense(matrix[:3]).fingerprint() != Dense(matrix).fingerprint() != Dense(matrix.T).fingerprint()
+
+
+def test_it_is_computed_once(monkeypatch):
+    """Every solve asks for it; a copy that is pickled asks again."""
+    for op in (Blur(psf.gaussian(5, 1.1)), Dense(torch.rand(3, 4)), 2.0 * Identity()):
+        first, copied = op.fingerprint(), copy.deepcopy(op)
+        assert not any("fingerprint" in name for name in copied.__dict__)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(op), "_fingerprint", lambda self: "again")
+            assert op.fingerprint() == first and copied.fingerprint() == "again"
 
 
 def test_zero_has_no_sign():

@@ -268,6 +268,18 @@ def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path
             train(output, **changed)
 
 
+def test_the_generator_counts_whole(tmp_path):
+    """Its images depend on the singular vectors of spectral normalisation too, so a training with others is another training."""
+    one = nets.SAGANGenerator(width=2, latent=3).eval()
+    other, start, about = copy.deepcopy(one), encoder_of(one), {"steps": 1, "batch": 2, "progress": False, "output": tmp_path / "p.safetensors"}
+    name = next(name for name in one.state_dict() if name.endswith("._u"))
+    with torch.no_grad():
+        other.state_dict()[name].add_(1.0)
+    projector(one, start, **about)
+    with pytest.raises(InvalidInput, match="generator.start .* there"):
+        projector(other, start, **about)
+
+
 def test_an_encoder_is_of_a_generator():
     with pytest.raises(InvalidInput, match="generator is Linear"):
         encoder_of(torch.nn.Linear(3, 3))
