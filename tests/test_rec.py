@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fastip import operators, rec
 from fastip.errors import InvalidInput, UnknownKeyword
+from fastip.streams import stream
 from generator_cases import Linear, dcgan, restricted
 
 
@@ -42,6 +43,16 @@ def test_the_pairs_that_are_found() -> None:
     for wrong in (found.pairs[0], found.pairs[..., 1:], None):
         with pytest.raises(InvalidInput, match="of latent vectors"):
             rec.stretch(op, generator, wrong)  # type: ignore[arg-type]
+
+
+def test_the_furthest_of_all_starts_counts() -> None:
+    """After one look, before any step, the extremes are those of the starts."""
+    generator, op = dcgan(), operators.GaussianMeasurements(20, (1, 28, 28))
+    found = rec.extremes(op, generator, restarts=8, iterations=1, seed=3)
+    z = torch.randn(2, 8, generator.latent, generator=stream(3, "pairs"))
+    z[1, :4] = z[0, :4] + 0.1 * z[1, :4]
+    values = rec.stretch(op, generator, z.transpose(0, 1))
+    assert [found.low, found.high] == pytest.approx([float(values.min()), float(values.max())], rel=1e-9)
 
 
 def test_samples_are_the_quotients_of_random_pairs() -> None:
