@@ -1,0 +1,204 @@
+"""What was published before the trained projector, on the same pictures: one network for all problems in ADMM, and CSGM with the decoder of a VAE."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from .. import data, metrics, nets
+from ..errors import InvalidInput
+from ..operators import GaussianMeasurements, Operator
+from ..priors import Projector
+from ..solvers import admm, npgd
+from . import drawing
+from .compressed_sensing import Search, average, errors, networks, projector, tuned
+from .compressed_sensing import pictures as first_pictures
+from .markdown import shown, table
+from .projector_tasks import GAUSSIAN, HOLES, MEASUREMENTS, Task, hole, smaller
+from .record import Experiment, Numbers, Outcome, Report, silent
+
+SETS = {"digits": "Digits", "fashion": "Fashion"}
+DATA, NPGD, ONE, VAE, GAN, TRUTH = "data", "NPGD", "one network in ADMM", "CSGM, VAE", "CSGM, DCGAN", "truth"
+METHODS = (NPGD, ONE, VAE, GAN)
+BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+COLUMNS = 8  # pictures in a row of the figure
+Solve = Callable[[Tensor, Operator], Tensor]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one method made of the data of one task."""
+
+    images: Tensor
+    seconds: float  # for an image
+    setting: str
+
+
+def run(
+    report: Report = silent,
+    *,
+    pictures: str = "digits",
+    count: int = 32,
+    tuned_on: int = 16,
+    one_net_steps: int = 5000,
+    one_net_width: int = 16,
+    vae_steps: int = 20_000,
+    hidden: int = 500,
+    iterations: int = 100,
+    steps: int = 300,
+    restarts: int = 10,
+    gan_weight: float = 1e-3,
+    seed: int = 0,
+) -> Outcome:
+    """Train the one network and the VAE on ``pictures``, and restore the first ``count`` test pictures of each task by them and by the shipped networks.
+
+    tuned_on: validation pictures on which the one network's beta and the weight of ||z||^2 of the VAE are chosen, for each task. iterations: of ADMM.
+    steps, restarts: of CSGM. gan_weight: of ||z||^2 with the shipped generator.
+    """
+    if pictures not in SETS:
+        raise InvalidInput(f"pictures is {pictures!r}; expected one of {', '.join(SETS)}")
+    prior = projector(pictures)
+    generator, side = networks(prior).generator, networks(prior).generator.shape[-1]
+    truth, others = first_pictures(pictures, "test", count), first_pictures(pictures, "validation", tuned_on)
+    jobs = _tasks(generator.shape, side, seed)
+    total = 2 + len(METHODS) * len(jobs)
+    report("training the one network", 0, total)
+    one, one_record = _one_net(pictures, one_net_width, one_net_steps, seed)
+    report("training the VAE", 1, total)
+    decoder, vae_record = _vae(pictures, hidden, vae_steps, seed)
+    search = Search(steps, restarts)
+    found: dict[str, Any] = {}
+    strips: dict[str, dict[str, Tensor]] = {}
+    for j, task in enumerate(jobs):
+        y, shown_y = task.op(truth), task.op(others)
+        runs = {}
+        for k, name in enumerate(METHODS):
+            report(f"{task.title}: {name}", 2 + j * len(METHODS) + k, total)
+            with torch.no_grad():
+                if name == NPGD:
+                    runs[name] = _timed(lambda y, op: npgd(y, op, prior).x, y, task.op, "as it comes")
+                elif name == ONE:
+                    runs[name] = _one_network(one, y, task.op, shown_y, others, iterations)
+                else:
+                    best = tuned(search, shown_y, task.op, decoder, others, lambda what: None) if name == VAE else Search(steps, restarts, weight=gan_weight)
+                    by = decoder if name == VAE else generator
+                    runs[name] = _timed(lambda y, op, best=best, by=by: _searched(best, y, op, by), y, task.op, f"weight {best.weight:g}")  # type: ignore[misc]
+        found[task.title] = {name: _measured(one_run, truth) for name, one_run in runs.items()}
+        images = {DATA: task.seen(y), **{name: one_run.images for name, one_run in runs.items()}, TRUTH: truth}
+        strips[task.title] = {name: image[:COLUMNS] for name, image in images.items()}
+    settings = {
+        "pictures": pictures,
+        "shape": generator.shape,
+        "count": count,
+        "tuned_on": tuned_on,
+        "iterations": iterations,
+        "search": search.words,
+        "seed": seed,
+    }
+    return Outcome({"settings": settings, "training": {ONE: one_record, VAE: vae_record}, "found": found}, _draw(strips, found))
+
+
+def _tasks(shape: tuple[int, ...], side: int, seed: int) -> list[Task]:
+    m = MEASUREMENTS[side]
+    gaussian = GaussianMeasurements(m, shape, seed=seed)
+    return [Task(f"{GAUSSIAN}, m = {m}", gaussian, gaussian.adjoint), hole(side, HOLES[side]), smaller(2)]
+
+
+def _one_net(pictures: str, width: int, steps: int, seed: int) -> tuple[Projector, dict[str, Any]]:
+    from .. import train
+
+    images = getattr(data, SETS[pictures])("train")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = nets.OneNetProjector(colours=1, size=28, width=width)
+    start = time.perf_counter()
+    made = train.one_net(net, images, steps=steps, seed=seed, progress=False)
+    return made, {"steps": steps, "seconds": time.perf_counter() - start, "weights": _size(made.net)}
+
+
+def _vae(pictures: str, hidden: int, steps: int, seed: int) -> tuple[nets.Generator, dict[str, Any]]:
+    from .. import train
+
+    images = getattr(data, SETS[pictures])("train")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        parts = nets.VAEDecoder(hidden=hidden), nets.VAEEncoder(hidden=hidden)
+    start = time.perf_counter()
+    made = train.vae(*parts, images, steps=steps, seed=seed, progress=False)
+    return made, {"steps": steps, "seconds": time.perf_counter() - start, "weights": _size(made)}
+
+
+def _size(net: torch.nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+def _one_network(prior: Projector, y: Tensor, op: Operator, shown_y: Tensor, others: Tensor, iterations: int) -> Run:
+    """With the beta of least error on the validation pictures."""
+
+    def solve(data: Tensor, beta: float) -> Tensor:
+        x: Tensor = admm(data, op, prior, beta=beta, iterations=iterations, tolerance=0).x
+        return x
+
+    beta = min(BETAS, key=lambda beta: float(errors(solve(shown_y, beta), others).mean()))
+    return _timed(lambda y, op: solve(y, beta), y, op, f"β = {beta:g}")
+
+
+def _searched(search: Search, y: Tensor, op: Operator, generator: nets.Generator) -> Tensor:
+    return torch.cat([search.solve(part, op, generator).x for part in search.parts(y, generator)])
+
+
+def _timed(solve: Solve, y: Tensor, op: Operator, setting: str) -> Run:
+    start = time.perf_counter()
+    images = solve(y, op)
+    return Run(images, (time.perf_counter() - start) / len(y), setting)
+
+
+def _measured(found: Run, truth: Tensor) -> dict[str, Any]:
+    psnr = average(metrics.psnr(found.images.clamp(0, 1), truth).double())
+    error = errors(found.images, truth)
+    return {"psnr": [psnr.mean, psnr.bar], "error": float(error.mean()), "median": float(error.median()), "seconds": found.seconds, "setting": found.setting}
+
+
+def _draw(strips: Mapping[str, Mapping[str, Tensor]], found: Mapping[str, Any]) -> Figure:
+    rows = len(next(iter(strips.values())))
+    figure = drawing.sheet(4.6 * len(strips), 0.5 + rows * 0.85)
+    grid = figure.add_gridspec(rows, len(strips))
+    for column, (title, images) in enumerate(strips.items()):
+        for row, (name, strip) in enumerate(images.items()):
+            note = f"{found[title][name]['psnr'][0]:.1f} dB" if name in found[title] else ""
+            drawing.image(
+                figure.add_subplot(grid[row, column]), torch.cat(list(strip), dim=-1)[None], title if name == DATA else name, note=note, strong=name == NPGD
+            )
+    return figure
+
+
+def page(numbers: Numbers) -> str:
+    """PSNR, errors and times of each method on each task."""
+    s, training, found = numbers["settings"], numbers["training"], numbers["found"]
+    rows = [
+        [title, name, f"{one['psnr'][0]:.2f} ± {one['psnr'][1]:.2f}", one["error"], one["median"], one["seconds"], one["setting"]]
+        for title, job in found.items()
+        for name, one in job.items()
+    ]
+    told = "; ".join(f"{name}: {r['weights'] / 1e6:.2f} million weights, {r['steps']} steps in {shown(r['seconds'])} s" for name, r in training.items())
+    width = " × ".join(map(str, s["shape"]))
+    return f"""
+The first {s["count"]} test pictures of `{s["pictures"]}` ({width}), without noise. NPGD has the shipped projector. The one network of Chang et al. 2017
+(`train.one_net`, an auto-encoder trained against two discriminators to undo damage, for every A alike) is the prior of `admm` for {s["iterations"]}
+iterations, its β the best of {", ".join(f"{beta:g}" for beta in BETAS)} on {s["tuned_on"]} validation pictures of the task. CSGM of Bora et al. 2017 searches
+for z by {s["search"]}: with the decoder of a VAE (`train.vae`, the weight of ‖z‖² chosen likewise) and with the generator that is shipped.
+
+{table(["task", "method", "PSNR in dB", "mean error", "median", "s / image", "setting"], rows)}
+
+Errors are of (x̂ − x)² over the pixels, x̂ clipped to [0, 1]; ± is 1.96 standard errors. Trained here, as part of the run: {told}.
+Times are of the run with all pictures in one batch, without the choice of the setting.
+"""
+
+
+EXPERIMENT = Experiment(summary="the one network in ADMM and CSGM with a VAE, trained here, beside NPGD on the same tasks", run=run, page=page)
