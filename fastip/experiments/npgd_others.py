@@ -46,7 +46,7 @@ def run(
     pictures: str = "digits",
     count: int = 32,
     tuned_on: int = 16,
-    one_net_steps: int = 5000,
+    one_net_steps: int = 2500,
     one_net_width: int = 16,
     vae_steps: int = 20_000,
     hidden: int = 500,
@@ -118,7 +118,7 @@ def _one_net(pictures: str, width: int, steps: int, seed: int) -> tuple[Projecto
         torch.manual_seed(seed)
         net = nets.OneNetProjector(colours=1, size=28, width=width)
     start = time.perf_counter()
-    made = train.one_net(net, images, steps=steps, seed=seed, progress=False)
+    made = train.one_net(net, images, steps=steps, learning_rate=1e-3, seed=seed, precision="bf16-mixed", progress=False)
     return made, {"steps": steps, "seconds": time.perf_counter() - start, "weights": _size(made.net)}
 
 
