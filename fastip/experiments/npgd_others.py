@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -46,7 +49,7 @@ def run(
     pictures: str = "digits",
     count: int = 32,
     tuned_on: int = 16,
-    one_net_steps: int = 2500,
+    one_net_steps: int = 5000,
     one_net_width: int = 16,
     vae_steps: int = 20_000,
     hidden: int = 500,
@@ -54,12 +57,13 @@ def run(
     steps: int = 300,
     restarts: int = 10,
     gan_weight: float = 1e-3,
+    kept: str = "",
     seed: int = 0,
 ) -> Outcome:
     """Train the one network and the VAE on ``pictures``, and restore the first ``count`` test pictures of each task by them and by the shipped networks.
 
     tuned_on: validation pictures on which the one network's beta and the weight of ||z||^2 of the VAE are chosen, for each task. iterations: of ADMM.
-    steps, restarts: of CSGM. gan_weight: of ||z||^2 with the shipped generator.
+    steps, restarts: of CSGM. gan_weight: of ||z||^2 with the shipped generator. kept: a folder for the trainings' checkpoints, where they go on from.
     """
     if pictures not in SETS:
         raise InvalidInput(f"pictures is {pictures!r}; expected one of {', '.join(SETS)}")
@@ -67,11 +71,11 @@ def run(
     generator, side = networks(prior).generator, networks(prior).generator.shape[-1]
     truth, others = first_pictures(pictures, "test", count), first_pictures(pictures, "validation", tuned_on)
     jobs = _tasks(generator.shape, side, seed)
-    total = 2 + len(METHODS) * len(jobs)
-    report("training the one network", 0, total)
-    one, one_record = _one_net(pictures, one_net_width, one_net_steps, seed)
-    report("training the VAE", 1, total)
-    decoder, vae_record = _vae(pictures, hidden, vae_steps, seed)
+    with tempfile.TemporaryDirectory() as unnamed:
+        folder = Path(kept or unnamed)
+        folder.mkdir(parents=True, exist_ok=True)
+        one, one_record = _one_net(pictures, one_net_width, one_net_steps, seed, folder, report)
+        decoder, vae_record = _vae(pictures, hidden, vae_steps, seed, folder, report)
     search = Search(steps, restarts)
     found: dict[str, Any] = {}
     strips: dict[str, dict[str, Tensor]] = {}
@@ -79,7 +83,7 @@ def run(
         y, shown_y = task.op(truth), task.op(others)
         runs = {}
         for k, name in enumerate(METHODS):
-            report(f"{task.title}: {name}", 2 + j * len(METHODS) + k, total)
+            report(f"{task.title}: {name}", j * len(METHODS) + k, len(jobs) * len(METHODS))
             with torch.no_grad():
                 if name == NPGD:
                     runs[name] = _timed(lambda y, op: npgd(y, op, prior).x, y, task.op, "as it comes")
@@ -110,32 +114,39 @@ def _tasks(shape: tuple[int, ...], side: int, seed: int) -> list[Task]:
     return [Task(f"{GAUSSIAN}, m = {m}", gaussian, gaussian.adjoint), hole(side, HOLES[side]), smaller(2)]
 
 
-def _one_net(pictures: str, width: int, steps: int, seed: int) -> tuple[Projector, dict[str, Any]]:
+def _one_net(pictures: str, width: int, steps: int, seed: int, folder: Path, report: Report) -> tuple[Projector, dict[str, Any]]:
     from .. import train
 
-    images = getattr(data, SETS[pictures])("train")
+    images, output = getattr(data, SETS[pictures])("train"), folder / "one_net.safetensors"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = nets.OneNetProjector(colours=1, size=28, width=width)
-    start = time.perf_counter()
-    made = train.one_net(net, images, steps=steps, learning_rate=1e-3, seed=seed, precision="bf16-mixed", progress=False)
-    return made, {"steps": steps, "seconds": time.perf_counter() - start, "weights": _size(made.net)}
+    about: dict[str, Any] = {"steps": steps, "seed": seed, "output": output, "progress": False, "report": _told(f"training the {ONE}", steps, report)}
+    made = train.one_net(net, images, learning_rate=1e-3, precision="bf16-mixed", **about)
+    return made, _trained(made.net, output, steps)
 
 
-def _vae(pictures: str, hidden: int, steps: int, seed: int) -> tuple[nets.Generator, dict[str, Any]]:
+def _vae(pictures: str, hidden: int, steps: int, seed: int, folder: Path, report: Report) -> tuple[nets.Generator, dict[str, Any]]:
     from .. import train
 
-    images = getattr(data, SETS[pictures])("train")
+    images, output = getattr(data, SETS[pictures])("train"), folder / "vae.safetensors"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         parts = nets.VAEDecoder(hidden=hidden), nets.VAEEncoder(hidden=hidden)
-    start = time.perf_counter()
-    made = train.vae(*parts, images, steps=steps, seed=seed, progress=False)
-    return made, {"steps": steps, "seconds": time.perf_counter() - start, "weights": _size(made)}
+    about: dict[str, Any] = {"steps": steps, "seed": seed, "output": output, "progress": False, "report": _told("training the VAE", steps, report)}
+    made = train.vae(*parts, images, **about)
+    return made, _trained(made, output, steps)
 
 
-def _size(net: torch.nn.Module) -> int:
-    return sum(p.numel() for p in net.parameters())
+def _told(what: str, steps: int, report: Report) -> Callable[[int, float], None]:
+    """What a training reports, as a report of the experiment."""
+    return lambda step, loss: report(f"{what}: loss {loss:.4g}", step, steps)
+
+
+def _trained(net: torch.nn.Module, output: Path, steps: int) -> dict[str, Any]:
+    """What the page tells of a training, which may have been run in parts."""
+    seconds = json.loads(output.with_suffix(".json").read_text())["training"]["seconds"]
+    return {"steps": steps, "seconds": seconds, "weights": sum(p.numel() for p in net.parameters())}
 
 
 def _one_network(prior: Projector, y: Tensor, op: Operator, shown_y: Tensor, others: Tensor, iterations: int) -> Run:
