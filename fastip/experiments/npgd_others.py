@@ -56,14 +56,13 @@ def run(
     iterations: int = 100,
     steps: int = 300,
     restarts: int = 10,
-    gan_weight: float = 1e-3,
     kept: str = "",
     seed: int = 0,
 ) -> Outcome:
     """Train the one network and the VAE on ``pictures``, and restore the first ``count`` test pictures of each task by them and by the shipped networks.
 
-    tuned_on: validation pictures on which the one network's beta and the weight of ||z||^2 of the VAE are chosen, for each task. iterations: of ADMM.
-    steps, restarts: of CSGM. gan_weight: of ||z||^2 with the shipped generator. kept: a folder for the trainings' checkpoints, where they go on from.
+    tuned_on: validation pictures on which the one network's beta and CSGM's weights of ||z||^2 are chosen, for each task. iterations: of ADMM.
+    steps, restarts: of CSGM. kept: a folder for the trainings' checkpoints, where they go on from.
     """
     if pictures not in SETS:
         raise InvalidInput(f"pictures is {pictures!r}; expected one of {', '.join(SETS)}")
@@ -90,9 +89,7 @@ def run(
                 elif name == ONE:
                     runs[name] = _one_network(one, y, task.op, shown_y, others, iterations)
                 else:
-                    best = tuned(search, shown_y, task.op, decoder, others, lambda what: None) if name == VAE else Search(steps, restarts, weight=gan_weight)
-                    by = decoder if name == VAE else generator
-                    runs[name] = _timed(lambda y, op, best=best, by=by: _searched(best, y, op, by), y, task.op, f"weight {best.weight:g}")  # type: ignore[misc]
+                    runs[name] = _csgm(search, decoder if name == VAE else generator, y, task.op, shown_y, others)
         found[task.title] = {name: _measured(one_run, truth) for name, one_run in runs.items()}
         images = {DATA: task.seen(y), **{name: one_run.images for name, one_run in runs.items()}, TRUTH: truth}
         strips[task.title] = {name: image[:COLUMNS] for name, image in images.items()}
@@ -160,8 +157,10 @@ def _one_network(prior: Projector, y: Tensor, op: Operator, shown_y: Tensor, oth
     return _timed(lambda y, op: solve(y, beta), y, op, f"β = {beta:g}")
 
 
-def _searched(search: Search, y: Tensor, op: Operator, generator: nets.Generator) -> Tensor:
-    return torch.cat([search.solve(part, op, generator).x for part in search.parts(y, generator)])
+def _csgm(search: Search, generator: nets.Generator, y: Tensor, op: Operator, shown_y: Tensor, others: Tensor) -> Run:
+    """With the weight of ||z||^2 of least error on the validation pictures."""
+    best = tuned(search, shown_y, op, generator, others, lambda what: None)
+    return _timed(lambda y, op: torch.cat([best.solve(part, op, generator).x for part in best.parts(y, generator)]), y, op, f"weight {best.weight:g}")
 
 
 def _timed(solve: Solve, y: Tensor, op: Operator, setting: str) -> Run:
@@ -203,7 +202,7 @@ def page(numbers: Numbers) -> str:
 The first {s["count"]} test pictures of `{s["pictures"]}` ({width}), without noise. NPGD has the shipped projector. The one network of Chang et al. 2017
 (`train.one_net`, an auto-encoder trained against two discriminators to undo damage, for every A alike) is the prior of `admm` for {s["iterations"]}
 iterations, its β the best of {", ".join(f"{beta:g}" for beta in BETAS)} on {s["tuned_on"]} validation pictures of the task. CSGM of Bora et al. 2017 searches
-for z by {s["search"]}: with the decoder of a VAE (`train.vae`, the weight of ‖z‖² chosen likewise) and with the generator that is shipped.
+for z by {s["search"]}, with the decoder of a VAE (`train.vae`) and with the generator that is shipped, the weight of ‖z‖² chosen likewise.
 
 {table(["task", "method", "PSNR in dB", "mean error", "median", "s / image", "setting"], rows)}
 

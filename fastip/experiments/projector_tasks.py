@@ -21,7 +21,7 @@ GAUSSIAN, DESIGNED, HOLE = "Gaussian measurements", "designed measurements", "in
 MEASUREMENTS = {28: 100, 64: 1000}  # by the side of the image
 HOLES = {28: 8, 64: 32}  # pixels a side, in the middle
 FACTORS = {28: (2,), 64: (2, 4)}  # of super-resolution
-TV_WEIGHTS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
+TV_WEIGHTS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
 TV_ITERATIONS = 1000
 HIDDEN = 0.5  # grey, in place of pixels that are not seen
 
