@@ -153,7 +153,7 @@ def _one_network(prior: Projector, y: Tensor, op: Operator, shown_y: Tensor, oth
         x: Tensor = admm(data, op, prior, beta=beta, iterations=iterations, tolerance=0).x
         return x
 
-    beta = max(BETAS, key=lambda beta: float(errors(solve(shown_y, beta), others).mean()))
+    beta = min(BETAS, key=lambda beta: float(errors(solve(shown_y, beta), others).mean()))
     return _timed(lambda y, op: solve(y, beta), y, op, f"β = {beta:g}")
 
 

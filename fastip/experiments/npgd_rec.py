@@ -90,6 +90,7 @@ def _draw(measurements: tuple[int, ...], found: dict[str, list[dict[str, Any]]],
         drawing.curve(axes[2], measurements, [one["sampled_ratio"] for one in found[kind]], f"{kind}, 99 % / 1 % of pairs", rank=rank, style=":", marker="o")
     axes[2].set_xticks(measurements, [str(m) for m in measurements])
     axes[2].minorticks_off()
+    axes[2].set_ylim(top=300 * axes[2].get_ylim()[1])  # room for the legend above the curves
     drawing.legend(axes[2])
     return figure
 
