@@ -135,7 +135,8 @@ def test_the_page_tells_the_numbers(numbers: dict[str, Any]) -> None:
     for name, curve in numbers["curves"].items():
         assert f"| {name} | {curve['images']} | {curve['mean'][0]:.3g} ± {curve['bar'][0]:.2g} |" in page
     assert "no noise" in page and "CSGM with 150 steps, 2 starts, PGDGAN with 12 × 40 steps, 1 start" in page
-    assert f"on 2 validation pictures: {numbers['settings']['weights'][CSGM]:g} for CSGM (tried:\n0.001, " in page
+    tried = ", ".join(f"{weight:g}" for weight in compressed_sensing.WEIGHTS[CSGM])
+    assert f"on 2 validation pictures: {numbers['settings']['weights'][CSGM]:g} for CSGM (tried:\n{tried}) and " in page
 
 
 @pytest.mark.parametrize("low", [False, True])
