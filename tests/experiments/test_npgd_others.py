@@ -134,10 +134,17 @@ def test_sets_without_a_colour_alone() -> None:
         npgd_others.run(pictures="avatars")
 
 
+@pytest.mark.parametrize("name", ["count", "tuned_on", "vae_steps", "hidden", "iterations", "steps", "restarts"])
+def test_what_comes_after_the_training_is_checked_before_it(name: str, shortened: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npgd_others, "_one_net", lambda *about: pytest.fail("it trains"))
+    with pytest.raises(InvalidInput, match=f"^{name} is 0"):
+        npgd_others.run(**SMALL | {name: 0})
+
+
 def test_the_page_follows_the_numbers(outcome: Outcome) -> None:
     numbers = copy.deepcopy(dict(outcome.numbers))
-    numbers["found"]["super-resolution × 2"][VAE] |= {"psnr": [12.345, 0.678], "error": 0.0912, "median": 0.0834, "seconds": 1.5}
+    numbers["found"]["super-resolution × 2"][VAE] |= {"psnr": [12.341, 0.678], "error": 0.0912, "median": 0.0834, "seconds": 1.5}
     numbers["training"][ONE] = {"steps": 7, "seconds": 123.0, "weights": 1_680_000}
     page = npgd_others.page(numbers)
-    assert "| super-resolution × 2 | CSGM, VAE | 12.35 ± 0.68 | 0.0912 | 0.0834 | 1.5 | weight" in page or "12.34 ± 0.68 | 0.0912" in page
+    assert "| super-resolution × 2 | CSGM, VAE | 12.34 ± 0.68 | 0.0912 | 0.0834 | 1.5 | weight" in page
     assert "one network in ADMM: 1.68 million weights, 7 steps in 123 s" in page and "its β the best of 0.01, 0.03, 0.1, 0.3, 1, 3 on 2 validation" in page
