@@ -41,7 +41,7 @@ def run(
     pgdgan_iterations: tuple[int, ...] = (5, 10, 20),
     pgdgan_inner: tuple[int, ...] = (10, 30, 100),
     pgdgan_restarts: tuple[int, ...] = (1, 2, 5),
-    csgm_weight: float = 1e-3,
+    csgm_weight: float = 0.1,
     pgdgan_weight: float = 3e-4,
     seed: int = 0,
 ) -> Outcome:

@@ -35,7 +35,7 @@ def test_the_errors_are_those_of_the_solvers(numbers: dict[str, Any]) -> None:
     for run, solution in (
         (runs[NPGD][0], fastip.npgd(y, op, priors.Projector(net))),
         (runs[NPGD][2], fastip.npgd(y, op, priors.Projector(net), iterations=2)),
-        (runs["CSGM"][0], fastip.csgm(y, op, net.generator, iterations=2, restarts=1)),
+        (runs["CSGM"][0], fastip.csgm(y, op, net.generator, iterations=2, restarts=1, weight=0.1)),
     ):
         found = errors(solution.x, truth)
         assert run["error"] == pytest.approx(float(found.mean()), rel=1e-6) and run["median"] == pytest.approx(float(found.median()), rel=1e-6)
