@@ -16,7 +16,7 @@ from ..priors import Projector
 from ..solvers import csgm, pgdgan
 
 PIXELS = 2**17  # that a search makes at once: what a pass back needs stays in a few hundred MB
-WEIGHTS = {"CSGM": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), "PGDGAN": (1e-5, 1e-4, 3e-4, 1e-3)}  # of ||z||^2, that a search is tuned over
+WEIGHTS = {"CSGM": (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0), "PGDGAN": (1e-5, 1e-4, 3e-4, 1e-3)}  # of ||z||^2, that a search is tuned over
 BAR = 1.96  # standard errors: 95 % of a normal distribution
 
 

@@ -22,6 +22,11 @@ def rounded(values: Iterable[float], digits: int = 4) -> list[float]:
     return [float(f"{value:.{digits}g}") for value in values]
 
 
+def listed(values: Iterable[float]) -> str:
+    """A few settings, each as it was given: "0.01, 1e-05"."""
+    return ", ".join(f"{value:g}" for value in values)
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table: the first column to the left, the others to the right."""
     lines = [headings, [":---", *["---:"] * (len(headings) - 1)], *[[shown(entry) for entry in row] for row in rows]]

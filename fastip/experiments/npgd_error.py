@@ -19,7 +19,7 @@ from ..solvers import npgd
 from . import compressed_sensing as sensing
 from . import drawing, lasso
 from .compressed_sensing import Average, Search, average, errors
-from .markdown import table
+from .markdown import listed, table
 from .record import Experiment, Numbers, Outcome, Report, silent
 
 GRIDS = {28: (10, 20, 50, 100, 200, 500), 64: (100, 200, 500, 1000, 2000, 5000)}
@@ -100,7 +100,8 @@ def run(
 def _settings(given: Given) -> Numbers:
     counts = {"count": len(given.truth), "searched": given.searched, "validation": len(given.held_out), "noise": given.noise}
     searches = {"searches": {each.name: each.words for each in given.searches}, "weights": {each.name: each.weight for each in given.searches}}
-    return counts | {"shape": given.generator.shape, "latent": given.generator.latent} | searches
+    tried = {"tried": {**{each.name: sensing.WEIGHTS[each.name] for each in given.searches}, "Lasso": lasso.WEIGHTS}}
+    return counts | {"shape": given.generator.shape, "latent": given.generator.latent} | searches | tried
 
 
 def _tell(report: Report, grid: Sequence[int], m: int, what: str) -> None:
@@ -239,7 +240,7 @@ tuned number, and can give only images that its projector P makes: of the truth 
 {Average(*numbers["projected"]).text}, the horizontal line. The searches are slow and were run on the first {s["searched"]} pictures:
 CSGM with {s["searches"][CSGM]}, PGDGAN with {s["searches"][PGDGAN]}.
 Their weights of ‖z‖² are those of least mean error at m = {many} on {s["tuned"]} validation pictures: {s["weights"][CSGM]:g} for CSGM (tried:
-{_words(sensing.WEIGHTS[CSGM])}) and {s["weights"][PGDGAN]:g} for PGDGAN (tried: {_words(sensing.WEIGHTS[PGDGAN])}). The rest are their defaults.
+{listed(s["tried"][CSGM])}) and {s["weights"][PGDGAN]:g} for PGDGAN (tried: {listed(s["tried"][PGDGAN])}). The rest are their defaults.
 
 ## m = {many}: the same {s["searched"]} pictures for all
 
@@ -251,7 +252,7 @@ Their weights of ‖z‖² are those of least mean error at m = {many} on {s["tu
 
 min ‖y − A Tᵀs‖² + w W‖s‖₁ with an orthonormal transform T of each channel (none, the DCT, a wavelet) and W the least weight at which s = 0. For each m
 and basis the w of least mean error on {s["validation"]} pictures of the validation split was taken, out of
-{_words(lasso.WEIGHTS)}, and of the wavelets haar and db4 the better one:
+{listed(s["tried"]["Lasso"])}, and of the wavelets haar and db4 the better one:
 
 {_weights(numbers["chosen"], grid)}
 
@@ -260,10 +261,6 @@ and basis the w of least mean error on {s["validation"]} pictures of the validat
 CelebA and LSUN, on which these methods were published beside MNIST, are in no package registry, so the sets here are others. A folder of CelebA trains by the
 same commands.
 """
-
-
-def _words(weights: Sequence[float]) -> str:
-    return ", ".join(f"{weight:g}" for weight in weights)
 
 
 def _verdicts(numbers: Numbers) -> str:

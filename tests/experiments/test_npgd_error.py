@@ -135,8 +135,13 @@ def test_the_page_tells_the_numbers(numbers: dict[str, Any]) -> None:
     for name, curve in numbers["curves"].items():
         assert f"| {name} | {curve['images']} | {curve['mean'][0]:.3g} ± {curve['bar'][0]:.2g} |" in page
     assert "no noise" in page and "CSGM with 150 steps, 2 starts, PGDGAN with 12 × 40 steps, 1 start" in page
-    tried = ", ".join(f"{weight:g}" for weight in compressed_sensing.WEIGHTS[CSGM])
-    assert f"on 2 validation pictures: {numbers['settings']['weights'][CSGM]:g} for CSGM (tried:\n{tried}) and " in page
+
+
+def test_the_page_tells_the_weights_that_were_tried_in_the_run(numbers: dict[str, Any]) -> None:
+    assert numbers["settings"]["tried"] == {**compressed_sensing.WEIGHTS, "Lasso": lasso.WEIGHTS}
+    numbers["settings"] |= {"tried": {CSGM: [0.5, 1e-6], PGDGAN: [0.25], "Lasso": [0.125, 2]}, "weights": {CSGM: 0.5, PGDGAN: 0.25}}
+    page = npgd_error.page(numbers)
+    assert "on 2 validation pictures: 0.5 for CSGM (tried:\n0.5, 1e-06) and 0.25 for PGDGAN (tried: 0.25)." in page and "out of\n0.125, 2, and of" in page
 
 
 @pytest.mark.parametrize("low", [False, True])
