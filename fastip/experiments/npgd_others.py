@@ -210,7 +210,8 @@ def page(numbers: Numbers) -> str:
 The first {s["count"]} test pictures of `{s["pictures"]}` ({width}), without noise. NPGD has the shipped projector. The one network of Chang et al. 2017
 (`train.one_net`, an auto-encoder trained against two discriminators to undo damage, for every A alike) is the prior of `admm` for {s["iterations"]}
 iterations, its β the best of {listed(s["betas"])} on {s["tuned_on"]} validation pictures of the task. CSGM of Bora et al. 2017 searches
-for z by {s["search"]}, with the decoder of a VAE (`train.vae`) and with the generator that is shipped, its weight of ‖z‖² the best likewise of {listed(s["weights"])}.
+for z by {s["search"]}, with the decoder of a VAE (`train.vae`) and with the generator that is shipped, its weight of ‖z‖² the
+best likewise of {listed(s["weights"])}.
 
 {table(["task", "method", "PSNR in dB", "mean error", "median", "s / image", "setting"], rows)}
 
