@@ -191,6 +191,12 @@ def check_count(value: Any, name: str, *, low: int) -> int:
     return int(value)
 
 
+def check_counts(**values: Any) -> None:
+    """Refuse the first of these that is no whole number >= 1, by its name."""
+    for name, value in values.items():
+        check_count(value, name, low=1)
+
+
 def energy(x: Tensor) -> Tensor:
     """||x||^2 for each entry of the batch, b; real, also of complex x; float32 of half precision, whose sums of squares would be infinite."""
     parts = torch.view_as_real(x.resolve_conj()) if x.is_complex() else x

@@ -94,6 +94,8 @@ def projector(
     precision: Precision = "32-true",
 ) -> None:
     """Train the projector on the images of a generator. Called again after a stop, it goes on where it was."""
+    if pictures is None and crop is not None:
+        raise InvalidInput("--crop is for the images of --pictures, which is not given; the generator's own images have their size")
     net = checkpoint.load_generator(generator)
     given = {"noise": _levels(noise), "latent": latent, "batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
     told: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision, "output": output}

@@ -89,6 +89,7 @@ def test_a_sagan_is_trained_as_published_unless_told(tmp_path, monkeypatch):
         (["gan", *GAN, "--betas", "0.5"], "expected two numbers"),
         (["gan", *GAN, "--crop", 20], "--crop is for a folder of images"),
         (["gan", *GAN, "--loss", "least-squares"], "expected one of bce, hinge, wasserstein"),
+        (["projector", "none.safetensors", "--crop", 20], "--crop is for the images of --pictures, which is not given"),
         (["projector", "none.safetensors"], "none.safetensors does not exist"),
     ],
 )

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import nets, operators, priors
-from ..arrays import check_count
+from ..arrays import check_counts
 from ..errors import InvalidInput
 from ..solvers import npgd
 from . import compressed_sensing as sensing
@@ -78,6 +78,7 @@ def run(
     """
     from ..train import measurements as design
 
+    check_counts(count=count, iterations=iterations, restarts=restarts, projections=projections, inner=inner, starts=starts, validation=validation, pairs=pairs)
     prior = sensing.projector(pictures)
     generator = sensing.networks(prior).generator
     grid, few, many = _grid(measurements, generator.shape[-1])
@@ -87,7 +88,7 @@ def run(
         raise InvalidInput(f"tuned is {tuned}; expected 1 to {validation}, the number of validation pictures")
     report("designed measurements", 0, 1)
     rows = design(generator, grid[-1], pairs=pairs, seed=seed).matrix
-    searches = Search(iterations, restarts), Search(projections, starts, check_count(inner, "inner", low=1))
+    searches = Search(iterations, restarts), Search(projections, starts, inner)
     truth, held_out = sensing.pictures(pictures, "test", count), sensing.pictures(pictures, "validation", validation)
     given = Given(prior, generator, truth, held_out, rows, searches, searched, noise, seed)
     given = replace(given, searches=_tuned(given, held_out[:tuned], many, partial(_tell, report, grid, many)))

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import data, metrics, nets
-from ..arrays import check_count
+from ..arrays import check_counts
 from ..errors import InvalidInput
 from ..operators import GaussianMeasurements, Operator
 from ..priors import Projector
@@ -68,9 +68,7 @@ def run(
     """
     if pictures not in SETS:
         raise InvalidInput(f"pictures is {pictures!r}; expected one of {', '.join(SETS)}")
-    asked = {"count": count, "tuned_on": tuned_on, "vae_steps": vae_steps, "hidden": hidden, "iterations": iterations, "steps": steps, "restarts": restarts}
-    for name, number in asked.items():  # the training before them takes an hour
-        check_count(number, name, low=1)
+    check_counts(count=count, tuned_on=tuned_on, vae_steps=vae_steps, hidden=hidden, iterations=iterations, steps=steps, restarts=restarts)  # training is long
     prior = projector(pictures)
     generator, side = networks(prior).generator, networks(prior).generator.shape[-1]
     truth, others = first_pictures(pictures, "test", count), first_pictures(pictures, "validation", tuned_on)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import metrics, shipped
+from ..arrays import check_counts
 from ..checkpoint import load_projector
 from ..errors import InvalidInput
 from ..priors import Projector
@@ -54,6 +55,7 @@ def run(
     checkpoint: a file with a projector for ``pictures``, in place of the shipped one. tuned: validation pictures on which the classical priors are chosen.
     designed_from: pairs of images that the designed measurements are made of. quality: a file to publish the tasks of random measurements in.
     """
+    check_counts(count=count, iterations=iterations, tuned=tuned, designed_from=designed_from)
     if checkpoint and pictures == "all":
         raise InvalidInput(f"checkpoint is {checkpoint!r}, and pictures are all; expected the set that it was trained on, such as pictures=digits")
     check_file(quality)

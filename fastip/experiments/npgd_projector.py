@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import nets, operators
+from ..arrays import check_counts
 from ..nets import Generator
 from ..priors import Projector
 from ..solvers import csgm
@@ -38,6 +39,7 @@ def run(
     seed: int = 0,
 ) -> Outcome:
     """Project pictures with noise, once and twice, and the first ``compared`` of them by descent on z as well; ``drawn``: the noise of the figure."""
+    check_counts(count=count, compared=compared, steps=steps, restarts=restarts)
     prior = projector(pictures)
     assert isinstance(prior.net, nets.Projector)
     generator = prior.net.generator

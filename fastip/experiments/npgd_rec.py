@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import operators, rec, shipped
+from ..arrays import check_counts
 from ..nets import Generator
 from . import drawing
 from .markdown import table
@@ -33,6 +34,7 @@ def run(
     seed: int = 0,
 ) -> Outcome:
     """Sample and search ||A s||^2 / ||s||^2 for both kinds of A; the rows of the designed one come from ``designed_from`` pairs of images."""
+    check_counts(pairs=pairs, restarts=restarts, iterations=iterations, designed_from=designed_from)
     from .. import train
 
     generator = shipped.generator(pictures)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import metrics, shipped
+from ..arrays import check_count
 from ..checkpoint import load_generator
 from ..errors import InvalidInput
 from . import drawing
@@ -30,6 +31,7 @@ def run(report: Report = silent, *, pictures: str = "all", checkpoint: str = "",
 
     pictures: all, digits, fashion or avatars. checkpoint: a file with a generator for these, in place of the shipped one.
     """
+    check_count(count, "count", low=2)
     if checkpoint and pictures == "all":
         raise InvalidInput(f"checkpoint is {checkpoint!r}, and pictures are all; expected the set that it was trained on, such as pictures=digits")
     sets = shipped.names("projectors") if pictures == "all" else [pictures]

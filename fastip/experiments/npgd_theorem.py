@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from .. import operators, priors
+from ..arrays import check_counts
 from ..errors import InvalidInput
 from ..solvers import npgd
 from ..solvers.monitor import State
@@ -101,6 +102,7 @@ def run(
     seed: int = 0,
 ) -> Outcome:
     """Follow f for beta / alpha below 2, with exact and approximate projectors and with larger steps, and with ``fewer`` measurements, above 2."""
+    check_counts(measurements=measurements, latent=latent, iterations=iterations, count=count)
     main = case(measurements, latent, count, seed)
     ratio = main.beta / main.alpha
     if ratio >= 2:

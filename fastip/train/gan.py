@@ -108,7 +108,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         check_generator(self.generator)
-        check_pictures(self.images, self.validation, self.generator.shape)
+        check_pictures(self.images, self.validation, self.generator.shape, compared=2)
         weight = next(self.discriminator.parameters(), None) if isinstance(self.discriminator, nn.Module) else None
         if weight is None:
             raise InvalidInput(f"the discriminator is {type(self.discriminator).__name__}; expected a network with weights, e.g. DCGANEncoder(outputs=1)")

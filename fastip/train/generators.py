@@ -23,13 +23,15 @@ def check_generator(generator: Any) -> None:
         raise InvalidInput(f"generator is {type(generator).__name__}; expected one of {', '.join(nets.GENERATORS)} of fastip.nets")
 
 
-def check_pictures(images: Any, validation: Any, shape: tuple[int, ...]) -> None:
-    """Refuse pictures of another shape than that of a network's images; there may be none for validation."""
+def check_pictures(images: Any, validation: Any, shape: tuple[int, ...], *, compared: int = 1) -> None:
+    """Refuse pictures of another shape than that of a network's images, and too few: ``compared`` for validation, which may be None."""
     for name, pictures in (("images", images), ("validation", validation)):
         if pictures is None and name == "validation":
             continue
         if not isinstance(pictures, Pictures):
             raise InvalidInput(f"{name} is {type(pictures).__name__}; expected pictures of fastip.data, e.g. data.Digits('train')")
+        if len(pictures) < (least := compared if name == "validation" else 1):
+            raise InvalidInput(f"the number of pictures in {name} is {len(pictures)}; expected at least {least}: take a larger set")
         found = tuple(pictures.batch([0]).shape[1:])
         if found != shape:
             raise InvalidInput(f"{name} have the shape {found} and the network is for {shape}; build it with these colours and this size")

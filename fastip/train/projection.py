@@ -136,7 +136,7 @@ class Score:
             x = pictures if len(pictures) else projection.fixed[0](z)
             projected = projection.averaged(x + e)
             shown = torch.cat([(x + e)[:SHOWN], projected[:SHOWN], x[:SHOWN]]).float().cpu()
-        return float(metrics.psnr(projected.float(), x.float()).mean()), {"noisy_projected_true": grid(shown, (3, SHOWN))}
+        return float(metrics.psnr(projected.float(), x.float()).mean()), {"noisy_projected_true": grid(shown, (3, min(SHOWN, len(x))))}
 
 
 def watched(plan: loop.Plan, projection: Projection, draw: Draw, validation: Pictures | None) -> loop.Plan:

@@ -112,7 +112,7 @@ class _Run:
         if self.encoder.shape != self.decoder.shape or self.encoder.latent != self.decoder.latent:
             made, read = f"{self.decoder.shape} of {self.decoder.latent} numbers", f"{self.encoder.shape} and gives {self.encoder.latent}"
             raise InvalidInput(f"the decoder makes images {made}, the encoder reads {read}; build both with the same shape and latent")
-        check_pictures(self.images, self.validation, self.decoder.shape)
+        check_pictures(self.images, self.validation, self.decoder.shape, compared=2)
 
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, with the networks' structure and first weights, and the pictures."""

@@ -121,6 +121,15 @@ def test_the_page_says_when_the_median_is_as_good(numbers: dict[str, Any]) -> No
     assert "The median error of CSGM is above that of NPGD (0.01) in all of these." in npgd_speed.page({**numbers, "runs": runs})
 
 
+def test_all_runs_stand_in_the_order_of_their_time(numbers: dict[str, Any]) -> None:
+    runs = {name: [dict(run) for run in each[:1]] for name, each in numbers["runs"].items()}
+    runs[NPGD][0] |= {"error": 0.02, "median": 0.01, "seconds": 2.0}
+    runs["CSGM"] = [runs["CSGM"][0] | {"setting": s, "error": 0.5, "median": 0.25, "seconds": t} for s, t in (("slow", 8.0), ("fast", 4.0))]
+    lines = npgd_speed.page({**numbers, "runs": runs}).partition("## All runs")[2].splitlines()
+    assert [line for line in lines if "| CSGM" in line] == ["| CSGM | fast | 0.5 | 0.25 | 4 | 2 |", "| CSGM | slow | 0.5 | 0.25 | 8 | 4 |"]
+    assert sum(line.startswith(f"| {NPGD} |") for line in lines) == 1
+
+
 def test_repeating_gives_the_same_errors(numbers: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     net = nets.Projector(dcgan(), encoder()).eval()
     monkeypatch.setattr(shipped, "projector", lambda name: priors.Projector(net))

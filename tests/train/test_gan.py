@@ -7,11 +7,12 @@ import json
 import math
 import os
 
+import numpy as np
 import pytest
 import torch
 
 import fastip
-from fastip import checkpoint, metrics, nets
+from fastip import checkpoint, data, metrics, nets
 from fastip.data import Batches
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.train import gan, loop, schedule
@@ -281,6 +282,8 @@ def test_bad_inputs():
         "validation is": {"validation": [1]},
         "images have the shape": {"images": pictures(colours=3)},
         "validation have the shape": {"validation": pictures(size=20)},
+        "in validation is 1; expected at least 2": {"validation": pictures(1)},
+        "in images is 0; expected at least 1": {"images": data.Stored(np.zeros((0, 1, 28, 28), np.uint8), np.zeros(0))},
         "expected one of DCGANGenerator": {"networks": (Linear((1, 28, 28)), networks()[1])},
         "one number for each": {"networks": (networks()[0], nets.DCGANEncoder(width=2, outputs=3))},
         "expected a network with weights": {"networks": (networks()[0], torch.relu)},
@@ -289,6 +292,7 @@ def test_bad_inputs():
     for message, changed in bad.items():
         with pytest.raises(InvalidInput, match=message):
             train(**changed)
+    train(validation=pictures(2))
     with pytest.raises(UnknownKeyword, match="did you mean 'average'"):
         train(avrage=0.9)
 

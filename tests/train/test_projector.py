@@ -15,7 +15,7 @@ from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.train import encoder as encoder_of
 from fastip.train import loop, projector, schedule
 from fastip.train.projection import Draw, Projection, Score, Terms
-from generator_cases import Linear, dcgan, encoder, same, stop_at
+from generator_cases import Linear, dcgan, encoder, pictures, same, stop_at
 
 
 def start(seed=5, width=2, outputs=5):
@@ -44,12 +44,12 @@ def test_what_is_drawn_depends_on_the_step_alone():
 def test_real_pictures_are_projected_near_themselves():
     """They take part in the loss of the image and in no other; half of each batch is theirs."""
     g, net = dcgan().double(), start().double().train().requires_grad_()
-    pictures = torch.rand(2, 1, 28, 28, dtype=torch.float64)
-    z, e, given = (part.double() for part in Draw(3, 5, g.shape, (0.3, 0.3), None, 1).beside(pictures, 7))
-    assert e.shape == (5, 1, 28, 28) and torch.equal(given, pictures)
+    real = torch.rand(2, 1, 28, 28, dtype=torch.float64)
+    z, e, given = (part.double() for part in Draw(3, 5, g.shape, (0.3, 0.3), None, 1).beside(real, 7))
+    assert e.shape == (5, 1, 28, 28) and torch.equal(given, real)
     twin = copy.deepcopy(net)
-    value = Projection(nets.Projector(g, net), Terms(0.7, 0.0, 0.0), 0.9)(z, e, pictures)
-    x = torch.cat([g(z), pictures])
+    value = Projection(nets.Projector(g, net), Terms(0.7, 0.0, 0.0), 0.9)(z, e, real)
+    x = torch.cat([g(z), real])
     code = twin(x + e)
     torch.testing.assert_close(value, (g(code) - x).square().mean() + 0.7 * (code[:3] - z).square().mean())
     shades = data.Stored(np.random.default_rng(0).integers(0, 255, (9, 1, 28, 28), np.uint8), np.zeros(9))
@@ -226,6 +226,16 @@ def test_the_score_is_the_mean_psnr():
     (image,) = shown.values()
     assert image.shape == (1, 3 * 28, 8 * 28)
     torch.testing.assert_close(image[:, 56:, 28:56], x[1])
+
+
+def test_few_validation_pictures_stand_below_each_other():
+    """Three of them: a row of noisy, a row of projected, a row of true pictures."""
+    net = nets.Projector(dcgan(), start())
+    shades = pictures(3)
+    _, shown = Score(Projection(net, Terms(0.7, 0.0, 0.0), 0.9), Draw(4, 5, (1, 28, 28), (0.3, 0.3), None, 1), shades)()
+    (image,) = shown.values()
+    assert image.shape == (1, 3 * 28, 3 * 28)
+    torch.testing.assert_close(image[:, 56:], torch.cat(list(shades.batch(range(3))), dim=-1))
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------

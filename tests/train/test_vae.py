@@ -137,6 +137,7 @@ def test_bad_inputs():
         "images is": {"images": torch.rand(4, 1, SIZE, SIZE)},
         "images have the shape": {"images": pictures(size=20)},
         "validation have the shape": {"validation": pictures(size=SIZE, colours=3)},
+        "in validation is 1; expected at least 2": {"validation": pictures(1, size=SIZE)},
         "decoder is DCGANGenerator": {"networks": (dcgan(), encoder)},
         "encoder is VAEDecoder": {"networks": (decoder, decoder)},
         "same shape and latent": {"networks": (decoder, networks(latent=4)[1])},
