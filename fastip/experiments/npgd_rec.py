@@ -34,9 +34,9 @@ def run(
     seed: int = 0,
 ) -> Outcome:
     """Sample and search ||A s||^2 / ||s||^2 for both kinds of A; the rows of the designed one come from ``designed_from`` pairs of images."""
-    check_counts(pairs=pairs, restarts=restarts, iterations=iterations, designed_from=designed_from)
     from .. import train
 
+    check_counts(pairs=pairs, restarts=restarts, iterations=iterations, designed_from=designed_from)
     generator = shipped.generator(pictures)
     total = 1 + 2 * len(measurements)
     report("designed rows", 0, total)

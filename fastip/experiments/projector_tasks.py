@@ -22,7 +22,7 @@ MEASUREMENTS = {28: 100, 64: 1000}  # by the side of the image
 HOLES = {28: 8, 64: 32}  # pixels a side, in the middle
 FACTORS = {28: (2,), 64: (2, 4)}  # of super-resolution
 TV_WEIGHTS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
-TV_ITERATIONS, TV_BETA = 1000, 10  # beta in units of the weight: the objective ends within 1e-4 of its minimum on all of the tasks
+TV_ITERATIONS, TV_BETA = 1000, 10  # beta in units of the weight: on digits and avatars the objective ends within 1e-4 of its minimum
 HIDDEN = 0.5  # grey, in place of pixels that are not seen
 
 Restore = Callable[[Tensor], Tensor]
