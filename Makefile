@@ -1,6 +1,7 @@
-# make demo | test | lint | bench | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
+# make demo | test | lint | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+THREADS ?= 1
 
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
@@ -13,7 +14,7 @@ CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.cu')
 export FASTIP_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null),AUTO,OFF)
 export FASTIP_CUDA_ARCHS ?= $(if $(shell nvidia-smi -L 2>/dev/null),native)
 
-.PHONY: demo test lint bench wheel clean
+.PHONY: demo test lint bench train-photo train-photo-export wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -32,6 +33,14 @@ bench: $(READY)
 	mkdir -p build
 	OMP_WAIT_POLICY=PASSIVE $(PY) -P -m pytest bench --benchmark-only --benchmark-json=build/bench.json
 	$(PY) -P bench/report.py build/bench.json
+
+# The long training of the photograph denoiser, at the lowest priority; CONTRIBUTING.md says how it is halted and exported.
+train-photo: $(READY)
+	$(BIN)/fastip data fetch photos
+	OMP_NUM_THREADS=$(THREADS) nice -n 19 $(BIN)/fastip train task photo-denoiser
+
+train-photo-export: $(READY)
+	$(BIN)/fastip train export photo-denoiser -o fastip/weights/priors
 
 # sdist, wheel out of the sdist, manylinux wheel (one OpenMP runtime in a process: torch's, so libgomp stays outside), and a solve in an empty environment
 wheel: $(READY)

@@ -27,7 +27,7 @@ def app(plainly: Callable[[Callable[..., Any]], Callable[..., Any]]) -> typer.Ty
     """The commands, each wrapped by ``plainly``, which turns errors into one line."""
     result = typer.Typer(no_args_is_help=True, help="Train the learned parts.")
     result.command("inverse")(plainly(inverse))
-    for command in (cli_train_prior.prior, cli_train_prior.unrolled, cli_train_prior.task, cli_train_gan.gan, cli_train_gan.projector):
+    for command in (cli_train_prior.prior, cli_train_prior.unrolled, cli_train_prior.task, cli_train_prior.export, cli_train_gan.gan, cli_train_gan.projector):
         result.command(command.__name__)(plainly(command))
     return result
 

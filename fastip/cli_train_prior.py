@@ -14,6 +14,7 @@ from rich.table import Table
 from . import checkpoint, data, nets, operators, tasks, train
 from .errors import InvalidInput
 from .priors import PixelShuffleAutoencoder, Projector
+from .train import photo_denoiser
 
 Pictures = Callable[[str, int], data.Pictures]
 PICTURES: dict[str, tuple[int, Pictures]] = {  # colours, and the set of a split with patches of this size where it has sizes
@@ -127,10 +128,45 @@ def task(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the networks, made if it is missing.")] = Path("trained"),
     steps: Annotated[int | None, typer.Option(help="Instead of the recipe's, for a look at how it goes.", show_default=False)] = None,
     accelerator: Accelerator = "auto",
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", help=f"nothing: train it anew. shipped ({photo_denoiser.NAME} only, its default): go on with its long training."),
+    ] = None,
 ) -> None:
-    """Train a shipped network again from nothing, as it was made. Called again after a stop, it goes on where it was."""
-    path = output / f"{name}.safetensors"
-    _run(path, lambda: train.task(name, output, steps=steps, accelerator=accelerator))
+    """Train a shipped network again from nothing, as it was made. Called again after a stop, it goes on where it was.
+
+    photo-denoiser is trained for hours, in parts: its state is kept in fastip's cache folder, and where it is gone the training goes on from the shipped
+    weights. 'fastip train export photo-denoiser' writes its weights.
+    """
+    long = name == photo_denoiser.NAME
+    if begin not in (None, "nothing", "shipped") or (begin == "shipped" and not long):
+        raise InvalidInput(
+            f"--from is {begin!r}; expected nothing" + (", or shipped" if long else f"; only {photo_denoiser.NAME} goes on from what is shipped")
+        )
+    if not long or begin == "nothing":
+        _run(output / f"{name}.safetensors", lambda: train.task(name, output, steps=steps, accelerator=accelerator))
+        return
+    try:
+        _run(photo_denoiser.folder() / f"{name}.safetensors", lambda: photo_denoiser.go_on(steps=steps, accelerator=accelerator))
+    except photo_denoiser.Busy as busy:
+        Console(stderr=True, highlight=False).print(str(busy), markup=False, soft_wrap=True)
+
+
+def export(
+    name: Annotated[str, typer.Argument(help=f"{photo_denoiser.NAME}.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the weights and their record.")] = Path("fastip/weights/priors"),
+) -> None:
+    """Write the averaged weights of a long training, if they are better on validation photographs than those that are shipped."""
+    if name != photo_denoiser.NAME:
+        raise InvalidInput(f"there is no long training {name!r}; expected {photo_denoiser.NAME}")
+    found = photo_denoiser.export(output)
+    table = Table("PSNR at 15, 25, 50 of 255", "shipped", "trained", box=None)
+    for pictures in found.trained:
+        table.add_row(f"{pictures} photographs", *(f"{' / '.join(f'{v:.2f}' for v in row)}" for row in (found.shipped[pictures], found.trained[pictures])))
+    out = Console(highlight=False)
+    out.print(table)
+    what = f"{found.written} is written" if found.written else "not better on validation: nothing is written"
+    out.print(f"step {found.step}, {found.seconds / 3600:.2f} h: {what}", markup=False, soft_wrap=True)
 
 
 def _run(output: Path, work: Callable[[], PixelShuffleAutoencoder | Projector]) -> None:

@@ -12,8 +12,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from fastip import checkpoint, cli, cli_train_prior, data, nets, operators, psf, shipped, train
-from fastip.train import loop, workshop
+from fastip import checkpoint, cli, cli_train_prior, data, nets, operators, priors, psf, shipped, train
+from fastip.train import loop, photo_denoiser, workshop
 from fastip.train.course import Course
 
 PRIOR = ["--pictures", "shades", "--noise", "0.02:0.2", "--steps", 4, "--batch", 2, "--size", 24]
@@ -131,11 +131,14 @@ WEIGHTS = Path(cli_train_prior.__file__).parent / "weights"
 SHIPPED = {path.stem: path for folder in ("priors", "tasks") for path in (WEIGHTS / folder).glob("*.safetensors")}
 
 
+START = "photo-denoiser-small"  # where the photo tasks start; its weights are not shipped
+
+
 def test_there_is_a_recipe_for_every_shipped_network():
-    assert set(train.RECIPES) == set(SHIPPED) | {f"{name}-projector" for name in shipped.names("projectors")}
+    assert set(train.RECIPES) == set(SHIPPED) | {START} | {f"{name}-projector" for name in shipped.names("projectors")}
 
 
-@pytest.mark.parametrize("name", sorted(SHIPPED))
+@pytest.mark.parametrize("name", sorted(set(SHIPPED) - {photo_denoiser.NAME}))
 def test_the_recipe_is_what_made_the_weights(tmp_path, monkeypatch, name):
     """With the shipped files in the folder the recipe has nothing to do; it refuses them if its settings are not theirs."""
     for stem, path in SHIPPED.items():
@@ -162,16 +165,114 @@ def test_the_recipe_is_what_made_the_weights(tmp_path, monkeypatch, name):
         monkeypatch.setattr(data, kind, lambda split, size=None, kind=kind, **rest: Recorded(kind, size))
     monkeypatch.setattr(sys.modules["fastip.train.prior"], "described", described)
     monkeypatch.setattr(loop, "fit", lambda *arguments: pytest.fail("the recipe is not that of the shipped weights"))
-    solver = workshop.Workshop.solver
+    solver, denoiser = workshop.Workshop.solver, workshop.Workshop.denoiser
+
+    def small(shop, task, net, *arguments, **settings):
+        """The start of the photo tasks is not shipped; it has the structure that it is given."""
+        return priors.PixelShuffleAutoencoder(net) if task == START else denoiser(shop, task, net, *arguments, **settings)
 
     def known(shop, task, *arguments, output=None, **settings):
         """A training before the last is not shipped; its network has the structure of the last one's."""
         return checkpoint.load_prior(SHIPPED[task]) if output else solver(shop, task, *arguments, **settings)
 
     monkeypatch.setattr(workshop.Workshop, "solver", known)
+    monkeypatch.setattr(workshop.Workshop, "denoiser", small)
     made = train.task(name, tmp_path, progress=False)
     there = checkpoint.load_prior(SHIPPED[name])
     assert made.trained == there.trained and type(made.net) is type(there.net)
+
+
+def recorded(monkeypatch, name, tmp_path):
+    """The settings with which a recipe would train, and no training."""
+    monkeypatch.setattr(data, "Photographs", lambda split, size: Shown(size))
+    monkeypatch.setattr(photo_denoiser, "training_pictures", lambda: Shown(128))
+    monkeypatch.setattr(data, "validation_photographs", lambda: [])
+    monkeypatch.setattr(Course, "run", lambda course, work, make: course)
+    return json.loads(json.dumps(train.task(name, tmp_path, progress=False).record))
+
+
+class Shown(data.Pictures):
+    def __init__(self, size):
+        self.size = size
+
+    def __len__(self):
+        return 8
+
+    def batch(self, indices):
+        return torch.zeros(len(indices), 3, self.size, self.size)
+
+
+def test_the_long_recipe_is_what_made_the_weights(monkeypatch, tmp_path):
+    asked = recorded(monkeypatch, photo_denoiser.NAME, tmp_path)
+    kept = json.loads(SHIPPED[photo_denoiser.NAME].with_suffix(".json").read_text())["training"]["settings"]
+    assert kept.pop("images")["set"] == "ReducedPhotographs" and asked.pop("images")
+    assert kept == asked
+
+
+def test_the_start_of_the_photo_tasks_is_trained_as_it_was(monkeypatch, tmp_path):
+    asked = recorded(monkeypatch, START, tmp_path)
+    net = {"colours": 3, "factor": 1, "widths": [16, 32, 64], "blocks": [1, 1, 2], "data_colours": 0, "stride": 1}
+    assert asked.pop("images")["shape"] == [3, 128, 128]
+    assert asked == {
+        "kind": "denoising",
+        "net": {"name": "PixelShuffleAutoencoder", "config": net},
+        "operator": None,
+        "levels": [0.005, 0.25],
+        "schedule": [],
+        "data_noise": 0.0,
+        "batch": 8,
+        "steps": 2600,
+        "norm": 1,
+        "learning_rate": 0.001,
+        "average": 0.999,
+        "clip": 1.0,
+        "seed": 0,
+        "devices": 1,
+        "precision": "bf16-mixed",
+    }
+
+
+def test_where_a_task_begins(monkeypatch, tmp_path):
+    """--from reaches the long training or the recipe; what cannot be is refused."""
+    called = []
+    monkeypatch.setattr(cli_train_prior, "_run", lambda output, work: (called.append(output), work()))
+    monkeypatch.setattr(photo_denoiser, "go_on", lambda **told: called.append(told))
+    monkeypatch.setattr(train, "task", lambda name, folder, **told: called.append((name, folder)))
+    monkeypatch.setenv("FASTIP_CACHE", str(tmp_path))
+    long = tmp_path / "training" / "photo-denoiser" / "photo-denoiser.safetensors"
+    assert fastip("task", "photo-denoiser", "--steps", 3).exit_code == 0 and called == [long, {"steps": 3, "accelerator": "auto"}]
+    assert fastip("task", "photo-denoiser", "--from", "shipped").exit_code == 0 and called[2] == long
+    called.clear()
+    assert fastip("task", "photo-denoiser", "--from", "nothing", "-o", tmp_path).exit_code == 0
+    assert called == [tmp_path / "photo-denoiser.safetensors", ("photo-denoiser", tmp_path)]
+    assert fastip("task", "digits-sr4", "--from", "nothing", "-o", tmp_path).exit_code == 0
+    for words in (("photo-denoiser", "--from", "elsewhere"), ("digits-sr4", "--from", "shipped")):
+        result = fastip("task", *words)
+        assert result.exit_code == 2 and f"--from is '{words[2]}'; expected nothing" in result.output
+
+
+def test_a_training_that_runs_already_is_said_and_left_alone(monkeypatch, tmp_path):
+    def busy(**told):
+        raise photo_denoiser.Busy("process 7 is at this training already; stop that one first, or leave it at work")
+
+    monkeypatch.setenv("FASTIP_CACHE", str(tmp_path))
+    monkeypatch.setattr(photo_denoiser, "go_on", busy)
+    result = fastip("task", "photo-denoiser")
+    assert result.exit_code == 0 and "process 7 is at this training already" in result.output
+
+
+def test_export_says_what_it_found(monkeypatch, tmp_path):
+    scores = {
+        "shipped": {"validation": [32.0, 29.0, 26.0], "test": [32.5, 30.0, 27.0]},
+        "trained": {"validation": [33.0, 30.0, 27.0], "test": [34.0, 31.0, 28.0]},
+    }
+    monkeypatch.setattr(photo_denoiser, "export", lambda output: photo_denoiser.Exported(9, 7200.0, **scores, written=output / "photo-denoiser.safetensors"))
+    result = fastip("export", "photo-denoiser", "-o", tmp_path)
+    assert result.exit_code == 0 and "33.00 / 30.00 / 27.00" in result.output and "step 9, 2.00 h" in result.output and "is written" in result.output
+    monkeypatch.setattr(photo_denoiser, "export", lambda output: photo_denoiser.Exported(9, 7200.0, **scores, written=None))
+    assert "nothing is written" in fastip("export", "photo-denoiser").output
+    result = fastip("export", "digits-sr4")
+    assert result.exit_code == 2 and "no long training 'digits-sr4'" in result.output
 
 
 @pytest.mark.parametrize("name", shipped.names("projectors"))

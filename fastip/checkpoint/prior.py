@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from .. import nets
+from ..arrays import REAL
 from ..contracts import LinearOperator
 from ..errors import InvalidInput, strict_keywords
 from ..priors import PixelShuffleAutoencoder, Trained
@@ -15,11 +19,20 @@ from .parts import build, check_weights, describe, number
 
 
 @strict_keywords
-def save_prior(path: str | Path, prior: PixelShuffleAutoencoder, *, op: LinearOperator | None = None, training: Mapping[str, Any] | None = None) -> None:
+def save_prior(
+    path: str | Path,
+    prior: PixelShuffleAutoencoder,
+    *,
+    op: LinearOperator | None = None,
+    training: Mapping[str, Any] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
     """Write a trained prior: its weights, its structure, and what it was trained on. The levels of ``prior`` itself are not written.
 
     ``op``: the operator of its training, if any, so that the file also says what it looks like. ``training``: how it was trained (JSON values).
-    Raises InvalidInput for a path that cannot be written, a prior without the record of its training, another operator, and weights that are NaN.
+    ``dtype``: in which the weights are written; torch.float16 halves the file, and ``load_prior`` gives float32 again. None: their own.
+    Raises InvalidInput for a path that cannot be written, a prior without the record of its training, another operator, weights that are NaN, and another
+    dtype or one that the weights are too large for.
     """
     path = check_path(path)
     name = type(prior.net).__name__
@@ -31,6 +44,8 @@ def save_prior(path: str | Path, prior: PixelShuffleAutoencoder, *, op: LinearOp
         prior.trained.check_operator(op)
     weights = prior.net.state_dict()
     check_weights(weights)
+    if dtype is not None:
+        weights = _stored(weights, dtype)
     record = {
         "net": {"name": name, "config": prior.net.config()},
         "operator": None if op is None else {"fingerprint": op.fingerprint()} | describe(op),
@@ -40,16 +55,29 @@ def save_prior(path: str | Path, prior: PixelShuffleAutoencoder, *, op: LinearOp
     write(path, "prior", weights, record)
 
 
+def _stored(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """The weights in this precision; counts and flags stay what they are."""
+    if dtype not in REAL:
+        raise InvalidInput(f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for that of the weights")
+    stored = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    for name, tensor in stored.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise InvalidInput(f"the weights {name} go up to {float(weights[name].abs().max()):g}, too large for {dtype}: write them in torch.float32")
+    return stored
+
+
 @strict_keywords
 def load_prior(path: str | Path) -> PixelShuffleAutoencoder:
     """The trained prior in a checkpoint, frozen, on the CPU, with the levels of its schedule where it has one; others: ``load_prior(path).at(noise=0.01)``.
 
+    Its network is in the precision of the file, but for float16, which only saves space: that comes in float32.
     Raises InvalidInput for a file that is missing, damaged, of another kind or of another format, and for weights that do not fit its structure.
     """
     path = Path(path)
     record, tensors = read(path, "prior")
     trained = _unpack(path, record)
-    return PixelShuffleAutoencoder(build(path, record, tensors, nets.PRIOR_NETS), sigma=trained.sigma, trained=trained)
+    whole = {name: tensor.float() if tensor.dtype is torch.float16 else tensor for name, tensor in tensors.items()}
+    return PixelShuffleAutoencoder(build(path, record, whole, nets.PRIOR_NETS), sigma=trained.sigma, trained=trained)
 
 
 def _unpack(path: Path, record: dict[str, Any]) -> Trained:

@@ -10,6 +10,7 @@ from .faces import Faces
 from .image_folder import FolderPictures
 from .photographs import EVERYDAY, Photographs, centre, held_out_photographs
 from .pictures import Batches, Pictures, Stored
+from .reduced import ReducedPhotographs, validation_photographs
 from .sources import COLLECTIONS, Collection, Part, Source, find
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Part",
     "Photographs",
     "Pictures",
+    "ReducedPhotographs",
     "Source",
     "Stored",
     "Tiles",
@@ -38,4 +40,5 @@ __all__ = [
     "find",
     "folder",
     "held_out_photographs",
+    "validation_photographs",
 ]

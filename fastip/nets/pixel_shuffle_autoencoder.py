@@ -15,13 +15,15 @@ from ..errors import InvalidInput, strict_keywords
 from .prior_net import PriorNet
 from .shuffle import beside, check_strides, data_channels, shuffle, unshuffle
 
+PADDINGS = ("replicate", "zeros")  # PyTorch's names
+
 
 class Block(nn.Module):
-    """f + W2 relu(W1 f + b1) + b2, 3 x 3, borders repeated."""
+    """f + W2 relu(W1 f + b1) + b2, 3 x 3."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, padding_mode: str = "replicate") -> None:
         super().__init__()
-        self.first, self.second = _conv(width, width), _conv(width, width)
+        self.first, self.second = _conv(width, width, padding_mode), _conv(width, width, padding_mode)
         nn.init.kaiming_normal_(self.first.weight)
         nn.init.normal_(self.second.weight, std=0.1 / (9 * width) ** 0.5)
         for bias in (self.first.bias, self.second.bias):
@@ -38,12 +40,14 @@ class PixelShuffleAutoencoder(PriorNet):
     The first grid is the image's, ``factor`` times smaller by a pixel shuffle; each of the others is twice as coarse, reached by a learned shuffle (a 2 x 2
     convolution of stride 2; back by 1 x 1 and repetition), as an encoder and a decoder with the features of the encoder added on the way back.
     On each grid there are residual blocks of 3 x 3 convolutions. The tail starts at 0, so the network starts as the identity. Images are mirrored at
-    their borders for the head and up to a size that the grids share, features repeated, so a constant image has no seam. Any size is taken.
+    their borders for the head and up to a size that the grids share. Any size is taken.
 
     colours: channels of an image, taken together. factor: r of the first shuffle. widths, blocks: channels and residual blocks for each grid, fine to
         coarse; the blocks come twice, on the way down and back, but for the coarsest grid. A block has 18 width^2 products for each pixel of its grid.
     data_colours: channels of y, 0 for a network that does not see it. stride: how many times smaller the data's grid is than the image's (1 for deblurring);
         y joins on the coarsest grid that is not coarser than its own. stride divides factor, or factor divides it.
+    padding_mode: what the convolutions see beyond the borders of features: "replicate", the nearest, so that a constant image has no seam, or "zeros",
+        with which a step of training takes half of the time on a CPU (a padded copy is made of every feature otherwise).
     Called as net(v, y=None, level=None), see :class:`PriorNet`: level is the standard deviation of the noise in v.
     Raises InvalidInput for a wrong structure or inputs that do not fit it.
     Source: after Fan, Wei, Carin and Heller 2017, tables 2 and 3; the level as an input after Zhang, Zuo and Zhang, FFDNet, 2018; grids after Zhang et al.,
@@ -62,8 +66,12 @@ class PixelShuffleAutoencoder(PriorNet):
         blocks: Sequence[int] = (1, 1, 2),
         data_colours: int = 0,
         stride: int = 1,
+        padding_mode: str = "replicate",
     ) -> None:
         super().__init__()
+        if padding_mode not in PADDINGS:
+            raise InvalidInput(f"padding_mode is {padding_mode!r}; expected one of {', '.join(PADDINGS)}")
+        self.padding_mode = padding_mode
         self.colours, self.factor = check_count(colours, "colours", low=1), check_count(factor, "factor", low=1)
         self.widths, self.blocks = tuple(check_count(w, "widths", low=1) for w in widths), tuple(check_count(b, "blocks", low=0) for b in blocks)
         if not self.widths or len(self.widths) != len(self.blocks):
@@ -71,16 +79,16 @@ class PixelShuffleAutoencoder(PriorNet):
         self.data_colours, self.stride = check_count(data_colours, "data_colours", low=0), check_count(stride, "stride", low=1)
         check_strides(self.factor, self.stride)
         image = self.colours * self.factor**2
-        self.head, self.tail = nn.Conv2d(image + 1, self.widths[0], 3), _conv(self.widths[0], image)
+        self.head, self.tail = nn.Conv2d(image + 1, self.widths[0], 3), _conv(self.widths[0], image, padding_mode)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
-        self.encoder, self.decoder = (nn.ModuleList(_chain(w, b) for w, b in zip(self.widths, self.blocks, strict=True)) for _ in range(2))
+        self.encoder, self.decoder = (nn.ModuleList(_chain(w, b, padding_mode) for w, b in zip(self.widths, self.blocks, strict=True)) for _ in range(2))
         del self.decoder[-1]
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, 2) for fine, coarse in pairwise(self.widths))
         self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(self.widths))
         self.joint = max((k for k in range(len(self.widths)) if self.stride % (self.factor * 2**k) == 0), default=0)
         channels = data_channels(self.data_colours, self.factor * 2**self.joint, self.stride)
-        self.data = _conv(channels, self.widths[self.joint]) if self.data_colours else None
+        self.data = _conv(channels, self.widths[self.joint], padding_mode) if self.data_colours else None
 
     def config(self) -> dict[str, Any]:
         return {
@@ -90,7 +98,7 @@ class PixelShuffleAutoencoder(PriorNet):
             "blocks": list(self.blocks),
             "data_colours": self.data_colours,
             "stride": self.stride,
-        }
+        } | ({} if self.padding_mode == PADDINGS[0] else {"padding_mode": self.padding_mode})  # left out where it is the default: as files written before
 
     @strict_keywords
     def conditioned(self, *, data_colours: int, stride: int = 1) -> PixelShuffleAutoencoder:
@@ -177,9 +185,9 @@ class PixelShuffleAutoencoder(PriorNet):
         return result
 
 
-def _conv(before: int, after: int) -> nn.Conv2d:
-    return nn.Conv2d(before, after, 3, padding=1, padding_mode="replicate")
+def _conv(before: int, after: int, padding_mode: str) -> nn.Conv2d:
+    return nn.Conv2d(before, after, 3, padding=1, padding_mode=padding_mode)  # type: ignore[arg-type]
 
 
-def _chain(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(Block(width) for _ in range(count)))
+def _chain(width: int, count: int, padding_mode: str) -> nn.Sequential:
+    return nn.Sequential(*(Block(width, padding_mode) for _ in range(count)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -19,13 +20,14 @@ from ..errors import FastipError, InvalidInput, Unsupported
 from . import schedule, state
 from .interrupt import Interrupts
 from .progress import Bar
-from .state import History
+from .state import History, Machine
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 POINTS = 200  # losses that are kept of one training
 LOOKS = 20  # scores
+PAUSE = 60.0  # seconds: a step that took longer was halted in between, and its time is not counted
 PICTURED = 5  # one look in so many is a picture in the log
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")  # half weights cannot take small steps, and a loss scale would be one more thing to keep
 
@@ -43,7 +45,9 @@ class Plan:
     clip: the largest norm of the gradient of all weights, longer ones are shortened. betas: Adam's. after: called after each step with its number, for
     weights that follow the trained ones. look: called now and then and at the end in the first process for (score, pictures for the log by name, c h w in
     [0, 1]).
-    terms: called for the parts of the last loss by name, for the log.
+    terms: called for the parts of the last loss by name, for the log. warm_up: steps in which the learning rates rise to theirs, counted from where Adam
+    began. look_every: steps between two looks, else LOOKS in all. save_minutes: a state is also kept when so much time has passed (one process).
+    begun: the history of the weights that the module has, where they were trained before and there is no state: the steps go on from there.
     """
 
     steps: int
@@ -59,6 +63,10 @@ class Plan:
     after: Callable[[int], None] | None = None
     look: Look | None = None
     terms: Terms | None = None
+    warm_up: int = 0
+    look_every: int | None = None
+    save_minutes: float = math.inf
+    begun: History | None = None
 
     def within(self, settings: Mapping[str, Any], state: Path | None, logs: Path | None) -> Plan:
         """The same for these settings, kept in these files."""
@@ -159,9 +167,9 @@ class _Descent:
         self.adam = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=learning_rate, betas=betas)
         self.wrapped, self.optimizer = fabric.setup(module, self.adam)
 
-    def step(self, values: tuple[Any, ...], step: int) -> Tensor:
-        """One step of Adam; returns the loss before it."""
-        self.adam.param_groups[0]["lr"] = schedule.learning_rate(step, self.plan.steps, self.learning_rate)
+    def step(self, values: tuple[Any, ...], step: int, since: int) -> Tensor:
+        """One step of Adam, which began at step ``since``; returns the loss before it."""
+        self.adam.param_groups[0]["lr"] = schedule.learning_rate(step, self.plan.steps, self.learning_rate) * schedule.warm_up(step - since, self.plan.warm_up)
         loss: Tensor = self.wrapped(*values)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
@@ -178,7 +186,7 @@ class _Run:
     log: Callable[[int, dict[str, Any]], None]
 
     def __init__(self, fabric: Fabric, module: nn.Module, plan: Plan, opponent: Opponent | None) -> None:
-        self.fabric, self.plan, self.opponent, self.history = fabric, plan, opponent, History()
+        self.fabric, self.plan, self.opponent, self.history = fabric, plan, opponent, copy.deepcopy(plan.begun) or History()
         self.descents = {"": _Descent(fabric, module, plan, plan.learning_rate, plan.betas)}
         if opponent is not None:
             self.descents["opponent."] = _Descent(fabric, opponent.module, plan, opponent.learning_rate, opponent.betas)
@@ -186,14 +194,15 @@ class _Run:
         if plan.state is not None and plan.state.exists():
             self.history = state.load(plan.state, plan.settings, self.kept)
         self.history.starts += 1
+        self.history.ran_on(Machine.this(fabric.device))
         fabric.barrier()  # nobody writes a state before all have read the last one
-        self.begun = time.perf_counter() - self.history.seconds
+        self.before = self.kept_at = time.perf_counter()
 
     def step(self, draw: Draw, step: int) -> tuple[Tensor, ...]:
         """One step of Adam, and one of the opponent's; returns the losses before them."""
-        losses: tuple[Tensor, ...] = (self.descents[""].step(self.fabric.to_device(draw(step, self.fabric.global_rank)), step),)
+        losses: tuple[Tensor, ...] = (self.descents[""].step(self.fabric.to_device(draw(step, self.fabric.global_rank)), step, self.history.since),)
         if self.opponent is not None:
-            losses += (self.descents["opponent."].step(self.opponent.seen(), step),)
+            losses += (self.descents["opponent."].step(self.opponent.seen(), step, self.history.since),)
         if self.plan.after is not None:
             self.plan.after(step)
         return losses
@@ -201,10 +210,12 @@ class _Run:
     def tell(self, losses: tuple[Tensor, ...], step: int, leaving: bool) -> None:
         """Keep and show what is due after this step; by its number alone, so that all processes meet."""
         plan, history = self.plan, self.history
-        history.step, history.seconds = step + 1, time.perf_counter() - self.begun
+        now = time.perf_counter()
+        history.step, history.seconds, self.before = step + 1, history.seconds + (now - self.before if now - self.before < PAUSE else 0.0), now
         self.bar.step(history.step)
         last = history.step == plan.steps
-        due, keep = step % max(1, plan.steps // POINTS) == 0 or last, history.step % plan.save_every == 0 or last or leaving
+        due = step % max(1, plan.steps // POINTS) == 0 or last
+        keep = history.step % plan.save_every == 0 or last or leaving or now - self.kept_at > 60 * plan.save_minutes
         value, *others = [_value(self.fabric, loss, history.step) for loss in losses] if due or keep else [0.0]
         if due:
             history.losses.append((step, value))
@@ -212,12 +223,14 @@ class _Run:
             self.log(step, {"loss": value, "learning_rate": self._rate(), "steps_per_second": history.step / history.seconds} | self._parts(others))
             if plan.report is not None and self.fabric.is_global_zero:
                 plan.report(history.step, value)
-        if plan.look is not None and (history.step % max(1, plan.steps // LOOKS) == 0 or last) and self.fabric.is_global_zero:
+        if plan.look is not None and (history.step % (plan.look_every or max(1, plan.steps // LOOKS)) == 0 or last) and self.fabric.is_global_zero:
             score, pictures = plan.look()
             history.scores.append((step, score))
+            self.bar.say(f"step {history.step} of {plan.steps}: score {score:.3f}")
             self.log(step, {"score": score} | (dict(pictures) if last or len(history.scores) % PICTURED == 1 else {}))
         if keep and plan.state is not None and self.fabric.is_global_zero:
             state.save(plan.state, plan.settings, self.kept, history)
+            self.kept_at = now
 
     def _rate(self) -> float:
         return float(self.descents[""].adam.param_groups[0]["lr"])

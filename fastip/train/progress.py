@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
+import time
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 from rich.text import Text
+
+LINE = 60.0  # seconds between two lines of a log
 
 
 class _Speed(ProgressColumn):
@@ -16,10 +20,14 @@ class _Speed(ProgressColumn):
 
 
 class Bar:
-    """A progress bar on standard error, where that is a terminal and ``shown``; nothing elsewhere."""
+    """A progress bar on standard error where that is a terminal, else a line now and then; nothing unless ``shown``."""
 
     def __init__(self, steps: int, done: int, shown: bool) -> None:
         console = Console(stderr=True, highlight=False)
+        self._console = console if shown else None
+        self._lines = shown and not console.is_terminal
+        self._steps, self._first, self._begun = steps, done, time.monotonic()
+        self._told, self._value = self._begun, ""
         columns = SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"), _Speed(table_column=Column(no_wrap=True))
         times = TimeElapsedColumn(), TimeRemainingColumn()
         self._progress = Progress(*columns, *times, console=console, transient=True, disable=not (shown and console.is_terminal))
@@ -34,6 +42,17 @@ class Bar:
 
     def step(self, done: int) -> None:
         self._progress.update(self._job, completed=done)
+        now = time.monotonic()
+        if self._lines and now - self._told > LINE:
+            self._told = now
+            self.say(f"step {done} of {self._steps}{self._value}, {(done - self._first) / (now - self._begun):.2f} steps/s")
 
     def loss(self, value: float) -> None:
+        self._value = f", loss {value:.2e}"
         self._progress.update(self._job, loss=f"loss {value:.2e}")
+
+    def say(self, text: str) -> None:
+        """A line that stays, with the time where there is no terminal."""
+        if self._console is not None:
+            stamp = f"{datetime.datetime.now():%H:%M:%S} " if self._lines else ""
+            self._console.print(f"{stamp}{text}", markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ import torch
 from .. import data, nets, priors, tasks
 from ..arrays import check_count
 from ..errors import InvalidInput, strict_keywords
-from . import loop
+from . import loop, photo_denoiser
 from .projector_recipes import PROJECTORS
 from .workshop import Prior, Workshop
 
@@ -36,10 +36,15 @@ def task(
 
 
 def _photo_denoiser(shop: Workshop) -> Prior:
-    """A denoiser of colour photographs, which sees no data: a prior for any operator, and where those of the tasks start."""
+    """A denoiser of colour photographs, which sees no data: a prior for any operator. Hours, in as many parts as it takes: see photo_denoiser.go_on."""
+    return shop.long(photo_denoiser.NAME, photo_denoiser.train_photo_denoiser, steps=photo_denoiser.STEPS)
+
+
+def _small_photo_denoiser(shop: Workshop) -> Prior:
+    """A smaller one, trained for minutes: where the networks of the tasks start."""
     torch.manual_seed(0)
     pictures = data.Photographs("train", 128), data.Photographs("validation", 128)
-    return shop.denoiser("photo-denoiser", nets.PixelShuffleAutoencoder(), pictures, noise=(0.005, 0.25), steps=2600, precision="bf16-mixed")
+    return shop.denoiser("photo-denoiser-small", nets.PixelShuffleAutoencoder(), pictures, noise=(0.005, 0.25), steps=2600, precision="bf16-mixed")
 
 
 def _photo_task(name: str, steps: int) -> Callable[[Workshop], Prior]:
@@ -47,7 +52,7 @@ def _photo_task(name: str, steps: int) -> Callable[[Workshop], Prior]:
     beta, levels = SCHEDULES[name]
 
     def follow(shop: Workshop) -> Prior:
-        start = _photo_denoiser(shop).net
+        start = _small_photo_denoiser(shop).net
         assert isinstance(start, nets.PixelShuffleAutoencoder)
         torch.manual_seed(0)
         net = start.grown(widths=(16, 48, 128), blocks=(1, 2, 3)).conditioned(data_colours=3, stride=tasks.learned(name).stride)
@@ -111,6 +116,7 @@ def _digits(shop: Workshop) -> Prior:
 
 PRIORS: dict[str, Callable[[Workshop], Prior]] = {
     "photo-denoiser": _photo_denoiser,
+    "photo-denoiser-small": _small_photo_denoiser,
     "photo-sr4": _photo_task("photo-sr4", 900),
     "photo-sr4-wide": _photo_task("photo-sr4-wide", 1100),
     "photo-deblur-motion": _photo_task("photo-deblur-motion", 1100),

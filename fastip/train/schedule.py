@@ -13,6 +13,11 @@ def learning_rate(step: int, steps: int, first: float) -> float:
     return first * (LAST + (1 - LAST) * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
+def warm_up(steps: int, over: int) -> float:
+    """The share of the learning rate after so many steps of Adam, whose moments say little at first: from 1 / over to 1."""
+    return min(1.0, (steps + 1) / over) if over else 1.0
+
+
 def power(step: int, steps: int, last: int) -> int:
     """1 for the first half of the steps, then 2, 4, ... ``last`` for equal parts of the rest."""
     powers = [2**k for k in range(1, last.bit_length()) if 2**k < last] + [last]

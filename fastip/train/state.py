@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
+import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,58 @@ from .. import checkpoint
 from ..errors import InvalidInput
 
 
+@dataclass(frozen=True)
+class Machine:
+    """Where a part of a training ran, from ``step`` on."""
+
+    step: int
+    processor: str
+    device: str
+    threads: int
+
+    @staticmethod
+    def this(device: torch.device) -> Machine:
+        """This process."""
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        return Machine(0, processor(), name, torch.get_num_threads())
+
+
 @dataclass
 class History:
-    """What has happened: ``step`` steps in ``seconds`` and ``starts`` runs, the loss at some of them, and a score on other data at fewer."""
+    """What has happened: ``step`` steps in ``seconds`` and ``starts`` runs, the loss at some of them, and a score on other data at fewer.
+
+    since: the step at which Adam began; it is 0 but where a training goes on from weights alone. machines: where it ran, in turn.
+    """
 
     step: int = 0
     seconds: float = 0.0
     starts: int = 0
     losses: list[tuple[int, float]] = field(default_factory=list)
     scores: list[tuple[int, float]] = field(default_factory=list)
+    since: int = 0
+    machines: list[Machine] = field(default_factory=list)
+
+    def ran_on(self, machine: Machine) -> None:
+        """From this step on it runs there."""
+        if not self.machines or replace(self.machines[-1], step=0) != replace(machine, step=0):
+            self.machines.append(replace(machine, step=self.step))
+
+    @staticmethod
+    def read(progress: Mapping[str, Any]) -> History:
+        """A history from the JSON values of ``asdict``. Raises KeyError, TypeError or ValueError for values of another kind."""
+        losses, scores = ([(int(step), float(value)) for step, value in progress.get(name, [])] for name in ("losses", "scores"))
+        machines = [Machine(**machine) for machine in progress.get("machines", [])]
+        counts = int(progress["step"]), float(progress["seconds"]), int(progress["starts"])
+        return History(*counts, losses, scores, int(progress.get("since", 0)), machines)
+
+
+def processor() -> str:
+    """The name of this machine's processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor() or platform.machine())
 
 
 Kept = Mapping[str, tuple[nn.Module, torch.optim.Adam]]  # by the prefix of their names in the file, "" for what is trained
@@ -51,9 +95,7 @@ def load(path: Path, settings: Mapping[str, Any], kept: Kept) -> History:
                 index, key = name.split(".")
                 moments.setdefault(int(index), {})[key] = tensor
             adam.load_state_dict({"state": moments, "param_groups": adam.state_dict()["param_groups"]})
-        progress = record["progress"]
-        losses, scores = ([(int(step), float(value)) for step, value in progress.get(name, [])] for name in ("losses", "scores"))
-        return History(int(progress["step"]), float(progress["seconds"]), int(progress["starts"]), losses, scores)
+        return History.read(record["progress"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InvalidInput(f"the state {path} is damaged ({error}); delete it to start again") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ class Workshop:
         known = tasks.learned(name)
         given = self._given(output or name, steps) | {"data_noise": known.noise}
         return unrolled(net, pictures[0], known.operator(), validation=pictures[1], **given, **settings)
+
+    def long(self, name: str, training: Callable[..., Prior], *, steps: int) -> Prior:
+        """A training that brings its own network and pictures."""
+        return training(**self._given(name, steps))
 
     def generator(self, name: str, networks: tuple[nets.Generator, Any], pictures: Splits, *, steps: int, **settings: Any) -> nets.Generator:
         """``train.gan`` of NAME."""

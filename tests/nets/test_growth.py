@@ -43,6 +43,14 @@ def test_a_grown_network_computes_the_same(widths, blocks, data_colours):
     assert made.widths == widths and made.blocks == blocks and next(made.parameters()).dtype == torch.float64
 
 
+def test_a_copy_keeps_what_convolutions_see_beyond_the_border():
+    net = network(padding_mode="zeros")
+    v = torch.rand(2, 2, 9, 14, dtype=torch.float64)
+    for made in (net.grown(widths=(7, 8, 11), blocks=(1, 1, 2)), net.conditioned(data_colours=1)):
+        assert made.padding_mode == "zeros" and "padding_mode" not in network().config()
+        assert (made(v, v[:, :1], 0.2) - net(v, level=0.2)).abs().max() < 1e-12
+
+
 def test_what_is_new_learns():
     """After one step of gradient descent what leads from new channels to old ones is no longer zero, after two everything that is new has moved."""
     net = network()

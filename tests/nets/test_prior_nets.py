@@ -20,6 +20,7 @@ CASES = {
     "own with data": lambda: OWN(colours=1, factor=4, widths=(6, 5), blocks=(1, 1), data_colours=2, stride=2),
     "own with coarse data": lambda: OWN(colours=3, factor=1, widths=(4, 6, 5), blocks=(1, 0, 1), data_colours=1, stride=2),
     "own with coarser data": lambda: OWN(colours=1, factor=1, widths=(4, 5), blocks=(0, 1), data_colours=1, stride=6),
+    "own with zeros": lambda: OWN(colours=3, widths=(4, 5), blocks=(1, 1), data_colours=1, padding_mode="zeros"),
     "paper": lambda: PAPER(factor=2, channels=(6, 5, 4), stride=2),
     "paper for deblurring": lambda: PAPER(factor=2, channels=(6, 4), stride=1),
     "paper without data": lambda: PAPER(factor=2, channels=(6,), data_colours=0),
@@ -251,21 +252,22 @@ def test_the_products_are_those_of_the_convolutions(name):
     assert count == pytest.approx(net.products * 48 * 24)
 
 
-def test_the_variant_layer_by_layer():
-    """Two grids and data of the coarser one."""
+@pytest.mark.parametrize(("padding", "beyond"), [("replicate", "replicate"), ("zeros", "constant")])
+def test_the_variant_layer_by_layer(padding, beyond):
+    """Two grids and data of the coarser one; the head sees the image mirrored at its borders whatever the others see."""
     torch.manual_seed(0)
-    net = OWN(colours=1, widths=(3, 4), blocks=(1, 1), data_colours=1, stride=2).double().requires_grad_(False)
+    net = OWN(colours=1, widths=(3, 4), blocks=(1, 1), data_colours=1, stride=2, padding_mode=padding).double().requires_grad_(False)
     modules.init.normal_(net.tail.weight)
     v, y = noise((2, 1, 8, 6), seed=1), noise((2, 1, 4, 3), seed=2)
 
-    def conv(f, layer):
-        return F.conv2d(F.pad(f, (1, 1, 1, 1), mode="replicate"), layer.weight, layer.bias)
+    def conv(f, layer, mode=beyond):
+        return F.conv2d(F.pad(f, (1, 1, 1, 1), mode=mode), layer.weight, layer.bias)
 
     def block(f, layers):
         return f + conv(conv(f, layers[0].first).relu(), layers[0].second)
 
     levels = torch.tensor([0.1, 0.3], dtype=torch.float64)
-    fine = block(conv(torch.cat([v, levels.view(2, 1, 1, 1).expand(2, 1, 8, 6)], dim=1), net.head), net.encoder[0])
+    fine = block(conv(torch.cat([v, levels.view(2, 1, 1, 1).expand(2, 1, 8, 6)], dim=1), net.head, "replicate"), net.encoder[0])
     coarse = F.conv2d(fine, net.down[0].weight, net.down[0].bias, stride=2) + conv(y, net.data)
     back = F.conv2d(block(coarse, net.encoder[1]), net.up[0].weight, net.up[0].bias)
     back = back.repeat_interleave(2, -1).repeat_interleave(2, -2)
@@ -370,6 +372,8 @@ def test_wrong_structures_are_refused():
         OWN(widths=(0,), blocks=(1,))
     with pytest.raises(InvalidInput, match="one for each grid"):
         OWN(widths=(8, 16))
+    with pytest.raises(InvalidInput, match="padding_mode is 'reflect'; expected one of replicate, zeros"):
+        OWN(padding_mode="reflect")
     with pytest.raises(InvalidInput, match="empty"):
         PAPER(channels=())
     with pytest.raises(InvalidInput, match="2\\^k"):

@@ -1,0 +1,237 @@
+"""Which shape a denoiser of photographs should have: several, trained for the same time, quality against the time of a picture."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ..nets.pixel_shuffle_autoencoder import PixelShuffleAutoencoder
+from . import drawing, ffdnet
+from .markdown import table
+from .record import Experiment, Numbers, Outcome, Report, silent
+from .scores import mean
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FFDNET, DRUNET = "FFDNet, published weights", "DRUNet's shape"
+PRODUCTS = {FFDNET: (15 * 96 + 10 * 96 * 96 + 96 * 12) * 9 / 4}  # twelve 3 x 3 convolutions on a grid twice as coarse
+
+
+class GatedBlock(nn.Module):
+    """f + W2 (a * b) with (a, b) = W1 f, 3 x 3: a product in place of the ReLU."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width // 2, width, 3, padding=1)
+        _small(self.second, 9 * width)
+
+    def forward(self, f: Tensor) -> Tensor:
+        a, b = self.first(f).chunk(2, dim=1)
+        result: Tensor = f + self.second(a * b)
+        return result
+
+
+class MixBlock(nn.Module):
+    """Two steps: f + P2 (a * b) with (a, b) = D P1 f, D a depthwise 3 x 3, then the same without D; P 1 x 1.
+
+    Source: Chen et al., Simple baselines for image restoration, 2022, without its normalisations.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.spread, self.depthwise = nn.Conv2d(width, 2 * width, 1), nn.Conv2d(2 * width, 2 * width, 3, padding=1, groups=2 * width)
+        self.mixed, self.again, self.last = nn.Conv2d(width, width, 1), nn.Conv2d(width, 2 * width, 1), nn.Conv2d(width, width, 1)
+        _small(self.mixed, width)
+        _small(self.last, width)
+
+    def forward(self, f: Tensor) -> Tensor:
+        a, b = self.depthwise(self.spread(f)).chunk(2, dim=1)
+        f = f + self.mixed(a * b)
+        a, b = self.again(f).chunk(2, dim=1)
+        result: Tensor = f + self.last(a * b)
+        return result
+
+
+def _small(last: nn.Conv2d, inputs: int) -> None:
+    """Blocks start near the identity."""
+    nn.init.normal_(last.weight, std=0.1 / inputs**0.5)
+    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+
+
+def _with(block: Callable[[int], nn.Module], **shape: Any) -> PixelShuffleAutoencoder:
+    """A network whose blocks are others."""
+    net = PixelShuffleAutoencoder(**shape)
+    for chain in [*net.encoder, *net.decoder]:
+        for k, old in enumerate(list(chain.children())):
+            chain[k] = block(old.first.in_channels)
+    return net
+
+
+ZEROS: dict[str, Any] = {"padding_mode": "zeros"}
+SHAPES: dict[str, Callable[[], PixelShuffleAutoencoder]] = {
+    "half grid, 64/128": partial(PixelShuffleAutoencoder, factor=2, widths=(64, 128), blocks=(2, 3), **ZEROS),
+    "half grid, 48/96/192": partial(PixelShuffleAutoencoder, factor=2, widths=(48, 96, 192), blocks=(2, 2, 2), **ZEROS),
+    "16/48/128, borders repeated": partial(PixelShuffleAutoencoder, widths=(16, 48, 128), blocks=(1, 2, 3)),
+    "16/48/128": partial(PixelShuffleAutoencoder, widths=(16, 48, 128), blocks=(1, 2, 3), **ZEROS),
+    "16/48/128/192": partial(PixelShuffleAutoencoder, widths=(16, 48, 128, 192), blocks=(1, 2, 2, 1), **ZEROS),
+    "32/64/128/256": partial(PixelShuffleAutoencoder, widths=(32, 64, 128, 256), blocks=(1, 1, 1, 1), **ZEROS),
+    "16/32/64/128/256": partial(PixelShuffleAutoencoder, widths=(16, 32, 64, 128, 256), blocks=(2, 3, 3, 3, 2), **ZEROS),
+    "gated, 16/48/128/192": partial(_with, GatedBlock, widths=(16, 48, 128, 192), blocks=(1, 2, 3, 2), **ZEROS),
+    "depthwise and 1 × 1, 16/48/128/192": partial(_with, MixBlock, widths=(16, 48, 128, 192), blocks=(1, 3, 4, 4), **ZEROS),
+}
+
+
+def drunet() -> PixelShuffleAutoencoder:
+    """Four residual blocks on each way through the grids 64/128/256/512, as DRUNet has them; untrained.
+
+    Source: Zhang et al., Plug-and-play image restoration with deep denoiser prior, 2021.
+    """
+    return PixelShuffleAutoencoder(widths=(64, 128, 256, 512), blocks=(4, 4, 4, 4), **ZEROS)
+
+
+# ---- measuring -------------------------------------------------------------------------------------------------------
+
+
+def run(
+    report: Report = silent, *, seconds: float = 600.0, shapes: tuple[str, ...] = tuple(SHAPES), side: int = 512, probe: int = 12, validation: int = 45
+) -> Outcome:
+    """Train each shape for ``seconds`` of processor time, whole cosine, and score it; time a picture of ``side`` pixels for each."""
+    from ..train import photo_denoiser
+
+    pictures = {"test": photo_denoiser.test_photographs(), "validation": photo_denoiser.data.validation_photographs()[:validation]}
+    feed = photo_denoiser.training_pictures()
+    rows: dict[str, dict[str, Any]] = {}
+    for k, name in enumerate(shapes):
+        report(name, k, len(shapes) + 1)
+        trained = _trained(SHAPES[name], feed, seconds, probe)
+        rows[name] = _numbers(trained.net, side) | {"steps": trained.steps, "products": trained.net.products} | _psnr(trained.net, pictures)
+    report("published networks", len(shapes), len(shapes) + 1)
+    path = ffdnet.weights()
+    peer = ffdnet.FFDNet().eval() if path is None else ffdnet.load(path)
+    rows[FFDNET] = _numbers(peer, side) | {"products": PRODUCTS[FFDNET]} | ({} if path is None else _psnr(peer, pictures))
+    rows[DRUNET] = _numbers(drunet().eval(), side) | {"products": drunet().products}
+    settings = {"seconds": seconds, "side": side, "threads": torch.get_num_threads(), "counts": {name: len(some) for name, some in pictures.items()}}
+    return Outcome({"settings": settings, "rows": rows}, _draw(rows))
+
+
+@dataclass(frozen=True)
+class _Trained:
+    net: PixelShuffleAutoencoder
+    steps: int
+
+
+def _trained(build: Callable[[], PixelShuffleAutoencoder], feed: Any, seconds: float, probe: int) -> _Trained:
+    """The recipe of the long training, its whole cosine in as many steps as the time allows; the first grids alone, without a later stage."""
+    from ..train import photo_denoiser
+
+    def train(steps: int) -> PixelShuffleAutoencoder:
+        torch.manual_seed(0)
+        with tempfile.TemporaryDirectory() as folder:
+            about: dict[str, Any] = {"stages": photo_denoiser.STAGES[:1], "validation": [torch.zeros(1, 3, 8, 8)], "progress": False, "warm_up": 200}
+            made = photo_denoiser.train_photo_denoiser(Path(folder) / "net.safetensors", net=build(), pictures=feed, steps=steps, **about)
+        assert isinstance(made.net, PixelShuffleAutoencoder)
+        return made.net
+
+    train(2)  # what is slow the first time alone
+    begun = time.process_time()
+    train(2)
+    between = time.process_time()
+    train(2 + probe)
+    a_step = (time.process_time() - between - (between - begun)) / probe
+    steps = max(1, round(seconds / a_step))
+    return _Trained(train(steps), steps)
+
+
+def _psnr(net: nn.Module, pictures: dict[str, list[Tensor]]) -> dict[str, list[float]]:
+    """At each level, the convolutions in bfloat16."""
+    from ..train.denoising_score import denoising_psnr
+
+    def denoise(v: Tensor, level: float) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            x: Tensor = net(v, level=level)
+        return x
+
+    return {name: denoising_psnr(denoise, some) for name, some in pictures.items()}
+
+
+def _numbers(net: nn.Module, side: int) -> dict[str, Any]:
+    """Seconds for a picture of side x side pixels, the best of five, in both precisions, and the number of weights."""
+    v = torch.rand(1, 3, side, side)
+    found: dict[str, Any] = {"weights": sum(p.numel() for p in net.parameters())}
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        made = net.to(dtype)
+        times = []
+        with torch.no_grad():
+            for _ in range(6):
+                begun = time.perf_counter()
+                made(v, level=0.1)
+                times.append(time.perf_counter() - begun)
+        found[name] = min(times[1:])
+    net.to(torch.float32)
+    return found
+
+
+# ---- telling ---------------------------------------------------------------------------------------------------------
+
+
+def _draw(rows: dict[str, dict[str, Any]]) -> Figure:
+    figure = drawing.sheet(10, 5.2)
+    for axes, name in zip(figure.subplots(1, 2), ("test", "validation"), strict=True):
+        drawing.clean(axes, f"{name} photographs", note="PSNR in dB, mean of three levels", x="seconds for a picture, bfloat16", xscale="log")
+        for title, row in rows.items():
+            if name in row:
+                peer = title == FFDNET
+                axes.plot(row["bfloat16"], mean(row[name]), marker="s" if peer else "o", color=drawing.COLOURS[1 if peer else 0], markersize=6)
+                axes.annotate(title, (row["bfloat16"], mean(row[name])), xytext=(6, 3), textcoords="offset points", fontsize=8, color=drawing.INK)
+        axes.axvline(rows[DRUNET]["bfloat16"], color=drawing.MUTED, linestyle=":", linewidth=1.5)
+        axes.annotate(DRUNET, (rows[DRUNET]["bfloat16"], 0.03), xycoords=("data", "axes fraction"), rotation=90, ha="right", fontsize=8, color=drawing.MUTED)
+    return figure
+
+
+def page(numbers: Numbers) -> str:
+    """The table, best on validation first."""
+    s, rows = numbers["settings"], numbers["rows"]
+    order = sorted(rows, key=lambda name: -mean(rows[name].get("validation", [0.0])))
+
+    def triple(row: dict[str, Any], name: str) -> str:
+        return " / ".join(f"{value:.2f}" for value in row[name]) if name in row else ""
+
+    lines = [
+        [
+            name,
+            f"{rows[name]['products'] / 1000:.0f}",
+            f"{rows[name]['weights'] / 1e6:.2f}",
+            str(rows[name].get("steps", "")),
+            triple(rows[name], "test"),
+            triple(rows[name], "validation"),
+            f"{1000 * rows[name]['bfloat16']:.0f}",
+            f"{1000 * rows[name]['float32']:.0f}",
+        ]
+        for name in order
+    ]
+    best = next(name for name in order if "steps" in rows[name])
+    head = ["grids", "thousand products a pixel", "million weights", "steps", "test", "validation", "bfloat16, ms", "float32, ms"]
+    return f"""
+Each shape was trained from nothing for {s["seconds"]:g} seconds of processor time on {s["threads"]} thread{"s" * (s["threads"] > 1)} with the recipe of
+`fastip train task photo-denoiser`: 8 × 128² pixels a step, bfloat16, the whole cosine of the learning rate within that time. One run each.
+PSNR in dB at noise of 15, 25 and 50 of 255: {s["counts"]["test"]} test photographs (middles of 256²) and {s["counts"]["validation"]} validation pictures
+(photographs reduced 2, 3 and 4 times, middles of 192²), each clamped to [0, 1], then the mean. The times are for one picture of {s["side"]}² on the same
+threads. "Half grid" begins with a pixel shuffle by 2. Borders are zeros within the network but where the name says otherwise.
+
+{table(head, lines)}
+
+Of those trained here, {best} is best on validation. {DRUNET} is here for its time alone. A few minutes tell which shapes learn fast, not what each comes
+to in the end.
+"""
+
+
+EXPERIMENT = Experiment(summary="shapes of a denoiser of photographs at equal training time: quality against the time of a picture", run=run, page=page)
