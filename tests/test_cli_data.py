@@ -26,7 +26,7 @@ def fastip(*words):
 
 def test_fetch_and_list(fake):
     before = fastip("list")
-    assert before.exit_code == 0 and before.output.count("not fetched") == 5 and str(fake / "cache") in before.output
+    assert before.exit_code == 0 and before.output.count("not fetched") == 6 and str(fake / "cache") in before.output
     for collection in sources.COLLECTIONS.values():
         assert collection.name in before.output and collection.used_for in before.output
         for source in (source for part in collection.parts for source in part.sources):
@@ -37,7 +37,7 @@ def test_fetch_and_list(fake):
     again = fastip("fetch", "digits")
     assert "digits: was there" in again.output and len(data_cases.calls(fake)) == 2
     after = fastip("list").output
-    assert after.count("not fetched") == 3 and after.count("in the cache") == 2
+    assert after.count("not fetched") == 4 and after.count("in the cache") == 2
 
 
 def test_all(fake):

@@ -186,6 +186,119 @@ PHOTOS = Collection(
     store.photographs,
 )
 
+# A set of its own: figures were measured on the validation pictures of PHOTOS, and these must stay what they are.
+PHOTOS_MORE = Collection(
+    "photos-more",
+    "112 further colour photographs, 187 megapixels",
+    "training of the photograph networks only: no picture of it is used for validation or test",
+    562_000_000,
+    (
+        Part(
+            "krank",
+            (
+                Source(
+                    client="apt",
+                    package="krank",
+                    version="0.7+dfsg2-4",
+                    size=58_065_456,
+                    sha256="9a3d16fe30cef98d18a4ed9049f879339d8840f8cc729136ce2e0c7dbee33042",
+                    digest="c0c76a60e8c6ef377b56dd9a5865e94690826bbbe49c8114b20f316be1e9ab5c",
+                    holds="26 photographs: under water",
+                    licence="public domain (the images)",
+                    credit="Slava Anishenko",
+                    unpack=unpack.krank,
+                ),
+            ),
+        ),
+        Part(
+            "plasma",
+            (
+                Source(
+                    client="apt",
+                    package="plasma-workspace-wallpapers",
+                    version="4:5.27.5-2",
+                    size=94_047_772,
+                    sha256="32cd18b71c8c938a18b3b351f217c02ac590e323caa3cf322fbb875ce8892f8b",
+                    digest="a662650932d8e1b5c312443bdc0e50a143627c71b272209468c278c028a68377",
+                    holds="9 photographs: landscapes, plants, things",
+                    licence="GPL-2+ (the package), LGPL-3 (said of each picture)",
+                    credit="M. Wiklo, D. Popov, R. Saukonpää, I. Hex, M. Klapetek",
+                    unpack=unpack.plasma,
+                ),
+            ),
+        ),
+        Part(
+            "lxqt",
+            (
+                Source(
+                    client="apt",
+                    package="lxqt-themes",
+                    version="1.2.0-1",
+                    size=25_778_012,
+                    sha256="d518df36b515b09d36cb00b12645dd8ce170bb82bb0966297741905ce3edc8e1",
+                    digest="1d822f03958741b53c2c9a48f69cb111b00c3ed5ff758b6b80245f69588e75ea",
+                    holds="11 photographs: flowers, butterflies, hills, skies",
+                    licence="LGPL-2.1+",
+                    credit="Razor team, LXQt team; K. Wimer (a butterfly)",
+                    unpack=unpack.lxqt,
+                ),
+            ),
+        ),
+        Part(
+            "palapeli",
+            (
+                Source(
+                    client="apt",
+                    package="palapeli-data",
+                    version="4:22.12.3-1",
+                    size=2_136_268,
+                    sha256="69a15dce2ac25ed8708ac518cd0cee5f4eb0c70ed15da2fdb8899a19ac0ee058",
+                    digest="4ed93dbd651c62be90eb0bccc63c90dc97f4b5a9f940da8adbc0311481e020ac",
+                    holds="5 photographs: a castle, a bridge, fruits, a bee, a chameleon",
+                    licence="public domain (3), GNU FDL (the castle, the chameleon); the package is GPL-2+",
+                    credit="É. Pouhier, D. Jensen, US Department of Agriculture, J. Severns, B. Navez",
+                    unpack=unpack.palapeli,
+                ),
+            ),
+        ),
+        Part(
+            "tuxpaint",
+            (
+                Source(
+                    client="apt",
+                    package="tuxpaint-data",
+                    version="1:0.9.28-sdl2-1",
+                    size=7_855_540,
+                    sha256="f5d0de8f9a70d2efc1241d19f26168cb8bf279f1b77abd3631e7a1a55c40e5e5",
+                    digest="25ee6c9583a21363a2617e3b896aec6b85b002864e3573042b9897f674464677",
+                    holds="18 photographs: bark, trees, sea, rocks",
+                    licence="GPL-2+",
+                    credit="Bill Kendrick",
+                    unpack=unpack.tuxpaint,
+                ),
+            ),
+        ),
+        Part(
+            "scratch",
+            (
+                Source(
+                    client="apt",
+                    package="scratch",
+                    version="1.4.0.6~dfsg1-6.1",
+                    size=25_654_320,
+                    sha256="36c582eb93110f64f06c4e685c41e933ccba2fa68db12f79b10bfe840b21fc10",
+                    digest="8a12f820b42f7ad0625e6fa5f72de05f24456ee5223eb23b79771e4ff84c0dd5",
+                    holds="43 small photographs: buildings, streets, gardens",
+                    licence="CC BY-SA 3.0 (the media)",
+                    credit="Massachusetts Institute of Technology",
+                    unpack=unpack.scratch,
+                ),
+            ),
+        ),
+    ),
+    store.photographs,
+)
+
 AVATARS = Collection(
     "avatars",
     "drawn heads, 64 x 64 colour, composed of 726 picture layers (drawings, not photographs)",
@@ -240,7 +353,7 @@ FACES = Collection(
     store.faces,
 )
 
-COLLECTIONS = {collection.name: collection for collection in (DIGITS, FASHION, PHOTOS, AVATARS, FACES)}
+COLLECTIONS = {collection.name: collection for collection in (DIGITS, FASHION, PHOTOS, PHOTOS_MORE, AVATARS, FACES)}
 
 
 @strict_keywords

