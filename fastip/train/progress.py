@@ -44,8 +44,8 @@ class Bar:
         self._progress.update(self._job, completed=done)
         now = time.monotonic()
         if self._lines and now - self._told > LINE:
-            self._told = now
-            self.say(f"step {done} of {self._steps}{self._value}, {(done - self._first) / (now - self._begun):.2f} steps/s")
+            self._told, value, self._value = now, self._value, ""
+            self.say(f"step {done} of {self._steps}{value}, {(done - self._first) / (now - self._begun):.2f} steps/s")
 
     def loss(self, value: float) -> None:
         self._value = f", loss {value:.2e}"
