@@ -12,7 +12,7 @@ import torch
 import typer
 from rich.table import Table
 
-from . import __version__, cli_data, cli_degrade, cli_experiment, cli_restore, cli_train, demo, figures, kernels, tasks
+from . import __version__, cli_data, cli_degrade, cli_experiment, cli_restore, cli_train, demo, figures, kernels, shipped, tasks
 from .cli_console import err, out, plainly
 from .errors import InvalidInput
 
@@ -43,6 +43,8 @@ def list_tasks() -> None:
     said = [f"{word} {text}" for word, text in (("on", "; ".join(record.machines)), ("by", "; ".join(record.commands))) if text]
     if headings:
         out.print(" ".join(["Means over the test pictures, measured", *said]), markup=False)
+    denoisers = " | ".join(f'fastip.shipped.prior("{name}", noise=...)' for name in shipped.DENOISERS)
+    out.print(f"Any other operator, in Python: {denoisers}, a prior for fastip.admm", markup=False, soft_wrap=True)
 
 
 def _measured(quality: tasks.Quality | None) -> tuple[str, str]:

@@ -30,13 +30,19 @@ def smooth(v: Tensor) -> Tensor:
     return v - 0.2 * torch.tanh(v - v.mean(dim=(-2, -1), keepdim=True))
 
 
-def network() -> nets.PriorNet:
-    """A small conditional network with random weights, for any number of channels; its y is as large as the image."""
+def network(data_colours: int = 1) -> nets.PriorNet:
+    """A small network with random weights, for any number of channels; a y that it takes is as large as the image."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        net = nets.PixelShuffleAutoencoder(colours=1, widths=(4, 5), blocks=(1, 1), data_colours=1).double()
+        net = nets.PixelShuffleAutoencoder(colours=1, widths=(4, 5), blocks=(1, 1), data_colours=data_colours).double()
         torch.nn.init.normal_(net.tail.weight, std=0.1)
     return net.requires_grad_(False)
+
+
+def plugged() -> priors.PlugAndPlay:
+    """A network without data, in float64 whatever v is."""
+    plan = priors.Schedule((0.2, 0.1), (0.02, 0.05))
+    return priors.PlugAndPlay(network(data_colours=0), schedule=plan, dtype=torch.float64)
 
 
 class Pull(nn.Module):
@@ -68,6 +74,7 @@ CASES = (
     Case("Wavelet-haar", lambda w: priors.Wavelet(w, "haar", levels=1)),
     Case("Denoiser", lambda w: priors.Denoiser(smooth, sigma=0.1), convex=False, weighted=False),
     Case("PixelShuffleAutoencoder", lambda w: priors.PixelShuffleAutoencoder(network(), sigma=0.1), convex=False, weighted=False),
+    Case("PlugAndPlay", lambda w: plugged(), convex=False, weighted=False),
     Case("Projector", lambda w: priors.Projector(Pull().eval()), convex=False, weighted=False),
 )
 CONVEX = tuple(case for case in CASES if case.convex)

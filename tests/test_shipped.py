@@ -10,10 +10,11 @@ import pytest
 import torch
 
 import fastip
-from fastip import nets, operators, priors, psf, shipped, tasks
+from fastip import data, metrics, nets, operators, priors, psf, save_prior, shipped, tasks
 from fastip.checkpoint import container
-from fastip.errors import InvalidInput
+from fastip.errors import InvalidInput, UnknownKeyword
 from generator_cases import dcgan, encoder, same
+from task_cases import network
 
 
 def test_all_weights_together_are_small():
@@ -85,3 +86,70 @@ def test_the_projectors_that_come_with_fastip(name):
     assert error.median() < 0.15 and x.std(dim=0).mean() > 0.05
     op = operators.GaussianMeasurements(100, shape)
     assert torch.equal(*(fastip.npgd(op(x[:4]), op, shipped.projector(name)).x for _ in range(2)))
+
+
+# ---- the denoiser of photographs as a prior --------------------------------------------------------------------------
+
+
+def test_weights_of_photographs_are_stored_in_half_precision():
+    """And come in float32, on the CPU."""
+    photographs = [("tasks", name) for name in shipped.names("tasks") if name.startswith(("photo", "colorize"))]
+    for kind, name in [("priors", "photo-denoiser"), *photographs]:
+        with shipped.weights(kind, name) as path:
+            assert {t.dtype for t in container.read(path, "prior")[1].values()} == {torch.float16}, name
+            assert {t.dtype for t in fastip.load_prior(path).net.state_dict().values()} == {torch.float32}, name
+
+
+def test_a_denoiser_comes_with_its_schedule(monkeypatch, tmp_path):
+    net = network().half().float()
+    (tmp_path / "priors").mkdir()
+    trained = priors.PixelShuffleAutoencoder(net, trained=priors.Trained((0.01, 0.3)))
+    save_prior(tmp_path / "priors" / "photo-denoiser.safetensors", trained, dtype=torch.float16)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    prior = shipped.prior("photo", noise=0.03, steps=5, memory="600MB", dtype=torch.float64)
+    assert isinstance(prior, priors.PlugAndPlay) and prior.schedule == priors.schedule(0.03, steps=5)
+    assert (prior.memory, prior.dtype) == (600_000_000, torch.float64) and same(prior.net, net)
+    default = shipped.prior("photo", noise=0)
+    assert (default.memory, default.dtype, len(default.schedule)) == (2 * 10**9, None, 8)
+    assert default.schedule == priors.schedule(1 / 255)
+
+
+def test_denoisers_that_are_not_there():
+    with pytest.raises(InvalidInput, match="no denoiser 'photos': did you mean 'photo'"):
+        shipped.prior("photos", noise=0.01)
+    with pytest.raises(InvalidInput, match="expected one of photo"):
+        shipped.prior("xyz", noise=0.01)
+    with pytest.raises(InvalidInput, match="noise is -1"):
+        shipped.prior("photo", noise=-1)
+    with pytest.raises(InvalidInput, match="memory is"):
+        shipped.prior("photo", noise=0.01, memory="much")
+    with pytest.raises(UnknownKeyword, match="did you mean 'noise'"):
+        shipped.prior("photo", nose=0.01)
+
+
+def holes(size):
+    return operators.Mask(torch.rand(size, size, generator=torch.Generator().manual_seed(3)) < 0.5)
+
+
+ANY = {
+    "deblurring": (operators.Blur(psf.motion(15, 30)), 0.01),
+    "twice as large": (operators.Blur(psf.gaussian(9, 1.6), stride=2), 0.01),
+    "holes": (holes(96), 0.01),
+}
+
+
+@pytest.mark.parametrize("colours", [3, 1])
+@pytest.mark.parametrize("name", ANY)
+def test_one_denoiser_beats_total_variation_on_any_operator(name, colours):
+    """PSNR of two test pictures, colour and grey, with total variation at the best of three weights."""
+    op, noise = ANY[name]
+    pictures = data.held_out_photographs(("chelsea", "coffee"))
+    x = torch.cat([data.centre(picture, 96) for picture in pictures.values()])
+    x = x if colours == 3 else x.mean(dim=1, keepdim=True)
+    y, prior = data.degrade(x, op, noise), shipped.prior("photo", noise=noise)
+    with torch.no_grad():
+        ours = fastip.admm(y, op, prior, beta=prior.schedule.betas, iterations=len(prior.schedule), tolerance=0).x
+        rivals = [priors.TV(weight) + priors.Box() for weight in (1.5e-3, 5e-3, 1e-2)]
+        others = [fastip.admm(y, op, rival, iterations=150).x for rival in rivals]
+    best = max(float(metrics.psnr(other, x).mean()) for other in others)
+    assert float(metrics.psnr(ours, x).mean()) > best + 0.1, best

@@ -55,10 +55,15 @@ def save_prior(
     write(path, "prior", weights, record)
 
 
+def check_dtype(dtype: Any) -> None:
+    """Refuse what weights cannot be written in; None is their own precision."""
+    if dtype is not None and dtype not in REAL:
+        raise InvalidInput(f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for that of the weights")
+
+
 def _stored(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
     """The weights in this precision; counts and flags stay what they are."""
-    if dtype not in REAL:
-        raise InvalidInput(f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for that of the weights")
+    check_dtype(dtype)
     stored = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     for name, tensor in stored.items():
         if not bool(torch.isfinite(tensor).all()):

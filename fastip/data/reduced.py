@@ -110,23 +110,23 @@ def _middle(picture: np.ndarray, size: int) -> Tensor:
 
 def _kept(sets: Sequence[str], split: str, reductions: Sequence[float], report: Report) -> list[np.ndarray]:
     """The reduced photographs of a split, h w 3 uint8, mapped; made where they are not there."""
-    originals = [(path, name) for one in sets for path, name in _originals(one, split if one == "photos" else "train")]
-    told = repr([[str(path.parent.name) for path, _ in originals], [name for _, name in originals], list(reductions), SMALLEST])
+    found = [(path, name) for one in sets for path, name in originals(one, split if one == "photos" else "train")]
+    told = repr([[str(path.parent.name) for path, _ in found], [name for _, name in found], list(reductions), SMALLEST])
     digest = hashlib.sha256(told.encode()).hexdigest()
     folder = cache.folder() / f"reduced-{split}-{digest[:12]}"
     names = store.read_manifest(folder, digest)
     if names is None:
-        names = _make(folder, digest, originals, reductions, report)
+        names = _make(folder, digest, found, reductions, report)
     return [np.load(folder / name, mmap_mode="r") for name in names]
 
 
-def _originals(one: str, split: str) -> list[tuple[Path, str]]:
+def originals(one: str, split: str) -> list[tuple[Path, str]]:
     """(file, name) of each photograph of a set in this split; sets beside "photos" are for training alone."""
     found = [(folder / f"{number:04d}.npy", name) for folder, names in cache.opened(one) for number, name in enumerate(names)]
     return [(path, name) for path, name in found if one != "photos" or (draws.fraction(name) < VALIDATION) == (split == "validation")]
 
 
-def _make(folder: Path, digest: str, originals: list[tuple[Path, str]], reductions: Sequence[float], report: Report) -> list[str]:
+def _make(folder: Path, digest: str, found: list[tuple[Path, str]], reductions: Sequence[float], report: Report) -> list[str]:
     """Write the reduced photographs; the folder appears whole, and only one process makes it."""
     with cache.alone(folder.name, lambda: report("another process reduces the photographs", 0, 1)):
         names = store.read_manifest(folder, digest)
@@ -134,13 +134,13 @@ def _make(folder: Path, digest: str, originals: list[tuple[Path, str]], reductio
             return names
         with cache.replaced(folder) as work:
             names = []
-            for number, (path, _) in enumerate(originals):
+            for number, (path, _) in enumerate(found):
                 photograph = np.load(path)
                 for r in reductions:
                     if min(photograph.shape[:2]) / r >= SMALLEST:
                         names.append(f"{number:04d}-{r:g}.npy")
                         np.save(work / names[-1], reduced(photograph, r))
-                report("reducing photographs", number + 1, len(originals))
+                report("reducing photographs", number + 1, len(found))
             store.write_manifest(work, digest, names)
         return names
 

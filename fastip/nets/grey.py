@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from torch import Tensor
@@ -11,8 +12,11 @@ from .prior_net import PriorNet
 
 
 class Grey(PriorNet):
-    """x = mean over colours of net((v, v, v), (y, y, y), level): each channel of v is restored as a grey image, which is one of equal colours.
+    """x = mean over the c colours of net((v, v, v), (y, y, y), sqrt(c) level): each channel as an image of equal colours.
 
+    Noise of standard deviation s that is the same in c colours has the deviation sqrt(c) s along the grey axis, where the
+    noise of the training, independent in each colour, has the level itself. Told s, the network takes too little away:
+    photo-deblur-motion gives grey photographs of 28.4 dB in place of 31.5.
     net: a network whose data, if it takes any, have the colours of its image. v, y: b 1 h w, or any number of channels, each by itself.
     Raises InvalidInput for other networks.
     """
@@ -42,5 +46,6 @@ class Grey(PriorNet):
 
     def estimate(self, v: Tensor, y: Tensor | None, level: Tensor | None) -> Tensor:
         colours = self.net.colours
-        x: Tensor = self.net(v.expand(-1, colours, -1, -1), None if y is None else y.expand(-1, colours, -1, -1), level)
+        told = None if level is None else math.sqrt(colours) * level
+        x: Tensor = self.net(v.expand(-1, colours, -1, -1), None if y is None else y.expand(-1, colours, -1, -1), told)
         return x.mean(dim=1, keepdim=True)

@@ -47,7 +47,8 @@ class PixelShuffleAutoencoder(PriorNet):
     data_colours: channels of y, 0 for a network that does not see it. stride: how many times smaller the data's grid is than the image's (1 for deblurring);
         y joins on the coarsest grid that is not coarser than its own. stride divides factor, or factor divides it.
     padding_mode: what the convolutions see beyond the borders of features: "replicate", the nearest, so that a constant image has no seam, or "zeros",
-        with which a step of training takes half of the time on a CPU (a padded copy is made of every feature otherwise).
+        which needs no padded copies: widths (16, 48, 128, 192) with blocks (1, 2, 2, 1) take 0.63 of the time for a step of training in bfloat16, 0.55 for a
+        picture of 512 x 512 (one thread of an Intel Xeon with AMX, torch 2.13).
     Called as net(v, y=None, level=None), see :class:`PriorNet`: level is the standard deviation of the noise in v.
     Raises InvalidInput for a wrong structure or inputs that do not fit it.
     Source: after Fan, Wei, Carin and Heller 2017, tables 2 and 3; the level as an input after Zhang, Zuo and Zhang, FFDNet, 2018; grids after Zhang et al.,

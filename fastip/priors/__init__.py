@@ -7,8 +7,11 @@ from .elastic_net import ElasticNet
 from .l1 import L1
 from .l2 import L2
 from .pixel_shuffle_autoencoder import PixelShuffleAutoencoder
+from .plug_and_play import PlugAndPlay
 from .prior import Prior
 from .projector import Projector
+from .schedule import Schedule as Schedule
+from .schedule import schedule as schedule
 from .separable import Separable
 from .trained import Trained as Trained
 from .tv import TV, AnisotropicTV
@@ -24,6 +27,7 @@ __all__ = [
     "ElasticNet",
     "NonNegative",
     "PixelShuffleAutoencoder",
+    "PlugAndPlay",
     "Prior",
     "Projector",
     "Separable",

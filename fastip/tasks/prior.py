@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
@@ -11,13 +10,16 @@ from torch import Tensor
 from .. import nets, priors
 from ..contracts import LinearOperator, Shape
 from ..errors import InvalidInput, strict_keywords
+from ..priors import memory
+from ..priors.fitted import Fitted, check_eager, native
 from ..priors.pixel_shuffle_autoencoder import BoundPixelShuffleAutoencoder
 from ..priors.prior import image_shape
-from . import memory
 
 
 class TaskPrior(priors.PixelShuffleAutoencoder):
-    """prox(v) = net(v, y, level), by a copy of the network made when it is bound: on the device of y, in ``dtype``, in tiles that fit ``memory``.
+    """prox(v) = net(v, y, level), by a copy of the network on the device of y, in ``dtype``, in tiles that fit ``memory``.
+
+    The copy is made when the prior is first bound to data of that device.
 
     Images whose channels are no multiple of the network's colours are restored channel by channel as grey images (nets.Grey).
     dtype: of the network's weights; None is bfloat16 where the machine computes with it natively, else float32. The solve keeps the precision of y.
@@ -37,6 +39,7 @@ class TaskPrior(priors.PixelShuffleAutoencoder):
     ) -> None:
         super().__init__(net, sigma=sigma, noise=noise, trained=trained)
         self.memory, self.dtype, self.size = memory, dtype, size
+        self._networks = Fitted(net)
 
     @strict_keywords
     def at(self, *, sigma: float | Sequence[float] | None = None, noise: float | None = None) -> TaskPrior:
@@ -51,21 +54,6 @@ class TaskPrior(priors.PixelShuffleAutoencoder):
 
     def _fitted(self, y: Tensor, op: LinearOperator, shape: Shape) -> nets.PriorNet:
         """The network for images of this shape."""
-        dtype = self.dtype or native(y.device)
-        net: nets.PriorNet = copy.deepcopy(self.net).to(device=y.device, dtype=dtype)
-        grey = shape[1] % net.colours > 0 and net.data_colours in (0, net.colours)
-        colour = nets.Grey(net) if grey else net
-        if not isinstance(net, nets.PixelShuffleAutoencoder):
-            return colour
-        held = memory.state(op, shape, net.stride, y.dtype)
-        return nets.Tiled(colour, tile=memory.tile(net, shape, held, bound=self.memory, dtype=dtype))
-
-
-def native(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device computes products of it in hardware, else float32."""
-    if device.type == "cuda":
-        quick = torch.cuda.get_device_capability(device) >= (8, 0)
-    else:
-        known = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-        quick = device.type == "cpu" and any(supported() for supported in known if supported is not None)
-    return torch.bfloat16 if quick else torch.float32
+        check_eager()
+        held = memory.state(op, shape, self.net.stride, y.dtype)
+        return self._networks.for_images(shape, y.device, self.dtype or native(y.device), held=held, bound=self.memory)

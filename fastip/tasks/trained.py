@@ -17,7 +17,7 @@ from ..contracts import LinearOperator
 from ..errors import InvalidInput, strict_keywords
 from ..operators import psf as point_spread
 from ..operators.blur import BOUNDARIES
-from . import memory as bounds
+from ..priors import memory as bounds
 from .classical import INVERSES
 from .data_step import Close
 from .prior import TaskPrior

@@ -99,19 +99,7 @@ def train_photo_denoiser(
 
     begun: weights to go on from where there is no state yet. steps: planned in all; the learning rate is half a cosine over them. The rest as for train.prior.
     """
-    settings = Settings(
-        batch=stages[0].batch,
-        steps=check_count(steps, "steps", low=1),
-        learning_rate=1e-3,
-        seed=0,
-        devices=1,
-        precision=precision,
-        average=0.9999,
-        warm_up=warm_up,
-        clip=1.0,
-        stages=stages,
-        levels=LEVELS,
-    )
+    settings = settled(steps=steps, stages=stages, precision=precision, warm_up=warm_up)
     chosen = begun.net if begun is not None else network() if net is None else net
     pictures = training_pictures() if pictures is None else pictures
     run = _Run(chosen, pictures, data.validation_photographs() if validation is None else validation, settings)
@@ -131,8 +119,30 @@ def train_photo_denoiser(
         save_minutes=SAVE,
         begun=None if begun is None else begun.history,
     )
-    course = Course("prior", checkpoint.load_prior, _save, run.record(), output, plan, accelerator, settings)
+    course = Course("prior", checkpoint.load_prior, _save, record(chosen, pictures, settings), output, plan, accelerator, settings)
     return course.run(run.train, run.made)
+
+
+def settled(*, steps: int = STEPS, stages: tuple[Stage, ...] = STAGES, precision: str = "bf16-mixed", warm_up: int = WARM_UP) -> Settings:
+    """The recipe's settings, with what a caller may change."""
+    return Settings(
+        batch=stages[0].batch,
+        steps=check_count(steps, "steps", low=1),
+        learning_rate=1e-3,
+        seed=0,
+        devices=1,
+        precision=precision,
+        average=0.9999,
+        warm_up=warm_up,
+        clip=1.0,
+        stages=stages,
+        levels=LEVELS,
+    )
+
+
+def record(net: nets.PriorNet, pictures: data.Pictures, settings: Settings) -> dict[str, Any]:
+    """What must be the same for a state to be gone on from: the settings, the network's structure and the pictures, as JSON values."""
+    return {"kind": NAME, "net": {"name": type(net).__name__, "config": net.config()}, "images": described(pictures)} | asdict(settings)
 
 
 def training_pictures() -> data.ReducedPhotographs:
@@ -149,7 +159,7 @@ def _save(path: Path, made: PixelShuffleAutoencoder, summary: Mapping[str, Any])
     checkpoint.save_prior(path, made, training=summary, dtype=torch.float16)
 
 
-def _psnr(net: nets.PriorNet, pictures: list[Tensor], half: bool) -> list[float]:
+def psnr(net: nets.PriorNet, pictures: list[Tensor], half: bool) -> list[float]:
     """The PSNR at each of SIGMAS, the convolutions in bfloat16 where ``half``."""
     device = next(net.parameters()).device
 
@@ -170,11 +180,6 @@ class _Run:
     validation: list[Tensor]
     settings: Settings
 
-    def record(self) -> dict[str, Any]:
-        """The settings as JSON values, with the network's structure and the pictures."""
-        net = {"name": type(self.net).__name__, "config": self.net.config()}
-        return {"kind": NAME, "net": net, "images": described(self.pictures)} | asdict(self.settings)
-
     def train(self, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.History]:
         own = copy.deepcopy(self.net).cpu().train().requires_grad_().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         objective = BalancedDenoising(own, None, 0.0, 1, self.settings.average)
@@ -186,7 +191,7 @@ class _Run:
         return {name: tensor.cpu().numpy().copy() for name, tensor in objective.average.state_dict().items()}, history
 
     def _score(self, objective: Denoising) -> float:
-        return float(np.mean(_psnr(objective.average, self.validation, self.settings.precision == "bf16-mixed")))
+        return float(np.mean(psnr(objective.average, self.validation, self.settings.precision == "bf16-mixed")))
 
     def made(self, weights: Weights) -> PixelShuffleAutoencoder:
         net = copy.deepcopy(self.net).cpu()
@@ -217,14 +222,14 @@ def go_on(
     place.mkdir(parents=True, exist_ok=True)
     output = place / f"{NAME}.safetensors"
     say = Bar(1, 0, progress).say
-    with _alone(place):
+    with alone(place):
         begun = None
         if not (output.exists() or output.with_suffix(".unfinished.safetensors").exists()):
-            begun = _shipped_start(say)
+            begun = shipped_start(say)
         return train_photo_denoiser(output, begun=begun, steps=steps or STEPS, accelerator=accelerator, progress=progress, report=report, **small)
 
 
-def _shipped_start(say: Any) -> Start | None:
+def shipped_start(say: Any) -> Start | None:
     """The shipped weights with their history, None where they are of another shape or of another training."""
     with shipped.weights("priors", NAME) as path:
         training = checkpoint.read_record(path, "prior").get("training", {})
@@ -261,7 +266,7 @@ def export(target: str | Path) -> Exported:
     with shipped.weights("priors", NAME) as path:
         before = checkpoint.load_prior(path)
     pictures = {"validation": data.validation_photographs(), "test": test_photographs()}
-    old, new = ({name: _psnr(made.net, some, True) for name, some in pictures.items()} for made in (before, prior))
+    old, new = ({name: psnr(made.net, some, True) for name, some in pictures.items()} for made in (before, prior))
     better = np.mean(new["validation"]) > np.mean(old["validation"])
     if better:
         quality = {"sigmas": list(SIGMAS), "precision": "bfloat16"} | new
@@ -284,16 +289,17 @@ def _latest() -> tuple[PixelShuffleAutoencoder, dict[str, Any], state.History]:
         return checkpoint.load_prior(output), training["settings"], told(training)
     if not unfinished.exists():
         raise InvalidInput(f"nothing is trained yet: {folder()} holds no state; begin with: fastip train task {NAME}")
-    record, tensors = checkpoint.read(unfinished, "training")
-    net = nets.build(nets.PRIOR_NETS, record["settings"]["net"]["name"], dict(record["settings"]["net"]["config"]))
+    kept, tensors = checkpoint.read(unfinished, "training")
+    settings = dict(kept["settings"])
+    net = nets.build(nets.PRIOR_NETS, settings["net"]["name"], dict(settings["net"]["config"]))
     prefix = "module.average."
     net.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)})
-    prior = PixelShuffleAutoencoder(net.eval().requires_grad_(False), trained=Trained(tuple(record["settings"]["levels"])))
-    return prior, dict(record["settings"]), state.History.read(record["progress"])
+    prior = PixelShuffleAutoencoder(net.eval().requires_grad_(False), trained=Trained(tuple(settings["levels"])))
+    return prior, settings, state.History.read(kept["progress"])
 
 
 @contextmanager
-def _alone(place: Path) -> Iterator[None]:
+def alone(place: Path) -> Iterator[None]:
     """The lock of the training, which the system frees however this process ends; the file names the process that has it."""
     with open(place / "lock", "a+") as lock:
         try:

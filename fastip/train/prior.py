@@ -13,6 +13,7 @@ import torch
 
 from .. import checkpoint, nets
 from ..arrays import check_count, check_number
+from ..checkpoint.prior import check_dtype
 from ..contracts import Inverse, LinearOperator
 from ..data import Batches, Pictures
 from ..errors import InvalidInput, strict_keywords
@@ -64,6 +65,7 @@ def prior(
     validation: Pictures | None = None,
     seed: int = 0,
     output: str | Path | None = None,
+    dtype: torch.dtype | None = None,
     save_every: int = 250,
     accelerator: str = "auto",
     devices: int = 1,
@@ -82,6 +84,7 @@ def prior(
         returned. clip: the largest norm of the gradient.
     perceptual: losses that are added to that of the pixels: a comparator's distance and a discriminator's doubt, see :class:`Perceptual`.
     validation: pictures that are not trained on; the log then has the PSNR of eight of them (with the least, a middling and the most noise).
+    dtype: in which ``output`` holds the weights; torch.float16 halves the file (load_prior gives float32 again). None: the training's own.
     output, save_every, accelerator, devices, precision, progress, report: as for ``train.inverse``; what is called again goes on where it was.
 
     The prior that is returned has no level yet: ``prior.at(noise=0.01)``. Raises InvalidInput for bad values, files of other settings,
@@ -93,7 +96,7 @@ def prior(
     if op is not None and not net.conditional:
         raise InvalidInput(f"op is given, and this {type(net).__name__} takes no data; leave op out, or build the network with data_colours")
     run = _Run(net, images, op, validation, trained, settings, "denoising", Denoising, perceptual)
-    return run.prior(output, loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, clip), accelerator)
+    return run.prior(output, dtype, loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, clip), accelerator)
 
 
 @strict_keywords
@@ -117,6 +120,7 @@ def unrolled(
     validation: Pictures | None = None,
     seed: int = 0,
     output: str | Path | None = None,
+    dtype: torch.dtype | None = None,
     save_every: int = 250,
     accelerator: str = "auto",
     devices: int = 1,
@@ -141,7 +145,7 @@ def unrolled(
     told = [level for _, level in pairs]
     trained = Trained((min(told), max(told)), _likeness(net, op), pairs)
     run = _Run(net, images, op, validation, trained, settings, "unrolled", partial(Unrolled, iterations=pairs, inverse=inverse), perceptual)
-    return run.prior(output, loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, clip), accelerator)
+    return run.prior(output, dtype, loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, clip), accelerator)
 
 
 def _range(noise: float | Sequence[float]) -> tuple[float, float]:
@@ -207,11 +211,12 @@ class _Run:
         # A key that is not used is left out, so that trainings without it are those of before.
         return record | ({} if self.perceptual is None else {"perceptual": self.perceptual.record()}) | asdict(self.settings)
 
-    def prior(self, output: str | Path | None, plan: loop.Plan, accelerator: str) -> PixelShuffleAutoencoder:
+    def prior(self, output: str | Path | None, dtype: torch.dtype | None, plan: loop.Plan, accelerator: str) -> PixelShuffleAutoencoder:
         """What an earlier run made, or what this one makes."""
+        check_dtype(dtype)
 
         def save(path: Path, made: PixelShuffleAutoencoder, summary: Mapping[str, Any]) -> None:
-            checkpoint.save_prior(path, made, op=self.op, training=summary)
+            checkpoint.save_prior(path, made, op=self.op, training=summary, dtype=dtype)
 
         course = Course("prior", checkpoint.load_prior, save, self.record(), output, plan, accelerator, self.settings)
         return course.run(partial(_train, self), self._made)

@@ -57,7 +57,14 @@ def _photo_task(name: str, steps: int) -> Callable[[Workshop], Prior]:
         torch.manual_seed(0)
         net = start.grown(widths=(16, 48, 128), blocks=(1, 2, 3)).conditioned(data_colours=3, stride=tasks.learned(name).stride)
         pictures = data.Photographs("train", 96, reductions=(2, 3, 4)), data.Photographs("validation", 128, reductions=(2, 3))
-        about: dict[str, Any] = {"beta": beta, "levels": levels, "iterations": len(levels), "learning_rate": 7e-4, "precision": "bf16-mixed"}
+        about: dict[str, Any] = {
+            "beta": beta,
+            "levels": levels,
+            "iterations": len(levels),
+            "learning_rate": 7e-4,
+            "precision": "bf16-mixed",
+            "dtype": torch.float16,
+        }
         return shop.solver(name, net, pictures, steps=steps, **about)
 
     return follow
@@ -92,7 +99,9 @@ def _colorize(shop: Workshop) -> Prior:
     first = data.Photographs("train", 64, **views), looked_at  # type: ignore[arg-type]
     once = shop.solver("colorize-sr2", net, first, output="colorize-sr2-once", levels=0.3, iterations=1, steps=3600, learning_rate=1e-3, **about)
     then = data.Photographs("train", 64, seed=1, **views), looked_at  # type: ignore[arg-type]
-    return shop.solver("colorize-sr2", once.net, then, levels=(0.3, 0.14, 0.065, 0.03), iterations=4, steps=1400, learning_rate=5e-4, **about)
+    return shop.solver(
+        "colorize-sr2", once.net, then, levels=(0.3, 0.14, 0.065, 0.03), iterations=4, steps=1400, learning_rate=5e-4, dtype=torch.float16, **about
+    )
 
 
 # ---- digits ----------------------------------------------------------------------------------------------------------

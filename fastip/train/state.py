@@ -16,7 +16,7 @@ from .. import checkpoint
 from ..errors import InvalidInput
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: Lightning Fabric, which carries histories between processes, refuses those
 class Machine:
     """Where a part of a training ran, from ``step`` on."""
 

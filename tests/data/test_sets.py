@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pathlib
 import pickle
 
 import numpy as np
@@ -243,3 +244,11 @@ def test_words_are_uniform():
 
 def test_public_names_have_a_line_of_help():
     assert all(inspect.getdoc(getattr(data, name)) for name in data.__all__)
+
+
+def test_the_page_names_every_package():
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text()
+    for collection in sources.COLLECTIONS.values():
+        for source in (source for part in collection.parts for source in part.sources):
+            row = f"| `{collection.name}` | {source.package} {source.version} | {source.client} | {source.holds} | {source.licence} | {source.credit} |"
+            assert row in page, row

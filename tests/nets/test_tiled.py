@@ -124,7 +124,7 @@ def test_grey_is_equal_colours(structure):
     grey = nets.Grey(net)
     assert (grey.colours, grey.data_colours, grey.reach, grey.multiple) == (1, min(net.data_colours, 1), net.reach, net.multiple)
     v, y, level = given(grey, 2, 42, 57)
-    expected = net(v.repeat(1, 3, 1, 1), None if y is None else y.repeat(1, 3, 1, 1), level).mean(dim=1, keepdim=True)
+    expected = net(v.repeat(1, 3, 1, 1), None if y is None else y.repeat(1, 3, 1, 1), math.sqrt(3) * level).mean(dim=1, keepdim=True)
     assert torch.allclose(grey(v, y, level), expected, atol=1e-6) and grey.config() == {"net": net.config()}
     several, data, _ = given(grey, 2, 42, 57, groups=5)
     result = grey(several, data, level)

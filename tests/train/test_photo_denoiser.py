@@ -201,16 +201,16 @@ def test_where_the_state_is_gone_it_goes_on_from_the_shipped_weights(at, tmp_pat
     monkeypatch.setattr(data, "validation_photographs", lambda size=192: VALIDATION)
     monkeypatch.setattr(photo_denoiser, "test_photographs", lambda size=256: VALIDATION)
     ship(monkeypatch, tmp_path, small(), settings={"kind": "another"})
-    assert "of another kind: the training begins from nothing" in say_of(lambda: photo_denoiser._shipped_start(print), capsys)
+    assert "of another kind: the training begins from nothing" in say_of(lambda: photo_denoiser.shipped_start(print), capsys)
     package = tmp_path / "exported"
     package.mkdir()
     exported = photo_denoiser.export(package)
     assert exported.step == 7 and exported.written == package / "photo-denoiser.safetensors"
     shutil.rmtree(at)
     (tmp_path / "package" / "priors" / "photo-denoiser.safetensors").write_bytes(exported.written.read_bytes())
-    assert "goes on from the shipped weights, at step 7 of 12" in say_of(lambda: photo_denoiser._shipped_start(print), capsys)
+    assert "goes on from the shipped weights, at step 7 of 12" in say_of(lambda: photo_denoiser.shipped_start(print), capsys)
     kept = checkpoint.load_prior(exported.written)
-    begun = photo_denoiser._shipped_start(lambda text: None)
+    begun = photo_denoiser.shipped_start(lambda text: None)
     assert same(weights(kept), begun.net.state_dict()) and begun.history.step == begun.history.since == 7
     with pytest.raises(KeyboardInterrupt):
         run(report=stop_at(9))

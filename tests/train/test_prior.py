@@ -13,6 +13,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 import fastip
 from fastip import checkpoint, data, metrics, nets, operators, priors, psf
@@ -247,6 +248,20 @@ def test_the_score_is_the_mean_psnr():
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_file_in_half_precision(tmp_path):
+    """The file is in float16, what is returned is not; another kind of number is refused before any work."""
+    output = tmp_path / "p.safetensors"
+    made = prior(conditional(), pictures(), blur(), steps=2, batch=1, output=output, dtype=torch.float16)
+    with safe_open(output, framework="pt") as file:
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}
+    back = checkpoint.load_prior(output)
+    for a, b in zip(back.net.state_dict().values(), made.net.state_dict().values(), strict=True):
+        assert a.dtype == b.dtype == torch.float32 and torch.equal(a, b.half().float())
+    for wrong in (torch.int8, "float16"):
+        with pytest.raises(InvalidInput, match="dtype is"):
+            prior(conditional(), pictures(), blur(), steps=10**9, output=tmp_path / "q.safetensors", dtype=wrong)
 
 
 def test_the_checkpoint_and_the_log(tmp_path):

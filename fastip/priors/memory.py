@@ -11,15 +11,17 @@ import torch
 from .. import nets
 from ..contracts import LinearOperator, Shape
 from ..errors import InvalidInput
+from ..nets.features import features as largest
 
 DEFAULT = 2_000_000_000
 LARGEST_TILE = 1024  # beyond it a tile is not faster
 # Peaks of resident memory (VmHWM), each in a process of its own, one thread, 1024 x 1024 and 2048 x 2048 x 3 pixels, float32, beta changing each iteration;
 # the data are counted. The solve with a prior that copies, bytes per value of the image: exact inverse: stride 4, 13 to 25; stride 2, 20; stride 1, circular
 # 55 to 66, reflect with a symmetric psf 77. Conjugate gradients: stride 4, 14; stride 1, valid 102, reflect 124. PixelShuffleAutoencoder, multiples of
-# the bytes of the features of its finest grid: 7.1 to 8.9 with 16 features, 7.2 to 10.0 with 32, in bfloat16 and float32, on tiles of 384 and 768.
+# the bytes of the largest array between two of its layers, the features of its finest grid: 7.1 to 8.9 with 16 features, 7.2 to 10.0 with 32, in bfloat16 and
+# float32, on tiles of 384 and 768; on a processor with AMX 10.7 with 16 in bfloat16 on a tile of 904, 11.3 in float32 on one of 222.
 VALUE, EXACT, INNER = 24.0, 56.0, 104.0  # bytes per value of the image: VALUE + (EXACT or INNER) / stride^2
-FEATURES = 10.0
+FEATURES = 12.0
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
@@ -42,12 +44,12 @@ def state(op: LinearOperator, shape: Shape, stride: int, dtype: torch.dtype) -> 
     return math.prod(shape) * (VALUE + (INNER if inner else EXACT) / stride**2) * dtype.itemsize / 4
 
 
-def features(net: nets.PixelShuffleAutoencoder, dtype: torch.dtype) -> float:
+def features(net: nets.PriorNet, dtype: torch.dtype) -> float:
     """Bytes of the network for each pixel that it is given."""
-    return FEATURES * net.widths[0] / net.factor**2 * dtype.itemsize
+    return FEATURES * largest(net) * dtype.itemsize
 
 
-def tile(net: nets.PixelShuffleAutoencoder, shape: Shape, held: float, *, bound: int, dtype: torch.dtype) -> int:
+def tile(net: nets.PriorNet, shape: Shape, held: float, *, bound: int, dtype: torch.dtype) -> int:
     """The side of the largest tile with which a solve that holds ``held`` bytes besides stays within ``bound``.
 
     shape: of the image, b c h w. dtype: of the network. Raises InvalidInput where not even the smallest tile fits.

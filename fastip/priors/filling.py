@@ -1,0 +1,40 @@
+"""What a denoiser cannot make: a start for the pixels that no datum looks at, from their neighbours."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..contracts import LinearOperator, Shape
+
+UNSEEN = 1e-6  # of the largest entry of A^T A 1: what rounding leaves where there is nothing
+
+
+@torch.no_grad()
+def unseen(op: LinearOperator, shape: Shape, like: Tensor) -> Tensor:
+    """Where A^T A 1 = 0: the pixels of an image of this shape b c h w that leave the data as they are.
+
+    Boolean, on the device of ``like`` and computed in its precision.
+    """
+    looked: Tensor = op.adjoint(op(torch.ones(shape, dtype=like.real.dtype, device=like.device))).abs()
+    return looked <= UNSEEN * looked.amax(dim=(1, 2, 3), keepdim=True)
+
+
+def filled(v: Tensor, holes: Tensor) -> Tensor:
+    """v b c h w with the pixels of ``holes`` (boolean, of its shape) interpolated from the others of their channel.
+
+    Pull and push: a pixel of the next coarser grid is the mean of the known ones among its 2 x 2, a hole where all
+    four are; that grid is filled in the same way, interpolated, and read where there are holes. A channel without known
+    pixels becomes 0. Differentiable in v.
+    Source: the pull-push of Gortler, Grzeszczuk, Szeliski and Cohen, The Lumigraph, 1996.
+    """
+    h, w = v.shape[-2:]
+    known = torch.logical_not(holes).to(v.dtype)
+    if h == w == 1:
+        return v * known
+    odd = (0, w % 2, 0, h % 2)
+    share = F.avg_pool2d(F.pad(known, odd), 2)
+    coarse = F.avg_pool2d(F.pad(v * known, odd), 2) / share.clamp_min(0.25)
+    below = filled(coarse, share == 0)
+    return torch.where(holes, F.interpolate(below, size=(h, w), mode="bilinear"), v)
