@@ -8,6 +8,7 @@ import pathlib
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))  # workloads.py, baselines.py, measure.py
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 import fastip
+import gpu_lines
 import gpu_machine
 
 STARTED = time.monotonic()
@@ -60,15 +62,36 @@ def no_gradients() -> Any:
         yield
 
 
+@pytest.fixture(scope="session")
+def lines() -> gpu_lines.Lines | None:
+    """Where FASTIP_BENCH_LINES says that results are written as they come."""
+    path = os.environ.get("FASTIP_BENCH_LINES")
+    return gpu_lines.Lines(pathlib.Path(path), about(sys.argv[1:])) if path else None
+
+
+@pytest.fixture(autouse=True)
+def written(request: pytest.FixtureRequest, lines: gpu_lines.Lines | None) -> Any:
+    """A result is written at once, and shown with what was predicted."""
+    benchmark = request.getfixturevalue("benchmark") if lines and "benchmark" in request.fixturenames else None
+    yield
+    if lines and benchmark is not None and benchmark.stats is not None:
+        print("\n" + lines.add(benchmark.group, benchmark.name, benchmark.stats.stats, benchmark.extra_info), flush=True)
+
+
 def pytest_report_header() -> str:
     return f"fastip {fastip.__version__} ({fastip.kernels.available()}), torch {torch.__version__}, {torch.get_num_threads()} threads"
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """What report.py copies into the results."""
+    machine_info["fastip"] = about(config.invocation_params.args)
+
+
+def about(arguments: Sequence[Any]) -> dict[str, Any]:
+    """The machine, the versions, the kernels and the command."""
     with open("/proc/cpuinfo") as f:
         model = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), platform.processor())
-    machine_info["fastip"] = {
+    return {
         "cpu": model,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -76,6 +99,6 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
         "versions": {"fastip": fastip.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "gpu": gpu_machine.describe(),
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
-        "command": "pytest " + " ".join(a for a in config.invocation_params.args if not str(a).startswith("--benchmark-json")),
+        "command": "pytest " + " ".join(str(a) for a in arguments if not str(a).startswith("--benchmark-json")),
         "date": datetime.date.today().isoformat(),
     }

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ import fastip
 from fastip.kernels import backends, native
 
 Skipped = pytest.skip.Exception
+PATIENCE = float(os.environ.get("FASTIP_BENCH_PATIENCE", "1"))  # times the seconds that each program is measured for
 MODULES = {"native": "native", "triton": "triton_families", "reference": "reference"}  # FASTIP_BACKEND: the module that must then run
 
 
@@ -88,11 +90,29 @@ class DoesNotFit(Exception):
     """The planes are too large, or of a kind, to be kept on the chip."""
 
 
+@dataclass(frozen=True)
+class Way:
+    """A way through the compiled ``admm``: the path, 0 the fastest, 1 sweeps through memory, 2 planes kept on the chip.
+
+    On the chip: blocks a plane (0: as suits), and whether margins are fetched phase by phase, in the slower form.
+    """
+
+    path: int = 0
+    ranks: int = 0
+    by_phase: bool = False
+
+
+FASTEST, SWEEPS, CHIP = Way(), Way(1), Way(2)
+
+
 @contextlib.contextmanager
-def path(number: int) -> Iterator[None]:
-    """The compiled ``admm`` on one of its paths: 0 the fastest, 1 sweeps through memory, 2 planes kept on the chip. Raises DoesNotFit where they cannot be."""
+def way(taken: Way) -> Iterator[None]:
+    """The compiled ``admm`` in this way alone. Raises DoesNotFit where planes cannot be kept on the chip so."""
+    if taken == FASTEST:
+        yield
+        return
     ours = native._on_gpu
-    native._on_gpu = functools.partial(ours, path=number)
+    native._on_gpu = functools.partial(ours, path=taken.path, ranks=taken.ranks, by_phase=taken.by_phase)
     try:
         yield
     except (RuntimeError, fastip.FastipError) as error:

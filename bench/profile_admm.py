@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import pathlib
+import re
 import sys
 from typing import Any
 
@@ -25,15 +26,17 @@ from sanitize_families import NO_DEVICE
 from workloads import super_resolution
 
 ITERATIONS = 2  # the same kernels again and again
-# planes of, backend, path
-FORMS: tuple[tuple[tuple[int, int, int, int], str, int], ...] = (
-    ((8, 3, 1024, 1024), "native", 1),
-    ((512, 3, 256, 256), "native", 1),
-    ((512, 3, 256, 256), "native", 2),
-    ((8, 3, 1024, 1024), "triton", 0),
+# planes of, backend, way
+FORMS: tuple[tuple[tuple[int, int, int, int], str, gpu_machine.Way], ...] = (
+    ((8, 3, 1024, 1024), "native", gpu_machine.SWEEPS),
+    ((512, 3, 256, 256), "native", gpu_machine.CHIP),
+    ((512, 3, 256, 256), "native", gpu_machine.Way(2, by_phase=True)),
+    ((1, 3, 256, 256), "native", gpu_machine.CHIP),
+    ((8, 3, 1024, 1024), "triton", gpu_machine.FASTEST),
 )
-TINY = (((1, 3, 64, 64), "native", 0),)
-METRICS = {
+TINY = (((1, 3, 64, 64), "native", gpu_machine.FASTEST),)
+# those that every version of ncu has; then what decides whether instructions or shared memory are what a kernel waits for
+FEW = {
     "gpu__time_duration.sum": "time",
     "dram__bytes_read.sum": "read",
     "dram__bytes_write.sum": "written",
@@ -42,9 +45,19 @@ METRICS = {
     "launch__registers_per_thread": "registers",
     "launch__shared_mem_per_block": "shared memory",
 }
+METRICS = FEW | {
+    "sm__inst_executed.avg.per_cycle_active": "IPC",
+    "smsp__inst_executed.sum": "instructions",
+    "smsp__issue_active.avg.pct_of_peak_sustained_active": "issue, %",
+    "l1tex__data_pipe_lsu_wavefronts_mem_shared.sum": "wavefronts",
+    "l1tex__data_bank_conflicts_pipe_lsu_mem_shared.sum": "bank conflicts",
+    "lts__t_sector_hit_rate.pct": "hits in L2, %",
+}
+SHORT = ("time", "IPC", "issue, %", "memory, % of peak", "wavefronts", "instructions", "registers")  # of a line of results
+MOST = 10  # such lines
 
 
-def profile(shape: tuple[int, int, int, int], backend: str, path: int, device: torch.device) -> None:
+def profile(shape: tuple[int, int, int, int], backend: str, way: gpu_machine.Way, device: torch.device) -> None:
     """One fused solve between the marks, after one outside them."""
     problem = super_resolution(shape)
     y = problem.data().to(device)
@@ -52,18 +65,24 @@ def profile(shape: tuple[int, int, int, int], backend: str, path: int, device: t
     prox = fastip.priors.L1(problem.weight).bind(y, problem.op)
     start, q = step.guess(), step.start()
     mark: Any = torch.cuda.profiler.profile if y.is_cuda else contextlib.nullcontext
-    with gpu_machine.backend(backend, y), gpu_machine.path(path) if path else contextlib.nullcontext():
+    with gpu_machine.backend(backend, y), gpu_machine.way(way):
         for around in (contextlib.nullcontext, mark):
             x = start.clone()
             if y.is_cuda:
                 torch.cuda.synchronize()
             with around():
                 fastip.kernels.admm(step, prox, x, q, y, StopRule(0.0, ITERATIONS), 1.0)
-    print(f"{ITERATIONS} iterations of {problem.name}, {backend}, path {path}; {problem.pixels} pixels", flush=True)
+    print(f"{ITERATIONS} iterations of {problem.name}, {backend}, {way}; {problem.pixels} pixels", flush=True)
+
+
+def named(row: dict[str, str]) -> str:
+    """The kernel and its grid, in few letters."""
+    name = re.sub(r"fastip::cuda::|\(anonymous namespace\)::|<unnamed>::|^void |\(.*|(cluster_)?entry<", "", row["Kernel Name"])
+    return f"{name[:46]} {row.get('Grid Size', '')}"
 
 
 def table(source: str) -> None:
-    """Each kernel that ncu saw, in one line."""
+    """Each kernel that ncu saw, in one line; then a line of results for the longest launch of each."""
     lines = [line for line in pathlib.Path(source).read_text().splitlines() if line.startswith('"')]
     rows = list(csv.DictReader(lines))
     known = [m for m in METRICS if rows and m in rows[0]]
@@ -73,6 +92,21 @@ def table(source: str) -> None:
         print(f"{row['Kernel Name'][:60]:60} " + " ".join(f"{row[m]:>24}" for m in known))
     if not seen:
         print("ncu saw no kernel")
+    time = next(m for m, word in METRICS.items() if word == "time")
+    longest: dict[str, dict[str, str]] = {}
+    for row in sorted(seen, key=lambda row: number(row.get(time, ""))):
+        longest[named(row)] = row
+    for name, row in list(reversed(longest.items()))[:MOST]:
+        cells = [f"{METRICS[m]} {row[m]}{' ' + units[m] if METRICS[m] == 'time' else ''}" for m in known if METRICS[m] in SHORT]
+        print("RESULT profile: " + "; ".join([name, *cells]))
+
+
+def number(cell: str) -> float:
+    """0 for what is none."""
+    try:
+        return float(cell.replace(",", ""))
+    except ValueError:
+        return 0.0
 
 
 def main(*arguments: str) -> int:

@@ -1,5 +1,7 @@
 """results/<machine>.json, .md and two figures out of the JSON file of a run: python bench/report.py build/bench.json [folder]
 
+Or out of the .jsonl files that the sessions on a GPU wrote as they went, taken together: python bench/report.py CALL1/bench.jsonl CALL2/bench.jsonl [folder]
+
 Times are medians; ratios are against fastip's entry of the same group in the same run. A target that is missed is reported as missed.
 """
 
@@ -20,6 +22,7 @@ import matplotlib.pyplot as plt
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))  # python -P leaves it out
 
+import gpu_lines
 import gpu_report
 import restoration_report
 
@@ -201,9 +204,11 @@ def scaling(found: list[dict[str, Any]], path: pathlib.Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def main(source: str, folder: str | pathlib.Path = RESULTS) -> int:
+def main(*arguments: str) -> int:
     """Writes the four files, and two for restored photographs and two for a GPU, of what the run holds of them, and prints the promises; 0."""
-    run, folder = json.loads(pathlib.Path(source).read_text()), pathlib.Path(folder)
+    sources = [pathlib.Path(a) for a in arguments if a.endswith((".json", ".jsonl"))]
+    folder = next((pathlib.Path(a) for a in arguments if pathlib.Path(a) not in sources), RESULTS)
+    run = gpu_lines.read(sources) if sources[0].suffix == ".jsonl" else json.loads(sources[0].read_text())
     machine, found = run["machine_info"]["fastip"], entries(run)
     name = slug(f"{machine['cpu']} {machine['cores']} cores")
     folder.mkdir(exist_ok=True)

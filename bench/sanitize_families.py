@@ -8,7 +8,6 @@ Exits with 1 where a result is wrong, with 3 where there is no CUDA device. On a
 
 from __future__ import annotations
 
-import contextlib
 import pathlib
 import sys
 from collections.abc import Callable, Iterator
@@ -32,6 +31,8 @@ BOUNDARIES = ("circular", "valid", "zero")
 PROX = Pointwise(l1=0.02, l2=0.1, low=-0.4, high=1.0)
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 BOUND = {torch.float32: 2e-5, torch.float64: 1e-12, torch.bfloat16: 3e-2, torch.float16: 4e-3}
+# one block a plane: a launch without clusters; by phase: the slower form of the margins
+WAYS = (gpu_machine.SWEEPS, gpu_machine.CHIP, gpu_machine.Way(2, ranks=1), gpu_machine.Way(2, by_phase=True))
 Check = Iterator[tuple[str, Any, Any]]  # what it was, what the kernel gave, what it should be
 
 
@@ -114,18 +115,18 @@ def tv_prox(on: Callable[[Tensor], Tensor]) -> Check:
 
 
 def admm(on: Callable[[Tensor], Tensor]) -> Check:
-    """Without and with a stop rule, relaxed and not, on each path of the GPU."""
+    """Without and with a stop rule, relaxed and not, in each way through the GPU."""
     for what, step, x, q, y in problems():
         for relaxation in (1.0, 1.6):
             expected = reference_admm(step, PROX, x, q, y, 7, relaxation)
             for tolerance in (0.0, 1e-30):
-                for number in (1, 2) if on(x).is_cuda else (0,):
+                for way in WAYS if on(x).is_cuda else (gpu_machine.FASTEST,):
                     try:
-                        with gpu_machine.path(number) if number else contextlib.nullcontext():
+                        with gpu_machine.way(way):
                             found = native.admm(step, PROX, on(x).clone(), on(q), on(y), StopRule(tolerance, 7), relaxation)
                     except gpu_machine.DoesNotFit:
                         continue
-                    yield f"{what}, relaxation {relaxation}, tolerance {tolerance}, path {number}", found[:2], expected
+                    yield f"{what}, relaxation {relaxation}, tolerance {tolerance}, {way}", found[:2], expected
 
 
 EVERY = (strided_conv, strided_conv_adjoint, stencil, woodbury, pixel_unshuffle, pixel_shuffle, soft_threshold, spectral_step, tv_prox, admm)
@@ -147,9 +148,8 @@ def run(name: str, device: torch.device) -> int:
         errors = {what: worst(found, expected) for what, found, expected in FAMILIES[name](lambda t, to=dtype: t.to(device, to))}
         bad = {what: error for what, error in errors.items() if not error < BOUND[dtype]}
         wrong += len(bad)
-        print(
-            f"{name:22} {str(dtype):15} {len(errors):4} calls, largest error {max(errors.values()):.1e}", *(f"\n    WRONG {e:.1e} {w}" for w, e in bad.items())
-        )
+        said = f"{name:22} {str(dtype):15} {len(errors):4} calls, largest error {max(errors.values()):.1e}, {'WRONG' if bad else 'ok'}"
+        print(said, *(f"\n    WRONG {error:.1e} {what}" for what, error in bad.items()), flush=True)
     return wrong
 
 

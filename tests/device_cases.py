@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -97,11 +99,17 @@ def waits_of(y: Tensor, solve: Callable[[Tensor], Any]) -> tuple[list[Event], li
         return ours(gpu.waits), ours(gpu.atomics), gpu.get(solution.x)
 
 
-WAVELET = priors.Wavelet(1e-2, levels=1)  # one object: it keeps its filters
+@functools.cache
+def wavelet() -> priors.Wavelet:
+    """One object, as it keeps its filters; made when it is used, so that these tests are collected without PyWavelets, too."""
+    pytest.importorskip("pywt")
+    return priors.Wavelet(1e-2, levels=1)
+
+
 SOLVERS: dict[str, Callable[..., Any]] = {
     "admm": lambda y, op, n: fastip.admm(y, op, priors.L1(1e-2), iterations=n, tolerance=0),
     "admm-relaxed": lambda y, op, n: fastip.admm(y, op, priors.TV(1e-3) + priors.Box(), beta=BETA, iterations=n, tolerance=0, relaxation=1.6),
-    "admm-wavelet": lambda y, op, n: fastip.admm(y, op, WAVELET, iterations=n, tolerance=0),
+    "admm-wavelet": lambda y, op, n: fastip.admm(y, op, wavelet(), iterations=n, tolerance=0),
     "admm-denoiser": lambda y, op, n: fastip.admm(y, op, priors.Denoiser(smooth, sigma=0.1), beta=BETA, iterations=n, tolerance=0),
     "pgd": lambda y, op, n: fastip.pgd(y, op, priors.L1(1e-2), iterations=n, tolerance=0),
     "pgd-nesterov": lambda y, op, n: fastip.pgd(y, op, priors.AnisotropicTV(1e-3), momentum=solvers.Nesterov(), iterations=n, tolerance=0),

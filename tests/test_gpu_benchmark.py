@@ -1,4 +1,4 @@
-"""The benchmark and the session of a GPU, rehearsed without one: every line of their Python that needs no device runs, and the shares are what they say."""
+"""The benchmark of a GPU, rehearsed without one: every line of their Python that needs no device runs, and the shares are what they say."""
 
 from __future__ import annotations
 
@@ -42,13 +42,12 @@ def test_rehearsal_of_the_benchmark(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_without_a_device_every_part_says_so(tmp_path: pathlib.Path) -> None:
-    done = run(BENCH / "gpu_session.py", tmp_path, "--parts", "tests,sanitize,profile,bench,page")
-    assert done.returncode == 3, done.stdout
-    summary = (tmp_path / "session.txt").read_text().split("==== summary")[1]
-    assert summary.count("NO CUDA DEVICE") == 5
+def test_without_a_device_every_program_says_so() -> None:
     skipped = run("-m", "pytest", BENCH / "bench_gpu_kernels.py", "--benchmark-only", "-q", "-rs", "-p", "no:cacheprovider")
     assert "no CUDA device" in skipped.stdout and "passed" not in skipped.stdout
+    for name in ("sanitize_families", "profile_admm"):
+        done = run(BENCH / f"{name}.py")
+        assert done.returncode == 3 and "no CUDA device" in done.stdout
 
 
 @pytest.mark.usefixtures("compiled")
@@ -57,23 +56,6 @@ def test_the_checked_families(tmp_path: pathlib.Path) -> None:
     assert done.returncode == 0 and done.stdout.count("largest error") == 20, done.stdout
     wrong = run(BENCH / "sanitize_families.py", "no_such_family", FASTIP_BENCH_DEVICE="cpu")
     assert wrong.returncode == 2 and "strided_conv_adjoint" in wrong.stdout
-
-
-def test_parts_end_in_time(tmp_path: pathlib.Path) -> None:
-    code = (
-        "import sys, time, pathlib; sys.path.insert(0, 'bench'); import gpu_session as g\n"
-        "s = g.Session(pathlib.Path(sys.argv[1]), time.monotonic() + 60, environment=dict(g.os.environ))\n"
-        "code, output = s.run(5, sys.executable, '-c', 'import time; print(1, flush=True); time.sleep(50)')\n"
-        "assert (code, output.split()[0]) == (g.OVER_TIME, '1'), (code, output)\n"
-        "assert s.run(5, 'no-such-program')[0] == g.NO_COMMAND\n"
-        "s.end = time.monotonic() + 1\n"
-        "assert g.perform(s, g.bench, False)[1] == 'NO TIME LEFT'\n"
-        "def broken(s): raise RuntimeError('boom')\n"
-        "g.PARTS[broken] = (0, False)\n"
-        "assert g.perform(s, broken, False) == (1, 'FAILED')\n"
-    )
-    done = run("-c", code, tmp_path)
-    assert done.returncode == 0, done.stdout
 
 
 def test_shares_and_promises() -> None:

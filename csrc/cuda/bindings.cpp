@@ -67,11 +67,13 @@ void bind_cuda(py::module_& m) {
     });
     m.attr("admm_states") = 2 * sizeof(std::int64_t[4]);
     // Returns (iterations done, looks at the stop rule, status). extra: workspace, where x' goes under relaxation (or 0), page-locked memory of the states.
+    // way: the path; on the chip, blocks a plane (or 0) and whether margins are fetched phase by phase.
     m.def("admm", [](const std::array<Address, 6>& arrays, const std::array<Size, 14>& n, const std::array<double, 7>& f, const std::array<Address, 3>& extra,
-                     int path, int dtype, const Where& where) {
+                     const std::array<int, 3>& way, int dtype, const Where& where) {
         AdmmResult result{};
         AdmmArgs args = admm_args(arrays, n, f, &result);
-        args.workspace = out(extra[0]), args.relaxed = out(extra[1]), args.states = out(extra[2]), args.path = static_cast<AdmmPath>(path);
+        args.workspace = out(extra[0]), args.relaxed = out(extra[1]), args.states = out(extra[2]);
+        args.path = static_cast<AdmmPath>(way[0]), args.ranks = way[1], args.by_phase = way[2] != 0;
         call(&cuda::admm, args, dtype, where);
         return std::make_tuple(result.iterations, result.checks, static_cast<int>(result.status));
     });

@@ -1,6 +1,7 @@
 // Whole iterations on planes that stay in shared memory: a cluster of blocks keeps one plane, each block a band of data rows and the image rows under it.
 // The image is kept as stride^2 phases on the data grid with margins, so A, C and A^T are stencils on bands; a band's margins are fetched from its
-// neighbours' memory before each of the three sweeps.
+// neighbours' memory before each of the three sweeps. Where a margin's cell stands is found once for all phases; ByPhase finds it again for each of them, which
+// costs far more instructions and is kept to be measured against.
 #pragma once
 #include "chip_plan.hpp"
 #include "cluster.hpp"
@@ -9,7 +10,7 @@
 namespace fastip {
 namespace cuda {
 
-template <class T, int S>
+template <class T, int S, bool ByPhase = false>
 struct ChipKernel {
     static constexpr int threads = 256, kBlocks = 3;  // as many as kComfortable lets share a processor
     struct Params {
@@ -37,13 +38,17 @@ struct ChipKernel {
             const bool last = p.check && k + 1 == p.iterations;
             cluster.alone([&](int rank, int t, unsigned char* memory) {
                 float* own = reinterpret_cast<float*>(memory);
-                for (int phase = 0; phase < S * S; ++phase) fetch(cluster, plan, plan.x, phase * plan.phase, rank, t, own);
+                if constexpr (ByPhase) {
+                    for (int phase = 0; phase < S * S; ++phase) fetch<1>(cluster, plan, plan.x, phase * plan.phase, rank, t, own);
+                } else {
+                    fetch<S * S>(cluster, plan, plan.x, 0, rank, t, own);
+                }
             });
             cluster.each([&](int rank, int t, unsigned char* memory) { residual(p, rank, t, reinterpret_cast<float*>(memory), last); });
             if (last) gather<1>(cluster, p.residual_sums);
-            cluster.alone([&](int rank, int t, unsigned char* memory) { fetch(cluster, plan, plan.r, 0, rank, t, reinterpret_cast<float*>(memory)); });
+            cluster.alone([&](int rank, int t, unsigned char* memory) { fetch<1>(cluster, plan, plan.r, 0, rank, t, reinterpret_cast<float*>(memory)); });
             cluster.each([&](int rank, int t, unsigned char* memory) { dual(p, rank, t, reinterpret_cast<float*>(memory)); });
-            cluster.alone([&](int rank, int t, unsigned char* memory) { fetch(cluster, plan, plan.t, 0, rank, t, reinterpret_cast<float*>(memory)); });
+            cluster.alone([&](int rank, int t, unsigned char* memory) { fetch<1>(cluster, plan, plan.t, 0, rank, t, reinterpret_cast<float*>(memory)); });
             cluster.each([&](int rank, int t, unsigned char* memory) { prior(p, rank, t, reinterpret_cast<float*>(memory), last, image); });
             if (last) gather<3>(cluster, p.image_sums);
         }
@@ -98,7 +103,8 @@ struct ChipKernel {
         }
     }
 
-    // The margins of a band, from whoever owns the cells that stand there.
+    // The margins of N bands, a phase apart, the first of them `shift` floats on, from whoever owns the cells that stand there.
+    template <int N>
     static FASTIP_DEVICE void fetch(const Cluster<threads>& cluster, const ChipPlan& plan, const Band& band, int shift, int rank, int t, float* own) {
         const int rows = rows_of(plan, rank), sides = band.left + band.right, around = (band.up + band.down) * band.pitch;
         for (int k = t; k < around + rows * sides; k += threads) {
@@ -111,9 +117,20 @@ struct ChipKernel {
                 j = j < band.left ? j - band.left : j - band.left + plan.w;
             }
             const int row = source(rank * plan.rows + i, plan.h, plan.boundary), column = source(j, plan.w, plan.boundary);
-            float value = 0;
-            if (row >= 0 && column >= 0) value = reinterpret_cast<const float*>(cluster.memory(row / plan.rows))[shift + band.at(row % plan.rows, column)];
-            own[shift + band.at(i, j)] = value;
+            const bool there = row >= 0 && column >= 0;
+            const int owner = there ? row / plan.rows : 0;
+            const float* from = reinterpret_cast<const float*>(cluster.memory(owner)) + shift + (there ? band.at(row - owner * plan.rows, column) : 0);
+            float* to = own + shift + band.at(i, j);
+            FASTIP_UNROLL((N + 7) / 8)
+            for (int first = 0; first < N; first += 8) {  // loads are on their way together; more of them would spill
+                float values[8] = {};
+                FASTIP_UNROLL(8)
+                for (int n = 0; n < 8; ++n)
+                    if (there && first + n < N) values[n] = from[(first + n) * plan.phase];
+                FASTIP_UNROLL(8)
+                for (int n = 0; n < 8; ++n)
+                    if (first + n < N) to[(first + n) * plan.phase] = values[n];
+            }
         }
     }
 
@@ -178,8 +195,13 @@ struct ChipKernel {
                 for (int v = 0; v <= across; ++v) {
                     const float value = own[plan.t.at(i - plan.t.up + u, j - plan.t.left + v)];
                     const float* weights = own + plan.backward + (u * (across + 1) + v) * S * S;
+                    constexpr int kPack = S % 2 ? 1 : 4;
                     FASTIP_UNROLL(S * S)
-                    for (int n = 0; n < S * S; ++n) sum[n] += weights[n] * value;
+                    for (int n = 0; n < S * S; n += kPack) {
+                        const Pack<float, kPack> some = *reinterpret_cast<const Pack<float, kPack>*>(weights + n);
+                        FASTIP_UNROLL(kPack)
+                        for (int m = 0; m < kPack; ++m) sum[n + m] += some.value[m] * value;
+                    }
                 }
             }
             FASTIP_UNROLL(S * S)
@@ -223,9 +245,11 @@ class Chip {
         constexpr bool single = !std::is_same_v<T, double>;
         const bool known = (a.boundary == Boundary::circular || a.boundary == Boundary::zero) && a.stride <= 4;
         if (!single || !known || a.path == AdmmPath::sweeps || a.h > 4096 || a.w > 4096) return;
+        if (a.by_phase && !std::is_same_v<T, float>) return;
         const ChipLimits limits = chip_limits();
         const std::int64_t planes = a.images * a.channels;
         for (int ranks = 1; ranks <= limits.ranks; ranks *= 2) {
+            if (a.ranks && a.ranks != ranks) continue;
             const ChipPlan plan = chip_plan(a, ranks);
             if (plan.bytes() > limits.shared_bytes || !placeable(plan)) continue;
             // Three blocks or more share a processor: one computes while another waits. Few planes are spread over as many blocks as there are processors.
@@ -239,53 +263,61 @@ class Chip {
     int ranks() const { return chosen_.ranks; }
 
     void advance(std::int64_t count, bool check, Gate gate, double* residual_sums, double* image_sums, Stream stream) const {
-        with_stride([&](auto stride) { start<stride.value>(count, check, gate, residual_sums, image_sums, stream); });
+        with_kernel([&](auto kernel) { start<decltype(kernel)>(count, check, gate, residual_sums, image_sums, stream); });
     }
 
   private:
     static constexpr int kComfortable = 72 * 1024;
 
     template <class Work>
-    void with_stride(const Work& work) const {
+    void with_kernel(const Work& work) const {
         if constexpr (!std::is_same_v<T, double>) {
             switch (a.stride) {
                 case 1:
-                    return work(std::integral_constant<int, 1>{});
+                    return with_form<1>(work);
                 case 2:
-                    return work(std::integral_constant<int, 2>{});
+                    return with_form<2>(work);
                 case 3:
-                    return work(std::integral_constant<int, 3>{});
+                    return with_form<3>(work);
                 default:
-                    return work(std::integral_constant<int, 4>{});
+                    return with_form<4>(work);
             }
         }
+    }
+
+    template <int S, class Work>
+    void with_form(const Work& work) const {
+        if constexpr (std::is_same_v<T, float>) {
+            if (a.by_phase) return work(ChipKernel<T, S, true>{});
+        }
+        work(ChipKernel<T, S>{});
     }
 
     // Whether the device, or the part of it that this process has, can run such a cluster at all.
     bool placeable(const ChipPlan& plan) const {
         bool can = false;
-        with_stride([&](auto stride) { can = clusters_fit<ChipKernel<T, stride.value>>(plan.ranks, static_cast<std::size_t>(plan.bytes())); });
+        with_kernel([&](auto kernel) { can = clusters_fit<decltype(kernel)>(plan.ranks, static_cast<std::size_t>(plan.bytes())); });
         return can;
     }
 
-    template <int S>
+    template <class Kernel>
     void start(std::int64_t count, bool check, Gate gate, double* residual_sums, double* image_sums, Stream stream) const {
-        const typename ChipKernel<T, S>::Params params{chosen_,
-                                                       static_cast<int>(count),
-                                                       check,
-                                                       static_cast<const T*>(a.y),
-                                                       static_cast<float*>(a.q),
-                                                       static_cast<T*>(a.image),
-                                                       static_cast<T*>(a.relaxed),
-                                                       a.psf,
-                                                       a.taps,
-                                                       static_cast<float>(a.beta),
-                                                       static_cast<float>(a.relaxation),
-                                                       prox_,
-                                                       residual_sums,
-                                                       image_sums,
-                                                       gate};
-        launch_clusters<ChipKernel<T, S>>(a.images * a.channels, static_cast<std::size_t>(chosen_.bytes()), stream, params);
+        const typename Kernel::Params params{chosen_,
+                                             static_cast<int>(count),
+                                             check,
+                                             static_cast<const T*>(a.y),
+                                             static_cast<float*>(a.q),
+                                             static_cast<T*>(a.image),
+                                             static_cast<T*>(a.relaxed),
+                                             a.psf,
+                                             a.taps,
+                                             static_cast<float>(a.beta),
+                                             static_cast<float>(a.relaxation),
+                                             prox_,
+                                             residual_sums,
+                                             image_sums,
+                                             gate};
+        launch_clusters<Kernel>(a.images * a.channels, static_cast<std::size_t>(chosen_.bytes()), stream, params);
     }
 
     const AdmmArgs& a;

@@ -26,7 +26,7 @@ struct ChipPlan {
     int bytes() const { return total * 4; }
 };
 
-struct WeightedOffset {
+struct alignas(8) WeightedOffset {  // one load for both
     int offset;
     float weight;
 };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
+from importlib.util import find_spec
 from typing import Any
 
 import torch  # before _C: torch's OpenMP runtime is then the only one of the process
@@ -17,7 +18,8 @@ _missing: str | None = None
 try:
     from .. import _C
 except ImportError as error:
-    _missing = str(error)
+    # Python's own words for a module that is not there speak of a circular import
+    _missing = str(error) if find_spec("fastip._C") else "fastip/_C is not there"
 else:
     if _C.version != __version__:
         _missing = f"it is of version {_C.version}, the package of {__version__}"

@@ -189,14 +189,27 @@ def _on_cpu(
 
 
 def _on_gpu(
-    x: Tensor, q: Tensor, y: Tensor, psf: Tensor, taps: Tensor, history: Tensor, sizes: tuple[int, ...], numbers: tuple[float, ...], path: int = 0
+    x: Tensor,
+    q: Tensor,
+    y: Tensor,
+    psf: Tensor,
+    taps: Tensor,
+    history: Tensor,
+    sizes: tuple[int, ...],
+    numbers: tuple[float, ...],
+    path: int = 0,
+    ranks: int = 0,
+    by_phase: bool = False,
 ) -> tuple[Tensor, Tensor, Counts]:
-    """``path``: 0 the fastest, 1 sweeps through memory, 2 planes kept on the chip where they fit."""
+    """``path``: 0 the fastest, 1 sweeps through memory, 2 planes kept on the chip where they fit, each by ``ranks`` blocks (0: as suits).
+
+    ``by_phase``: on the chip in float32, the slower way to fetch margins, which is there to be measured.
+    """
     functions, _ = extension.target(y)
     dual = plain(q).to(torch.float64 if y.dtype == torch.float64 else torch.float32, copy=True)
     workspace = torch.empty(functions.admm_workspace(sizes, numbers, DTYPES[y.dtype]), dtype=torch.uint8, device=y.device)
     relaxed = torch.empty_like(x) if numbers[5] != 1.0 else None
     states = torch.empty(functions.admm_states if history.numel() else 0, dtype=torch.uint8, pin_memory=y.is_cuda and history.numel() > 0)
     pointers = (y.data_ptr(), dual.data_ptr(), x.data_ptr(), psf.data_ptr(), taps.data_ptr(), history.data_ptr())
-    counts = _run("admm", y, pointers, sizes, numbers, (workspace.data_ptr(), _address(relaxed), states.data_ptr()), path)
+    counts = _run("admm", y, pointers, sizes, numbers, (workspace.data_ptr(), _address(relaxed), states.data_ptr()), (path, ranks, int(by_phase)))
     return x if relaxed is None else relaxed, dual.to(q.dtype), counts

@@ -87,6 +87,54 @@ def test_zero_data_divides_by_nothing(path):
     assert (done, status) == (5, Status.CONVERGED) and bool((residuals == 0).all())
 
 
+def chip_alone(monkeypatch, **way):
+    """No other path than the one through the chip, in this way."""
+    monkeypatch.setattr(native, "_on_cpu", lambda *arguments: native._on_gpu(*arguments, path=2, **way))
+
+
+@pytest.mark.parametrize("boundary", ["circular", "zero"])
+@pytest.mark.parametrize("kh, kw, stride, half, h, w, planes", [shape for shape in (*SHAPES, CHIP) if shape[2] <= 4])
+def test_margins_fetched_phase_by_phase_give_the_same_bits(kh, kw, stride, half, h, w, planes, boundary, monkeypatch, emulated):
+    step, x, q, y = problem(kh, kw, stride, half, h, w, planes, boundary)
+    expected = looped(step, PROX, x, q, y, 7, 1.6)
+    found = []
+    for by_phase in (False, True):
+        chip_alone(monkeypatch, by_phase=by_phase)
+        for order in (0, 1, 2):
+            emulated.set_order(order)
+            found.append(native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 7), 1.6))
+    assert all(torch.equal(found[0][i], other[i]) for other in found[1:] for i in (0, 1))
+    for a, b in zip(found[0][:2], expected, strict=True):
+        assert float((a.double() - b).abs().max()) < 2e-5 * float(b.abs().max())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_margins_are_fetched_phase_by_phase_in_float32_alone(dtype, monkeypatch, emulated):
+    step, *rest = problem(*CHIP, "circular")
+    chip_alone(monkeypatch, by_phase=True)
+    with pytest.raises((RuntimeError, FastipError), match="do not fit on the chip"):
+        native.admm(step, PROX, *(t.to(dtype) for t in rest), StopRule(0.0, 2), 1.0)
+
+
+@pytest.mark.parametrize("ranks, least, most", [(1, 204, 205), (2, 111, 112), (4, 64, 65), (8, 40, 41)])
+def test_as_many_blocks_a_plane_as_asked_for(ranks, least, most, monkeypatch, emulated):
+    """The same bits from any number of blocks; one of them needs between ``least`` and ``most`` KiB, by which another number would be seen."""
+    step, x, q, y = problem(9, 9, 4, 3, 48, 48, (1, 2), "circular")
+
+    def solved():
+        return native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 5), 1.0)
+
+    chip_alone(monkeypatch)
+    expected = solved()
+    chip_alone(monkeypatch, ranks=ranks)
+    emulated.set_limits(most * 1024, 8, 132)
+    found = solved()
+    assert torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1])
+    emulated.set_limits(least * 1024, 8, 132)
+    with pytest.raises((RuntimeError, FastipError), match="do not fit on the chip"):
+        solved()
+
+
 @pytest.mark.parametrize("limits, fits", [((227 * 1024, 8, 132), True), ((140 * 1024, 1, 80), True), ((40 * 1024, 8, 132), True), ((12 * 1024, 8, 4), False)])
 def test_chip_takes_what_fits(limits, fits, emulated, monkeypatch):
     """One block, several blocks, or none at all: the same result, and no block asks for more memory than there is."""

@@ -74,6 +74,7 @@ def test_missing_extension_warns_once_and_works() -> None:
     assert "torch.Size([1, 2, 4, 4])" in printed and printed.count("slow pure-torch kernels") == 1, printed
     assert "'compiled': False, 'reason'" in printed and "'backend': 'reference'" in printed and "no compiled extension" in printed, printed
     assert "slow pure-torch kernels on CPUs" in printed, printed
+    assert "'reason': 'fastip/_C is not there'" in printed and "circular" not in printed, printed
 
 
 def test_native_asked_for_and_missing() -> None:

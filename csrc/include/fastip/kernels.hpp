@@ -96,6 +96,8 @@ struct AdmmArgs {
     void* relaxed = nullptr;    // where relaxation != 1: the image x' itself, the state being kept in `image`
     void* states = nullptr;
     AdmmPath path = AdmmPath::fastest;
+    int ranks = 0;          // on the chip: blocks that keep a plane; 0: as many as suit it
+    bool by_phase = false;  // on the chip, float32 alone: margins fetched phase by phase, the slower form, kept to be measured against
 };
 
 // One line a kernel family: its name and argument struct. The name is that of its file in csrc/cpu and of its function in fastip/kernels.
