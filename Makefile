@@ -35,10 +35,10 @@ bench: $(READY)
 	$(PY) -P bench/report.py build/bench.json
 
 # The long training of the photograph denoiser, at the lowest priority; CONTRIBUTING.md says how it is halted and exported. Where it has a session of its
-# own (setsid, no terminal) Linux weighs sessions, not processes, so the session is made nice too.
+# own (setsid make train-photo) Linux weighs sessions, not processes, so the session is made nice too.
 train-photo: $(READY)
-	$(BIN)/fastip data fetch photos photos-more
-	@[ -t 0 ] || { echo 19 > /proc/self/autogroup; } 2>/dev/null || true
+	nice -n 19 $(BIN)/fastip data fetch photos photos-more
+	@[ "$$(ps -o sess= -p $$PPID | tr -d ' ')" != "$$PPID" ] || { echo 19 > /proc/self/autogroup; } 2>/dev/null || true
 	OMP_NUM_THREADS=$(THREADS) nice -n 19 $(BIN)/fastip train task photo-denoiser
 
 train-photo-export: $(READY)

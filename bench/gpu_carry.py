@@ -1,7 +1,7 @@
 """What travels to a machine with a GPU, and how large it is: python bench/gpu_carry.py [--without PATH]... [PATH]...
 
-Counted: the files that git knows or does not ignore and that are there, shared/, and the ignored PATHs that are
-named, build/carry where none is. Fails above 60 MB: 64 MiB is the most that is taken. --without counts as if a folder
+Counted: the files that git knows or does not ignore and that are there, and the ignored PATHs that are named,
+build/carry where none is. Fails above 60 MB. --without counts as if a folder
 were left out of the checkout.
 
 build/carry holds what a machine without a network cannot get: wheels/*.whl, and the extension for its Python, such as
@@ -30,7 +30,7 @@ def files_of(root: pathlib.Path) -> list[str]:
     for options in (["--cached"], ["--others", "--exclude-standard"]):
         done = subprocess.run(["git", "ls-files", "-z", *options], cwd=root, capture_output=True, text=True, check=True)
         listed += [name for name in done.stdout.split("\0") if name]
-    return sorted({*listed, *(name for name in below(root, "shared"))})
+    return sorted(set(listed))
 
 
 def below(root: pathlib.Path, path: str) -> list[str]:

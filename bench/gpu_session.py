@@ -34,6 +34,9 @@ CALLS = {1: (gpu_first_call.PARTS, gpu_first_call.SECONDS), 2: (gpu_second_call.
 REHEARSED = 10.0  # times longer: a slow machine with two cores
 LAST = 60  # lines that repeat the results
 MOST_FILES = 8
+OWN = {"session.txt", "bench.jsonl", "profile.csv", "page.md"} | {
+    f"{part.name}.txt" for parts, _ in CALLS.values() for part in parts
+}  # what a session writes, and no other file, is removed before it begins
 
 
 def session(s: Session, parts: Sequence[Part]) -> int:
@@ -68,9 +71,8 @@ def summary(s: Session, parts: Sequence[Part], endings: list[Ending]) -> int:
 def prepared(out: pathlib.Path, seconds: float, carried: pathlib.Path, rehearsal: bool) -> Session:
     """A session that ends in so many seconds; files of an earlier one are removed."""
     out.mkdir(parents=True, exist_ok=True)
-    for old in out.iterdir():
-        if old.suffix in (".txt", ".jsonl", ".csv", ".md"):
-            old.unlink()
+    for name in OWN:
+        (out / name).unlink(missing_ok=True)
     fixed = {
         "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
         "OMP_WAIT_POLICY": "PASSIVE",

@@ -5,6 +5,7 @@ Whenever a program that writes parts is killed, one whole state can be read.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from fastip import checkpoint, data, nets
 from fastip.errors import InvalidInput
-from fastip.train import photo_denoiser, state
+from fastip.train import long_training, photo_denoiser, state
 from fastip.train.feed import Stage
 
 LIMIT = 16 * 2**20  # bytes of a part
@@ -57,6 +58,7 @@ def write_parts(folders: Sequence[Path], kept: Kept, limit: int = LIMIT) -> list
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f".{photo_denoiser.NAME}.part-*"):
             left.unlink()
+        _settle_interrupted(folder)
     cut = list(_cut(kept.tensors, limit - HEADER))
     record = {"settings": kept.settings, "progress": asdict(kept.history), "stamp": secrets.token_hex(8)}
     shapes = {name: list(tensor.shape) for name, tensor in kept.tensors.items()}
@@ -70,6 +72,21 @@ def write_parts(folders: Sequence[Path], kept: Kept, limit: int = LIMIT) -> list
     for folder in folders:
         _settle(folder, len(cut))
     return [first / _name(number) for number in range(len(cut))]
+
+
+def _settle_interrupted(folder: Path) -> None:
+    """Go on renaming where a kill came between two names: what is written next would take the rest of that state."""
+    stamps: dict[str, dict[int, bool]] = {}
+    counts = {}
+    for path in folder.glob(PARTS):
+        with contextlib.suppress(InvalidInput):  # a damaged part belongs to no whole state
+            record = checkpoint.read_record(path, KIND)
+            stamps.setdefault(record["stamp"], {})[record["part"]] = path == folder / _name(record["part"], new=True)
+            counts[record["stamp"]] = record["of"]
+    for stamp, parts in stamps.items():
+        if len(parts) == counts[stamp] and len(set(parts.values())) == 2:
+            for number in (number for number, new in parts.items() if new):
+                os.replace(folder / _name(number, new=True), folder / _name(number))
 
 
 def _settle(folder: Path, count: int) -> None:
@@ -141,7 +158,9 @@ def _joined(paths: Sequence[Path]) -> Kept:
 
 def home() -> Path:
     """The state of the CPU's training."""
-    return photo_denoiser.folder() / f"{photo_denoiser.NAME}.unfinished{checkpoint.SUFFIX}"
+    path = long_training.files().state
+    assert path is not None
+    return path
 
 
 def split(path: Path, folder: Path, light: bool = False, limit: int = LIMIT) -> tuple[list[Path], state.History]:
@@ -158,17 +177,17 @@ def split(path: Path, folder: Path, light: bool = False, limit: int = LIMIT) -> 
 
 
 def join(folder: Path) -> state.History:
-    """Put the parts back into the state that ``photo_denoiser.go_on`` resumes from; its history.
+    """Put the parts back into the state that ``long_training.go_on`` resumes from; its history.
 
     Raises InvalidInput where there are no whole parts, where what is kept has as many steps or other settings, and for
-    parts that do not load; photo_denoiser.Busy while the training runs here.
+    parts that do not load; long_training.Busy while the training runs here.
     """
     kept = read_parts(folder)
     if kept is None:
         raise InvalidInput(f"{folder} holds no parts of a training; give the folder that `train` wrote into")
-    place = photo_denoiser.folder()
+    place = long_training.folder()
     place.mkdir(parents=True, exist_ok=True)
-    with photo_denoiser.alone(place):
+    with long_training.alone(place):
         _check_newer(kept, place)
         joined = place / f"joined{checkpoint.SUFFIX}"
         try:
@@ -213,7 +232,7 @@ def planned(
 
 def begun(settings: Mapping[str, Any], say: Say) -> Kept:
     """A state without moments: the shipped weights at their step, else the network's first ones."""
-    start = photo_denoiser.shipped_start(say) or photo_denoiser.Start(photo_denoiser.network(), state.History())
+    start = long_training.shipped_start(say) or photo_denoiser.Start(photo_denoiser.network(), state.History())
     if json.loads(json.dumps(start.net.config())) != settings["net"]["config"]:
         raise InvalidInput("the pack was made for a network of another shape; pack again")
     weights = start.net.state_dict()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import gpu_photographs
 from fastip import checkpoint, data
 from fastip.data.reduced import originals, reduced
 from fastip.errors import InvalidInput
-from fastip.train import photo_denoiser, state
+from fastip.train import long_training, photo_denoiser, state
 from fastip.train.feed import Stage
 from gpu_process import INTERRUPTED
 from gpu_state import Say, home, join, planned, read_parts, split
@@ -106,7 +107,8 @@ def _go_on(photographs: Sequence[np.ndarray], validation: list[Tensor], before: 
             os.kill(os.getpid(), signal.SIGINT)
 
     try:
-        photo_denoiser.go_on(pictures=Few(photographs, 32, stop), validation=validation, progress=False, **REHEARSED)
+        about = {"pictures": Few(photographs, 32, stop), "validation": validation} | REHEARSED
+        long_training.go_on(train=partial(photo_denoiser.train_photo_denoiser, **about), progress=False)
     except KeyboardInterrupt:
         pass
     record = checkpoint.read_record(home(), "training")

@@ -14,7 +14,7 @@ from rich.table import Table
 from . import checkpoint, data, nets, operators, tasks, train
 from .errors import InvalidInput
 from .priors import PixelShuffleAutoencoder, Projector
-from .train import photo_denoiser
+from .train import long_training, photo_denoiser
 
 Pictures = Callable[[str, int], data.Pictures]
 PICTURES: dict[str, tuple[int, Pictures]] = {  # colours, and the set of a split with patches of this size where it has sizes
@@ -125,7 +125,7 @@ def unrolled(
 
 def task(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(train.RECIPES)}.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the networks, made if it is missing.")] = Path("trained"),
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The folder for the networks, made if it is missing; by default trained/.")] = None,
     steps: Annotated[int | None, typer.Option(help="Instead of the recipe's, for a look at how it goes.", show_default=False)] = None,
     accelerator: Accelerator = "auto",
     begin: Annotated[
@@ -144,11 +144,15 @@ def task(
             f"--from is {begin!r}; expected nothing" + (", or shipped" if long else f"; only {photo_denoiser.NAME} goes on from what is shipped")
         )
     if not long or begin == "nothing":
-        _run(output / f"{name}.safetensors", lambda: train.task(name, output, steps=steps, accelerator=accelerator))
+        folder = Path("trained") if output is None else output
+        _run(folder / f"{name}.safetensors", lambda: train.task(name, folder, steps=steps, accelerator=accelerator))
         return
+    if output is not None or steps is not None:
+        given = "--output" if output is not None else "--steps"
+        raise InvalidInput(f"{given} is for a training of its own: add --from nothing; the long one keeps its state in {long_training.folder()}")
     try:
-        _run(photo_denoiser.folder() / f"{name}.safetensors", lambda: photo_denoiser.go_on(steps=steps, accelerator=accelerator))
-    except photo_denoiser.Busy as busy:
+        _run(long_training.folder() / f"{name}.safetensors", lambda: long_training.go_on(accelerator=accelerator))
+    except long_training.Busy as busy:
         Console(stderr=True, highlight=False).print(str(busy), markup=False, soft_wrap=True)
 
 
@@ -159,7 +163,10 @@ def export(
     """Write the averaged weights of a long training, if they are better on validation photographs than those that are shipped."""
     if name != photo_denoiser.NAME:
         raise InvalidInput(f"there is no long training {name!r}; expected {photo_denoiser.NAME}")
-    found = photo_denoiser.export(output)
+    if not output.is_dir():
+        raise InvalidInput(f"the folder {output} does not exist; give the one for the weights: -o FOLDER")
+    err = Console(stderr=True, highlight=False)
+    found = long_training.export(output, say=lambda text: err.print(text, markup=False))
     table = Table("PSNR at 15, 25, 50 of 255", "shipped", "trained", box=None)
     for pictures in found.trained:
         table.add_row(f"{pictures} photographs", *(f"{' / '.join(f'{v:.2f}' for v in row)}" for row in (found.shipped[pictures], found.trained[pictures])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -75,8 +76,11 @@ def prior(
     _check_known(name, DENOISERS, "denoiser")
     schedule = priors.schedule(noise, steps=steps)
     with weights("priors", DENOISERS[name]) as path:
-        net = checkpoint.load_prior(path).net
-    return priors.PlugAndPlay(net, schedule=schedule, memory=memory, dtype=dtype)
+        found = checkpoint.load_prior(path)
+    most = math.inf if found.trained is None else found.trained.levels[1]
+    if max(schedule.levels) > most:
+        raise InvalidInput(f"noise is {noise!r}; the denoiser of {name!r} was trained on noise up to {most:g}: give the noise of the data, images in [0, 1]")
+    return priors.PlugAndPlay(found.net, schedule=schedule, memory=memory, dtype=dtype)
 
 
 def _check_known(name: str, known: Iterable[str], what: str) -> None:

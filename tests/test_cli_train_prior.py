@@ -13,7 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 from fastip import checkpoint, cli, cli_train_prior, data, nets, operators, priors, psf, shipped, train
-from fastip.train import loop, photo_denoiser, workshop
+from fastip.train import long_training, loop, photo_denoiser, workshop
 from fastip.train.course import Course
 
 PRIOR = ["--pictures", "shades", "--noise", "0.02:0.2", "--steps", 4, "--batch", 2, "--size", 24]
@@ -236,12 +236,15 @@ def test_where_a_task_begins(monkeypatch, tmp_path):
     """--from reaches the long training or the recipe; what cannot be is refused."""
     called = []
     monkeypatch.setattr(cli_train_prior, "_run", lambda output, work: (called.append(output), work()))
-    monkeypatch.setattr(photo_denoiser, "go_on", lambda **told: called.append(told))
+    monkeypatch.setattr(long_training, "go_on", lambda **told: called.append(told))
     monkeypatch.setattr(train, "task", lambda name, folder, **told: called.append((name, folder)))
     monkeypatch.setenv("FASTIP_CACHE", str(tmp_path))
     long = tmp_path / "training" / "photo-denoiser" / "photo-denoiser.safetensors"
-    assert fastip("task", "photo-denoiser", "--steps", 3).exit_code == 0 and called == [long, {"steps": 3, "accelerator": "auto"}]
+    assert fastip("task", "photo-denoiser").exit_code == 0 and called == [long, {"accelerator": "auto"}]
     assert fastip("task", "photo-denoiser", "--from", "shipped").exit_code == 0 and called[2] == long
+    for words in (("--steps", 3), ("-o", tmp_path)):  # of a training of its own
+        result = fastip("task", "photo-denoiser", *words)
+        assert result.exit_code == 2 and "add --from nothing" in result.output and len(called) == 4
     called.clear()
     assert fastip("task", "photo-denoiser", "--from", "nothing", "-o", tmp_path).exit_code == 0
     assert called == [tmp_path / "photo-denoiser.safetensors", ("photo-denoiser", tmp_path)]
@@ -253,10 +256,10 @@ def test_where_a_task_begins(monkeypatch, tmp_path):
 
 def test_a_training_that_runs_already_is_said_and_left_alone(monkeypatch, tmp_path):
     def busy(**told):
-        raise photo_denoiser.Busy("process 7 is at this training already; stop that one first, or leave it at work")
+        raise long_training.Busy("process 7 is at this training already; stop that one first, or leave it at work")
 
     monkeypatch.setenv("FASTIP_CACHE", str(tmp_path))
-    monkeypatch.setattr(photo_denoiser, "go_on", busy)
+    monkeypatch.setattr(long_training, "go_on", busy)
     result = fastip("task", "photo-denoiser")
     assert result.exit_code == 0 and "process 7 is at this training already" in result.output
 
@@ -266,11 +269,13 @@ def test_export_says_what_it_found(monkeypatch, tmp_path):
         "shipped": {"validation": [32.0, 29.0, 26.0], "test": [32.5, 30.0, 27.0]},
         "trained": {"validation": [33.0, 30.0, 27.0], "test": [34.0, 31.0, 28.0]},
     }
-    monkeypatch.setattr(photo_denoiser, "export", lambda output: photo_denoiser.Exported(9, 7200.0, **scores, written=output / "photo-denoiser.safetensors"))
+    monkeypatch.setattr(long_training, "export", lambda output, say: long_training.Exported(9, 7200.0, **scores, written=output / "photo-denoiser.safetensors"))
     result = fastip("export", "photo-denoiser", "-o", tmp_path)
     assert result.exit_code == 0 and "33.00 / 30.00 / 27.00" in result.output and "step 9, 2.00 h" in result.output and "is written" in result.output
-    monkeypatch.setattr(photo_denoiser, "export", lambda output: photo_denoiser.Exported(9, 7200.0, **scores, written=None))
-    assert "nothing is written" in fastip("export", "photo-denoiser").output
+    monkeypatch.setattr(long_training, "export", lambda output, say: long_training.Exported(9, 7200.0, **scores, written=None))
+    assert "nothing is written" in fastip("export", "photo-denoiser", "-o", tmp_path).output
+    result = fastip("export", "photo-denoiser", "-o", tmp_path / "none")
+    assert result.exit_code == 2 and "give the one for the weights: -o FOLDER" in result.output
     result = fastip("export", "digits-sr4")
     assert result.exit_code == 2 and "no long training 'digits-sr4'" in result.output
 

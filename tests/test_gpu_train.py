@@ -5,59 +5,34 @@ from __future__ import annotations
 import importlib
 import os
 import pathlib
+import random
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from functools import partial
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from fastip import checkpoint, data, nets, priors, shipped
+from fastip import checkpoint, priors, shipped
 from fastip.data import reduced
 from fastip.errors import InvalidInput
-from fastip.train import loop, photo_denoiser, state
+from fastip.train import long_training, loop, photo_denoiser, state
+from fastip.train.summary import summarise
+from photograph_cases import Shades, shade, small
 
 BENCH = pathlib.Path(__file__).resolve().parent.parent / "bench"
 STEPS = 12
 TURNS = range(8)
 
 
-def shade(index: int, size: int) -> torch.Tensor:
-    """Smooth colours, 3 size size."""
-    coarse = torch.rand(1, 3, 3, 3, generator=torch.Generator().manual_seed(index))
-    return torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear")[0]
-
-
-class Shades(data.Pictures):
-    """Another picture for each number."""
-
-    endless = True
-
-    def __init__(self, size=8):
-        self.size = size
-
-    def __len__(self):
-        return 100
-
-    def sized(self, size):
-        return Shades(size)
-
-    def batch(self, indices):
-        return torch.stack([shade(int(index), self.size) for index in indices])
-
-
-def small() -> nets.PixelShuffleAutoencoder:
-    torch.manual_seed(4)
-    return nets.PixelShuffleAutoencoder(widths=(4, 6), blocks=(1, 0), padding_mode="zeros")
-
-
 STAGES = photo_denoiser.Stage(0.0, 2, 8), photo_denoiser.Stage(0.5, 3, 12)
 VALIDATION = [shade(-1, 20)[None], shade(-2, 14)[None]]
 PHOTOGRAPHS = [(255 * shade(-k, 40 + k)).round().byte().permute(1, 2, 0).numpy() for k in range(3, 6)]
 PLANNED = {"steps": STEPS, "stages": STAGES, "precision": "32-true", "warm_up": 4}
-ABOUT = PLANNED | {"pictures": Shades(8), "validation": VALIDATION, "progress": False, "look_every": 100}
+OWN = PLANNED | {"pictures": Shades(8), "validation": VALIDATION, "look_every": 100}
 
 
 def imported(name: str) -> ModuleType:
@@ -78,7 +53,7 @@ def at(tmp_path, monkeypatch):
     """An empty cache and a small network; the value is the folder of the long training."""
     monkeypatch.setenv("FASTIP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(photo_denoiser, "network", small)
-    return photo_denoiser.folder()
+    return long_training.folder()
 
 
 @pytest.fixture
@@ -96,9 +71,9 @@ def go_on(upto: int | None = None):
             os.kill(os.getpid(), signal.SIGINT)
 
     if upto is None:
-        return photo_denoiser.go_on(**ABOUT)
+        return long_training.go_on(train=partial(photo_denoiser.train_photo_denoiser, **OWN), progress=False)
     with pytest.raises(KeyboardInterrupt):
-        photo_denoiser.go_on(**ABOUT, report=report)
+        long_training.go_on(train=partial(photo_denoiser.train_photo_denoiser, **OWN), progress=False, report=report)
     return checkpoint.read(gpu_state.home(), "training")
 
 
@@ -296,7 +271,7 @@ def test_it_ends_in_time(at, pack, tmp_path):
 def test_it_begins_from_the_shipped_weights(at, pack, tmp_path, monkeypatch):
     record, _ = go_on(7)
     prior = priors.PixelShuffleAutoencoder(small(), trained=priors.Trained(photo_denoiser.LEVELS))
-    training = photo_denoiser.summarise(record["settings"], state.History.read(record["progress"]), torch.device("cpu"))
+    training = summarise(record["settings"], state.History.read(record["progress"]), torch.device("cpu"))
     (tmp_path / "package" / "priors").mkdir(parents=True)
     path = tmp_path / "package" / "priors" / "photo-denoiser.safetensors"
     checkpoint.save_prior(path, prior, training=training)
@@ -447,6 +422,7 @@ def test_whenever_it_is_killed_one_state_is_whole(at, tmp_path, monkeypatch):
     old_parts = gpu_state.write_parts(folders, kept, gpu_state.HEADER + 5_000)
     history = state.History(4, 1.0, 1)
     new = gpu_state.Kept(kept.settings, {name: tensor + 1 for name, tensor in kept.tensors.items()}, history)
+    newer = gpu_state.Kept(kept.settings, {name: tensor + 2 for name, tensor in kept.tensors.items()}, state.History(5, 1.0, 1))
     ends = set()
     for count in range(1, 200):
         with monkeypatch.context() as patch:
@@ -461,6 +437,14 @@ def test_whenever_it_is_killed_one_state_is_whole(at, tmp_path, monkeypatch):
             assert found.history.step in (3, 4)
             assert same(found.tensors, old[1] if found.history.step == 3 else new.tensors)
             ends.add((folder.name, found.history.step))
+        for second in random.sample(range(1, 40), 3):  # and killed again while it writes the next state
+            with monkeypatch.context() as patch:
+                broken_at(patch, second)
+                with suppress(Killed):
+                    gpu_state.write_parts(folders, newer, gpu_state.HEADER + 7_000)
+            for folder in folders:
+                found = gpu_state.read_parts(folder)
+                assert same(found.tensors, {3: old[1], 4: new.tensors, 5: newer.tensors}[found.history.step])
         gpu_state.write_parts(folders, kept, gpu_state.HEADER + 5_000)
         assert all(gpu_state.read_parts(folder).history.step == 3 for folder in folders)
     else:
@@ -508,7 +492,7 @@ def test_what_cannot_be_joined_is_refused(at, tmp_path):
     gpu_state.write_parts([folder], gpu_state.Kept(kept.settings, lacking, kept.history), LITTLE)
     with pytest.raises(InvalidInput, match="Missing key"):
         gpu_state.join(folder)
-    with photo_denoiser.alone(at), pytest.raises(photo_denoiser.Busy):
+    with long_training.alone(at), pytest.raises(long_training.Busy):
         gpu_state.join(folder)
     assert gpu_state.home().read_bytes() == before and not list(at.glob("joined*"))
     gpu_state.write_parts([folder], kept, LITTLE)

@@ -153,3 +153,8 @@ def test_one_denoiser_beats_total_variation_on_any_operator(name, colours):
         others = [fastip.admm(y, op, rival, iterations=150).x for rival in rivals]
     best = max(float(metrics.psnr(other, x).mean()) for other in others)
     assert float(metrics.psnr(ours, x).mean()) > best + 0.1, best
+
+
+def test_noise_beyond_the_training_of_the_denoiser_is_refused():
+    with pytest.raises(InvalidInput, match="noise is 0.9; the denoiser of 'photo' was trained on noise up to"):
+        shipped.prior("photo", noise=0.9)

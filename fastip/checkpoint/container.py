@@ -75,6 +75,10 @@ def read_record(path: str | Path, kind: str = "inverse") -> dict[str, Any]:
             text = (file.metadata() or {}).get(_KEY)
     except (library.SafetensorError, OSError) as error:
         raise InvalidInput(f"{path} is no safetensors file or is damaged ({error}): {AGAIN}") from None
+    return _parsed(path, text, kind)
+
+
+def _parsed(path: Path, text: str | None, kind: str) -> dict[str, Any]:
     if text is None:
         raise InvalidInput(f"{path} is a safetensors file without a record of fastip: expected one written by fastip.save_inverse")
     try:
@@ -98,13 +102,15 @@ def _known(path: Path, record: dict[str, Any], kind: str) -> dict[str, Any]:
 
 def read(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """(record, tensors) of a file of this kind. Raises InvalidInput as :func:`read_record` does, and for tensors that are not those that were written."""
-    record = read_record(path, kind)
-    library = _safetensors()
+    path, library = Path(path), _safetensors()
+    read_record(path, kind)  # a file of another kind is refused before its tensors are read
     try:
         with library.safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_KEY)  # of this very file: another may have taken the place of the one just looked at
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
     except (library.SafetensorError, OSError) as error:
         raise InvalidInput(f"{path} cannot be read ({error}): {AGAIN}") from None
+    record = _parsed(path, text, kind)
     for name, tensor in tensors.items():
         if tensor.dtype not in _DTYPES:
             raise InvalidInput(f"the tensor {name} in {path} is {tensor.dtype}, which no checkpoint of fastip holds: {AGAIN}")

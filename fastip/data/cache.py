@@ -82,7 +82,7 @@ def _fetch_part(collection: sources.Collection, part: sources.Part, report: Repo
     final = place(part)
     if store.read_manifest(final, part.digest) is not None:
         return final
-    _make(folder() / "archives")
+    make_folder(folder() / "archives")
     with alone(part.name, lambda: report(f"{part.name}: another process is fetching it", 0, 1)):
         if store.read_manifest(final, part.digest) is not None:  # another process did it while this one waited
             return final
@@ -95,7 +95,7 @@ def _fetch_part(collection: sources.Collection, part: sources.Part, report: Repo
     return final
 
 
-def _make(path: Path) -> None:
+def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

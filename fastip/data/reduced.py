@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import hashlib
+import itertools
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from . import cache, draws, store
 from .photographs import VALIDATION
 from .pictures import Pictures, check_split
 
+VERSION = 2  # of what is kept: another one is made anew
 SMALLEST = 130  # pixels a side of what is kept, a little more than a patch of 128
+PIXELS, SHAPES = "pixels.bin", "shapes.json"
 WHOLE = (2, 3, 4)  # reductions of the validation pictures
 Report = Callable[[str, int, int], None]
 
@@ -31,7 +34,7 @@ class ReducedPhotographs(Pictures):
     A patch: a reduced photograph, drawn in proportion to the root of its area; half of the patches lie anywhere, smooth places too, half at that one of two
     places which has more detail; one of the eight flips and transposes. Reduction by r is the mean of r x r pixels, for 1.5 Pillow's Hamming filter,
     rounded to 8 bits; it removes most of what lossy coding did. Photographs, not patches, are split: by their names, about one in ten for validation.
-    sets: names of fetched sets; the split "validation" is that of the first of them alone, so that scores stay comparable when photographs are added.
+    sets: names of fetched sets; photographs of the split "validation" are those of "photos" alone, so that scores stay comparable when sets are added.
 
     The first use writes the reduced photographs beside the sets, with ``report(what, done, total)``; later ones map them.
     Raises MissingData where a set is not fetched, InvalidInput for wrong values and where no photograph is large enough.
@@ -54,6 +57,8 @@ class ReducedPhotographs(Pictures):
         self.sets, self.reductions = tuple(sets), _checked(reductions)
         if not self.sets:
             raise InvalidInput("sets is empty; expected names of sets of photographs, such as ('photos',)")
+        if self.split == "validation" and self.sets[0] != "photos":
+            raise InvalidInput(f"sets is {self.sets!r}; validation photographs are of the set 'photos' alone: name it first")
         found = _kept(self.sets if self.split == "train" else self.sets[:1], self.split, self.reductions, report or (lambda what, done, total: None))
         self.photographs = [picture for picture in found if min(picture.shape[:2]) >= self.size]
         if not self.photographs:
@@ -66,7 +71,8 @@ class ReducedPhotographs(Pictures):
 
     def sized(self, size: int) -> ReducedPhotographs:
         """The same photographs in patches of another size, without reading them again. Raises InvalidInput where none is large enough."""
-        other = copy.copy(self)
+        other = object.__new__(type(self))  # copy.copy would call __reduce__, and so map them again
+        other.__dict__.update(self.__dict__)
         other.size = check_count(size, "size", low=1)
         other.photographs = [picture for picture in self.photographs if min(picture.shape[:2]) >= size]
         if not other.photographs:
@@ -111,13 +117,15 @@ def _middle(picture: np.ndarray, size: int) -> Tensor:
 def _kept(sets: Sequence[str], split: str, reductions: Sequence[float], report: Report) -> list[np.ndarray]:
     """The reduced photographs of a split, h w 3 uint8, mapped; made where they are not there."""
     found = [(path, name) for one in sets for path, name in originals(one, split if one == "photos" else "train")]
-    told = repr([[str(path.parent.name) for path, _ in found], [name for _, name in found], list(reductions), SMALLEST])
+    told = repr([[str(path.parent.name) for path, _ in found], [name for _, name in found], list(reductions), SMALLEST, VERSION])
     digest = hashlib.sha256(told.encode()).hexdigest()
     folder = cache.folder() / f"reduced-{split}-{digest[:12]}"
-    names = store.read_manifest(folder, digest)
-    if names is None:
-        names = _make(folder, digest, found, reductions, report)
-    return [np.load(folder / name, mmap_mode="r") for name in names]
+    if store.read_manifest(folder, digest) is None:
+        _make(folder, digest, found, reductions, report)
+    shapes = json.loads((folder / SHAPES).read_text())
+    pixels = np.memmap(folder / PIXELS, np.uint8, "r")  # one file for all: each map takes a descriptor
+    ends = list(itertools.accumulate((h * w * 3 for h, w in shapes), initial=0))
+    return [pixels[begin:end].reshape(h, w, 3) for (h, w), begin, end in zip(shapes, ends, ends[1:], strict=False)]
 
 
 def originals(one: str, split: str) -> list[tuple[Path, str]]:
@@ -126,23 +134,28 @@ def originals(one: str, split: str) -> list[tuple[Path, str]]:
     return [(path, name) for path, name in found if one != "photos" or (draws.fraction(name) < VALIDATION) == (split == "validation")]
 
 
-def _make(folder: Path, digest: str, found: list[tuple[Path, str]], reductions: Sequence[float], report: Report) -> list[str]:
-    """Write the reduced photographs; the folder appears whole, and only one process makes it."""
+def _make(folder: Path, digest: str, found: list[tuple[Path, str]], reductions: Sequence[float], report: Report) -> None:
+    """Write the reduced photographs one after the other, with their sizes; the folder appears whole, and only one process makes it."""
     with cache.alone(folder.name, lambda: report("another process reduces the photographs", 0, 1)):
-        names = store.read_manifest(folder, digest)
-        if names is not None:  # made by another process while this one waited
-            return names
-        with cache.replaced(folder) as work:
-            names = []
-            for number, (path, _) in enumerate(found):
-                photograph = np.load(path)
-                for r in reductions:
-                    if min(photograph.shape[:2]) / r >= SMALLEST:
-                        names.append(f"{number:04d}-{r:g}.npy")
-                        np.save(work / names[-1], reduced(photograph, r))
-                report("reducing photographs", number + 1, len(found))
-            store.write_manifest(work, digest, names)
-        return names
+        if store.read_manifest(folder, digest) is not None:  # made by another process while this one waited
+            return
+        try:
+            with cache.replaced(folder) as work:
+                shapes, names = [], []
+                with open(work / PIXELS, "wb") as file:
+                    for number, (path, name) in enumerate(found):
+                        photograph = np.load(path)
+                        for r in (r for r in reductions if min(photograph.shape[:2]) / r >= SMALLEST):
+                            small = reduced(photograph, r)
+                            file.write(small.tobytes())
+                            shapes.append(small.shape[:2])
+                            names.append(f"{name}, reduced by {r:g}")
+                        report("reducing photographs", number + 1, len(found))
+                (work / SHAPES).write_text(json.dumps(shapes))
+                store.write_manifest(work, digest, names)
+        except OSError as error:
+            advice = "free some space, or set FASTIP_CACHE to another folder"
+            raise cache.DownloadFailed(f"{folder} cannot be written: {error.strerror or error}; {advice}") from error
 
 
 def reduced(photograph: np.ndarray, r: float) -> np.ndarray:

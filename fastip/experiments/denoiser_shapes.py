@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from .. import data
 from ..nets.pixel_shuffle_autoencoder import PixelShuffleAutoencoder
 from . import drawing, ffdnet
 from .markdown import table
@@ -78,15 +79,15 @@ def _with(block: Callable[[int], nn.Module], **shape: Any) -> PixelShuffleAutoen
 
 ZEROS: dict[str, Any] = {"padding_mode": "zeros"}
 SHAPES: dict[str, Callable[[], PixelShuffleAutoencoder]] = {
-    "half grid, 64/128": partial(PixelShuffleAutoencoder, factor=2, widths=(64, 128), blocks=(2, 3), **ZEROS),
-    "half grid, 48/96/192": partial(PixelShuffleAutoencoder, factor=2, widths=(48, 96, 192), blocks=(2, 2, 2), **ZEROS),
-    "16/48/128, borders repeated": partial(PixelShuffleAutoencoder, widths=(16, 48, 128), blocks=(1, 2, 3)),
+    "half 64/128": partial(PixelShuffleAutoencoder, factor=2, widths=(64, 128), blocks=(2, 3), **ZEROS),
+    "half 48/96/192": partial(PixelShuffleAutoencoder, factor=2, widths=(48, 96, 192), blocks=(2, 2, 2), **ZEROS),
+    "16/48/128 borders repeated": partial(PixelShuffleAutoencoder, widths=(16, 48, 128), blocks=(1, 2, 3)),
     "16/48/128": partial(PixelShuffleAutoencoder, widths=(16, 48, 128), blocks=(1, 2, 3), **ZEROS),
     "16/48/128/192": partial(PixelShuffleAutoencoder, widths=(16, 48, 128, 192), blocks=(1, 2, 2, 1), **ZEROS),
     "32/64/128/256": partial(PixelShuffleAutoencoder, widths=(32, 64, 128, 256), blocks=(1, 1, 1, 1), **ZEROS),
     "16/32/64/128/256": partial(PixelShuffleAutoencoder, widths=(16, 32, 64, 128, 256), blocks=(2, 3, 3, 3, 2), **ZEROS),
-    "gated, 16/48/128/192": partial(_with, GatedBlock, widths=(16, 48, 128, 192), blocks=(1, 2, 3, 2), **ZEROS),
-    "depthwise and 1 × 1, 16/48/128/192": partial(_with, MixBlock, widths=(16, 48, 128, 192), blocks=(1, 3, 4, 4), **ZEROS),
+    "gated 16/48/128/192": partial(_with, GatedBlock, widths=(16, 48, 128, 192), blocks=(1, 2, 3, 2), **ZEROS),
+    "depthwise 16/48/128/192": partial(_with, MixBlock, widths=(16, 48, 128, 192), blocks=(1, 3, 4, 4), **ZEROS),
 }
 
 
@@ -107,9 +108,10 @@ def run(
     """Train each shape for ``seconds`` of processor time, whole cosine, and score it; time a picture of ``side`` pixels for each."""
     from ..train import photo_denoiser
 
-    pictures = {"test": photo_denoiser.test_photographs(), "validation": photo_denoiser.data.validation_photographs()[:validation]}
+    pictures = {"test": photo_denoiser.test_photographs(), "validation": data.validation_photographs()[:validation]}
     feed = photo_denoiser.training_pictures()
     rows: dict[str, dict[str, Any]] = {}
+    drawing_time = _feeding(feed)
     for k, name in enumerate(shapes):
         report(name, k, len(shapes) + 1)
         trained = _trained(SHAPES[name], feed, seconds, probe)
@@ -119,7 +121,13 @@ def run(
     peer = ffdnet.FFDNet().eval() if path is None else ffdnet.load(path)
     rows[FFDNET] = _numbers(peer, side) | {"products": PRODUCTS[FFDNET]} | ({} if path is None else _psnr(peer, pictures))
     rows[DRUNET] = _numbers(drunet().eval(), side) | {"products": drunet().products}
-    settings = {"seconds": seconds, "side": side, "threads": torch.get_num_threads(), "counts": {name: len(some) for name, some in pictures.items()}}
+    settings = {
+        "seconds": seconds,
+        "side": side,
+        "threads": torch.get_num_threads(),
+        "feeding": drawing_time,
+        "counts": {name: len(some) for name, some in pictures.items()},
+    }
     return Outcome({"settings": settings, "rows": rows}, _draw(rows))
 
 
@@ -136,7 +144,7 @@ def _trained(build: Callable[[], PixelShuffleAutoencoder], feed: Any, seconds: f
     def train(steps: int) -> PixelShuffleAutoencoder:
         torch.manual_seed(0)
         with tempfile.TemporaryDirectory() as folder:
-            about: dict[str, Any] = {"stages": photo_denoiser.STAGES[:1], "validation": [torch.zeros(1, 3, 8, 8)], "progress": False, "warm_up": 200}
+            about: dict[str, Any] = {"stages": photo_denoiser.STAGES[:1], "validation": [torch.full((1, 3, 8, 8), 0.5)], "progress": False, "warm_up": 200}
             made = photo_denoiser.train_photo_denoiser(Path(folder) / "net.safetensors", net=build(), pictures=feed, steps=steps, **about)
         assert isinstance(made.net, PixelShuffleAutoencoder)
         return made.net
@@ -146,21 +154,29 @@ def _trained(build: Callable[[], PixelShuffleAutoencoder], feed: Any, seconds: f
     train(2)
     between = time.process_time()
     train(2 + probe)
-    a_step = (time.process_time() - between - (between - begun)) / probe
+    longer = time.process_time() - between
+    a_step = max((longer - (between - begun)) / probe, longer / (2 + probe) / 4)  # a difference of two times may be anything on a busy machine
     steps = max(1, round(seconds / a_step))
     return _Trained(train(steps), steps)
 
 
+def _feeding(pictures: Any, count: int = 40) -> float:
+    """Seconds of processor time for what a step sees: patches, noise and levels. In a training it is made in a thread beside the step before."""
+    from ..train import photo_denoiser
+    from ..train.feed import Feed
+
+    feed = Feed(pictures, photo_denoiser.STAGES[:1], photo_denoiser.STEPS, photo_denoiser.LEVELS, seed=0)
+    feed(0, 0)  # maps what is looked at
+    begun = time.process_time()
+    for step in range(count):
+        feed(step, 0)
+    return (time.process_time() - begun) / count
+
+
 def _psnr(net: nn.Module, pictures: dict[str, list[Tensor]]) -> dict[str, list[float]]:
-    """At each level, the convolutions in bfloat16."""
-    from ..train.denoising_score import denoising_psnr
+    from ..train import photo_denoiser
 
-    def denoise(v: Tensor, level: float) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            x: Tensor = net(v, level=level)
-        return x
-
-    return {name: denoising_psnr(denoise, some) for name, some in pictures.items()}
+    return {name: photo_denoiser.psnr(net, some) for name, some in pictures.items()}
 
 
 def _numbers(net: nn.Module, side: int) -> dict[str, Any]:
@@ -218,6 +234,9 @@ def page(numbers: Numbers) -> str:
         ]
         for name in order
     ]
+    trained = [row for row in rows.values() if "steps" in row]
+    longest = 1000 * s["seconds"] / min(row["steps"] for row in trained)
+    shortest = 1000 * s["seconds"] / max(row["steps"] for row in trained)
     best = next(name for name in order if "steps" in rows[name])
     head = ["grids", "thousand products a pixel", "million weights", "steps", "test", "validation", "bfloat16, ms", "float32, ms"]
     return f"""
@@ -225,12 +244,13 @@ Each shape was trained from nothing for {s["seconds"]:g} seconds of processor ti
 `fastip train task photo-denoiser`: 8 × 128² pixels a step, bfloat16, the whole cosine of the learning rate within that time. One run each.
 PSNR in dB at noise of 15, 25 and 50 of 255: {s["counts"]["test"]} test photographs (middles of 256²) and {s["counts"]["validation"]} validation pictures
 (photographs reduced 2, 3 and 4 times, middles of 192²), each clamped to [0, 1], then the mean. The times are for one picture of {s["side"]}² on the same
-threads. "Half grid" begins with a pixel shuffle by 2. Borders are zeros within the network but where the name says otherwise.
+threads. "Half" begins with a pixel shuffle by 2. Borders are zeros within the network but where the name says otherwise.
 
 {table(head, lines)}
 
-Of those trained here, {best} is best on validation. {DRUNET} is here for its time alone. A few minutes tell which shapes learn fast, not what each comes
-to in the end.
+A step took {shortest:.0f} to {longest:.0f} ms of processor time, and drawing what it sees {1000 * s["feeding"]:.1f} ms of them, in a thread beside the
+step before. Of those trained here, {best} is best on validation. {DRUNET} is here for its time alone. A few minutes tell which shapes learn fast, not what
+each comes to in the end.
 """
 
 

@@ -140,8 +140,8 @@ interpolation gives {numbers["start"]:.2f} dB (no interpolation where the data a
 
 {table(["after iteration", *map(str, at), "last"], rows)}
 
-The network of the first row was trained through its {len(learned)} iterations and sees the data beside the image. Plug and play runs the smaller
-network that it was grown from, which was trained to remove noise alone and sees no data: levels from {s["first"]:g} to {s["last"]:g},
+The network of the first row was trained through its {len(learned)} iterations and sees the data beside the image. Plug and play runs the denoiser
+`{DENOISER}`, which was trained for hours to remove noise alone, for any operator, and sees no data: levels from {s["first"]:g} to {s["last"]:g},
 β = ({s["noise"]:g} / level)², from the interpolated data. It {verdict}.
 What the first holds on its way is not meant to be a picture: only its last iterate was trained to be
 near the truth. Total variation needs no training.

@@ -64,6 +64,11 @@ class Files:
         save(self.output)
         self._clean(checkpoint.read_record(self.output, self.kind))
 
+    def mend(self) -> None:
+        """Write the log of a checkpoint that is there again, where a call that was killed left none, or that of another."""
+        if self.output is not None and self.output.exists():
+            self._clean(checkpoint.read_record(self.output, self.kind))
+
     def _clean(self, record: Mapping[str, Any]) -> None:
         assert self.output is not None and self.state is not None
         lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in record.items())

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 POINTS = 200  # losses that are kept of one training
 LOOKS = 20  # scores
-PAUSE = 60.0  # seconds: a step that took longer was halted in between, and its time is not counted
 PICTURED = 5  # one look in so many is a picture in the log
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")  # half weights cannot take small steps, and a loss scale would be one more thing to keep
 
@@ -47,6 +46,7 @@ class Plan:
     [0, 1]).
     terms: called for the parts of the last loss by name, for the log. warm_up: steps in which the learning rates rise to theirs, counted from where Adam
     began. look_every: steps between two looks, else LOOKS in all. save_minutes: a state is also kept when so much time has passed (one process).
+    pause: a step that takes more seconds was halted in between, and its time is not counted.
     begun: the history of the weights that the module has, where they were trained before and there is no state: the steps go on from there.
     """
 
@@ -66,6 +66,7 @@ class Plan:
     warm_up: int = 0
     look_every: int | None = None
     save_minutes: float = math.inf
+    pause: float = math.inf
     begun: History | None = None
 
     def within(self, settings: Mapping[str, Any], state: Path | None, logs: Path | None) -> Plan:
@@ -191,6 +192,8 @@ class _Run:
         if opponent is not None:
             self.descents["opponent."] = _Descent(fabric, opponent.module, plan, opponent.learning_rate, opponent.betas)
         self.kept = {prefix: (descent.module, descent.adam) for prefix, descent in self.descents.items()}
+        if plan.begun is not None and plan.begun.step >= plan.steps:
+            raise InvalidInput(f"the weights have {plan.begun.step} steps behind them and {plan.steps} are planned in all: nothing is left to train")
         if plan.state is not None and plan.state.exists():
             self.history = state.load(plan.state, plan.settings, self.kept)
         self.history.starts += 1
@@ -211,16 +214,17 @@ class _Run:
         """Keep and show what is due after this step; by its number alone, so that all processes meet."""
         plan, history = self.plan, self.history
         now = time.perf_counter()
-        history.step, history.seconds, self.before = step + 1, history.seconds + (now - self.before if now - self.before < PAUSE else 0.0), now
-        self.bar.step(history.step)
+        history.step, history.seconds, self.before = step + 1, history.seconds + (now - self.before if now - self.before < plan.pause else 0.0), now
         last = history.step == plan.steps
         due = step % max(1, plan.steps // POINTS) == 0 or last
         keep = history.step % plan.save_every == 0 or last or leaving or now - self.kept_at > 60 * plan.save_minutes
-        value, *others = [_value(self.fabric, loss, history.step) for loss in losses] if due or keep else [0.0]
+        line = self.bar.line_due() and self.fabric.world_size == 1
+        value, *others = [_value(self.fabric, loss, history.step) for loss in losses] if due or keep or line else [0.0]
+        if due or line:
+            self.bar.loss(value)
         if due:
             history.losses.append((step, value))
-            self.bar.loss(value)
-            self.log(step, {"loss": value, "learning_rate": self._rate(), "steps_per_second": history.step / history.seconds} | self._parts(others))
+            self.log(step, {"loss": value, "learning_rate": self._rate(), "steps_per_second": history.step / max(history.seconds, 1e-9)} | self._parts(others))
             if plan.report is not None and self.fabric.is_global_zero:
                 plan.report(history.step, value)
         if plan.look is not None and (history.step % (plan.look_every or max(1, plan.steps // LOOKS)) == 0 or last) and self.fabric.is_global_zero:
@@ -229,8 +233,18 @@ class _Run:
             self.bar.say(f"step {history.step} of {plan.steps}: score {score:.3f}")
             self.log(step, {"score": score} | (dict(pictures) if last or len(history.scores) % PICTURED == 1 else {}))
         if keep and plan.state is not None and self.fabric.is_global_zero:
+            self._check_weights()
             state.save(plan.state, plan.settings, self.kept, history)
             self.kept_at = now
+        self.bar.step(history.step)
+
+    def _check_weights(self) -> None:
+        """Raise Diverged rather than replace a good state by one that holds NaN: the loss of a step says nothing of the weights after it."""
+        for prefix, (module, _) in self.kept.items():
+            for name, tensor in module.state_dict().items():
+                if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                    told = f"the weights {prefix}{name} hold NaN or Inf after {self.history.step} steps"
+                    raise Diverged(f"{told}: lower the learning rate and start again; the state before is kept")
 
     def _rate(self) -> float:
         return float(self.descents[""].adam.param_groups[0]["lr"])

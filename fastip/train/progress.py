@@ -26,8 +26,7 @@ class Bar:
         console = Console(stderr=True, highlight=False)
         self._console = console if shown else None
         self._lines = shown and not console.is_terminal
-        self._steps, self._first, self._begun = steps, done, time.monotonic()
-        self._told, self._value = self._begun, ""
+        self._steps, self._first, self._told, self._value = steps, done, time.monotonic(), ""
         columns = SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"), _Speed(table_column=Column(no_wrap=True))
         times = TimeElapsedColumn(), TimeRemainingColumn()
         self._progress = Progress(*columns, *times, console=console, transient=True, disable=not (shown and console.is_terminal))
@@ -40,12 +39,16 @@ class Bar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
 
+    def line_due(self) -> bool:
+        """Whether the next step brings a line: give it the loss first."""
+        return self._lines and time.monotonic() - self._told > LINE
+
     def step(self, done: int) -> None:
         self._progress.update(self._job, completed=done)
-        now = time.monotonic()
-        if self._lines and now - self._told > LINE:
-            self._told, value, self._value = now, self._value, ""
-            self.say(f"step {done} of {self._steps}{value}, {(done - self._first) / (now - self._begun):.2f} steps/s")
+        if self.line_due():
+            now = time.monotonic()
+            self.say(f"step {done} of {self._steps}{self._value}, {(done - self._first) / (now - self._told):.2f} steps/s")
+            self._told, self._first = now, done
 
     def loss(self, value: float) -> None:
         self._value = f", loss {value:.2e}"

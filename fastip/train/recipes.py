@@ -36,7 +36,7 @@ def task(
 
 
 def _photo_denoiser(shop: Workshop) -> Prior:
-    """A denoiser of colour photographs, which sees no data: a prior for any operator. Hours, in as many parts as it takes: see photo_denoiser.go_on."""
+    """A denoiser of colour photographs, which sees no data: a prior for any operator. Hours, in as many parts as it takes: see long_training.go_on."""
     return shop.long(photo_denoiser.NAME, photo_denoiser.train_photo_denoiser, steps=photo_denoiser.STEPS)
 
 

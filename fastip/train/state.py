@@ -107,6 +107,11 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def remove(path: Path) -> None:
     """Delete the state, and what a run that was killed while writing one left behind."""
     path.unlink(missing_ok=True)
+    sweep(path)
+
+
+def sweep(path: Path) -> None:
+    """Delete what runs that were killed while writing this state left behind."""
     for part in path.parent.glob(f".{glob.escape(path.stem)}.{'[0-9a-f]' * 8}{path.suffix}"):
         part.unlink(missing_ok=True)
 

@@ -57,7 +57,9 @@ def test_what_is_kept_is_made_once_and_mapped_later(photos):
     again = data.ReducedPhotographs("train", 16, reductions=(2, 1), report=lambda *what: pytest.fail("made again"))
     assert before == {path: path.stat().st_mtime_ns for path in (cache.folder() / folder).iterdir()}
     assert torch.equal(first.batch(range(9)), again.batch(range(9))) and len(first) == len(again)
-    assert all(isinstance(picture, np.memmap) for picture in first.photographs)
+    before = len(os.listdir("/proc/self/fd"))
+    held = [first.sized(size) for size in (8, 9, 10)], data.ReducedPhotographs("train", 16, reductions=(1, 2))
+    assert len(os.listdir("/proc/self/fd")) - before <= 1 and held  # one map for all photographs, and none for other sizes
     data.ReducedPhotographs("train", 16, reductions=(2,))
     assert len(folders()) == 2  # other reductions are kept beside them
 
@@ -65,7 +67,7 @@ def test_what_is_kept_is_made_once_and_mapped_later(photos):
 def test_a_folder_that_was_damaged_or_left_unfinished_is_made_again(photos):
     first = data.ReducedPhotographs("train", 16, reductions=(2,)).batch([5])
     (folder,) = folders()
-    victim = min((cache.folder() / folder).glob("*.npy"))
+    victim = cache.folder() / folder / "pixels.bin"
     victim.write_bytes(victim.read_bytes()[:-1])
     (cache.folder() / f"{folder}.partial").mkdir()
     assert torch.equal(data.ReducedPhotographs("train", 16, reductions=(2,)).batch([5]), first)
@@ -77,7 +79,7 @@ def test_nothing_is_left_by_a_reduction_that_fails(photos, monkeypatch):
         raise OSError("the disk is full")
 
     monkeypatch.setattr(reduced, "reduced", fail)
-    with pytest.raises(OSError, match="disk is full"):
+    with pytest.raises(data.DownloadFailed, match="disk is full; free some space"):
         data.ReducedPhotographs("train", 16)
     assert folders() == [] and not [name for name in os.listdir(cache.folder()) if name.endswith(".partial")]
 
@@ -139,11 +141,13 @@ def test_validation_photographs(photos):
     found = data.validation_photographs(40)
     assert found and all(x.shape[0] == 1 and x.shape[1] == 3 and max(x.shape[2:]) <= 40 and x.max() <= 1 for x in found)
     (folder,) = folders()
-    kept = {path.name for path in (cache.folder() / folder).glob("*.npy")}
-    assert len(found) == len(kept) and {name.split("-")[1] for name in kept} <= {"2.npy", "3.npy", "4.npy"}
-    picture = np.load(cache.folder() / folder / min(kept))
-    top, left = ((n - 40) // 2 if n > 40 else 0 for n in picture.shape[:2])
-    assert torch.equal(found[0][0], torch.from_numpy(picture[top : top + 40, left : left + 40]).permute(2, 0, 1) / 255)
+    names = data.Photographs("validation", 1).names
+    wholes = [data.Photographs("validation", 1).whole(k)[0] for k in range(len(names))]
+    means = [torch.nn.functional.avg_pool2d(x, r) for x in wholes for r in (2, 3, 4) if min(x.shape[1:]) / r >= 24]
+    assert len(found) == len(means) and folder.startswith("reduced-validation-")
+    for x, mean in zip(found, means, strict=True):
+        top, left = ((n - 40) // 2 if n > 40 else 0 for n in mean.shape[1:])
+        assert (x[0] - mean[:, top : top + 40, left : left + 40]).abs().max() < 0.6 / 255
 
 
 def test_refusals(registry, monkeypatch):
@@ -164,5 +168,7 @@ def test_refusals(registry, monkeypatch):
             data.ReducedPhotographs("train", 9, reductions=wrong)
     with pytest.raises(InvalidInput, match="sets is empty"):
         data.ReducedPhotographs("train", 9, sets=())
+    with pytest.raises(InvalidInput, match="of the set 'photos' alone"):
+        data.ReducedPhotographs("validation", 9, sets=("photos-more",))
     with pytest.raises(InvalidInput, match="there is no set 'pictures'"):
         data.ReducedPhotographs("train", 9, sets=("pictures",))

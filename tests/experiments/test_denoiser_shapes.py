@@ -10,9 +10,7 @@ from fastip.experiments import denoiser_shapes, ffdnet
 from fastip.experiments.record import plain
 from fastip.train import photo_denoiser
 
-pytest.importorskip("skimage")
-pytest.importorskip("sklearn")
-CHOSEN = ("16/48/128", "depthwise and 1 × 1, 16/48/128/192")
+CHOSEN = ("16/48/128", "depthwise 16/48/128/192")
 
 
 class Noise(data.Pictures):

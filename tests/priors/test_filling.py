@@ -69,3 +69,9 @@ def test_which_pixels_no_datum_looks_at() -> None:
         operators.Downsample(2),
     ):
         assert not unseen(op, (1, 3, 16, 20), like).any()
+
+
+def test_a_psf_without_a_mean_leaves_no_holes():
+    """Where the psf sums to 0 an even image leaves no data, and yet every pixel is looked at."""
+    op = operators.Blur(torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]))
+    assert not unseen(op, (2, 3, 9, 8), torch.zeros(1)).any()

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 import torch
 
-from fastip import data
 from fastip.train.feed import Ahead, Feed, Stage
+from photograph_cases import Numbered
 
 STAGES = (Stage(0.0, 4, 8), Stage(0.5, 6, 8), Stage(0.8, 2, 12))
-
-
-class Numbered(data.Pictures):
-    """Picture i is flat and of value i / 1e6, so that one sees which were drawn."""
-
-    endless = True
-
-    def __init__(self, size=8):
-        self.size = size
-
-    def __len__(self):
-        return 100
-
-    def sized(self, size):
-        return Numbered(size)
-
-    def batch(self, indices):
-        return torch.tensor(list(indices), dtype=torch.float64).div(1e6).float()[:, None, None, None].expand(-1, 3, self.size, self.size)
 
 
 def feed(**changed):
@@ -92,16 +73,18 @@ def test_the_next_step_is_ready_and_the_same():
 
 
 def test_drawing_and_working_overlap():
+    """The next step is drawn while nobody has asked for it."""
+    drawn_ahead = threading.Event()
+
     def draw(step, rank):
-        time.sleep(0.05)
+        if step == 1:
+            drawn_ahead.set()
         return step
 
     ahead = Ahead(draw, 10)
     ahead(0, 0)
-    time.sleep(0.1)
-    begun = time.perf_counter()
-    ahead(1, 0)
-    assert time.perf_counter() - begun < 0.04
+    assert drawn_ahead.wait(60)
+    ahead.close()
 
 
 def test_an_error_while_drawing_ahead_is_raised_at_its_step():

@@ -1,71 +1,35 @@
-"""The long training: killed, resumed, begun twice, its state lost; what is exported and when."""
+"""The recipe of the photograph denoiser: its loss, its settings, its score, and what makes a training of many hours sound."""
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from fastip import checkpoint, data, nets, priors, shipped
+from fastip import checkpoint, nets, priors
 from fastip.errors import InvalidInput
-from fastip.train import photo_denoiser, state
+from fastip.train import loop, photo_denoiser, schedule, state
 from fastip.train.denoising_score import denoising_psnr
-
-from .test_feed import Numbered
-
-STEPS = 12
-
-
-class Shades(Numbered):
-    """Smooth colours, another picture for each number."""
-
-    def sized(self, size):
-        return Shades(size)
-
-    def batch(self, indices):
-        return torch.stack([shade(int(index), self.size) for index in indices])
-
-
-def shade(index, size):
-    coarse = torch.rand(1, 3, 3, 3, generator=torch.Generator().manual_seed(index))
-    return torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear")[0]
-
-
-def small():
-    torch.manual_seed(4)
-    return nets.PixelShuffleAutoencoder(widths=(4, 6), blocks=(1, 0), padding_mode="zeros")
-
+from fastip.train.photo_denoiser import BalancedDenoising, Stage, train_photo_denoiser
+from fastip.train.summary import summarise, told
+from photograph_cases import Shades, shade, small
 
 VALIDATION = [shade(-1, 20)[None], shade(-2, 14)[None]]
 ABOUT = {
+    "net": small(),
     "pictures": Shades(8),
     "validation": VALIDATION,
-    "steps": STEPS,
-    "stages": (photo_denoiser.Stage(0.0, 2, 8),),
+    "steps": 12,
+    "stages": (Stage(0.0, 2, 8),),
     "progress": False,
     "precision": "32-true",
     "look_every": 4,
 }
-
-
-@pytest.fixture
-def at(tmp_path, monkeypatch):
-    """An empty cache, and a small network in place of the large one; the value is the folder of the long training."""
-    monkeypatch.setenv("FASTIP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(photo_denoiser, "network", small)
-    return photo_denoiser.folder()
-
-
-def run(**changed):
-    return photo_denoiser.go_on(**ABOUT | changed)
 
 
 def stop_at(step):
@@ -78,181 +42,48 @@ def stop_at(step):
     return report
 
 
-def weights(prior):
-    return prior.net.state_dict()
+def unfinished(path):
+    return path.with_suffix(".unfinished.safetensors")
 
 
-def same(one, two):
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+# ---- what is minimised -----------------------------------------------------------------------------------------------
 
 
-def test_it_is_what_the_equations_say(at):
-    """One step of Adam from the first weights, by hand: the loss, its weights by level, and the running mean."""
-    at.mkdir(parents=True)
-    prior = photo_denoiser.train_photo_denoiser(at / "x.safetensors", **ABOUT | {"steps": 1})
+def test_the_loss_by_hand():
+    """0.3 mean |x_hat - x| / sqrt(level) and its gradient, written out for each picture of a network whose every layer does something."""
+    torch.manual_seed(0)
+    net = small().double()
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    x, e = torch.rand(3, 3, 9, 7, dtype=torch.float64), torch.randn(3, 3, 9, 7, dtype=torch.float64)
+    levels = torch.tensor([0.003, 0.05, 0.3], dtype=torch.float64)
+    loss = BalancedDenoising(net, None, 0.0, 1, 0.999)(x, e, levels, torch.empty(0))
+    gradients = torch.autograd.grad(loss, list(net.parameters()))
+    parts = [(net(x[k : k + 1] + levels[k] * e[k], level=float(levels[k])) - x[k]).abs().mean() / levels[k].sqrt() for k in range(3)]
+    expected = 0.3 * sum(parts) / 3
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+    for found, due in zip(gradients, torch.autograd.grad(expected, list(net.parameters())), strict=True):
+        torch.testing.assert_close(found, due)
+
+
+def test_the_first_step_and_the_mean_of_the_weights(tmp_path):
+    """Adam with the rate of a warm-up, on a clipped gradient, then the running mean; the file is in float16."""
+    path = tmp_path / "x.safetensors"
+    prior = train_photo_denoiser(path, **ABOUT | {"steps": 1})
     net, average = small(), small()
     x, e, levels, _ = photo_denoiser.Feed(Shades(8), ABOUT["stages"], 1, photo_denoiser.LEVELS, 0)(0, 0)
-    loss = 0.3 * sum((net(x[k : k + 1] + levels[k] * e[k], level=float(levels[k])) - x[k]).abs().mean() / levels[k].sqrt() for k in range(2)) / 2
-    loss.backward()
+    BalancedDenoising(net, None, 0.0, 1, 0.9999)(x, e, levels, torch.empty(0)).backward()
     torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-    adam = torch.optim.Adam(net.parameters(), 1e-3 / photo_denoiser.WARM_UP, betas=(0.9, 0.99))
-    adam.step()
+    torch.optim.Adam(net.parameters(), 1e-3 / photo_denoiser.WARM_UP, betas=(0.9, 0.99)).step()
     for mean, weight, found in zip(average.parameters(), net.parameters(), prior.net.parameters(), strict=True):
-        expected = mean + 0.9 * (weight - mean)  # 1 - min(0.9999, 1 / 10)
-        assert torch.allclose(found, expected.half().float(), atol=1e-6) or (found - expected).abs().max() < 1e-3 * expected.abs().max() + 1e-7
+        torch.testing.assert_close(found, mean + 0.9 * (weight - mean), atol=1e-7, rtol=1e-5)  # 1 - min(0.9999, 1 / 10)
     assert prior.trained == priors.Trained(photo_denoiser.LEVELS)
+    kept = checkpoint.load_prior(path).net.state_dict()
+    assert all(torch.equal(kept[name], value.half().float()) for name, value in prior.net.state_dict().items())
 
 
-def test_stopped_and_resumed_to_the_same_bits(at, tmp_path):
-    whole = photo_denoiser.train_photo_denoiser(tmp_path / "whole.safetensors", **ABOUT)
-    for step in (5, 7, 11):
-        with pytest.raises(KeyboardInterrupt):
-            run(report=stop_at(step))
-        record = checkpoint.read_record(at / "photo-denoiser.unfinished.safetensors", "training")
-        assert record["progress"]["step"] == step
-    made = run()
-    assert same(weights(made), weights(whole))
-    training = json.loads((at / "photo-denoiser.json").read_text())["training"]
-    assert training["starts"] == 4 and [step for step in training["scores"]["step"]] == [3, 7, 11]
-    rounded = {name: value.half().float() for name, value in weights(whole).items()}
-    assert same(weights(run()), rounded)  # finished: nothing is trained, and the file is in float16
-
-
-SERVER = """
-import sys, torch
-torch.set_num_threads(1)
-sys.path.insert(0, sys.argv[1])
-from train import test_photo_denoiser as t
-t.photo_denoiser.network = t.small
-t.photo_denoiser.SAVE = 0.0
-try:
-    t.run(steps=int(sys.argv[2]))
-except t.photo_denoiser.Busy as busy:
-    print(busy, flush=True)
-    sys.exit(3)
-"""
-
-
-def start(steps):
-    root = os.path.dirname(os.path.dirname(__file__))
-    command = [sys.executable, "-P", "-c", SERVER.replace("from train import test_photo_denoiser as t", LOAD), root, str(steps)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-
-
-# The tests are not importable as a package under pytest's importlib mode: the module is loaded by its path.
-LOAD = """
-import importlib.util, os, types
-package = types.ModuleType("train")
-package.__path__ = [os.path.join(sys.argv[1], "train")]
-sys.modules["train"] = package
-t = importlib.import_module("train.test_photo_denoiser")
-"""
-
-
-@pytest.fixture
-def one_thread():
-    """As the process that is killed has: with another number of threads sums are rounded in another way."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def test_killed_begun_twice_and_resumed(at, tmp_path, monkeypatch, one_thread):
-    monkeypatch.setattr(photo_denoiser, "SAVE", 0.0)
-    steps = 400
-    first = start(steps)
-    unfinished = at / "photo-denoiser.unfinished.safetensors"
-    deadline = time.monotonic() + 120
-    while not unfinished.exists() and time.monotonic() < deadline and first.poll() is None:
-        time.sleep(0.01)
-    assert unfinished.exists(), first.communicate()
-    os.kill(first.pid, signal.SIGSTOP)  # halted, it keeps its lock
-    with pytest.raises(photo_denoiser.Busy, match=f"process {first.pid} is at this training already"):
-        run(steps=steps)
-    os.kill(first.pid, signal.SIGCONT)
-    first.kill()
-    first.wait()
-    reached = checkpoint.read_record(unfinished, "training")["progress"]["step"]  # whatever the moment, the state can be read
-    assert 0 < reached < steps
-    with pytest.raises(KeyboardInterrupt):
-        run(steps=steps, report=stop_at(reached - reached % 2 + 4))
-    whole, _ = checkpoint.read(unfinished, "training")
-    reached = whole["progress"]["step"]
-    with pytest.raises(KeyboardInterrupt):
-        photo_denoiser.train_photo_denoiser(tmp_path / "w.safetensors", **ABOUT | {"steps": steps, "report": stop_at(reached)})
-    one, two = (checkpoint.read(path, "training")[1] for path in (unfinished, tmp_path / "w.unfinished.safetensors"))
-    assert same(one, two) and len(one) > 20
-
-
-def ship(monkeypatch, tmp_path, net, **training):
-    """A package whose shipped weights are these."""
-    folder = tmp_path / "package" / "priors"
-    folder.mkdir(parents=True, exist_ok=True)
-    prior = priors.PixelShuffleAutoencoder(net, trained=priors.Trained(photo_denoiser.LEVELS))
-    checkpoint.save_prior(folder / "photo-denoiser.safetensors", prior, training=training)
-    monkeypatch.setattr(shipped, "FOLDER", folder.parent)
-    return folder
-
-
-def test_where_the_state_is_gone_it_goes_on_from_the_shipped_weights(at, tmp_path, monkeypatch, capsys):
-    with pytest.raises(KeyboardInterrupt):
-        run(report=stop_at(7))
-    monkeypatch.setattr(data, "validation_photographs", lambda size=192: VALIDATION)
-    monkeypatch.setattr(photo_denoiser, "test_photographs", lambda size=256: VALIDATION)
-    ship(monkeypatch, tmp_path, small(), settings={"kind": "another"})
-    assert "of another kind: the training begins from nothing" in say_of(lambda: photo_denoiser.shipped_start(print), capsys)
-    package = tmp_path / "exported"
-    package.mkdir()
-    exported = photo_denoiser.export(package)
-    assert exported.step == 7 and exported.written == package / "photo-denoiser.safetensors"
-    shutil.rmtree(at)
-    (tmp_path / "package" / "priors" / "photo-denoiser.safetensors").write_bytes(exported.written.read_bytes())
-    assert "goes on from the shipped weights, at step 7 of 12" in say_of(lambda: photo_denoiser.shipped_start(print), capsys)
-    kept = checkpoint.load_prior(exported.written)
-    begun = photo_denoiser.shipped_start(lambda text: None)
-    assert same(weights(kept), begun.net.state_dict()) and begun.history.step == begun.history.since == 7
-    with pytest.raises(KeyboardInterrupt):
-        run(report=stop_at(9))
-    record, tensors = checkpoint.read(at / "photo-denoiser.unfinished.safetensors", "training")
-    progress = record["progress"]
-    assert progress["step"] == 9 and progress["since"] == 7 and progress["starts"] == 2
-    assert [step for step, _ in progress["losses"]] == list(range(9)) and [step for step, _ in progress["scores"]] == [3, 7]  # one curve over both parts
-    assert float(tensors["adam.0.step"]) == 2
-    moved = max(float((tensors[f"module.net.{name}"] - value).abs().max()) for name, value in weights(kept).items())
-    assert 0 < moved < 2 * 2 * 1e-3 * 2 / photo_denoiser.WARM_UP  # two steps of a rate that rises from nothing
-
-
-def say_of(work, capsys):
-    work()
-    return " ".join(capsys.readouterr().out.split())
-
-
-def test_what_is_worse_is_not_exported(at, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "validation_photographs", lambda size=192: VALIDATION)
-    monkeypatch.setattr(photo_denoiser, "test_photographs", lambda size=256: VALIDATION)
-    with pytest.raises(InvalidInput, match="holds no state"):
-        photo_denoiser.export(tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        run(report=stop_at(5))
-    package = ship(monkeypatch, tmp_path, small())
-    worse = copy.deepcopy(small())
-    torch.nn.init.constant_(worse.tail.bias, 0.3)
-    ship(monkeypatch, tmp_path, worse)
-    target = tmp_path / "to"
-    target.mkdir()
-    found = photo_denoiser.export(target)
-    assert found.written == target / "photo-denoiser.safetensors" and sum(found.trained["validation"]) > sum(found.shipped["validation"])
-    record = json.loads((target / "photo-denoiser.json").read_text())["training"]
-    assert record["step"] == 5 and record["psnr"]["validation"] == found.trained["validation"] and record["psnr"]["test"] == found.trained["test"]
-    assert record["machines"][0]["step"] == 0 and record["machines"][0]["processor"]
-    made = checkpoint.load_prior(target / "photo-denoiser.safetensors")
-    assert {value.dtype for value in weights(made).values()} == {torch.float32}
-    assert all(torch.equal(value, value.half().float()) for value in weights(made).values())  # stored in float16
-    (package / "photo-denoiser.safetensors").write_bytes((target / "photo-denoiser.safetensors").read_bytes())
-    before = os.stat(target / "photo-denoiser.safetensors").st_mtime_ns
-    assert photo_denoiser.export(target).written is None  # as good as what is shipped, not better
-    assert os.stat(target / "photo-denoiser.safetensors").st_mtime_ns == before
+def test_rates_rise_then_fall_by_the_plan():
+    assert [schedule.warm_up(k, 4) for k in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0] and schedule.warm_up(0, 0) == 1.0
 
 
 def test_the_score_is_that_of_each_clamped_picture():
@@ -265,7 +96,80 @@ def test_the_score_is_that_of_each_clamped_picture():
         assert abs(value - float(expected)) < 1e-4
 
 
-def test_a_pause_is_not_counted(at, monkeypatch):
+def test_the_shape_is_within_its_bound():
+    net = photo_denoiser.network()
+    assert net.products <= 150_000 and nets.Tiled.smallest(net) <= 512
+    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), photo_denoiser.network().state_dict().values(), strict=True))
+
+
+# ---- settings --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["balance", "betas", "warm_up", "clip", "average", "levels", "stages", "learning_rate", "seed"])
+def test_a_state_of_another_recipe_is_refused(tmp_path, monkeypatch, name):
+    with pytest.raises(KeyboardInterrupt):
+        train_photo_denoiser(tmp_path / "x.safetensors", **ABOUT, report=stop_at(3))
+    settled = photo_denoiser.settled
+
+    def other(**given):
+        found = settled(**given)
+        value = getattr(found, name)
+        changed = (Stage(0.0, 2, 8), Stage(0.5, 2, 8)) if name == "stages" else (0.01, 0.2) if isinstance(value, tuple) else value / 2 if value else 1
+        return dataclasses.replace(found, **{name: int(changed) if isinstance(value, int) else changed})
+
+    monkeypatch.setattr(photo_denoiser, "settled", other)
+    with pytest.raises(InvalidInput, match=f"other settings.*{name}"):
+        train_photo_denoiser(tmp_path / "x.safetensors", **ABOUT)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told_why"),
+    [
+        ({"stages": ()}, "stages begin"),
+        ({"stages": (Stage(0.1, 2, 8),)}, "expected 0 first"),
+        ({"stages": (Stage(0.0, 2, 8), Stage(0.5, 2, 8), Stage(0.2, 2, 8))}, "rising numbers"),
+        ({"stages": (Stage(0.0, 0, 8),)}, "batch"),
+        ({"stages": (Stage(0.0, 2, 0),)}, "size of a stage"),
+        ({"steps": 0}, "steps"),
+        ({"warm_up": -1}, "warm_up"),
+        ({"look_every": 0}, "look_every"),
+        ({"precision": "8-true"}, "precision"),
+    ],
+)
+def test_refusals(tmp_path, changed, told_why):
+    with pytest.raises(InvalidInput, match=told_why):
+        train_photo_denoiser(tmp_path / "x.safetensors", **ABOUT | changed)
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_with_more_steps_than_are_planned_are_refused(tmp_path):
+    begun = photo_denoiser.Start(small(), state.History(step=12, seconds=1.0, starts=1, since=12))
+    with pytest.raises(InvalidInput, match="12 steps behind them and 12 are planned"):
+        train_photo_denoiser(tmp_path / "x.safetensors", **ABOUT, begun=begun)
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+# ---- many hours ------------------------------------------------------------------------------------------------------
+
+
+def test_a_state_with_nan_never_replaces_a_good_one(tmp_path, monkeypatch):
+    """The loss of a step says nothing of the weights after it: one gradient that is no number is enough."""
+    path = tmp_path / "x.safetensors"
+    monkeypatch.setattr(photo_denoiser, "SAVE", 0.0)
+
+    def spoil(objective, step):
+        if step == 6:
+            with torch.no_grad():
+                objective.net.tail.bias[0] = float("nan")
+
+    monkeypatch.setattr(BalancedDenoising, "follow", spoil)
+    with pytest.raises(loop.Diverged, match="hold NaN or Inf after 7 steps"):
+        train_photo_denoiser(path, **ABOUT)
+    record, tensors = checkpoint.read(unfinished(path), "training")
+    assert record["progress"]["step"] == 6 and all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+def test_a_pause_is_not_counted(tmp_path, monkeypatch):
     """Halted for long between two steps: the hours of the record are those of work."""
     clock = [0.0]
 
@@ -273,22 +177,25 @@ def test_a_pause_is_not_counted(at, monkeypatch):
         clock[0] += 1000.0 if 49 < clock[0] < 1000 else 0.5
         return clock[0]
 
-    monkeypatch.setattr("fastip.train.loop.time.perf_counter", tick)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=tick))
     with pytest.raises(KeyboardInterrupt):
-        run(steps=400, look_every=1000, report=stop_at(200))
-    seconds = checkpoint.read_record(at / "photo-denoiser.unfinished.safetensors", "training")["progress"]["seconds"]
-    assert 90 < seconds < 210 and clock[0] > 1000
+        train_photo_denoiser(tmp_path / "x.safetensors", **ABOUT | {"steps": 400, "look_every": 1000}, report=stop_at(200))
+    seconds = checkpoint.read_record(unfinished(tmp_path / "x.safetensors"), "training")["progress"]["seconds"]
+    assert 90 < seconds < 110 and clock[0] > 1000
+
+
+def test_steps_that_take_more_than_a_pause_do_not_end_it(tmp_path, monkeypatch):
+    clock = [0.0]
+
+    def tick():
+        clock[0] += 100.0
+        return clock[0]
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=tick))
+    train_photo_denoiser(tmp_path / "x.safetensors", **ABOUT | {"steps": 2})
+    assert json.loads((tmp_path / "x.json").read_text())["training"]["seconds"] == 0
 
 
 def test_a_history_is_read_from_what_was_told():
-    from fastip.train.summary import summarise, told
-
     history = state.History(7, 3.5, 2, [(0, 0.5), (6, 0.25)], [(3, 30.0)], 0, [state.Machine(0, "a", "cpu", 1), state.Machine(4, "b", "cpu", 2)])
-    again = told(json.loads(json.dumps(summarise({"steps": 9}, history, torch.device("cpu")))))
-    assert again == history
-
-
-def test_rates_rise_then_fall_by_the_plan():
-    from fastip.train import schedule
-
-    assert [schedule.warm_up(k, 4) for k in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0] and schedule.warm_up(0, 0) == 1.0
+    assert told(json.loads(json.dumps(summarise({"steps": 9}, history, torch.device("cpu"))))) == history
