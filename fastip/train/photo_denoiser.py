@@ -36,6 +36,7 @@ LOOK = 2000  # steps between two scores
 SAVE = 5.0  # minutes between two states
 PAUSE = 60.0  # seconds: a step that takes longer was halted
 WARM_UP = 500  # steps
+RATE = 1e-3  # of Adam, after the warm-up
 BALANCE = 0.3  # brings the loss to about the mean absolute error at a middling level
 
 
@@ -99,6 +100,7 @@ def train_photo_denoiser(
     report: loop.Report | None = None,
     look_every: int = LOOK,
     warm_up: int = WARM_UP,
+    learning_rate: float = RATE,
 ) -> PixelShuffleAutoencoder:
     """Train it and return it as a prior; ``output``.safetensors is written at the end, its state beside it until then.
 
@@ -106,7 +108,7 @@ def train_photo_denoiser(
 
     begun: weights to go on from where there is no state yet. steps: planned in all; the learning rate is half a cosine over them. The rest as for train.prior.
     """
-    settings = settled(steps=steps, stages=stages, precision=precision, warm_up=warm_up)
+    settings = settled(steps=steps, stages=stages, precision=precision, warm_up=warm_up, learning_rate=learning_rate)
     check_count(look_every, "look_every", low=1)
     chosen = begun.net if begun is not None else network() if net is None else net
     pictures = training_pictures() if pictures is None else pictures
@@ -132,12 +134,14 @@ def train_photo_denoiser(
     return course.run(run.train, run.made)
 
 
-def settled(*, steps: int = STEPS, stages: tuple[Stage, ...] = STAGES, precision: str = "bf16-mixed", warm_up: int = WARM_UP) -> Settings:
+def settled(
+    *, steps: int = STEPS, stages: tuple[Stage, ...] = STAGES, precision: str = "bf16-mixed", warm_up: int = WARM_UP, learning_rate: float = RATE
+) -> Settings:
     """The recipe's settings, with what a caller may change."""
     return Settings(
         batch=stages[0].batch if stages else 1,
         steps=check_count(steps, "steps", low=1),
-        learning_rate=1e-3,
+        learning_rate=learning_rate,
         seed=0,
         devices=1,
         precision=precision,

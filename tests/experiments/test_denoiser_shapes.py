@@ -8,7 +8,7 @@ import torch
 from fastip import data
 from fastip.experiments import denoiser_shapes, ffdnet
 from fastip.experiments.record import plain
-from fastip.train import photo_denoiser
+from fastip.train import loop, photo_denoiser
 
 CHOSEN = ("16/48/128", "depthwise 16/48/128/192")
 
@@ -89,3 +89,23 @@ def test_blocks_start_near_the_identity_and_learn(block):
     assert result.shape == f.shape and 0 < (result - f).norm() < 0.5 * f.norm()
     result.square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in made.parameters())
+
+
+def test_shapes_that_diverge_are_told_and_do_not_end_the_rest(monkeypatch):
+    """The first diverges at the recipe's learning rate, the second at a lower one too; the third is as any."""
+    monkeypatch.setattr(photo_denoiser, "training_pictures", Noise)
+    monkeypatch.setattr(photo_denoiser, "test_photographs", lambda: [torch.rand(1, 3, 24, 24)])
+    monkeypatch.setattr(data, "validation_photographs", lambda: [torch.rand(1, 3, 16, 24)])
+    first, second, third = list(denoiser_shapes.SHAPES)[:3]
+
+    def trained(build, feed, seconds, probe, rate):
+        if build is denoiser_shapes.SHAPES[second] or (build is denoiser_shapes.SHAPES[first] and rate == photo_denoiser.RATE):
+            raise loop.Diverged("the loss is nan")
+        return denoiser_shapes._Trained(build(), 7)
+
+    monkeypatch.setattr(denoiser_shapes, "_trained", trained)
+    outcome = denoiser_shapes.run(shapes=(first, second, third), side=16)
+    rows = outcome.numbers["rows"]
+    assert rows[first]["rate"] == 0.3e-3 and rows[third]["rate"] == 1e-3 and rows[second]["rate"] is None and "validation" not in rows[second]
+    text = denoiser_shapes.page(plain(outcome.numbers))
+    assert f"With it {first} diverged, and had 0.3 of it." in text and text.count("| diverged |") == 1
