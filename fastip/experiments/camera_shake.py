@@ -27,7 +27,9 @@ from .scores import mean
 SIZES = (25, 27, 27, 29, 31, 31)  # sides of the psf
 OURS, PEER, VARIATION, OLD, GIVEN = "photo prior", "FFDNet, published weights", "total variation, best weight", "other weights", "data"
 CIRCULAR, NATURAL = "circular", "natural"
-PULL = 0.3  # beta of the second split over that of the data, as docs/mathematics.md has it for a prior that is no norm
+# beta of the second split for a denoiser. Mean PSNR at noise 2.55 / 7.65 on four validation photographs and two shakes: 0.3: 30.88 / 28.03,
+# 1: 31.35 / 28.40, 1.5: 31.39 / 28.49, 2: 31.34 / 28.55, 3: 31.03 / 28.58, 4: 30.45 / 28.36.
+PULL = 1.5
 TV_STEPS = {CIRCULAR: 100, NATURAL: 60}
 
 
