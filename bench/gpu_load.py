@@ -65,7 +65,7 @@ def load(s: Session) -> int:
 
 
 def wheels(s: Session) -> None:
-    """Carried packages go beside those that are there, for this session alone."""
+    """Carried packages go beside those that are there, for this process and those it starts."""
     found = sorted((s.carried / "wheels").glob("*.whl")) if s.carried else []
     if not found:
         s.say("no wheels are carried")

@@ -15,6 +15,7 @@ from .. import data, metrics, nets
 from ..arrays import check_counts
 from ..contracts import Prior
 from ..operators import Blur
+from ..operators.fourier import fast_length
 from ..priors import TV, Denoiser, PlugAndPlay, Schedule, schedule
 from ..solvers import admm
 from . import drawing, ffdnet
@@ -85,7 +86,7 @@ def split(y: Tensor, taps: Tensor, prior: Prior, betas: Sequence[float], steps: 
     """
     size = taps.shape[0]
     rim, (h, w) = size // 2, y.shape[-2:]
-    rows, columns = (_fast(n + size - 1) for n in (h, w))
+    rows, columns = (fast_length(n + size - 1) for n in (h, w))
     window = (..., slice(rim, rim + h), slice(rim, rim + w))
     spectrum = torch.fft.rfft2(F.pad(taps.to(y), (0, columns - size, 0, rows - size)).roll((-rim, -rim), (0, 1)))
     seen = y.new_zeros(rows, columns)
@@ -110,18 +111,6 @@ def split(y: Tensor, taps: Tensor, prior: Prior, betas: Sequence[float], steps: 
         u = (seen * data_there + pull * (blurred + e)) / (seen + pull)
         d, e = d + x - z, e + blurred - u
     return z[window]
-
-
-def _fast(n: int) -> int:
-    """The next size without a prime factor above 5: quick transforms."""
-    while True:
-        rest = n
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return n
-        n += 1
 
 
 def run(

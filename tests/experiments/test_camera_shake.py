@@ -9,6 +9,7 @@ from fastip import operators, priors
 from fastip.experiments import camera_shake
 from fastip.experiments.photo_prior import shake
 from fastip.experiments.record import plain
+from fastip.operators.fourier import fast_length
 
 pytest.importorskip("skimage")
 
@@ -20,7 +21,7 @@ def test_the_split_comes_to_the_minimum(betas):
     taps = torch.rand(3, 3, dtype=torch.float64)
     taps /= taps.sum()
     y, weight = torch.rand(1, 1, 6, 7, dtype=torch.float64), 0.02
-    rows, columns = camera_shake._fast(8), camera_shake._fast(9)
+    rows, columns = fast_length(8), fast_length(9)
     basis = torch.eye(rows * columns, dtype=torch.float64).view(-1, 1, rows, columns)
     blurred = operators.Blur(taps, boundary="circular")(basis)[..., 1:7, 1:8].flatten(1).T  # the window begins half a psf inside
     expected = torch.linalg.solve(blurred.T @ blurred + weight * torch.eye(rows * columns), blurred.T @ y.flatten())
@@ -30,7 +31,7 @@ def test_the_split_comes_to_the_minimum(betas):
 
 @pytest.mark.parametrize(("n", "fast"), [(1, 1), (7, 8), (11, 12), (13, 15), (226 + 30, 256), (257, 270)])
 def test_sizes_of_quick_transforms(n, fast):
-    assert camera_shake._fast(n) == fast
+    assert fast_length(n) == fast
 
 
 @pytest.mark.parametrize("size", [25, 31])
