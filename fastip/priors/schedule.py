@@ -8,10 +8,11 @@ from typing import Any
 from ..arrays import check_count, check_number
 from ..errors import InvalidInput, strict_keywords
 
-# fastip.experiments.photo_prior, with a smaller denoiser than the shipped one: 144 choices of the four on seven operators (two camera shakes, x 2, x 3, x 4, half of
-# the pixels, scratches) with noise of 1, 2.55 and 7.65 of 255, four validation photographs, eight iterations. These
-# lose 0.12 dB in the mean and 0.29 dB at most against each problem's own best. Mean losses of others: first 0.1: 0.24,
-# 0.3: 0.13; last 0.7: 0.13, 1: 0.13, 2.2: 0.11; floor 0.004: 0.13; share 0.2: 1.2, 0.35: 0.47, 1: 0.20.
+# fastip.experiments.photo_prior, with a smaller denoiser than the shipped one: 144 choices of the four on seven
+# operators (two camera shakes, x 2, x 3, x 4, half of the pixels, scratches) with noise of 1, 2.55 and 7.65 of 255,
+# four validation photographs, eight iterations. These lose 0.12 dB in the mean and 0.29 dB at most against each
+# problem's own best. Mean losses of others: first 0.1: 0.24, 0.3: 0.13; last 0.7: 0.13, 1: 0.13, 2.2: 0.11; floor
+# 0.004: 0.13; share 0.2: 1.2, 0.35: 0.47, 1: 0.20.
 FIRST, LAST, FLOOR, SHARE = 0.2, 1.5, 0.012, 0.6
 LEAST = 1 / 255  # the noise of data that are said to have none: they were rounded to 8 bits, and beta must be > 0
 
