@@ -125,6 +125,12 @@ def test_patches_depend_on_seed_and_number_alone(photos):
     assert torch.equal(s.sized(13)[4], data.ReducedPhotographs("train", 13, seed=5)[4]) and s.sized(13).size == 13 and s.size == 9
 
 
+def test_another_size_reads_nothing_again(photos, monkeypatch):
+    s = data.ReducedPhotographs("train", 9, seed=5)
+    monkeypatch.setattr(reduced, "_kept", lambda *what: pytest.fail("mapped again"))
+    assert s.sized(8)[3].shape == (3, 8, 8)
+
+
 def test_splits_and_further_sets(photos, monkeypatch):
     """Validation stays what it is when a set is added, and no picture of it comes from there."""
     train, validation = (data.ReducedPhotographs(split, 24, reductions=(1,)) for split in ("train", "validation"))
