@@ -31,6 +31,9 @@ CIRCULAR, NATURAL = "circular", "natural"
 # beta of the second split for a denoiser. Mean PSNR at noise 2.55 / 7.65 on four validation photographs and two shakes: 0.3: 30.88 / 28.03,
 # 1: 31.35 / 28.40, 1.5: 31.39 / 28.49, 2: 31.34 / 28.55, 3: 31.03 / 28.58, 4: 30.45 / 28.36.
 PULL = 1.5
+# Steps of the second split alone before the first denoising, which then sees what the data say beyond the border. With 0: 31.39 / 28.60, 10: 31.52 / 28.63,
+# 40: 31.65 / 28.64; conjugate gradients to 1e-3 in each of the eight iterations, 42 steps in all: 31.72 / 28.60.
+WARM = 40
 TV_STEPS = {CIRCULAR: 100, NATURAL: 60}
 
 
@@ -76,12 +79,13 @@ def restored(case: Case, prior: Prior, betas: Sequence[float], steps: int, pull:
     return split(case.y, case.taps, prior, betas, steps, pull)
 
 
-def split(y: Tensor, taps: Tensor, prior: Prior, betas: Sequence[float], steps: int, pull: float) -> Tensor:
+def split(y: Tensor, taps: Tensor, prior: Prior, betas: Sequence[float], steps: int, pull: float, warm: int = WARM) -> Tensor:
     """min ||M (H x) - y||^2 + R(x), H circular on a larger grid, M the window that was seen, with u = H x and z = x split off:
 
         z = prox_{R/2b}(x + d)        u = (M y + p (H x + e)) / (M + p)        d <- d + x - z        e <- e + H x - u
         x = (b + p H^T H)^-1 (b (z - d) + p H^T (u - e))
 
+    begun by ``warm`` steps of x, u and e alone, z being the data with its border repeated.
     Source: Almeida and Figueiredo, Deconvolving images with unknown boundaries using alternating optimization methods, 2013.
     """
     size = taps.shape[0]
@@ -105,11 +109,13 @@ def split(y: Tensor, taps: Tensor, prior: Prior, betas: Sequence[float], steps: 
         beta = betas[min(k, len(betas) - 1)]
         d, before = d * (before / beta), beta
         inverse = 1 / (beta + pull * spectrum.abs().square())
-        x = through(beta * (z - d) + pull * through(u - e, spectrum.conj()), inverse)
-        blurred = through(x, spectrum)
+        for _ in range(1 + warm if k == 0 else 1):
+            x = through(beta * (z - d) + pull * through(u - e, spectrum.conj()), inverse)
+            blurred = through(x, spectrum)
+            u = (seen * data_there + pull * (blurred + e)) / (seen + pull)
+            e = e + blurred - u
         z = prox(x + d, 1 / (2 * beta))
-        u = (seen * data_there + pull * (blurred + e)) / (seen + pull)
-        d, e = d + x - z, e + blurred - u
+        d = d + x - z
     return z[window]
 
 
@@ -210,7 +216,7 @@ def page(numbers: Numbers) -> str:
     return f"""
 {", ".join(s["photos"])}, the middle {s["side"]} × {s["side"]} pixels, blurred by {len(s["sizes"])} camera shakes (random walks, {min(s["sizes"])} to
 {max(s["sizes"])} pixels wide) that no training saw, with noise, rounded to 8 bits. Circular: the picture wraps around. Natural: the data are a window of a
-larger scene, restored on a padded grid with a second split, exact and without an inner loop. PSNR in dB, means over {rows[0]["count"]} pictures each:
+larger scene, restored on a padded grid with a second split, exact and without an inner loop, begun by {WARM} steps of that split alone. PSNR in dB, means over {rows[0]["count"]} pictures each:
 
 {table(["border", *titles], lines)}
 

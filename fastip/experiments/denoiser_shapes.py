@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -212,19 +213,30 @@ def _numbers(net: nn.Module, side: int) -> dict[str, Any]:
 
 # ---- telling ---------------------------------------------------------------------------------------------------------
 
+LINE = {"arrowstyle": "-", "color": drawing.GRID, "shrinkA": 1, "shrinkB": 3}  # from a label to its point
+
 
 def _draw(rows: dict[str, dict[str, Any]]) -> Figure:
     figure = drawing.sheet(10, 5.2)
     for axes, name in zip(figure.subplots(1, 2), ("test", "validation"), strict=True):
         drawing.clean(axes, f"{name} photographs", note="PSNR in dB, mean of three levels", x="seconds for a picture, bfloat16", xscale="log")
-        for title, row in rows.items():
-            if name in row:
-                peer = title == FFDNET
-                axes.plot(row["bfloat16"], mean(row[name]), marker="s" if peer else "o", color=drawing.COLOURS[1 if peer else 0], markersize=6)
-                axes.annotate(title, (row["bfloat16"], mean(row[name])), xytext=(6, 3), textcoords="offset points", fontsize=8, color=drawing.INK)
+        shown = {title: (row["bfloat16"], mean(row[name])) for title, row in rows.items() if name in row}
+        right, places = 1.5 * max((x for x, _ in shown.values()), default=1.0), _apart([y for _, y in shown.values()])
+        for (title, (x, y)), place in zip(shown.items(), places, strict=True):
+            peer = title == FFDNET
+            axes.plot(x, y, marker="s" if peer else "o", color=drawing.COLOURS[1 if peer else 0], markersize=6, zorder=3)
+            axes.annotate(title, (x, y), xytext=(right, place), va="center", fontsize=8, color=drawing.INK, arrowprops=LINE)
         axes.axvline(rows[DRUNET]["bfloat16"], color=drawing.MUTED, linestyle=":", linewidth=1.5)
         axes.annotate(DRUNET, (rows[DRUNET]["bfloat16"], 0.03), xycoords=("data", "axes fraction"), rotation=90, ha="right", fontsize=8, color=drawing.MUTED)
     return figure
+
+
+def _apart(values: list[float], share: float = 0.045) -> list[float]:
+    """Places of labels as near to the values as they can be with a gap of this share of the range, from the largest down."""
+    gap, places, last = share * (max(values, default=0.0) - min(values, default=0.0)), list(values), math.inf
+    for k in sorted(range(len(values)), key=lambda k: -values[k]):
+        last = places[k] = min(values[k], last - gap)
+    return places
 
 
 def _steps(row: dict[str, Any]) -> str:

@@ -80,10 +80,10 @@ def run(
     size: int = 96,
     steps: int = 8,
     noises: tuple[float, ...] = (1.0, 2.55, 7.65),
-    shares: tuple[float, ...] = (0.2, 0.35, 0.6, 0.8, 1.0),
+    shares: tuple[float, ...] = (0.35, 0.5, 0.6, 0.8),
     firsts: tuple[float, ...] = (0.1, 0.2, 0.3),
-    lasts: tuple[float, ...] = (0.7, 1.0, 1.5, 2.2),
-    floors: tuple[float, ...] = (0.004, 0.008, 0.012),
+    lasts: tuple[float, ...] = (1.0, 1.5, 2.2, 3.0),
+    floors: tuple[float, ...] = (0.008, 0.012, 0.018),
     device: str = "cpu",
 ) -> Outcome:
     """Solve every setting with every schedule of the grid.
