@@ -21,7 +21,7 @@ demo: $(READY)
 	$(BIN)/fastip demo
 
 test: $(READY) $(VENV)/gpu
-	$(PY) -P -m pytest tests
+	OMP_NUM_THREADS=1 $(PY) -P -m pytest -n 2 --dist loadfile tests
 
 lint: $(READY)
 	$(BIN)/ruff check .

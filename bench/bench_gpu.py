@@ -29,6 +29,7 @@ import deepinv_peer
 import fastip
 import gpu_baselines
 import gpu_machine
+from fastip.solvers import fused
 from fastip.stopping import StopRule
 from measure import ITERATIONS, difference, now, objective, per_iteration, rounds
 from workloads import Problem, identifier, super_resolution
@@ -162,7 +163,7 @@ def test_kernel(benchmark: Any, name: str, dtype: torch.dtype, shape: Shape) -> 
         step = inverse.bind(problem.op, data, problem.beta)
         prox = fastip.priors.L1(problem.weight).bind(data, problem.op)
         start, q = step.guess().to(dtype), torch.zeros_like(y)
-        why = fastip.kernels.why_unfused(step, prox, start, q, y)
+        why = fused.why_unfused(step, prox, start, q, y)
         if why is not None:
             pytest.skip(f"no fused kernel: {why}")
         x = torch.empty_like(start)
@@ -171,7 +172,7 @@ def test_kernel(benchmark: Any, name: str, dtype: torch.dtype, shape: Shape) -> 
             x.copy_(start)
 
         def run() -> Tensor:
-            found: Tensor = fastip.kernels.admm(step, prox, x, q, y, StopRule(0.0, ITERATIONS), 1.0)[0]
+            found: Tensor = fused.admm(step, prox, x, q, y, StopRule(0.0, ITERATIONS), 1.0)[0]
             return found
 
         fresh()
@@ -195,7 +196,7 @@ def test_fastip(benchmark: Any, tolerance: float, name: str, shape: Shape) -> No
         pytest.skip("the visible loop with a stop rule is measured on the CPU")
     problem, y, exact, _ = case(shape)
     with gpu_machine.backend(name, y):
-        how = fastip.kernels.explain(problem.op, fastip.priors.L1(problem.weight), y, beta=problem.beta)
+        how = fastip.explain(problem.op, fastip.priors.L1(problem.weight), y, beta=problem.beta)
         program = f"fastip, {name}" + (", stop rule on" if tolerance else "")
         timed(
             benchmark,

@@ -18,10 +18,15 @@ from torch import Tensor
 
 import gpu_machine
 from fastip.contracts import Pointwise
-from fastip.kernels import native, reference, triton_families
+from fastip.kernels import reference
+from fastip.kernels.family import Implementations
+from fastip.kernels.triton import start
 from gpu_baselines import DeviceCopy
 from measure import difference, now, per_iteration
 from workloads import GAUSSIAN
+
+native = Implementations("native")
+triton = Implementations("triton")
 
 SHAPE: tuple[int, int, int, int] = gpu_machine.sized((32, 3, 1024, 1024), (1, 2, 32, 32))
 STRIDE, BETA, STEPS = 4, 1e-2, 10
@@ -91,7 +96,7 @@ def _tv_prox(module: Any, _: Any, v: Tensor, u: Tensor, r: Tensor) -> Any:
     if module is reference:
         step, scale = TV[0], 1.0
         return module.tv_prox(v, u, r, *TV, lambda a: reference.soft_threshold(a, step * PROX.l1, scale, PROX.low, PROX.high))[0]
-    return module.tv_prox_(v, u, r, *TV, PROX)
+    return module.tv_prox(v, u, r, *TV, PROX)[0]
 
 
 GRID = 1 / STRIDE**2
@@ -107,7 +112,7 @@ FAMILIES = {
     "spectral_step": Family(_spectra, _spectral_step, 10, dtypes=(torch.float32,)),
     "tv_prox": Family(_fields, _tv_prox, 9 * STEPS, dtypes=(torch.float32,)),
 }
-MODULES = {"native": native, "triton": triton_families, "eager PyTorch": reference, "torch.compile": reference}
+MODULES = {"native": native, "triton": triton, "eager PyTorch": reference, "torch.compile": reference}
 COMPILED = "torch.compile"
 
 
@@ -159,8 +164,8 @@ def test_family(benchmark: Any, name: str, dtype: torch.dtype, program: str) -> 
     if program == "native" and device.type == "cpu" and dtype is torch.bfloat16:
         pytest.skip("the compiled kernels of the CPU take float32 and float64")
     module = MODULES[program]
-    if module is triton_families:
-        missing = triton_families.why_missing() or (None if device.type == "cuda" or triton_families.interpreted() else "Triton's kernels run on a GPU")
+    if module is triton:
+        missing = start.why_missing() or (None if device.type == "cuda" or start.interpreted() else "Triton's kernels run on a GPU")
         if missing is not None:
             pytest.skip(missing)
     error = check(family, module, dtype, device)
@@ -172,9 +177,9 @@ def test_family(benchmark: Any, name: str, dtype: torch.dtype, program: str) -> 
     given = family.draw(SHAPE[0], dtype, device)
     for _ in range(3):
         call(*given)
-    start = now()
+    begun = now()
     call(*given)
-    each = gpu_machine.sized(max(1, min(200, int(0.02 / (now() - start)))), 1)
+    each = gpu_machine.sized(max(1, min(200, int(0.02 / (now() - begun)))), 1)
     benchmark.pedantic(call, args=given, rounds=gpu_machine.sized(7, 2), iterations=each)
     moved = family.images * dtype.itemsize * torch.Size(SHAPE).numel()
     record(benchmark, program, moved, difference=error, calls=each)

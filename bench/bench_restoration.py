@@ -25,7 +25,8 @@ import fastip
 import ffdnet_peer
 from fastip import data, metrics, tasks
 from fastip.errors import InvalidInput
-from fastip.experiments import photo_tasks, scores
+from fastip.experiments import scores
+from fastip.experiments.inner_loop import photo_tasks
 
 SIZE = 256
 FASTIP, VARIATION = "fastip", "total variation"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 import fastip
-from fastip import demo
+from fastip import solvers
 from fastip.contracts import LinearOperator
 from fastip.experiments.ffdnet import FFDNet as FFDNet
 from fastip.experiments.ffdnet import load as load
@@ -16,7 +16,7 @@ from fastip.experiments.ffdnet import weights as weights
 
 @dataclass(frozen=True)
 class Schedule:
-    """Levels from ``first`` to ``last`` on a logarithmic scale, and beta = noise^2 / level^2 at each; begun from ``demo.bicubic``.
+    """Levels from ``first`` to ``last`` on a logarithmic scale, and beta = noise^2 / level^2 at each; begun from ``solvers.bicubic``.
 
     As in Zhang et al., Plug-and-play image restoration with deep denoiser prior, 2021, whose numbers of steps these are. ``first``, ``last`` and ``noise`` were
     tuned by PSNR on validation photographs; it hardly depends on them, but for deblurring on ``noise``.
@@ -47,6 +47,6 @@ def restore(y: Tensor, op: LinearOperator, net: FFDNet, schedule: Schedule) -> T
     """The plug-and-play estimate from y b 3 h w: ``fastip.admm`` with the network as the prior, from the interpolated data."""
     convolution = op.convolution()
     assert convolution is not None
-    prior, start = fastip.priors.Denoiser(net, sigma=schedule.sigma), demo.bicubic(y, convolution.stride)
+    prior, start = fastip.priors.Denoiser(net, sigma=schedule.sigma), solvers.bicubic(y, convolution.stride)
     x: Tensor = fastip.admm(y, op, prior, beta=schedule.beta, iterations=schedule.steps, tolerance=0, init=start).x
     return x

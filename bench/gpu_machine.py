@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 import fastip
-from fastip.kernels import backends, native
+from fastip.kernels import choose, whole_solve
+from fastip.kernels.family import Implementations
+
+native = Implementations("native")
 
 Skipped = pytest.skip.Exception
 PATIENCE = float(os.environ.get("FASTIP_BENCH_PATIENCE", "1"))  # times the seconds that each program is measured for
-MODULES = {"native": "native", "triton": "triton_families", "reference": "reference"}  # FASTIP_BACKEND: the module that must then run
 
 
 def rehearsal() -> bool:
@@ -66,7 +68,7 @@ def backend(name: str, *images: Tensor) -> Iterator[None]:
     """fastip with FASTIP_BACKEND=name; skips the test where these images would take other kernels after all."""
     before = os.environ.get("FASTIP_BACKEND")
     os.environ["FASTIP_BACKEND"] = name
-    backends.choice.cache_clear()
+    choose.choice.cache_clear()
     try:
         missing = _why_another(name, images)
         if missing is not None:
@@ -75,15 +77,15 @@ def backend(name: str, *images: Tensor) -> Iterator[None]:
     finally:
         os.environ.pop("FASTIP_BACKEND")
         os.environ.update({} if before is None else {"FASTIP_BACKEND": before})
-        backends.choice.cache_clear()
+        choose.choice.cache_clear()
 
 
 def _why_another(name: str, images: tuple[Tensor, ...]) -> str | None:
     try:
-        taken = backends.select(images).__name__.rsplit(".", 1)[-1]
+        taken = choose.implementation(images)
     except fastip.FastipError as error:
         return f"FASTIP_BACKEND={name} cannot run here: {error}"
-    return None if taken == MODULES[name] else f"FASTIP_BACKEND={name} takes others here: {backends.describe(images)}"
+    return None if taken == name else f"FASTIP_BACKEND={name} takes others here: {choose.describe(images)}"
 
 
 class DoesNotFit(Exception):
@@ -111,8 +113,8 @@ def way(taken: Way) -> Iterator[None]:
     if taken == FASTEST:
         yield
         return
-    ours = native._on_gpu
-    native._on_gpu = functools.partial(ours, path=taken.path, ranks=taken.ranks, by_phase=taken.by_phase)
+    ours = whole_solve.on_gpu
+    whole_solve.on_gpu = functools.partial(ours, path=taken.path, ranks=taken.ranks, by_phase=taken.by_phase)
     try:
         yield
     except (RuntimeError, fastip.FastipError) as error:
@@ -120,4 +122,4 @@ def way(taken: Way) -> Iterator[None]:
             raise DoesNotFit(str(error)) from None
         raise
     finally:
-        native._on_gpu = ours
+        whole_solve.on_gpu = ours

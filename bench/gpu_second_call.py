@@ -41,7 +41,7 @@ def long(s: Session) -> int:
 
 def pytest(s: Session, name: str, chosen: str, workers: int) -> int:
     """Every test is named in the file as it ends, so that those of a run that is cut off are known."""
-    files = [p for p in sorted((ROOT / "tests").glob("test_*.py")) if re.search("mark.gpu|gpu_cases", p.read_text())]
+    files = [p for p in sorted((ROOT / "tests").rglob("test_*.py")) if re.search("mark.gpu|cases.gpu", p.read_text())]
     options = ["-m", "gpu", "-k", chosen]
     if s.rehearsal:
         s.say("REHEARSAL: tests of a GPU need one; all files are collected, and some tests of a pretended GPU run")

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from fastip import checkpoint, data, nets
 from fastip.errors import InvalidInput
-from fastip.train import long_training, photo_denoiser, state
-from fastip.train.feed import Stage
+from fastip.train.engine import long_training, state
+from fastip.train.engine.feed import Stage
+from fastip.train.recipes import photo_denoiser
 
 LIMIT = 16 * 2**20  # bytes of a part
 HEADER = 2**18  # of them for names and the record

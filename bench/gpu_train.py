@@ -7,7 +7,7 @@
     python bench/gpu_train.py join OUT               parts into the state that `fastip train task` goes on from here
     python bench/gpu_train.py --rehearse OUT         all of it on this CPU, on a few photographs, in two minutes
 
-The steps are those of fastip.train.photo_denoiser: loss, stages, learning rates, clipping and averages are its own or
+The steps are those of fastip.train.recipes.photo_denoiser: loss, stages, learning rates, clipping and averages are its own or
 equal to them; only the random numbers are the device's. On CUDA a step is one graph that is replayed; where it cannot
 be captured the output says so and the steps are launched one operation at a time. FOLDER is read, where it holds
 parts, and written every minute, OUT gets copies; without parts the training begins from the shipped weights, as it
@@ -41,10 +41,11 @@ import gpu_photographs
 import gpu_train_rehearsal
 from fastip import checkpoint, data
 from fastip.errors import FastipError, InvalidInput
-from fastip.train import loop, photo_denoiser, schedule, state
-from fastip.train.feed import Feed, Stage
-from fastip.train.interrupt import Interrupts
-from fastip.train.restoration import Drawn
+from fastip.train.engine import loop, schedule, state
+from fastip.train.engine.feed import Feed, Stage
+from fastip.train.engine.interrupt import Interrupts
+from fastip.train.losses.restoration import Drawn
+from fastip.train.recipes import photo_denoiser
 from gpu_process import INTERRUPTED, ROOT, interruptible
 from gpu_state import MODULE, Kept, Say, begun, home, join, objective_of, planned, read_parts, split, write_parts
 

@@ -20,8 +20,9 @@ import gpu_photographs
 from fastip import checkpoint, data
 from fastip.data.reduced import originals, reduced
 from fastip.errors import InvalidInput
-from fastip.train import long_training, photo_denoiser, state
-from fastip.train.feed import Stage
+from fastip.train.engine import long_training, state
+from fastip.train.engine.feed import Stage
+from fastip.train.recipes import photo_denoiser
 from gpu_process import INTERRUPTED
 from gpu_state import Say, home, join, planned, read_parts, split
 

@@ -21,6 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))  # python -P leaves it ou
 
 import fastip
 import gpu_machine
+from fastip.solvers import fused
 from fastip.stopping import StopRule
 from sanitize_families import NO_DEVICE
 from workloads import super_resolution
@@ -71,7 +72,7 @@ def profile(shape: tuple[int, int, int, int], backend: str, way: gpu_machine.Way
             if y.is_cuda:
                 torch.cuda.synchronize()
             with around():
-                fastip.kernels.admm(step, prox, x, q, y, StopRule(0.0, ITERATIONS), 1.0)
+                fused.admm(step, prox, x, q, y, StopRule(0.0, ITERATIONS), 1.0)
     print(f"{ITERATIONS} iterations of {problem.name}, {backend}, {way}; {problem.pixels} pixels", flush=True)
 
 

@@ -18,11 +18,14 @@ from torch import Tensor
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))  # python -P leaves it out
 
+
 import gpu_machine
 from fastip.contracts import Convolution, Pointwise, StencilStep
-from fastip.kernels import native, reference
-from fastip.kernels.library_ops import reference_admm
+from fastip.kernels import reference
+from fastip.kernels.family import Implementations
 from fastip.stopping import StopRule
+
+native = Implementations("native")
 
 NO_DEVICE = 3
 # psf height and width, stride, half-width of C, data height and width, batch, channels
@@ -111,19 +114,19 @@ def tv_prox(on: Callable[[Tensor], Tensor]) -> Check:
             numbers = (0.5, 0.2, 0.3, 4, isotropic)
             expected = reference.tv_prox(v, u, u, *numbers, lambda a: reference.soft_threshold(a, 0.5 * PROX.l1, 1 / (1 + PROX.l2), PROX.low, PROX.high))
             given = on(u), on(u).clone()
-            yield f"{shape}, {'length' if isotropic else 'entries'}", (native.tv_prox_(on(v), *given, *numbers, PROX), *given), expected
+            yield f"{shape}, {'length' if isotropic else 'entries'}", native.tv_prox(on(v), *given, *numbers, PROX), expected
 
 
 def admm(on: Callable[[Tensor], Tensor]) -> Check:
     """Without and with a stop rule, relaxed and not, in each way through the GPU."""
     for what, step, x, q, y in problems():
         for relaxation in (1.0, 1.6):
-            expected = reference_admm(step, PROX, x, q, y, 7, relaxation)
+            expected = reference.solve(step, PROX, x, q, y, StopRule(0.0, 7), relaxation)[:2]
             for tolerance in (0.0, 1e-30):
                 for way in WAYS if on(x).is_cuda else (gpu_machine.FASTEST,):
                     try:
                         with gpu_machine.way(way):
-                            found = native.admm(step, PROX, on(x).clone(), on(q), on(y), StopRule(tolerance, 7), relaxation)
+                            found = native.solve(step, PROX, on(x).clone(), on(q), on(y), StopRule(tolerance, 7), relaxation)
                     except gpu_machine.DoesNotFit:
                         continue
                     yield f"{what}, relaxation {relaxation}, tolerance {tolerance}, {way}", found[:2], expected

@@ -160,6 +160,11 @@ class Pointwise:
     low: float = float("-inf")
     high: float = float("inf")
 
+    def at(self, step: float) -> dict[str, float]:
+        """The numbers of prox_{step R}(v) = clip(soft(v, threshold) shrink, low, high)."""
+        shrink = 1 / (1 + 2 * step * self.l2)
+        return {"threshold": step * self.l1, "shrink": shrink, "low": float(self.low), "high": float(self.high)}
+
 
 class BoundPrior(Protocol):
     """A prior bound to one solve; state kept between iterations (a dual field) lives here."""

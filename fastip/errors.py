@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Set
 from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -31,19 +31,39 @@ class DeviceError(FastipError, RuntimeError):
     """A GPU, or its driver, failed; the message has what CUDA says."""
 
 
-def strict_keywords(function: Function) -> Function:
-    """Turn a misspelt keyword into :class:`UnknownKeyword` with a suggestion, before any work is done."""
-    names = set(inspect.signature(function).parameters)
+def closest(given: str, known: Iterable[str], what: str) -> str:
+    """``given`` where it is known, else InvalidInput with the closest name."""
+    names = list(known)
+    if given in names:
+        return given
+    close = difflib.get_close_matches(str(given).lower(), names, 1)
+    advice = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(names)}"
+    raise InvalidInput(f"there is no {what} {given!r}: {advice}")
+
+
+def check_keywords(given: Iterable[str], known: Set[str], owner: str) -> None:
+    """Refuse a keyword that ``owner`` does not have with :class:`UnknownKeyword` and a suggestion."""
+    for name in given:
+        if name not in known:
+            public = sorted(known - {"self"})
+            close = difflib.get_close_matches(name, public, 1)
+            advice = f"did you mean {close[0]!r}?" if close else f"the keywords are {', '.join(public)}"
+            raise UnknownKeyword(f"{owner} has no keyword {name!r}: {advice}")
+
+
+def strict_keywords(function: Function, *, also: Set[str] = frozenset()) -> Function:
+    """Turn a misspelt keyword into :class:`UnknownKeyword` with a suggestion, before any work is done.
+
+    also: the names of those that the function takes as ``**keywords``.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    names = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} | also
+    owner = function.__qualname__.removesuffix(".__init__")
 
     @functools.wraps(function)
     def checked(*args: Any, **keywords: Any) -> Any:
-        for given in keywords:
-            if given not in names:
-                public = sorted(names - {"self"})
-                close = difflib.get_close_matches(given, public, 1)
-                advice = f"did you mean {close[0]!r}?" if close else f"the keywords are {', '.join(public)}"
-                owner = function.__qualname__.removesuffix(".__init__")
-                raise UnknownKeyword(f"{owner} has no keyword {given!r}: {advice}")
+        if not keywords.keys() <= names:
+            check_keywords(keywords, names, owner)
         return function(*args, **keywords)
 
     return checked  # type: ignore[return-value]

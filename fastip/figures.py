@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .contracts import Solution
 from .errors import InvalidInput, strict_keywords
-from .files import replace_file
+from .io.replace import replace_file
 from .stopping import EVERY
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def compare(path: str | Path, rows: Sequence[Row]) -> None:
     for i, row in enumerate(rows):
         for j, shown in enumerate(row.panels):
             axes = figure.add_subplot(grid[i, j])
-            _panel(axes, shown, row.zoom)
+            draw_panel(axes, shown, row.zoom)
             if j == 0 and row.title:
                 axes.set_ylabel(row.title, fontsize=11, color=INK)
         if row.curves:
@@ -108,7 +108,7 @@ def _save(figure: Figure, path: Path) -> None:
     replace_file(path, lambda file: figure.savefig(file, format=kind, dpi=110, metadata=metadata))
 
 
-def _panel(axes: Axes, shown: Panel, zoom: tuple[float, float, float]) -> None:
+def draw_panel(axes: Axes, shown: Panel, zoom: tuple[float, float, float]) -> None:
     """The image, its magnified square in the lower right corner, and its title."""
     from matplotlib.patches import Rectangle
 

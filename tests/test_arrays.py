@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import fastip
-from array_cases import CALLS, FLOATING, OP, SHAPE, VIEWS, values
+from cases.arrays import CALLS, FLOATING, OP, SHAPE, VIEWS, values
+from cases.pretended import CUDA, pretended
 from fastip import metrics, operators, priors
 from fastip.arrays import as_tensor, from_dlpack
 from fastip.errors import InvalidInput
-from pretended import CUDA, pretended
 
 
 class Foreign:

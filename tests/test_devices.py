@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases import Case, operator_cases
-from checks import data_for, image_for, noise, relative
-from device_cases import BETA, INVERSES, SINGLE, net_of, quiet, same
+from cases.checks import data_for, image_for, noise, relative
+from cases.devices import BETA, INVERSES, SINGLE, net_of, quiet, same
+from cases.gpu import plain_float32 as plain_float32
+from cases.operators import Case, operator_cases
+from cases.pretended import CUDA, ours, pretended
+from cases.priors import CASES as PRIORS
+from cases.priors import SHAPE, network
 from fastip import inverses, nets, operators, priors
 from fastip.operators import psf
-from gpu_cases import plain_float32 as plain_float32
-from pretended import CUDA, ours, pretended
-from prior_cases import CASES as PRIORS
-from prior_cases import SHAPE, network
 
 # ---- the instrument --------------------------------------------------------------------------------------------------
 

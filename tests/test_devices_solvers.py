@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 import fastip
-from checks import data_for, image_for, noise, relative
-from device_cases import BETA, INVERSES, PROBLEMS, SOLVERS, net_of, waits_of
+from cases.checks import data_for, image_for, noise, relative
+from cases.devices import BETA, INVERSES, PROBLEMS, SOLVERS, net_of, waits_of
+from cases.gpu import plain_float32 as plain_float32
+from cases.pretended import CUDA, ours, pretended
+from cases.priors import smooth
 from fastip import inverses, nets, operators, priors
 from fastip.errors import InvalidInput, Unsupported
 from fastip.stopping import EVERY, relative_change
-from gpu_cases import plain_float32 as plain_float32
-from pretended import CUDA, ours, pretended
-from prior_cases import smooth
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)

@@ -1,39 +1,55 @@
-"""Imports go down only: every import of the package by itself is read from the source and compared with the layers."""
+"""The house: imports go down only and never in a circle, rooms are small, private names stay at home.
+
+Every import of the package by itself is read from the source, those by a string too.
+"""
 
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 import fastip
 
 LAYERS = (
     ("_version", "_C"),
     ("errors",),
-    ("arrays", "files", "tracing"),
+    ("arrays", "tracing"),
     ("contracts", "streams"),
-    ("stopping", "tiles"),
+    ("stopping",),
     ("kernels",),
     ("operators", "nets"),
     ("inverses", "priors"),
     ("solvers",),
-    ("metrics", "io", "rec"),
-    ("vectors",),
+    ("explanation",),
+    ("metrics", "rec", "io"),
     ("checkpoint", "data"),
-    ("shipped",),
     ("tasks", "figures"),
     ("train",),
-    ("demo", "bench"),
+    ("bench",),
     ("experiments",),
-    ("cli_console", "cli_train_prior"),
-    ("cli_train_gan",),
-    ("cli_degrade", "cli_restore", "cli_train", "cli_experiment", "cli_data"),
     ("cli",),
     ("__main__",),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 ROOT = Path(__file__).parents[1] / "fastip"
+FILES = sorted(ROOT.rglob("*.py"))
+MODULES = 20  # in a folder
+PARAMETERS = 12  # of a function
+
+
+def module_of(path: Path) -> tuple[str, ...]:
+    """The parts of a file's module below ``fastip``: ('kernels', 'choose'); of a package those of its folder."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+PATHS = {module_of(path): path for path in FILES}
 
 
 def imported(path: Path) -> Iterator[tuple[str, ...]]:
@@ -46,6 +62,9 @@ def imported(path: Path) -> Iterator[tuple[str, ...]]:
             base = package[: len(package) - node.level + 1] if node.level else ()
             base += tuple(node.module.split(".")) if node.module else ()
             names = [(*base, alias.name) for alias in node.names]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "import_module":
+            literal = node.args[0]
+            names = [tuple(literal.value.split("."))] if isinstance(literal, ast.Constant) else []
         else:
             continue
         yield from (name[1:] for name in names if name[0] == "fastip")
@@ -53,7 +72,7 @@ def imported(path: Path) -> Iterator[tuple[str, ...]]:
 
 def edges() -> Iterator[tuple[Path, str, tuple[str, ...]]]:
     """(file, its top-level name, what it imports) for each import below the root."""
-    for path in sorted(ROOT.rglob("*.py")):
+    for path in FILES:
         own = path.relative_to(ROOT).parts[0].removesuffix(".py")
         if own == "__init__":
             continue
@@ -63,7 +82,9 @@ def edges() -> Iterator[tuple[Path, str, tuple[str, ...]]]:
 
 def upward(own: str, target: tuple[str, ...]) -> bool:
     """Whether ``own`` may not import ``target``."""
-    if not target or target[0] not in RANK:  # the face itself, which imports all but what stands on it
+    if target == ("__version__",):
+        return False
+    if not target or target[0] not in RANK:  # the face itself, which knows all but what stands on it
         return RANK[own] < RANK["tasks"]
     if target[0] == own:
         return False
@@ -88,21 +109,119 @@ def test_imports_go_down() -> None:
 
 def test_the_rule_itself() -> None:
     """It refuses what it should."""
-    assert upward("errors", ("arrays",)) and upward("kernels", ("operators", "psf")) and upward("inverses", ("priors",)) and upward("priors", ("inverses",))
-    assert (
-        upward("solvers", ("priors", "l1"))
-        and upward("solvers", ("inverses", "exact"))
-        and upward("operators", ("_C",))
-        and upward("io", ("data",))
-        and upward("data", ("checkpoint",))
-    )
-    assert not upward("solvers", ("inverses", "auto")) and not upward("kernels", ("_C",)) and not upward("cli", ("tasks",)) and not upward("io", ("errors",))
-    assert upward("solvers", ("psf",)) and upward("solvers", ()) and not upward("demo", ("psf",))
+    for own, target in (
+        ("errors", "arrays"),
+        ("kernels", "operators.psf"),
+        ("inverses", "priors"),
+        ("priors", "inverses"),
+        ("solvers", "priors.separable"),
+        ("solvers", "inverses.exact"),
+        ("operators", "_C"),
+        ("io", "data"),
+        ("data", "checkpoint"),
+        ("solvers", "psf"),
+        ("kernels", "solvers.fused"),
+    ):
+        assert upward(own, tuple(target.split(".")))
+    for own, target in (("solvers", "inverses.auto"), ("kernels", "_C"), ("cli", "tasks"), ("io", "errors")):
+        assert not upward(own, tuple(target.split(".")))
+    assert upward("solvers", ())
 
 
-def test_torch_is_imported_before_the_extension() -> None:
-    """The first import of the package is torch: its OpenMP runtime then serves the compiled kernels too."""
-    tree = ast.parse((ROOT / "__init__.py").read_text())
-    first = next(node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) and getattr(node, "module", "") != "__future__")
-    assert isinstance(first, ast.Import) and first.names[0].name == "torch"
-    assert Path(fastip.__file__).parent.name == "fastip"
+def circles(graph: dict[tuple[str, ...], set[tuple[str, ...]]]) -> list[list[str]]:
+    """The strongly connected components of more than one file (Tarjan)."""
+    order: dict[tuple[str, ...], int] = {}
+    low: dict[tuple[str, ...], int] = {}
+    stack: list[tuple[str, ...]] = []
+    found = []
+
+    def visit(node: tuple[str, ...]) -> None:
+        order[node] = low[node] = len(order)
+        stack.append(node)
+        for target in graph[node]:
+            if target not in order:
+                visit(target)
+                low[node] = min(low[node], low[target])
+            elif target in stack:
+                low[node] = min(low[node], order[target])
+        if low[node] == order[node]:
+            part = [stack.pop()]
+            while part[-1] != node:
+                part.append(stack.pop())
+            if len(part) > 1:
+                found.append(sorted(".".join(name) for name in part))
+
+    for node in graph:
+        if node not in order:
+            visit(node)
+    return found
+
+
+def test_no_circle_of_files() -> None:
+    """Faces, which collect what is below them, are left out."""
+    faces = {module for module, path in PATHS.items() if path.name == "__init__.py"}
+    graph: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    for module, path in PATHS.items():
+        if module not in faces:
+            targets = {t if t in PATHS else t[:-1] for t in imported(path)}
+            graph[module] = {t for t in targets if t in PATHS and t not in faces and t != module}
+    assert not circles(graph)
+    assert circles({("a",): {("b",)}, ("b",): {("c",)}, ("c",): {("a",)}, ("d",): {("a",)}}) == [["a", "b", "c"]]
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=lambda folder: str(folder.relative_to(ROOT.parent)))
+def test_folders_are_small(folder: Path) -> None:
+    assert len(list(folder.glob("*.py"))) <= MODULES
+
+
+def test_private_names_stay_at_home() -> None:
+    """Nothing imports a private name of another module."""
+    wrong = []
+    for path in FILES:
+        for target in imported(path):
+            if target and target[-1].startswith("_") and target[-1] not in ("_C", "_version", "__version__"):
+                wrong.append(f"{path.relative_to(ROOT)}: {'.'.join(target)}")
+    assert not wrong
+
+
+def test_the_kernels_know_no_solver() -> None:
+    """No bound inverse, no bound prior; the definition of a whole solve is the only loop over iterations."""
+    for path in (ROOT / "kernels").rglob("*.py"):
+        text = path.read_text()
+        assert "BoundInverse" not in text and "BoundPrior" not in text, path
+
+
+def test_functions_take_few_parameters() -> None:
+    wrong = []
+    for path in FILES:
+        if "triton" in path.parts or "cli" in path.parts or "experiments" in path.parts:  # languages of their own, and pages
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                count = len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs)
+                if count > PARAMETERS:
+                    wrong.append(f"{path.relative_to(ROOT)}: {node.name} takes {count}")
+    assert not wrong, "\n".join(wrong)
+
+
+# ---- the face --------------------------------------------------------------------------------------------------------
+
+
+def test_the_face_is_the_same_for_type_checkers() -> None:
+    block = next(node for node in ast.parse((ROOT / "__init__.py").read_text()).body if isinstance(node, ast.If))
+    told = Counter(alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names)
+    assert told == Counter(set(fastip.__all__) - {"__version__"}) and dir(fastip) == sorted(fastip.__all__)
+    for name in fastip.__all__:
+        getattr(fastip, name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        fastip.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("code", ["fastip.metrics", "fastip.admm", "fastip.operators.Blur", "fastip.priors.TV(1e-3)"])
+def test_little_is_loaded(code: str) -> None:
+    """Importing fastip loads no torch; a solve neither the training nor what draws in a terminal or on paper. Torch comes first."""
+    asked = f"import fastip, sys; assert 'torch' not in sys.modules; {code}; names = list(sys.modules); print(*names)"
+    loaded = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
+    assert not [name for name in loaded if name.split(".")[0] in ("rich", "typer", "matplotlib") or name.startswith("fastip.train")]
+    ours = [name for name in loaded if name.startswith("fastip.") and name != "fastip._version"]
+    assert loaded.index("torch") < min(map(loaded.index, ours))

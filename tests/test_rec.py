@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.generators import Linear, dcgan, restricted
 from fastip import operators, rec
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.streams import stream
-from generator_cases import Linear, dcgan, restricted
 
 
 @pytest.mark.parametrize("measurements", [12, 100])

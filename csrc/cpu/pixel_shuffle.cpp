@@ -20,7 +20,7 @@ void unshuffle_row(const ShuffleArgs& g, std::int64_t plane, std::int64_t row) {
         for (std::int64_t p = 0; p < s; ++p) zero(out + p * pitch, g.w);
         return;
     }
-    const T* in = static_cast<const T*>(g.in) + (plane * g.height + row) * g.width;
+    const T* in = static_cast<const T*>(g.source) + (plane * g.height + row) * g.width;
     split(in, out, pitch, whole, s);
     for (std::int64_t p = 0; whole < g.w && p < s; ++p) out[p * pitch + whole] = whole * s + p < g.width ? in[whole * s + p] : T(0);
 }
@@ -28,7 +28,7 @@ void unshuffle_row(const ShuffleArgs& g, std::int64_t plane, std::int64_t row) {
 template <class T>
 void shuffle_row(const ShuffleArgs& g, std::int64_t plane, std::int64_t row) {
     const std::int64_t s = g.stride, pitch = g.h * g.w, whole = g.width / s;
-    const T* in = static_cast<const T*>(g.in) + ((plane * s + row % s) * s * g.h + row / s) * g.w;
+    const T* in = static_cast<const T*>(g.source) + ((plane * s + row % s) * s * g.h + row / s) * g.w;
     T* out = static_cast<T*>(g.out) + (plane * g.height + row) * g.width;
     merge(in, pitch, out, whole, s);
     for (std::int64_t x = whole * s; x < g.width; ++x) out[x] = in[(x - whole * s) * pitch + whole];

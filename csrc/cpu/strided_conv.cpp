@@ -99,7 +99,7 @@ class Walk {
     }
 
     void output_row(std::int64_t plane, std::int64_t i) {
-        const T* image = static_cast<const T*>(g_.in) + plane * g_.height * g_.width;
+        const T* image = static_cast<const T*>(g_.source) + plane * g_.height * g_.width;
         const std::int64_t at = (plane * g_.h + i) * g_.w;
         std::int64_t count = f_.separable ? down_then_along(image, i) : from_ring(image, plane, i);
         if (g_.first) lines_[count++] = {static_cast<const T*>(g_.first) + at, &f_.first, 1};

@@ -147,7 +147,7 @@ class Walk {
         for (std::int64_t a = m % g_.stride; a < g_.kh && a <= m; a += g_.stride) {
             const std::int64_t i = (m - a) / g_.stride, k = plane * g_.h + i;
             if (i >= g_.h) continue;
-            const T* row = static_cast<const T*>(g_.in) + k * g_.w;
+            const T* row = static_cast<const T*>(g_.source) + k * g_.w;
             if (!f_.separable) {
                 const std::int64_t slot = number * f_.depth + i % f_.depth;
                 T* padded = ring_ + slot * f_.pitch;

@@ -5,29 +5,17 @@
 
 #include "fastip/kernels.hpp"
 #include "fastip/parallel.hpp"
+#include "fastip/pointwise.hpp"
 
 namespace fastip {
 namespace {
 
 using Index = std::int64_t;
 
-template <class T>
-inline T clip(T a, T low, T high) {
-    const T c = a < low ? low : a;
-    return c > high ? high : c;
-}
-
-// The pointwise prox that is added to total variation.
-template <class T>
-struct Pointwise {
-    T threshold, shrink, low, high;
-    T operator()(T a) const { return clip((a - clip(a, -threshold, threshold)) * shrink, low, high); }
-};
-
 // x = prox(v - step D^T r) on one row; above: r's vertical differences of the row before, or zeros.
 template <class T>
 __attribute__((noinline)) void primal_row(T* __restrict x, const T* __restrict v, const T* __restrict above, const T* __restrict down,
-                                          const T* __restrict right, Index w, T step, Pointwise<T> prox) {
+                                          const T* __restrict right, Index w, T step, Prox<T> prox) {
     x[0] = prox(v[0] - step * (above[0] - down[0] - right[0]));
     for (Index j = 1; j < w; ++j) x[j] = prox(v[j] - step * (above[j] - down[j] + right[j - 1] - right[j]));
 }
@@ -60,7 +48,7 @@ struct Plane {
     T *u0, *u1, *r0, *r1, *out;
     T* rows;  // per step two rows of x, then a row of zeros
     Index h, w;
-    Pointwise<T> prox;
+    Prox<T> prox;
 
     void primal(T* x, Index i, const T* f0, const T* f1) const {
         const T* above = i > 0 ? f0 + (i - 1) * w : rows + 2 * args.steps * w;
@@ -95,7 +83,7 @@ Outcome run(const TvArgs& args, int threads) {
     if (!rows) return Outcome::out_of_memory;
     T* u = static_cast<T*>(args.u);
     T* r = static_cast<T*>(args.r);
-    const Pointwise<T> prox{static_cast<T>(args.threshold), static_cast<T>(args.shrink), static_cast<T>(args.low), static_cast<T>(args.high)};
+    const auto prox = Prox<T>::of(args);
     const Index field = args.planes * size;  // from the vertical to the horizontal differences
     share(args.planes, team, [&](Index begin, Index end, int member) {
         for (Index p = begin; p < end; ++p) {

@@ -140,7 +140,7 @@ class Solve {
           correction(
               forward_grid(planes, a.h, a.w, a.h, a.w, 2 * a.half + 1, 2 * a.half + 1, 1, a.boundary == Boundary::circular ? a.boundary : Boundary::zero)),
           backward(pull_grid(planes, a.height, a.width, a.h, a.w, a.kh, a.kw, a.stride, a.boundary)),
-          prox(a.threshold, a.shrink, a.low, a.high),
+          prox(Prox<A>::of(a)),
           chip(a, prox) {
         if (a.path == AdmmPath::chip && !chip.fits()) throw std::runtime_error("these planes do not fit on the chip: leave the path to be chosen");
     }

@@ -35,8 +35,8 @@ template <bool Split>
 void run(const ShuffleArgs& args, Dtype dtype, Stream stream) {
     const auto move = [&](auto type) {
         using T = decltype(type);
-        const Shuffle<T, Split> body{static_cast<const T*>(args.in), static_cast<T*>(args.out), static_cast<int>(args.height), static_cast<int>(args.width),
-                                     static_cast<int>(args.h),       static_cast<int>(args.w),  static_cast<int>(args.stride)};
+        const Shuffle<T, Split> body{static_cast<const T*>(args.source), static_cast<T*>(args.out), static_cast<int>(args.height), static_cast<int>(args.width),
+                                     static_cast<int>(args.h),           static_cast<int>(args.w),  static_cast<int>(args.stride)};
         for_each(args.planes * args.h * args.stride * args.w, stream, body);
     };
     if (dtype == Dtype::f64)

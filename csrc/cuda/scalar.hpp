@@ -6,7 +6,9 @@
 #include <type_traits>
 
 #include "block.hpp"
+#include "fastip/boundary.hpp"
 #include "fastip/kernels.hpp"
+#include "fastip/pointwise.hpp"
 #ifdef __CUDACC__
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -59,35 +61,6 @@ template <class T, int N>
 struct alignas(sizeof(T) * N) Pack {
     T value[N];
 };
-
-// Comparisons, not fmin: a NaN goes through.
-template <class A>
-FASTIP_DEVICE A clip(A a, A low, A high) {
-    const A c = a < low ? low : a;
-    return c > high ? high : c;
-}
-
-// The pointwise prox: clip(soft(a, threshold) * shrink, low, high).
-template <class A>
-struct Prox {
-    A threshold, shrink, low, high;
-    Prox(double threshold_, double shrink_, double low_, double high_)
-        : threshold(static_cast<A>(threshold_ > 0 ? threshold_ : 0)), shrink(static_cast<A>(shrink_)), low(static_cast<A>(low_)), high(static_cast<A>(high_)) {}
-    FASTIP_DEVICE A operator()(A a) const { return clip((a - clip(a, -threshold, threshold)) * shrink, low, high); }
-};
-
-// The pixel that stands at index i of the endlessly extended axis; -1 where there is none.
-FASTIP_DEVICE int source(int i, int size, Boundary boundary) {
-    if (i >= 0 && i < size) return i;
-    if (boundary == Boundary::circular) {
-        i %= size;
-        return i < 0 ? i + size : i;
-    }
-    if (boundary != Boundary::reflect) return -1;
-    i %= 2 * size;
-    if (i < 0) i += 2 * size;
-    return i < size ? i : 2 * size - 1 - i;
-}
 
 // Calls body(T{}) with the storage type of a dtype.
 template <class Body>

@@ -24,8 +24,7 @@ struct Threshold {
 
 template <class T, int N>
 void run(const ThresholdArgs& args, Stream stream) {
-    const Threshold<T, N> body{static_cast<const T*>(args.v), static_cast<const T*>(args.add), static_cast<T*>(args.out),
-                               Prox<Sum<T>>(args.threshold, args.shrink, args.low, args.high)};
+    const Threshold<T, N> body{static_cast<const T*>(args.v), static_cast<const T*>(args.add), static_cast<T*>(args.out), Prox<Sum<T>>::of(args)};
     for_each(args.n / N, stream, body);
 }
 

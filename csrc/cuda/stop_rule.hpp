@@ -1,8 +1,9 @@
-// The stop rule on the device: ||r|| <= tolerance ||y|| and ||x' - x|| <= tolerance max(||x||, ||x'||) for every image, and the guard against growth.
-// Nothing comes back to the host but copies that are queued like everything else.
+// The stop rule on the device: the sums that it needs, and its verdict on all images. Nothing comes back to the host but copies that
+// are queued like everything else.
 #pragma once
 #include <cmath>
 
+#include "fastip/stop_rule.hpp"
 #include "reduce.hpp"
 #include "scalar.hpp"
 
@@ -75,11 +76,9 @@ struct Ratios {
         add_up<4>(block, scratch);
         block.last([&](int t) {
             if (t != 0) return;
-            const double size = p.sizes[block.index], before = std::sqrt(scratch[2]), after = std::sqrt(scratch[3]);
-            const double larger = before > after ? before : after;
             double* now = p.ratios + p.state->checks % 2 * 2 * p.images;
-            now[block.index] = std::sqrt(scratch[0]) / (size > 0 ? size : 1);
-            now[p.images + block.index] = std::sqrt(scratch[1]) / (larger > 0 ? larger : 1);
+            now[block.index] = data_ratio(scratch[0], p.sizes[block.index]);
+            now[p.images + block.index] = change_ratio(scratch[1], scratch[2], scratch[3]);
         });
     }
 };
@@ -94,8 +93,6 @@ struct Judge {
         std::int64_t every, patience;
         double tolerance;
     };
-    enum : int { kInfinite = 1, kLarge = 2, kGrown = 4 };
-
     static FASTIP_DEVICE void run(const Block<threads>& block, unsigned char* memory, const Params& p) {
         if (p.state->over) return;
         int* found = reinterpret_cast<int*>(memory);
@@ -103,10 +100,7 @@ struct Judge {
             const double *now = p.ratios + p.state->checks % 2 * 2 * p.images, *before = p.ratios + (p.state->checks + 1) % 2 * 2 * p.images;
             int flags = 0;
             for (std::int64_t b = t; b < p.images; b += threads) {
-                const double data = now[b], change = now[p.images + b];
-                if (!std::isfinite(data) || !std::isfinite(change)) flags |= kInfinite;
-                if (!(data <= p.tolerance && change <= p.tolerance)) flags |= kLarge;
-                if (p.state->checks > 0 && data > before[b] && data > 1) flags |= kGrown;  // below 1 it may grow for a while in a sound solve
+                flags |= findings(now[b], now[p.images + b], before[b], p.state->checks == 0, p.tolerance);
             }
             found[t] = flags;
         });
@@ -122,11 +116,8 @@ struct Judge {
     static FASTIP_DEVICE void settle(AdmmState& state, int flags, const Params& p) {
         state.iterations += p.count;
         ++state.checks;
-        state.growing = flags & kGrown ? state.growing + 1 : 0;
-        if (flags & kInfinite || state.growing * p.every >= p.patience)
-            state.status = static_cast<int>(AdmmStatus::unstable), state.over = 1;
-        else if (!(flags & kLarge))
-            state.status = static_cast<int>(AdmmStatus::converged), state.over = 1;
+        const AdmmStatus status = verdict(flags, state.growing, p.every, p.patience);
+        state.status = static_cast<int>(status), state.over = status != AdmmStatus::iterations;
     }
 };
 

@@ -55,7 +55,7 @@ void run(const TvArgs& args, Stream stream) {
     T *u = static_cast<T*>(args.u), *r = static_cast<T*>(args.r), *out = static_cast<T*>(args.out);
     const T* v = static_cast<const T*>(args.v);
     const Sum<T> step = static_cast<Sum<T>>(args.step);
-    const Prox<Sum<T>> prox(args.threshold, args.shrink, args.low, args.high);
+    const auto prox = Prox<Sum<T>>::of(args);
     const Dual<T, Isotropic> dual{out,
                                   u,
                                   u + pixels,

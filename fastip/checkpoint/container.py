@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .._version import __version__
 from ..errors import InvalidInput, Unsupported
-from ..files import replace_file
+from ..io.replace import replace_file
 
 FORMAT = 1
 SUFFIX = ".safetensors"

@@ -1,6 +1,6 @@
 """Data: public sets fetched by package clients, patches and batches that a step number determines, degradations, and tiles of large images."""
 
-from ..tiles import Box, Tiles
+from ..nets.tiles import Box, Tiles
 from .avatars import Avatars
 from .cache import MissingData, fetch, fetched, folder
 from .clients import DownloadFailed

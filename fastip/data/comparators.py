@@ -12,7 +12,7 @@ import torch
 from .. import nets
 from ..errors import InvalidInput, Unsupported, strict_keywords
 from .archives import sha256
-from .unpack import _Arrays
+from .unpack import Arrays
 
 PACKAGE, FILE = "ndf", "example_models/weights/squeezenet_weights.pkl"
 CONTENT = "f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1"  # sha256 of the file in ndf 0.1.4
@@ -43,7 +43,7 @@ def _squeezenet() -> nets.Comparator:
     path = _checked(_in_package(), CONTENT, f"install the version that was measured: {INSTALL}")
     with open(path, "rb") as file:
         try:
-            arrays = _Arrays(file, encoding="latin1").load()
+            arrays = Arrays(file, encoding="latin1").load()
             net = nets.SqueezeNet()
             for layer, (kernel, bias) in arrays.items():
                 stage, _, part = layer.partition("/")

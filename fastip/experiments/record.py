@@ -25,7 +25,7 @@ from torch import Tensor
 
 from .. import __version__, kernels
 from ..errors import InvalidInput, strict_keywords
-from ..files import replace_file
+from ..io.replace import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +65,7 @@ class Experiment:
 
 def names() -> list[str]:
     """The experiments that there are: the modules of this package that hold an EXPERIMENT."""
-    return [name for name in _modules() if _load(name) is not None]
+    return [name for name in sorted(_modules()) if _load(name) is not None]
 
 
 def find(name: str) -> Experiment:
@@ -84,12 +84,14 @@ def underscored(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _modules() -> list[str]:
-    return sorted(module.name for module in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__))
+def _modules() -> dict[str, str]:
+    """The modules of the package and of its folders, by their last names."""
+    found = pkgutil.walk_packages(importlib.import_module(PACKAGE).__path__, f"{PACKAGE}.")
+    return {module.name.rpartition(".")[2]: module.name for module in found if not module.ispkg}
 
 
 def _load(name: str) -> Experiment | None:
-    return getattr(importlib.import_module(f"{PACKAGE}.{name}"), "EXPERIMENT", None)
+    return getattr(importlib.import_module(_modules()[name]), "EXPERIMENT", None)
 
 
 # ---- running and writing ---------------------------------------------------------------------------------------------

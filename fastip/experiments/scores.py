@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .. import demo, metrics, nets, tasks
+from .. import metrics, nets, solvers, tasks
 from ..contracts import Inverse, LinearOperator
 from ..data import comparators
 from ..errors import InvalidInput, Unsupported, strict_keywords
@@ -34,6 +34,11 @@ def scores(x: Tensor, truth: Tensor, judge: nets.Comparator | None = None) -> Sc
     if judge is not None:
         found["distance"] = metrics.perceptual_distance(x, truth, judge).tolist()
     return found
+
+
+def psnr(x: Tensor, truth: Tensor) -> float:
+    """Of one image as it would be written, in dB."""
+    return float(metrics.psnr(x.clamp(0, 1), truth).mean())
 
 
 def mean(values: Sequence[float]) -> float:
@@ -65,7 +70,7 @@ def bicubic(y: Tensor, op: LinearOperator) -> Tensor:
     convolution = op.convolution()
     if convolution is None:
         raise InvalidInput(f"{op!r} is no convolution; bicubic interpolation needs data that are samples of an image")
-    return demo.bicubic(y, convolution.stride)
+    return solvers.bicubic(y, convolution.stride)
 
 
 @strict_keywords

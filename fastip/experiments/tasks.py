@@ -9,16 +9,17 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import data, demo
+from .. import data
 from .. import tasks as registry
 from ..errors import InvalidInput
-from . import drawing, photo_tasks, small_tasks
+from . import drawing
+from .inner_loop import photo_tasks, small_tasks
+from .inner_loop.photo_tasks import LEARNED, VARIATION, Compared
 from .markdown import shown, table
-from .photo_tasks import LEARNED, VARIATION, Compared
 from .photographs import photographs
 from .published import check_file, publish, short, summary
 from .record import Experiment, Numbers, Outcome, Report, silent
-from .scores import comparator, mean
+from .scores import comparator, mean, psnr
 
 OTHERS = ("retina", "ihc")
 # For the figure: the photograph of each task, and the part of it that is enlarged (top, left, side).
@@ -142,7 +143,7 @@ def _row(figure: Figure, part: Any, name: str, found: Compared, photos: tuple[st
         panels = {simple: found.images[simple], VARIATION: found.images[VARIATION], LEARNED: found.images[LEARNED]}
     for column, (title, images) in enumerate(panels.items()):
         x = images[k : k + 1].clamp(0, 1)
-        note = f"{demo.psnr(x, truth):.2f} dB" if x.shape == truth.shape else ""
+        note = f"{psnr(x, truth):.2f} dB" if x.shape == truth.shape else ""
         axes = figure.add_subplot(part[column])
         drawing.magnified(axes, x, title, note=note, strong=title == LEARNED, zoom=zoom)
         if column == 0:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..nets import InverseNet
-from ..operators.remembered import placed
+from ..operators.base.remembered import placed
 
 
 def worth_collapsing(net: InverseNet) -> bool:

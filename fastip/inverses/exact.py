@@ -11,7 +11,7 @@ from torch import Tensor
 from ..arrays import HALF, accumulator
 from ..contracts import Circulant, Cosine, Dense, Diagonal, LinearOperator, Scalar, Shape, StencilStep, Structure
 from ..errors import InvalidInput, StrictKeywords, Unsupported
-from ..operators.remembered import placed
+from ..operators.base.remembered import placed
 from ..tracing import constant, fixed, real_dtype
 from .steps import Apply, DataStep, FourierStep, ImageStep
 

@@ -12,7 +12,7 @@ from .. import kernels
 from ..arrays import check_count
 from ..contracts import Convolution, LinearOperator, Shape, StencilStep
 from ..errors import StrictKeywords, Unsupported
-from ..operators.remembered import placed
+from ..operators.base.remembered import placed
 from ..tracing import constant, fixed
 from .certificate import Certificate, from_lanczos, from_spectrum
 from .steps import DataStep, beside

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..arrays import HALF, accumulator
 from ..contracts import Convolution, LinearOperator, SpectralStep, StencilStep
-from ..operators.remembered import placed
+from ..operators.base.remembered import placed
 
 Apply = Callable[[Tensor], Tensor]
 

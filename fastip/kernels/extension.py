@@ -11,8 +11,9 @@ import torch  # before _C: torch's OpenMP runtime is then the only one of the pr
 from torch import Tensor
 
 from .._version import __version__
-from ..errors import InvalidInput, Unsupported
+from ..errors import DeviceError, InvalidInput, Unsupported
 from ..tracing import check_uncaptured
+from .reference import BOUNDARIES
 
 _missing: str | None = None
 try:
@@ -23,6 +24,8 @@ except ImportError as error:
 else:
     if _C.version != __version__:
         _missing = f"it is of version {_C.version}, the package of {__version__}"
+    elif _C.boundaries != BOUNDARIES:
+        _missing = f"it knows the boundaries {_C.boundaries}, the package {BOUNDARIES}"
 
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 CPU_DTYPES = (torch.float32, torch.float64)
@@ -86,6 +89,32 @@ def target(tensor: Tensor) -> tuple[Any, Any]:
     if tensor.is_cpu:
         return _C, torch.get_num_threads()
     return _C.cuda, (tensor.device.index, torch.cuda.current_stream(tensor.device).cuda_stream)
+
+
+def run(function: Any, arguments: Any, like: Tensor, where: Any) -> Any:
+    """Calls a compiled family for tensors such as ``like``; function, where: of :func:`target`, with its argument struct.
+
+    Raises DeviceError where CUDA reports a failure.
+    """
+    try:
+        return function(arguments, DTYPES[like.dtype], where)
+    except RuntimeError as error:
+        if like.is_cpu:
+            raise
+        family = function.__name__
+        instead = "where memory is short pass fewer images at a time; after a fault of the device start the process again"
+        failed = f"the CUDA kernel {family} failed on {like.device} ({error})"
+        raise DeviceError(f"{failed}; {instead}; FASTIP_BACKEND=reference does without it") from error
+
+
+def address(tensor: Tensor | None) -> int:
+    """Of its first number; 0 for None."""
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def addresses(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an argument struct with the address of each tensor, 0 for None, in its place."""
+    return {name: address(v) if v is None or isinstance(v, Tensor) else v for name, v in fields.items()}
 
 
 def plain(tensor: Tensor) -> Tensor:

@@ -8,6 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..arrays import accumulator
+from ..contracts import Pointwise, Status, StencilStep
+from ..stopping import StopRule
+
 BOUNDARIES = ("circular", "valid", "reflect", "zero")
 
 
@@ -27,7 +31,8 @@ def extension(size: int, before: int, after: int, boundary: str) -> Tensor:
     return torch.where((i >= 0) & (i < size), i, torch.full_like(i, -1))
 
 
-def _extend(x: Tensor, dim: int, k: int, boundary: str) -> Tensor:
+def extend(x: Tensor, dim: int, k: int, boundary: str) -> Tensor:
+    """``x`` with the margins of a psf of ``k`` pixels along ``dim``."""
     before, after = margins(k, boundary)
     if boundary in ("valid", "zero"):
         pad = [0, 0] * (x.ndim - 1 - dim % x.ndim) + [before, after]
@@ -35,8 +40,8 @@ def _extend(x: Tensor, dim: int, k: int, boundary: str) -> Tensor:
     return x.index_select(dim, extension(x.shape[dim], before, after, boundary).to(x.device))
 
 
-def _fold(e: Tensor, dim: int, k: int, size: int, boundary: str) -> Tensor:
-    """The adjoint of _extend."""
+def fold(e: Tensor, dim: int, k: int, size: int, boundary: str) -> Tensor:
+    """The adjoint of :func:`extend`."""
     before, after = margins(k, boundary)
     if boundary in ("valid", "zero"):
         return e.narrow(dim, before, size)
@@ -49,7 +54,7 @@ def strided_conv(x: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
     """A x: y[i] = sum_t psf[t] x[stride i + k // 2 - t] (valid: + k - 1 - t), per channel. x: b c H W, psf: kh kw -> b c h w."""
     b, c = x.shape[:2]
     kh, kw = psf.shape
-    extended = _extend(_extend(x, 2, kh, boundary), 3, kw, boundary)
+    extended = extend(extend(x, 2, kh, boundary), 3, kw, boundary)
     weight = psf.to(x).flip(0, 1)[None, None]
     y = F.conv2d(extended.reshape(b * c, 1, *extended.shape[2:]), weight, stride=stride)
     return y.reshape(b, c, *y.shape[2:])
@@ -66,7 +71,7 @@ def strided_conv_adjoint(y: Tensor, psf: Tensor, stride: int, boundary: str) -> 
     e = F.conv_transpose2d(y.reshape(b * c, 1, h, w), weight, stride=stride)
     if not valid:
         e = F.pad(e, (0, width + kw - 1 - e.shape[3], 0, height + kh - 1 - e.shape[2]))
-    e = _fold(_fold(e, 2, kh, height, boundary), 3, kw, width, boundary)
+    e = fold(fold(e, 2, kh, height, boundary), 3, kw, width, boundary)
     return e.reshape(b, c, height, width)
 
 
@@ -139,14 +144,65 @@ def limit(g: Tensor, weight: float | Tensor, isotropic: bool) -> Tensor:
     return g * (weight / torch.maximum(length, floor).sqrt())
 
 
-def tv_prox(
-    v: Tensor, u: Tensor, r: Tensor, step: float, weight: float | Tensor, momentum: float, steps: int, isotropic: bool, prox: Callable[[Tensor], Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """``steps`` projected dual steps towards prox_{step (weight TV + f)}(v), ``prox`` that of step f; returns (x, u, r), u and r 2 b c h w.
+def spectral_step_(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxation: float = 1.0) -> None:
+    """:func:`spectral_step` in place: f becomes 2 p' - p, p becomes p + relaxation (p' - p).
 
-    u' = project(r + D prox(v - step D^T r) / (8 step)),  r' = u' + momentum (u' - u);  x = prox(v - step D^T u).
+    f, p, offset: contiguous complex, planes h w; ``gain``: real, h w 2, each number twice.
     """
+    ahead, new = spectral_step(f, p, offset, gain.reshape(*f.shape[1:], 2)[..., 0], relaxation)
+    f.copy_(ahead)
+    p.copy_(new)
+
+
+def tv_prox(
+    v: Tensor,
+    u: Tensor,
+    r: Tensor,
+    step: float,
+    weight: float | Tensor,
+    momentum: float,
+    steps: int,
+    isotropic: bool,
+    prox: Pointwise | Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``steps`` projected dual steps towards prox_{step (weight TV + f)}(v); returns (x, u, r), u and r 2 b c h w.
+
+        u' = project(r + D prox(v - step D^T r) / (8 step)),  r' = u' + momentum (u' - u);  x = prox(v - step D^T u)
+
+    prox: that of step f, a function, or the numbers of f. Raw kernels overwrite u and r, which are contiguous.
+    """
+    # Half precision in float32, because float16 rounds the squares of numbers of the size of the weight to nothing.
+    wide = accumulator(v.dtype)
+    dtype, v, u, r = v.dtype, v.to(wide), u.to(wide), r.to(wide)
+    apply = pointwise(prox, step) if isinstance(prox, Pointwise) else prox
     for _ in range(steps):
-        new = limit(r + differences(prox(v - step * differences_adjoint(r))) / (8 * step), weight, isotropic)
+        new = limit(r + differences(apply(v - step * differences_adjoint(r))) / (8 * step), weight, isotropic)
         u, r = new, new + momentum * (new - u)
-    return prox(v - step * differences_adjoint(u)), u, r
+    return apply(v - step * differences_adjoint(u)).to(dtype), u, r
+
+
+def pointwise(f: Pointwise, step: float) -> Callable[[Tensor], Tensor]:
+    """prox_{step f}."""
+    numbers = f.at(step)
+    return lambda v: soft_threshold(v, **numbers)  # type: ignore[arg-type]  # four floats
+
+
+def solve(
+    step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float = 1.0
+) -> tuple[Tensor, Tensor, int, Status, Tensor]:
+    """(x, q, iterations done, status, residuals checks x 2 x b) after up to ``rule.iterations`` of
+
+        q' = q + C (y - A x - beta q),      x' = prox_{R / 2 beta}(x + A^T (2 q' - q)),
+
+    x being the last prox, not the blend. Raw kernels overwrite x and keep q and y. This loop never looks at the rule.
+    """
+    a, threshold = step.convolution, pointwise(prox, 1 / (2 * step.beta))
+    state = x
+    for _ in range(rule.iterations):
+        q_new, _ = woodbury(state, q, y, a.psf, a.stride, a.boundary, step.taps, step.beta)
+        x = threshold(state + strided_conv_adjoint(2 * q_new - q, a.psf, a.stride, a.boundary))
+        if relaxation == 1.0:
+            state, q = x, q_new
+        else:
+            state, q = state + relaxation * (x - state), q + relaxation * (q_new - q)
+    return x, q, rule.iterations, Status.ITERATIONS, rule.residuals(len(y))

@@ -83,7 +83,7 @@ def shrunk(size: int, k: int, stride: int, boundary: str) -> int:
     return (size - k) // stride + 1
 
 
-def convolved(x: Tensor, psf: Tensor, stride: int, boundary: str) -> Shape:
+def of_conv(x: Tensor, psf: Tensor, stride: int, boundary: str) -> Shape:
     """The shape of A x: b c H W -> b c h w."""
     check_dimensions(x, "x")
     check_real(x, "x")
@@ -93,7 +93,7 @@ def convolved(x: Tensor, psf: Tensor, stride: int, boundary: str) -> Shape:
     return b, c, shrunk(height, kh, stride, boundary), shrunk(width, kw, stride, boundary)
 
 
-def pulled(y: Tensor, psf: Tensor, stride: int, boundary: str) -> Shape:
+def of_adjoint(y: Tensor, psf: Tensor, stride: int, boundary: str) -> Shape:
     """The shape of A^T y: b c h w -> b c H W."""
     check_dimensions(y, "y")
     check_real(y, "y")
@@ -103,7 +103,7 @@ def pulled(y: Tensor, psf: Tensor, stride: int, boundary: str) -> Shape:
     return (b, c, (h - 1) * stride + kh, (w - 1) * stride + kw) if boundary == "valid" else (b, c, h * stride, w * stride)
 
 
-def filtered(r: Tensor, taps: Tensor, boundary: str) -> Shape:
+def of_stencil(r: Tensor, taps: Tensor, boundary: str) -> Shape:
     """The shape of C r: that of r, b c h w."""
     check_dimensions(r, "r")
     check_real(r, "r")
@@ -111,9 +111,9 @@ def filtered(r: Tensor, taps: Tensor, boundary: str) -> Shape:
     return tuple(r.shape)
 
 
-def measured(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor) -> Shape:
+def of_data_step(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor) -> Shape:
     """The shape of q + C (y - A x - beta q), where y and q have that of A x."""
-    shape = convolved(x, psf, stride, boundary)
+    shape = of_conv(x, psf, stride, boundary)
     for name, term in (("y", y), ("q", q)):
         if tuple(term.shape) != tuple(shape):
             raise InvalidInput(f"{name} has shape {tuple(term.shape)}; expected {tuple(shape)}, the shape of A x")
@@ -123,7 +123,7 @@ def measured(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary
     return shape
 
 
-def split(x: Tensor, stride: int) -> Shape:
+def of_phases(x: Tensor, stride: int) -> Shape:
     """The shape of the polyphase layout: b c H W -> b c s s h w."""
     check_dimensions(x, "x")
     check_stride(stride)
@@ -131,7 +131,7 @@ def split(x: Tensor, stride: int) -> Shape:
     return b, c, stride, stride, -(-height // stride), -(-width // stride)
 
 
-def joined(phases: Tensor, height: int, width: int) -> Shape:
+def of_image(phases: Tensor, height: int, width: int) -> Shape:
     """The shape of the image behind the polyphase layout, no larger than height x width: b c s s h w -> b c H W."""
     check_dimensions(phases, "phases", dims=6)
     b, c, s, also_s, h, w = phases.shape
@@ -143,7 +143,7 @@ def joined(phases: Tensor, height: int, width: int) -> Shape:
     return b, c, height, width
 
 
-def planes(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor) -> Shape:
+def of_planes(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor) -> Shape:
     """The shape of n complex planes h w that meet one real plane h w of the same precision."""
     if not (f.shape == p.shape == offset.shape and f.ndim == 3 and f.shape[1:] == gain.shape):
         shapes = ", ".join(str(tuple(t.shape)) for t in (f, p, offset, gain))
@@ -180,8 +180,8 @@ def check_fields(v: Tensor, u: Tensor, r: Tensor) -> None:
 
 def check_solve(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor) -> None:
     """Refuse what a whole solve cannot start from: x of the shape and dtype of A^T y, q and y of that of A x, taps an odd square."""
-    measured(x, q, y, psf, stride, boundary, taps)
-    expected = pulled(y, psf, stride, boundary)
+    of_data_step(x, q, y, psf, stride, boundary, taps)
+    expected = of_adjoint(y, psf, stride, boundary)
     if tuple(x.shape) != tuple(expected):
         raise InvalidInput(f"x has shape {tuple(x.shape)}; expected {tuple(expected)}, the shape of A^T y")
     check_dtypes((("x", x), ("y", y)))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .prior_net import PriorNet
+from .prior.prior_net import PriorNet
 
 SIDE = 32  # grids of the network along the image that it is asked about: borders then count for little
 _known: weakref.WeakKeyDictionary[PriorNet, float] = weakref.WeakKeyDictionary()  # a network does not change its layers

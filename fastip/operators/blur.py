@@ -13,12 +13,12 @@ from .. import kernels
 from ..arrays import check_count
 from ..contracts import Convolution, Shape, Structure
 from ..errors import InvalidInput
-from . import convolutions
-from .constant import Constant, real_array
-from .door import check_grid, check_psf_fits
-from .fourier import FourierConvolution
+from .base import convolutions
+from .base.constant import Constant, real_array
+from .base.door import check_grid, check_psf_fits
+from .base.fourier import FourierConvolution
+from .base.remembered import last
 from .linear import Operator
-from .remembered import last
 
 BOUNDARIES = kernels.reference.BOUNDARIES
 LARGEST_DIRECT = 33 * 33  # taps that are not 0 per image pixel; above, two FFTs are faster

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..contracts import Scalar, Shape, Structure
 from ..errors import InvalidInput
-from .constant import Constant, real_array
-from .door import check_grid
+from .base.constant import Constant, real_array
+from .base.door import check_grid
 from .linear import Operator
 
 

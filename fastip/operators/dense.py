@@ -12,10 +12,10 @@ from .. import contracts
 from ..arrays import check_count
 from ..contracts import Shape, Structure
 from ..errors import InvalidInput
-from .constant import Constant, real_array
-from .fingerprint import digest
+from .base.constant import Constant, real_array
+from .base.fingerprint import digest
+from .base.remembered import last
 from .linear import Operator
-from .remembered import last
 
 
 class Dense(Operator):

@@ -11,12 +11,12 @@ from torch import Tensor
 from ..arrays import as_tensor, check_number
 from ..contracts import Convolution, Scalar, Shape, Structure
 from ..errors import InvalidInput, StrictKeywords
-from . import convolutions, structures
-from .autograd import Apply
-from .door import check_data
-from .fingerprint import digest
-from .lanczos import largest_singular_value
-from .remembered import PREFIX, last
+from .base import convolutions, structures
+from .base.autograd import Apply
+from .base.door import check_data
+from .base.fingerprint import digest
+from .base.lanczos import largest_singular_value
+from .base.remembered import PREFIX, last
 
 FINGERPRINT = f"{PREFIX}fingerprint"  # computed once, for every solve asks for it
 

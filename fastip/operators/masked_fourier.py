@@ -9,10 +9,10 @@ from torch import Tensor
 
 from ..contracts import Circulant, Shape, Structure
 from ..errors import InvalidInput
-from .constant import Constant, real_array
-from .door import check_grid
+from .base.constant import Constant, real_array
+from .base.door import check_grid
+from .base.remembered import last
 from .linear import Operator
-from .remembered import last
 
 
 class MaskedFourier(Operator):

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ..contracts import Convolution, Scalar, Shape, Structure
 from ..errors import FastipError, InvalidInput
-from . import structures
-from .door import check_grid
+from .base import structures
+from .base.door import check_grid
+from .base.remembered import last
 from .linear import Operator
-from .remembered import last
 
 
 class Identity(Operator):

@@ -1,18 +1,14 @@
 """Priors: objects that yield prox_{step R}(v), their weight inside R. Add those whose sum has an exact prox: ``priors.TV(1e-3) + priors.Box(0, 1)``."""
 
 from . import adapters as adapters
-from .box import Box, NonNegative
 from .denoiser import Denoiser
-from .elastic_net import ElasticNet
-from .l1 import L1
-from .l2 import L2
 from .pixel_shuffle_autoencoder import PixelShuffleAutoencoder
 from .plug_and_play import PlugAndPlay
 from .prior import Prior
 from .projector import Projector
 from .schedule import Schedule as Schedule
 from .schedule import schedule as schedule
-from .separable import Separable
+from .separable import L1, L2, Box, ElasticNet, NonNegative, Separable
 from .trained import Trained as Trained
 from .tv import TV, AnisotropicTV
 from .wavelet import Wavelet

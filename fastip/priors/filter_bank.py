@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..operators.constant import Constant
+from ..operators.base.constant import Constant
 
 
 class FilterBank:

@@ -75,6 +75,54 @@ class Separable(Prior):
         return Separable(self.l1 + other.l1, self.l2 + other.l2, low, high)
 
 
+class L1(Separable):
+    """R(x) = weight ||x||_1; prox_{step R}(v) = soft(v, step weight).
+
+    weight: a number >= 0, or a tensor that broadcasts to b c h w such as 1 c 1 1 (it may require a gradient). Raises InvalidInput otherwise.
+    """
+
+    def __init__(self, weight: Weight) -> None:
+        super().__init__(l1=check_weight(weight, "weight"))
+
+
+class L2(Separable):
+    """R(x) = weight ||x||^2; prox_{step R}(v) = v / (1 + 2 step weight).
+
+    weight: a number >= 0, or a tensor that broadcasts to b c h w such as 1 c 1 1 (it may require a gradient). Raises InvalidInput otherwise.
+    """
+
+    def __init__(self, weight: Weight) -> None:
+        super().__init__(l2=check_weight(weight, "weight"))
+
+
+class ElasticNet(Separable):
+    """R(x) = l1 ||x||_1 + l2 ||x||^2; prox_{step R}(v) = soft(v, step l1) / (1 + 2 step l2).
+
+    l1, l2: numbers >= 0, or tensors that broadcast to b c h w such as 1 c 1 1 (they may require a gradient). Raises InvalidInput otherwise.
+    Source: Zou and Hastie, Regularization and variable selection via the elastic net, 2005.
+    """
+
+    def __init__(self, l1: Weight, l2: Weight) -> None:
+        super().__init__(l1=check_weight(l1, "l1"), l2=check_weight(l2, "l2"))
+
+
+class Box(Separable):
+    """R(x) = 0 where low <= x <= high, infinite elsewhere; prox(v) = clip(v, low, high).
+
+    low, high: numbers, low <= high; infinity for no bound. Raises InvalidInput otherwise.
+    """
+
+    def __init__(self, low: float = 0.0, high: float = 1.0) -> None:
+        super().__init__(low=low, high=high)
+
+
+class NonNegative(Separable):
+    """R(x) = 0 where x >= 0, infinite elsewhere; prox(v) = max(v, 0)."""
+
+    def __init__(self) -> None:
+        super().__init__(low=0.0)
+
+
 class BoundSeparable:
     """A separable prior in a solve; it keeps no state."""
 

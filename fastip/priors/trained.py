@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..contracts import LinearOperator
 from ..errors import InvalidInput
-from ..operators.fingerprint import digest
+from ..operators.base.fingerprint import digest
 from ..tracing import constant
 
 

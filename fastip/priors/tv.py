@@ -84,19 +84,10 @@ class BoundTV(BoundWithout):
     def __call__(self, v: Tensor, step: float) -> Tensor:
         if self._fields is None:
             self._fields = v.new_zeros(2, *v.shape), v.new_zeros(2, *v.shape)
-        pointwise = self._separable.pointwise()
-        in_place = getattr(kernels.backends.select((v, *self._fields)), "tv_prox_", None)
-        if in_place is not None and pointwise is not None and not isinstance(self._weight, Tensor):
-            numbers = (step, float(self._weight), self._momentum, self._prior.steps, self._prior.isotropic)
-            x: Tensor = in_place(v, *self._fields, *numbers, pointwise)
-            return x
-        return self._reference(v, *self._fields, step)
-
-    def _reference(self, v: Tensor, u: Tensor, r: Tensor, step: float) -> Tensor:
-        """By PyTorch: half precision in float32, because float16 rounds the squares of numbers of the size of the weight to nothing."""
-        kept, separable = accumulator(v.dtype), self._separable
-        wide, u, r = v.to(kept), u.to(kept), r.to(kept)
-        numbers = (step, like(self._weight, wide), self._momentum, self._prior.steps, self._prior.isotropic)
-        x, u, r = kernels.reference.tv_prox(wide, u, r, *numbers, lambda a: separable.prox(a, step))
+        (u, r), separable, weight, prior = self._fields, self._separable, self._weight, self._prior
+        prox = separable.pointwise() or (lambda a: separable.prox(a, step))
+        if isinstance(weight, Tensor):
+            weight = weight.to(accumulator(v.dtype))
+        x, u, r = kernels.tv_prox(v, u, r, step, weight, self._momentum, prior.steps, prior.isotropic, prox)
         self._fields = u, r
-        return x.to(v.dtype)
+        return x

@@ -1,6 +1,7 @@
 """Solvers: plain functions with a visible loop each."""
 
 from .admm import admm as admm
+from .bicubic import bicubic as bicubic
 from .consistent import consistent as consistent
 from .latent import csgm as csgm
 from .latent import pgdgan as pgdgan

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import kernels
 from ..arrays import as_tensor, check_count
 from ..contracts import BoundInverse, Inverse, LinearOperator, Prior, Solution, Status
 from ..errors import strict_keywords
 from ..inverses import auto
 from ..stopping import StopRule
+from . import fused
 from .arguments import check_data, check_inverse, check_relaxation, check_tolerance, initial, schedule
 from .monitor import Callback, look
 
@@ -71,8 +71,8 @@ def admm(
     step = bind(betas[0])
     x, q = initial(init, step, shape, y)
     rule = StopRule(tolerance, iterations)
-    if callback is None and len(betas) == 1 and kernels.why_unfused(step, prox, x, q, y, tolerance) is None:
-        x, q, done, status, residuals = kernels.admm(step, prox, x, q, y, rule, relaxation)
+    if callback is None and len(betas) == 1 and fused.why_unfused(step, prox, x, q, y, tolerance) is None:
+        x, q, done, status, residuals = fused.admm(step, prox, x, q, y, rule, relaxation)
         return Solution(restore(x), q, status, done, residuals, betas[0])
 
     for k in range(iterations):

@@ -16,7 +16,7 @@ from ..streams import stream
 from .arguments import check_data
 from .monitor import Callback, State
 from .pgd import Descent
-from .steps import RestrictedStep, descent
+from .range_steps import RestrictedStep, descent
 
 
 @strict_keywords

@@ -15,7 +15,7 @@ from ..tracing import real_dtype
 from .arguments import check_data, check_prior, check_tolerance, start
 from .monitor import Callback, State
 from .pgd import Descent
-from .steps import RestrictedStep, descent
+from .range_steps import RestrictedStep, descent
 
 NEAR = 1.5  # times the least misfit: an iterate that wanders about its limit stays below
 FAR = 10.0  # times the least misfit: an iterate that is driven away

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ..errors import strict_keywords
+from ..errors import closest, strict_keywords
+from .choice import Choice as Choice
 from .classical import BOXED as BOXED
 from .classical import INVERSES as INVERSES
 from .classical import PRIORS as PRIORS
@@ -23,11 +24,10 @@ from .problem import crop_valid as crop_valid
 from .quality import Quality as Quality
 from .quality import quality as quality
 from .task import Task as Task
-from .task import closest
 from .trained import TASKS as LEARNED
 from .trained import LearnedTask as LearnedTask
 
-_TASKS: dict[str, Task] = {task.name: task for task in (*CLASSICAL, *LEARNED, *MEASURED)}
+_TASKS: dict[str, Task[Problem]] = {task.name: task for task in (*CLASSICAL, *LEARNED, *MEASURED)}
 
 
 def names() -> list[str]:
@@ -35,7 +35,7 @@ def names() -> list[str]:
     return list(_TASKS)
 
 
-def get(name: str) -> Task:
+def get(name: str) -> Task[Problem]:
     """The task of that name. Raises InvalidInput with the closest name."""
     return _TASKS[closest(name, _TASKS, "task")]
 

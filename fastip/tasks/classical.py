@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from .. import inverses, io, operators, priors
 from ..arrays import check_count, check_number
 from ..contracts import Inverse, Prior
-from ..errors import InvalidInput, strict_keywords
+from ..errors import InvalidInput, closest, strict_keywords
 from ..operators import psf as point_spread
+from .choice import Choice
 from .problem import AdmmProblem
-from .task import Task, closest
+from .task import Task
 
 PRIORS: dict[str, Callable[[float], Prior]] = {"tv": priors.TV, "wavelet": priors.Wavelet, "l1": priors.L1, "l2": priors.L2}
 BOXED = ("tv", "l1", "l2")  # priors that keep an exact prox when a box is added
@@ -28,7 +28,7 @@ INVERSES: dict[str, Callable[[], str | Inverse]] = {
 
 
 @dataclass(frozen=True)
-class ClassicalTask(Task):
+class ClassicalTask(Task[AdmmProblem]):
     """y = (psf * x) kept at 0::stride, plus noise, and settings that suit photographs in [0, 1]. ``weights``: the default weight of each prior."""
 
     weights: Mapping[str, float] = field(hash=False)
@@ -43,50 +43,35 @@ class ClassicalTask(Task):
     def prior_text(self) -> str:
         return f"{self.prior} {self.weights[self.prior]:g}"
 
-    @strict_keywords
-    def problem(
-        self,
-        *,
-        psf: str | Tensor | None = None,
-        boundary: str | None = None,
-        prior: str | None = None,
-        weight: float | None = None,
-        beta: float | None = None,
-        inverse: str | None = None,
-        iterations: int | None = None,
-        tolerance: float | None = None,
-        bounded: bool = True,
-        memory: int | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> AdmmProblem:
-        """The problem to solve, with None standing for the task's own choice.
+    def chosen(self, choice: Choice) -> AdmmProblem:
+        """The problem for this choice. bounded: all priors but wavelet can hold 0 <= x <= 1.
 
-        ``psf``: a tensor kh x kw or a text for :func:`read_psf`. ``bounded`` adds 0 <= x <= 1 to the priors that can hold it (all but wavelet).
-        memory, dtype: for tasks with a network, refused here. Raises InvalidInput for unknown names, bad numbers, and a missing psf.
+        Raises InvalidInput for unknown names, bad numbers, a missing psf, and for memory and dtype, which are for tasks
+        with a network.
         """
-        self._refuse_network_options(memory=memory, dtype=dtype)
-        chosen = psf if psf is not None else self.psf
-        if chosen is None:
-            raise InvalidInput(f"task {self.name!r} needs the psf that blurred the image; give one, e.g. motion:9:45, gaussian:9:1.6 or an image file")
-        taps = read_psf(chosen) if isinstance(chosen, str) else chosen
-        name = closest(prior or self.prior, PRIORS, "prior")
-        strength = check_number(self.weights[name] if weight is None else weight, "weight", low=0.0)
-        regulariser = PRIORS[name](strength)
-        if bounded and name in BOXED:
-            regulariser = regulariser + priors.Box(0.0, 1.0)  # type: ignore[operator]
+        for option, value in choice.given("memory", "dtype").items():
+            without = f"task {self.name!r} has no network whose {option} could be chosen"
+            raise InvalidInput(f"{option} is {value!r}, and {without}; leave it out")
+        psf = self.psf if choice.psf is None else choice.psf
+        if psf is None:
+            advice = "give one, e.g. motion:9:45, gaussian:9:1.6 or an image file"
+            raise InvalidInput(f"task {self.name!r} needs the psf that blurred the image; {advice}")
+        taps = read_psf(psf) if isinstance(psf, str) else psf
         return AdmmProblem(
-            op=operators.Blur(taps, stride=self.stride, boundary=boundary or self.boundary),
-            prior=regulariser,
-            inverse=INVERSES[closest(inverse or self.inverse, INVERSES, "inverse")](),
-            beta=check_number(self.beta if beta is None else beta, "beta", low=0.0, strict=True),
-            iterations=check_count(self.iterations if iterations is None else iterations, "iterations", low=1),
-            tolerance=check_number(self.tolerance if tolerance is None else tolerance, "tolerance", low=0.0),
+            op=operators.Blur(taps, stride=self.stride, boundary=choice.boundary or self.boundary),
+            prior=self._prior(choice),
+            inverse=INVERSES[closest(choice.inverse or self.inverse, INVERSES, "inverse")](),
+            beta=check_number(self.beta if choice.beta is None else choice.beta, "beta", low=0.0, strict=True),
+            iterations=check_count(self.iterations if choice.iterations is None else choice.iterations, "iterations", low=1),
+            tolerance=check_number(self.tolerance if choice.tolerance is None else choice.tolerance, "tolerance", low=0.0),
         )
 
-    def _refuse_network_options(self, **options: object) -> None:
-        for option, value in options.items():
-            if value is not None:
-                raise InvalidInput(f"{option} is {value!r}, and task {self.name!r} has no network whose {option} could be chosen; leave it out")
+    def _prior(self, choice: Choice) -> Prior:
+        name = closest(choice.prior or self.prior, PRIORS, "prior")
+        regulariser = PRIORS[name](check_number(self.weights[name] if choice.weight is None else choice.weight, "weight", low=0.0))
+        if choice.bounded and name in BOXED:
+            regulariser = regulariser + priors.Box(0.0, 1.0)  # type: ignore[operator]
+        return regulariser
 
 
 @strict_keywords

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from .. import io, operators, shipped, vectors
+from .. import io, operators
 from ..arrays import REAL, check_count, check_number
-from ..errors import InvalidInput, strict_keywords
+from ..checkpoint import shipped
+from ..errors import InvalidInput
+from ..io import vectors
+from .choice import Choice
 from .problem import NpgdProblem
 from .task import Task
 
 
 @dataclass(frozen=True)
-class MeasuredTask(Task):
+class MeasuredTask(Task[NpgdProblem]):
     """y = A x, A = operators.GaussianMeasurements(measurements, shape), seed 0, for images x of one set.
 
     pictures: the set, whose projector comes with fastip. shape: (c, h, w) of its images.
@@ -40,39 +42,24 @@ class MeasuredTask(Task):
         """The measurements in an NPY file, 1 m; the image will have 8 bits where its file can."""
         return vectors.read_vector(path, self.measurements), io.Kind()
 
-    @strict_keywords
-    def problem(
-        self,
-        *,
-        psf: str | Tensor | None = None,
-        boundary: str | None = None,
-        prior: str | None = None,
-        weight: float | None = None,
-        beta: float | None = None,
-        inverse: str | None = None,
-        iterations: int | None = None,
-        tolerance: float | None = None,
-        bounded: bool = True,
-        memory: int | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> NpgdProblem:
-        """The problem to solve, with None standing for the task's own choice. bounded: plays no role, the generator's images are in [0, 1].
+    def chosen(self, choice: Choice) -> NpgdProblem:
+        """The problem for this choice. bounded: plays no role, the generator's images are in [0, 1].
 
-        dtype: of the networks' weights, float32 by default. Raises InvalidInput for what random measurements and a trained projector leave no choice of.
+        dtype: of the networks' weights, float32 by default. Raises InvalidInput for what random measurements and a
+        trained projector leave no choice of.
         """
-        options = {"psf": psf, "boundary": boundary, "prior": prior, "weight": weight, "beta": beta, "inverse": inverse, "memory": memory}
-        for option, value in options.items():
-            if value is not None:
-                raise InvalidInput(f"{option} is given, and task {self.name!r} is for measurements and a trained projector, which have none: leave it out")
-        if dtype is not None and dtype not in REAL:
-            raise InvalidInput(f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for float32")
+        for option in choice.given("psf", "boundary", "prior", "weight", "beta", "inverse", "memory"):
+            fixed = f"task {self.name!r} is for measurements and a trained projector, which have none"
+            raise InvalidInput(f"{option} is given, and {fixed}: leave it out")
+        if choice.dtype is not None and choice.dtype not in REAL:
+            raise InvalidInput(f"dtype is {choice.dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for float32")
         projector = shipped.projector(self.pictures)
-        projector.net.to(dtype)
+        projector.net.to(choice.dtype)
         return NpgdProblem(
             op=operators.GaussianMeasurements(self.measurements, self.shape),
             prior=projector,
-            iterations=check_count(self.iterations if iterations is None else iterations, "iterations", low=1),
-            tolerance=check_number(self.tolerance if tolerance is None else tolerance, "tolerance", low=0.0),
+            iterations=check_count(self.iterations if choice.iterations is None else choice.iterations, "iterations", low=1),
+            tolerance=check_number(self.tolerance if choice.tolerance is None else choice.tolerance, "tolerance", low=0.0),
             noise=0.0,
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import shipped
+from ..checkpoint import shipped
 from ..errors import InvalidInput, strict_keywords
 
 

@@ -1,23 +1,23 @@
-"""What every named task offers, and how a name that does not exist is answered."""
+"""What every named task offers."""
 
 from __future__ import annotations
 
 import abc
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-import torch
 from torch import Tensor
 
 from .. import io
-from ..errors import InvalidInput
+from .choice import Choice
 from .problem import Problem
+
+Solved = TypeVar("Solved", bound=Problem, covariant=True)
 
 
 @dataclass(frozen=True)
-class Task(abc.ABC):
+class Task(abc.ABC, Generic[Solved]):
     """A named restoration: y = A x, plus noise, and settings that suit images in [0, 1].
 
     stride: how many times smaller the data's grid is than the image's. psf: a text as in ``operators.psf.parse``, or None where only the user can know it.
@@ -42,30 +42,13 @@ class Task(abc.ABC):
         """The data in a file, and what a result needs to be written in kind: an image, 1 c h w."""
         return io.read_image(path)
 
+    def problem(self, choice: Choice | None = None, **changes: Any) -> Solved:
+        """The problem to solve, with what the caller chose: a Choice, or its fields by keyword.
+
+        Raises InvalidInput for what the task cannot use, UnknownKeyword for what nobody can choose.
+        """
+        return self.chosen((choice or Choice()).but(changes))
+
     @abc.abstractmethod
-    def problem(
-        self,
-        *,
-        psf: str | Tensor | None = None,
-        boundary: str | None = None,
-        prior: str | None = None,
-        weight: float | None = None,
-        beta: float | None = None,
-        inverse: str | None = None,
-        iterations: int | None = None,
-        tolerance: float | None = None,
-        bounded: bool = True,
-        memory: int | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> Problem:
-        """The problem to solve, with None standing for the task's own choice. Raises InvalidInput for what the task cannot use."""
-
-
-def closest(given: str, known: Iterable[str], what: str) -> str:
-    """``given`` when it is known, else InvalidInput with the closest name."""
-    known = list(known)
-    if given in known:
-        return given
-    close = difflib.get_close_matches(str(given).lower(), known, 1)
-    advice = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
-    raise InvalidInput(f"there is no {what} {given!r}: {advice}")
+    def chosen(self, choice: Choice) -> Solved:
+        """The problem for this choice."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,23 +10,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .. import operators, shipped
+from .. import operators
 from ..arrays import REAL, check_count
-from ..checkpoint import load_prior
+from ..checkpoint import load_prior, shipped
 from ..contracts import LinearOperator
-from ..errors import InvalidInput, strict_keywords
+from ..errors import InvalidInput, closest, strict_keywords
 from ..operators import psf as point_spread
 from ..operators.blur import BOUNDARIES
 from ..priors import memory as bounds
+from .choice import Choice
 from .classical import INVERSES
 from .data_step import Close
 from .prior import TaskPrior
 from .problem import AdmmProblem
-from .task import Task, closest
+from .task import Task
 
 
 @dataclass(frozen=True)
-class LearnedTask(Task):
+class LearnedTask(Task[AdmmProblem]):
     """y = A x + noise with A known, restored by the iterations of ``admm`` that the network was trained through.
 
     op: gives A for a boundary. noise: the standard deviation of the noise in y. instead: the classical task for a psf of one's own, if there is one.
@@ -65,44 +66,32 @@ class LearnedTask(Task):
             raise InvalidInput(f"{path} holds a prior without a schedule; task {self.name!r} needs one that was trained through the solver")
         return TaskPrior(prior.net, sigma=prior.sigma, trained=prior.trained, memory=bound, dtype=dtype, size=self.size)
 
-    @strict_keywords
-    def problem(
-        self,
-        *,
-        psf: str | Tensor | None = None,
-        boundary: str | None = None,
-        prior: str | None = None,
-        weight: float | None = None,
-        beta: float | None = None,
-        inverse: str | None = None,
-        iterations: int | None = None,
-        tolerance: float | None = None,
-        bounded: bool = True,
-        memory: int | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> AdmmProblem:
-        """The problem to solve, with None standing for what the network was trained for.
+    def chosen(self, choice: Choice) -> AdmmProblem:
+        """The problem for this choice, with None standing for what the network was trained for.
 
-        iterations: at most those of the training. memory: bytes that a solve may take (2 GB by default), or a text such as "800MB".
-        dtype: of the network's weights; None is bfloat16 where the machine computes with it natively, else float32. bounded: plays no role.
-        Raises InvalidInput for psf, prior, weight, beta and tolerance, which the training fixed, for bad values, and for missing weights.
+        iterations: at most those of the training. memory: 2 GB by default. dtype: None is bfloat16 where the machine
+        computes with it natively, else float32. bounded: plays no role. Raises InvalidInput for psf, prior, weight, beta
+        and tolerance, which the training fixed, for bad values, and for missing weights.
         """
-        self._refuse_fixed(psf=psf, prior=prior, weight=weight, beta=beta, tolerance=tolerance)
-        op, data_step = self.operator(boundary), Close() if inverse is None else INVERSES[closest(inverse, INVERSES, "inverse")]()
-        trained = self.load(memory=memory, dtype=dtype)
+        self._refuse_fixed(choice.given("psf", "prior", "weight", "beta", "tolerance"))
+        op, inverse = self.operator(choice.boundary), choice.inverse
+        data_step = Close() if inverse is None else INVERSES[closest(inverse, INVERSES, "inverse")]()
+        trained = self.load(memory=choice.memory, dtype=choice.dtype)
         assert trained.trained is not None and trained.trained.beta is not None
         betas = trained.trained.beta
-        count = check_count(len(betas) if iterations is None else iterations, "iterations", low=1)
+        count = check_count(len(betas) if choice.iterations is None else choice.iterations, "iterations", low=1)
         if count > len(betas):
-            raise InvalidInput(f"iterations is {count}; the network of task {self.name!r} was trained through {len(betas)}: give at most {len(betas)}")
-        return AdmmProblem(op=op, prior=trained, inverse=data_step, beta=betas[:count], iterations=count, tolerance=0.0, noise=self.noise)
+            through = f"the network of task {self.name!r} was trained through {len(betas)}"
+            raise InvalidInput(f"iterations is {count}; {through}: give at most {len(betas)}")
+        how = {"inverse": data_step, "beta": betas[:count], "iterations": count, "tolerance": 0.0, "noise": self.noise}
+        return AdmmProblem(op=op, prior=trained, **how)  # type: ignore[arg-type]
 
-    def _refuse_fixed(self, **options: object) -> None:
+    def _refuse_fixed(self, options: Mapping[str, object]) -> None:
         for option, value in options.items():
-            if value is not None:
-                advice = f"or choose task {self.instead!r}, which takes any" if self.instead else "for another one build the solve with fastip.admm"
-                shown = "given" if isinstance(value, Tensor) else repr(value)
-                raise InvalidInput(f"{option} is {shown}, and the network of task {self.name!r} was trained for one {option} alone: leave it out, {advice}")
+            another = f"or choose task {self.instead!r}, which takes any" if self.instead else "for another one build the solve with fastip.admm"
+            shown = "given" if isinstance(value, Tensor) else repr(value)
+            alone = f"the network of task {self.name!r} was trained for one {option} alone"
+            raise InvalidInput(f"{option} is {shown}, and {alone}: leave it out, {another}")
 
 
 def _blur(text: str, stride: int) -> Callable[[str], LinearOperator]:

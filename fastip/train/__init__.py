@@ -1,14 +1,15 @@
 """Training: fitting weights, or an operator, to what is asked of them. All but ``encoder``, ``kernel``, ``measurements`` and
 ``networks`` need the extra ``train``: pip install 'fastip[train]'."""
 
+from .engine.run import Run as Run
 from .gan import gan as gan
 from .inverse import inverse as inverse
 from .kernel import kernel as kernel
+from .losses.perceptual import Perceptual as Perceptual
 from .measurements import measurements as measurements
 from .networks import encoder as encoder
 from .networks import networks as networks
 from .one_net import one_net as one_net
-from .perceptual import Perceptual as Perceptual
 from .prior import prior as prior
 from .prior import unrolled as unrolled
 from .projector import projector as projector

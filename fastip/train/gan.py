@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,15 +13,18 @@ from torch import nn
 from .. import checkpoint, nets
 from ..arrays import check_number
 from ..data import Batches, Pictures
-from ..errors import InvalidInput, strict_keywords
+from ..errors import InvalidInput
 from ..nets.weights import start_digest
-from . import adversarial, loop, state
-from .course import AveragedSettings, Course, Weights, saved_generator
 from .described import described
+from .engine import loop, state
+from .engine.course import AveragedSettings, Course, Weights, saved_generator
+from .engine.run import AveragedOptions, run_of, training
 from .generators import arrays, check_generator, check_pictures, copied, pair, with_weights
+from .losses import adversarial
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,29 +48,18 @@ class Settings(AveragedSettings):
             raise InvalidInput(f"betas are {self.betas}; expected two numbers in [0, 1) for Adam")
 
 
-@strict_keywords
+@training(AveragedOptions)
 def gan(
     generator: nets.Generator,
     discriminator: nn.Module,
     images: Pictures,
     *,
     loss: str = "bce",
-    batch: int = 128,
-    steps: int = 20_000,
-    learning_rate: float = 2e-4,
     discriminator_rate: float | None = None,
     penalty: float = 0.0,
     betas: tuple[float, float] = (0.5, 0.999),
-    average: float = 0.999,
     validation: Pictures | None = None,
-    seed: int = 0,
-    output: str | Path | None = None,
-    save_every: int = 250,
-    accelerator: str = "auto",
-    devices: int = 1,
-    precision: str = "32-true",
-    progress: bool = True,
-    report: loop.Report | None = None,
+    **run: Unpack[AveragedOptions],
 ) -> nets.Generator:
     """Train a generator to make pictures that a discriminator, trained in turn, cannot tell from real ones.
 
@@ -76,24 +67,23 @@ def gan(
     "hinge" and "wasserstein" for a discriminator with spectral normalisation.
 
     generator, discriminator: trained from the weights they have, and left alone (copies are trained). images: what real pictures look like.
-    batch: pictures a step in each process. learning_rate, discriminator_rate (the same where it is missing), betas: of the two Adams at the first step; the
-    rates fall by half a cosine to 1 %. penalty: of penalty / 2 E ||grad D(x)||^2 over the real pictures ("R1"), which keeps a discriminator that tells all
-    pictures apart from driving the generator away; 0 for none. average: the decay of the running mean of the generator's
-    weights, which is what is returned.
+    discriminator_rate (that of the generator where it is missing), betas: of the two Adams. penalty: of penalty / 2 E ||grad D(x)||^2 over the real
+    pictures ("R1"), which keeps a discriminator that tells all pictures apart from driving the generator away; 0 for none. The running mean of the
+    generator's weights is what is returned.
     validation: pictures that are not trained on; the log then has the Fréchet distance (``metrics.frechet_distance``) of samples to them, and a grid.
-    output, save_every, accelerator, devices, precision, progress, report: as for ``train.inverse``; what is called again goes on where it was.
+    run: batch (128), steps (20,000), learning_rate (2e-4), average (0.999), seed, output and the other keywords of :class:`fastip.train.Run`.
 
     Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
     Source: Goodfellow et al., Generative adversarial networks, 2014; Radford, Metz and Chintala, DCGAN, 2015; Zhang et al., SAGAN, 2019; the penalty:
     Mescheder, Geiger and Nowozin, Which training methods for GANs do actually converge?, 2018.
     """
-    rate = learning_rate if discriminator_rate is None else discriminator_rate
-    common: dict[str, Any] = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "seed": seed, "devices": devices, "precision": precision}
-    settings = Settings(**common, average=average, loss=loss, discriminator_rate=rate, penalty=penalty, betas=pair(betas, "betas"))
-    run = _Run(generator, discriminator, images, validation, settings)
-    plan = loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, betas=settings.betas)
-    course = Course("generator", checkpoint.load_generator, saved_generator, run.record(), output, plan, accelerator, settings)
-    return course.run(partial(_train, run), partial(with_weights, generator))
+    how = run_of(run, batch=128, steps=20_000, learning_rate=2e-4, average=0.999)
+    rate = how.learning_rate if discriminator_rate is None else discriminator_rate
+    settings = Settings(**how.decisive, loss=loss, discriminator_rate=rate, penalty=penalty, betas=pair(betas, "betas"))
+    whole = _Run(generator, discriminator, images, validation, settings)
+    plan = how.plan(betas=settings.betas)
+    course = Course("generator", checkpoint.load_generator, saved_generator, whole.record(), how.output, plan, how.accelerator, settings)
+    return course.run(partial(_train, whole), partial(with_weights, generator))
 
 
 @dataclass(frozen=True)

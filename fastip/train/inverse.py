@@ -14,15 +14,17 @@ import torch
 from .. import checkpoint, nets
 from ..arrays import check_count, check_number
 from ..contracts import LinearOperator
-from ..errors import InvalidInput, strict_keywords
+from ..errors import InvalidInput
 from ..inverses import Learned, examine
 from ..nets.weights import digest
-from . import course, loop, state
-from .course import Weights
-from .objective import InverseNet, Noise, Objective
+from .engine import course, loop, state
+from .engine.course import Weights
+from .engine.run import Options, run_of, training
+from .losses.objective import InverseNet, Noise, Objective
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from typing_extensions import Unpack
 
 EXAMINED = 64  # side of the noise, at least, on which a trained net is measured
 
@@ -95,25 +97,15 @@ def _check_operator(op: LinearOperator, noise: Noise) -> None:
 # ---- the training ----------------------------------------------------------------------------------------------------
 
 
-@strict_keywords
+@training(Options)
 def inverse(
     op: LinearOperator,
     beta: float | Sequence[float],
     *,
     net: InverseNet | None = None,
     size: int = 48,
-    batch: int = 8,
-    steps: int = 3000,
     power: int | None = None,
-    learning_rate: float = 3e-3,
-    seed: int = 0,
-    output: str | Path | None = None,
-    save_every: int = 250,
-    accelerator: str = "auto",
-    devices: int = 1,
-    precision: str = "32-true",
-    progress: bool = True,
-    report: loop.Report | None = None,
+    **run: Unpack[Options],
 ) -> Learned:
     """Train C to be (beta I + A A^T)^-1 on the operator's own boundary, from noise alone, and say how good it is.
 
@@ -121,29 +113,23 @@ def inverse(
 
     op: any operator with real data whose size is free. beta: a number, or (low, high) for a net that takes it as an input.
     net: trained from the weights it has, and left alone (a copy is trained). Default: a linear net of 13 x 13 taps.
-    size, batch: side of the noise patches on the data grid, and patches a step in each process.
+    size: side of the noise patches on the data grid.
     power: the last p; the first half of the steps has p = 1, equal parts of the rest 2, 4, ... p, which trade mean error for the worst mode, on which the
         iterations of ``admm`` depend. Default: 4 for stride 1, else 1 (there the mean error is all that matters); 1 for nets that are not linear.
-    learning_rate: Adam's at the first step, half a cosine down to 1 % of it.
-    output: a .safetensors file. Beside it come NAME.json (settings, losses, seconds, versions, accuracy, certificate), NAME.tensorboard, and while the
-        training lasts NAME.unfinished.safetensors, written every ``save_every`` steps and, by one process, at Ctrl-C. Called again with the same settings
-        and first weights it goes on from there to the same bits (same machine and threads), or returns what is finished; seed a ``net`` of your own.
-    accelerator, devices, precision: as Lightning Fabric has them; several processes average their gradients. They are spawned, so a script that asks
-        for them needs ``if __name__ == "__main__"``, and ``report`` must be a function of a module.
-    progress: a bar where standard error is a terminal. report: called with (steps done, loss), about 200 times.
+    run: batch (8 patches), steps (3000), learning_rate (3e-3), seed, output, save_every, accelerator, devices, precision, progress and report, see
+        :class:`fastip.train.Run`; NAME.json beside the output has the accuracy and the certificate too. Seed a ``net`` of your own.
 
     Returns an inverse that is frozen, on the CPU, and refuses another operator or beta. Raises InvalidInput for bad values, files of other settings,
     a training that diverged (train.loop.Diverged), Unsupported without the extra ``train``.
     """
-    betas = _betas(beta)
-    net = default_net(op, betas, seed) if net is None else net
+    betas, how = _betas(beta), run_of(run, batch=8, steps=3000, learning_rate=3e-3)
+    net = default_net(op, betas, how.seed) if net is None else net
     _check_net(net, op, betas)
     power = default_power(op, net) if power is None else power
-    common: dict[str, Any] = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "seed": seed, "devices": devices, "precision": precision}
-    settings = Settings(**common, beta=betas, size=size, power=power)
+    settings = Settings(**how.decisive, beta=betas, size=size, power=power)
     if power > 1 and not net.linear:
         raise InvalidInput(f"power is {power} and {type(net).__name__} is not linear: train it with power=1")
-    noise = Noise((batch, _colours(net), size, size), betas, seed, steps, power)
+    noise = Noise((how.batch, _colours(net), size, size), betas, how.seed, how.steps, power)
     _check_operator(op, noise)
     side = size if op.convolution() is None else max(EXAMINED, size)
 
@@ -153,8 +139,8 @@ def inverse(
     def save(path: Path, learned: Learned, summary: Mapping[str, Any]) -> None:
         checkpoint.save_inverse(path, learned, op=op, training=summary)
 
-    plan = loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report)
-    whole = course.Course("inverse", checkpoint.load_inverse, save, settings.record(op, net), output, plan, accelerator, settings)
+    plan = how.plan()
+    whole = course.Course("inverse", checkpoint.load_inverse, save, settings.record(op, net), how.output, plan, how.accelerator, settings)
     return whole.run(partial(_train, net, op, noise), make)
 
 

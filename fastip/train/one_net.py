@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,16 +13,18 @@ from torch import nn
 from .. import checkpoint, nets, priors
 from ..arrays import check_count, check_number
 from ..data import Batches, Pictures
-from ..errors import InvalidInput, strict_keywords
+from ..errors import InvalidInput
 from ..nets.weights import start_digest
-from . import loop, state
-from .course import AveragedSettings, Course, Weights, saved_projector
 from .described import described
+from .engine import loop, state
+from .engine.course import AveragedSettings, Course, Weights, saved_projector
+from .engine.run import AveragedOptions, run_of, training
 from .generators import arrays, check_pictures, copied, pair, with_weights
-from .one_net_loss import Draw, Projecting, Score, opponent
+from .losses.one_net_loss import Draw, Projecting, Score, opponent
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from typing_extensions import Unpack
 
 CLIP = 10.0  # the largest norm of a gradient
 SCORED = 64  # pictures of the validation set
@@ -43,26 +44,15 @@ class Settings(AveragedSettings):
             raise InvalidInput(f"noise is {self.noise}; expected (low, high) with 0 <= low <= high, levels in image units")
 
 
-@strict_keywords
+@training(AveragedOptions)
 def one_net(
     net: nets.OneNetProjector,
     images: Pictures,
     discriminators: tuple[nn.Module, nn.Module] | None = None,
     *,
     noise: tuple[float, float] = (0.025, 0.25),
-    batch: int = 25,
-    steps: int = 50_000,
-    learning_rate: float = 2e-4,
-    average: float = 0.999,
     validation: Pictures | None = None,
-    seed: int = 0,
-    output: str | Path | None = None,
-    save_every: int = 250,
-    accelerator: str = "auto",
-    devices: int = 1,
-    precision: str = "32-true",
-    progress: bool = True,
-    report: loop.Report | None = None,
+    **run: Unpack[AveragedOptions],
 ) -> priors.Projector:
     """Train a network to bring damaged images back to the natural ones, against two discriminators, and return it as a prior for ``admm``.
 
@@ -74,19 +64,19 @@ def one_net(
     noise: the least and the largest level of the noise in image units; published 0.05 and 0.5 for images in [-1, 1].
     learning_rate: of both Adams (betas 0.9, 0.999 and 0.5, 0.999); it falls by half a cosine to 1 %, where the paper has 0.95 for each epoch. The paper clips
     each number of a gradient at 10, here their norm is. validation: pictures that are not trained on; the log then has the PSNR of P(v) against x.
-    batch, steps, average, seed, output, save_every, accelerator, devices, precision, progress, report: as for ``train.gan``.
+    run: batch (25), steps (50,000), learning_rate (2e-4), average (0.999), seed, output and the other keywords of :class:`fastip.train.Run`.
 
     Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
     Source: Chang et al., One network to solve them all, 2017.
     """
-    common: dict[str, Any] = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "seed": seed, "devices": devices, "precision": precision}
-    settings = Settings(**common, average=average, noise=pair(noise, "noise"))
+    how = run_of(run, batch=25, steps=50_000, learning_rate=2e-4, average=0.999)
+    settings = Settings(**how.decisive, noise=pair(noise, "noise"))
     if nets.PROJECTORS.get(type(net).__name__) is not type(net):
         raise InvalidInput(f"net is {type(net).__name__}; expected one of {', '.join(nets.PROJECTORS)} of fastip.nets")
-    run = _Run(net, _default(net, seed) if discriminators is None else discriminators, images, validation, settings)
-    plan = loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, CLIP)
-    course = Course("projector", checkpoint.load_projector, saved_projector, run.record(), output, plan, accelerator, settings)
-    return course.run(partial(_train, run), lambda weights: priors.Projector(with_weights(net, weights)))
+    whole = _Run(net, _default(net, how.seed) if discriminators is None else discriminators, images, validation, settings)
+    plan = how.plan(clip=CLIP)
+    course = Course("projector", checkpoint.load_projector, saved_projector, whole.record(), how.output, plan, how.accelerator, settings)
+    return course.run(partial(_train, whole), lambda weights: priors.Projector(with_weights(net, weights)))
 
 
 def _default(net: nets.OneNetProjector, seed: int) -> tuple[nn.Module, nn.Module]:

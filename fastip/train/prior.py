@@ -16,17 +16,19 @@ from ..arrays import check_count, check_number
 from ..checkpoint.prior import check_dtype
 from ..contracts import Inverse, LinearOperator
 from ..data import Batches, Pictures
-from ..errors import InvalidInput, strict_keywords
+from ..errors import InvalidInput
 from ..priors import PixelShuffleAutoencoder, Trained
 from ..priors.trained import likeness
-from . import loop, state
-from .course import AveragedSettings, Course, Weights
 from .described import described
-from .perceptual import Judges, Perceptual
-from .restoration import Denoising, Draw, Drawn, Restoration, Score, Unrolled
+from .engine import loop, state
+from .engine.course import AveragedSettings, Course, Weights
+from .engine.run import PriorOptions, Run, run_of, training
+from .losses.perceptual import Judges, Perceptual
+from .losses.restoration import Denoising, Draw, Drawn, Restoration, Score, Unrolled
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from typing_extensions import Unpack
 
 LOOKED_AT = 8  # pictures of the validation set
 
@@ -47,7 +49,7 @@ class Settings(AveragedSettings):
         check_number(self.clip, "clip", low=0.0, strict=True)
 
 
-@strict_keywords
+@training(PriorOptions)
 def prior(
     net: nets.PriorNet,
     images: Pictures,
@@ -55,23 +57,10 @@ def prior(
     *,
     noise: tuple[float, float] | float = (0.01, 0.2),
     data_noise: float = 0.0,
-    batch: int = 8,
-    steps: int = 3000,
     norm: int = 1,
-    learning_rate: float = 1e-3,
-    average: float = 0.999,
-    clip: float = 1.0,
     perceptual: Perceptual | None = None,
     validation: Pictures | None = None,
-    seed: int = 0,
-    output: str | Path | None = None,
-    dtype: torch.dtype | None = None,
-    save_every: int = 250,
-    accelerator: str = "auto",
-    devices: int = 1,
-    precision: str = "32-true",
-    progress: bool = True,
-    report: loop.Report | None = None,
+    **run: Unpack[PriorOptions],
 ) -> PixelShuffleAutoencoder:
     """Train a network to take noise of any level of a range away, and return it as a prior.
 
@@ -79,27 +68,25 @@ def prior(
 
     net: trained from the weights it has, and left alone (a copy is trained). images: what it learns from, e.g. data.Photographs("train", 128).
     op: the operator whose data the network takes; None for one that takes none. data_noise: the standard deviation of the noise in y.
-    noise: (low, high), levels in image units, or one. batch: pictures a step in each process. norm: 1 or 2.
-    learning_rate: Adam's at the first step, half a cosine down to 1 % of it. average: the decay of the running mean of the weights, which is what is
-        returned. clip: the largest norm of the gradient.
+    noise: (low, high), levels in image units, or one. norm: 1 or 2.
     perceptual: losses that are added to that of the pixels: a comparator's distance and a discriminator's doubt, see :class:`Perceptual`.
     validation: pictures that are not trained on; the log then has the PSNR of eight of them (with the least, a middling and the most noise).
-    dtype: in which ``output`` holds the weights; torch.float16 halves the file (load_prior gives float32 again). None: the training's own.
-    output, save_every, accelerator, devices, precision, progress, report: as for ``train.inverse``; what is called again goes on where it was.
+    run: batch (8), steps (3000), learning_rate (1e-3), average (0.999), clip (1), seed, output, dtype and the other keywords of
+        :class:`fastip.train.Run`; torch.float16 as dtype halves the file (load_prior gives float32 again).
 
     The prior that is returned has no level yet: ``prior.at(noise=0.01)``. Raises InvalidInput for bad values, files of other settings,
     a training that diverged (train.loop.Diverged), Unsupported without the extra ``train``.
     """
-    common: dict[str, Any] = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "seed": seed, "devices": devices, "precision": precision}
-    settings = Settings(**common, average=average, data_noise=data_noise, norm=norm, clip=clip)
+    how = run_of(run, batch=8, steps=3000, learning_rate=1e-3, average=0.999, clip=1.0)
+    settings = Settings(**how.decisive, data_noise=data_noise, norm=norm)
     trained = Trained(_range(noise), _likeness(net, op))
     if op is not None and not net.conditional:
         raise InvalidInput(f"op is given, and this {type(net).__name__} takes no data; leave op out, or build the network with data_colours")
-    run = _Run(net, images, op, validation, trained, settings, "denoising", Denoising, perceptual)
-    return run.prior(output, dtype, loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, clip), accelerator)
+    whole = _Run(net, images, op, validation, trained, settings, "denoising", Denoising, perceptual)
+    return whole.prior(how)
 
 
-@strict_keywords
+@training(PriorOptions)
 def unrolled(
     net: nets.PriorNet,
     images: Pictures,
@@ -110,42 +97,30 @@ def unrolled(
     iterations: int,
     inverse: str | Inverse = "auto",
     data_noise: float = 0.0,
-    batch: int = 4,
-    steps: int = 1000,
     norm: int = 1,
-    learning_rate: float = 2e-4,
-    average: float = 0.999,
-    clip: float = 1.0,
     perceptual: Perceptual | None = None,
     validation: Pictures | None = None,
-    seed: int = 0,
-    output: str | Path | None = None,
-    dtype: torch.dtype | None = None,
-    save_every: int = 250,
-    accelerator: str = "auto",
-    devices: int = 1,
-    precision: str = "32-true",
-    progress: bool = True,
-    report: loop.Report | None = None,
+    **run: Unpack[PriorOptions],
 ) -> PixelShuffleAutoencoder:
     """Fine-tune a network through the iterations of the solver, so that their result is near the truth, and return it as a prior.
 
     min over the weights of E |admm(y, op, net) - x|^norm, y = A x + data_noise n, n ~ N(0, I), as many ``iterations`` as the solver will make.
 
     net: a network that ``train.prior`` made; a copy is trained. beta, levels: the penalty and the level that the network is told, a number or one for each
-    iteration (the last is repeated). inverse: as for ``admm``; it must be differentiable, as all of fastip are. The rest as for ``train.prior``.
+    iteration (the last is repeated). inverse: as for ``admm``; it must be differentiable, as all of fastip are.
+    run: batch 4, steps 1000, learning_rate 2e-4; it and the rest as for ``train.prior``.
 
     The prior that is returned has the levels of the iterations, and ``prior.trained.beta`` is what to pass to ``admm`` as beta.
     Raises as ``train.prior`` does.
     """
-    common: dict[str, Any] = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "seed": seed, "devices": devices, "precision": precision}
-    settings = Settings(**common, average=average, data_noise=data_noise, norm=norm, clip=clip)
+    how = run_of(run, batch=4, steps=1000, learning_rate=2e-4, average=0.999, clip=1.0)
+    settings = Settings(**how.decisive, data_noise=data_noise, norm=norm)
     count = check_count(iterations, "iterations", low=1)
     pairs = tuple(zip(_each(beta, "beta", count), _each(levels, "levels", count), strict=True))
     told = [level for _, level in pairs]
     trained = Trained((min(told), max(told)), _likeness(net, op), pairs)
-    run = _Run(net, images, op, validation, trained, settings, "unrolled", partial(Unrolled, iterations=pairs, inverse=inverse), perceptual)
-    return run.prior(output, dtype, loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report, clip), accelerator)
+    objective = partial(Unrolled, iterations=pairs, inverse=inverse)
+    return _Run(net, images, op, validation, trained, settings, "unrolled", objective, perceptual).prior(how)
 
 
 def _range(noise: float | Sequence[float]) -> tuple[float, float]:
@@ -211,14 +186,14 @@ class _Run:
         # A key that is not used is left out, so that trainings without it are those of before.
         return record | ({} if self.perceptual is None else {"perceptual": self.perceptual.record()}) | asdict(self.settings)
 
-    def prior(self, output: str | Path | None, dtype: torch.dtype | None, plan: loop.Plan, accelerator: str) -> PixelShuffleAutoencoder:
+    def prior(self, how: Run) -> PixelShuffleAutoencoder:
         """What an earlier run made, or what this one makes."""
-        check_dtype(dtype)
+        check_dtype(how.dtype)
 
         def save(path: Path, made: PixelShuffleAutoencoder, summary: Mapping[str, Any]) -> None:
-            checkpoint.save_prior(path, made, op=self.op, training=summary, dtype=dtype)
+            checkpoint.save_prior(path, made, op=self.op, training=summary, dtype=how.dtype)
 
-        course = Course("prior", checkpoint.load_prior, save, self.record(), output, plan, accelerator, self.settings)
+        course = Course("prior", checkpoint.load_prior, save, self.record(), how.output, how.plan(), how.accelerator, self.settings)
         return course.run(partial(_train, self), self._made)
 
     def _made(self, weights: Weights) -> PixelShuffleAutoencoder:

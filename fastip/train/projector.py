@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,17 +12,19 @@ import torch
 from .. import checkpoint, nets, priors
 from ..arrays import check_number
 from ..data import Batches, Pictures
-from ..errors import InvalidInput, strict_keywords
+from ..errors import InvalidInput
 from ..nets.weights import digest
-from . import loop, state
-from .course import AveragedSettings, Course, Weights, saved_projector
 from .described import described
+from .engine import loop, state
+from .engine.course import AveragedSettings, Course, Weights, saved_projector
+from .engine.run import AveragedOptions, run_of, training
 from .generators import arrays, check_generator, check_pictures, pair, with_weights
+from .losses.projection import Draw, Projection, Terms, encoders, watched
 from .networks import encoder as mirror
-from .projection import Draw, Projection, Terms, encoders, watched
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class Settings(AveragedSettings):
         return Terms(self.latent, self.idempotence, self.orthogonality)
 
 
-@strict_keywords
+@training(AveragedOptions)
 def projector(
     generator: nets.Generator,
     encoder: nets.DCGANEncoder | None = None,
@@ -62,19 +63,8 @@ def projector(
     latent: float = 0.025,
     idempotence: float = 0.0,
     orthogonality: float = 0.0,
-    batch: int = 128,
-    steps: int = 20_000,
-    learning_rate: float = 5e-4,
-    average: float = 0.999,
     validation: Pictures | None = None,
-    seed: int = 0,
-    output: str | Path | None = None,
-    save_every: int = 250,
-    accelerator: str = "auto",
-    devices: int = 1,
-    precision: str = "32-true",
-    progress: bool = True,
-    report: loop.Report | None = None,
+    **run: Unpack[AveragedOptions],
 ) -> priors.Projector:
     """Train the encoder G^+ of a projector P(w) = G(G^+(w)), from latent vectors and noise, and from pictures where there are some; G stays as it is.
 
@@ -88,28 +78,28 @@ def projector(
     noise: (low, high), the level of each image is uniform between them, in image units; or one: 0.5 is the published 1 for images in [-1, 1].
     latent: the published 0.1 is 0.025 for images in [0, 1].
     idempotence: weight of mean |P(P(w)) - P(w)|^2. orthogonality: weight of mean |J^T (w - P(w))|^2, J the Jacobian of G.
-    average: the decay of the running mean of the weights, which is what is returned.
+    The running mean of the weights is what is returned.
     validation: pictures that are not trained on; the log has the PSNR of P(w) against them, or against G(z) of other z where there are none.
-    batch, steps, learning_rate, seed, output, save_every, accelerator, devices, precision, progress, report: as for ``train.gan``.
+    run: batch (128), steps (20,000), learning_rate (5e-4), average (0.999), seed, output and the other keywords of :class:`fastip.train.Run`.
 
     Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
     Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019.
     """
     levels = tuple(noise) if isinstance(noise, tuple | list) else (noise, noise)
-    common: dict[str, Any] = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "seed": seed, "devices": devices, "precision": precision}
+    how = run_of(run, batch=128, steps=20_000, learning_rate=5e-4, average=0.999)
     terms: dict[str, Any] = {"latent": latent, "idempotence": idempotence, "orthogonality": orthogonality}
-    settings = Settings(**common, **terms, average=average, noise=pair(levels, "noise"))
+    settings = Settings(**how.decisive, **terms, noise=pair(levels, "noise"))
     check_generator(generator)
     for name, given in (("encoder, None for the mirror", encoder), ("corrector", corrector)):
         if given is not None and nets.ENCODERS.get(type(given).__name__) is not type(given):
             raise InvalidInput(f"{type(given).__name__} is no {name}; expected one of {', '.join(nets.ENCODERS)} of fastip.nets")
-    start = mirror(generator, seed=seed) if encoder is None else encoder
+    start = mirror(generator, seed=how.seed) if encoder is None else encoder
     if images is not None or validation is not None:
         check_pictures(images if images is not None else validation, validation, generator.shape)
-    run = _Run(nets.Projector(generator, start, corrector, corrections), images, validation, settings)
-    plan = loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report)
-    course = Course("projector", checkpoint.load_projector, saved_projector, run.record(), output, plan, accelerator, settings)
-    return course.run(partial(_train, run), partial(_made, run.net))
+    whole = _Run(nets.Projector(generator, start, corrector, corrections), images, validation, settings)
+    plan = how.plan()
+    course = Course("projector", checkpoint.load_projector, saved_projector, whole.record(), how.output, plan, how.accelerator, settings)
+    return course.run(partial(_train, whole), partial(_made, whole.net))
 
 
 def _made(net: nets.Projector, weights: Weights) -> priors.Projector:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .. import nets
-from . import schedule
+from .engine import schedule
 
 BATCH = 250
 

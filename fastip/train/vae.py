@@ -6,7 +6,6 @@ import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
@@ -14,17 +13,19 @@ from torch import Tensor, nn
 
 from .. import checkpoint, nets
 from ..data import Batches, Pictures
-from ..errors import InvalidInput, strict_keywords
+from ..errors import InvalidInput
 from ..nets.weights import digest
-from . import loop, state
-from .adversarial import Draw, Samples
-from .average import follow
-from .course import AveragedSettings, Course, Weights, saved_generator
 from .described import described
+from .engine import loop, state
+from .engine.average import follow
+from .engine.course import AveragedSettings, Course, Weights, saved_generator
+from .engine.run import AveragedOptions, run_of, training
 from .generators import arrays, check_pictures, copied, with_weights
+from .losses.adversarial import Draw, Samples
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,43 +35,33 @@ class Settings(AveragedSettings):
     loss: str = "evidence"  # which tells the record from that of another training of a generator
 
 
-@strict_keywords
+@training(AveragedOptions)
 def vae(
     decoder: nets.VAEDecoder,
     encoder: nets.VAEEncoder,
     images: Pictures,
     *,
-    batch: int = 100,
-    steps: int = 20_000,
-    learning_rate: float = 1e-3,
-    average: float = 0.999,
     validation: Pictures | None = None,
-    seed: int = 0,
-    output: str | Path | None = None,
-    save_every: int = 250,
-    accelerator: str = "auto",
-    devices: int = 1,
-    precision: str = "32-true",
-    progress: bool = True,
-    report: loop.Report | None = None,
+    **run: Unpack[AveragedOptions],
 ) -> nets.Generator:
     """Train a decoder to make pictures from z ~ N(0, I), with an encoder that tells which z a picture may have come from.
 
     min over both of the mean over pictures of  -sum over pixels of [x log g + (1 - x) log(1 - g)] + KL(N(m, s^2) || N(0, I)),
     (m, log s^2) = encoder(x), g = decoder(m + s e), e ~ N(0, I): the negative evidence lower bound for pixels in [0, 1].
 
-    decoder, encoder: trained from the weights they have, and left alone (copies are trained). learning_rate: Adam's (betas 0.9, 0.999) at the first step; it
-    falls by half a cosine to 1 %. average: the decay of the running mean of the decoder's weights, which is what is returned.
-    images, batch, steps, validation, seed, output, save_every, accelerator, devices, precision, progress, report: as for ``train.gan``.
+    decoder, encoder: trained from the weights they have, and left alone (copies are trained). Adam has betas 0.9, 0.999. The running mean of the
+    decoder's weights is what is returned. images, validation: as for ``train.gan``.
+    run: batch (100), steps (20,000), learning_rate (1e-3), average (0.999), seed, output and the other keywords of :class:`fastip.train.Run`.
 
     Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
     Source: Kingma and Welling, Auto-encoding variational Bayes, 2014; settings of Bora et al., Compressed sensing using generative models, 2017.
     """
-    settings = Settings(batch=batch, steps=steps, learning_rate=learning_rate, average=average, seed=seed, devices=devices, precision=precision)
-    run = _Run(decoder, encoder, images, validation, settings)
-    plan = loop.Plan(steps, learning_rate, save_every, {}, None, None, progress, report)
-    course = Course("generator", checkpoint.load_generator, saved_generator, run.record(), output, plan, accelerator, settings)
-    return course.run(partial(_train, run), partial(with_weights, decoder))
+    how = run_of(run, batch=100, steps=20_000, learning_rate=1e-3, average=0.999)
+    settings = Settings(**how.decisive)
+    whole = _Run(decoder, encoder, images, validation, settings)
+    plan = how.plan()
+    course = Course("generator", checkpoint.load_generator, saved_generator, whole.record(), how.output, plan, how.accelerator, settings)
+    return course.run(partial(_train, whole), partial(with_weights, decoder))
 
 
 class Evidence(nn.Module):

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from emulation import build, load
-from fastip.kernels import extension, native
+from cases.emulation import build, load
+from fastip.kernels import extension, whole_solve
+from fastip.kernels.family import Implementations
+
+native = Implementations("native")
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +22,7 @@ def emulated_module(tmp_path_factory):
 def emulated(emulated_module, monkeypatch):
     """``native`` runs the GPU kernels in emulation on CPU tensors, threads in their natural order."""
     monkeypatch.setattr(extension, "target", lambda tensor: (emulated_module, (0, 0)))
-    monkeypatch.setattr(native, "_on_cpu", native._on_gpu)
+    monkeypatch.setattr(whole_solve, "runs_on_gpu", lambda y: True)
     emulated_module.set_order(0)
     emulated_module.set_limits(227 * 1024, 8, 132)
     yield emulated_module

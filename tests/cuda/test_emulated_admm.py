@@ -3,11 +3,15 @@
 import pytest
 import torch
 
+from cases.solves import SHAPES, looped, problem
 from fastip.contracts import Pointwise, Status, StencilStep
 from fastip.errors import FastipError
-from fastip.kernels import native
+from fastip.kernels import whole_solve
+from fastip.kernels.family import Implementations
+from fastip.kernels.whole_solve import on_gpu
 from fastip.stopping import StopRule
-from solve_cases import SHAPES, looped, problem
+
+native = Implementations("native")
 
 BOUND = {torch.float32: 2e-5, torch.float64: 1e-12, torch.float16: 6e-3, torch.bfloat16: 4e-2}
 PROX = Pointwise(l1=0.02, l2=0.1, low=-0.4, high=1.0)
@@ -17,16 +21,16 @@ CHIP = (9, 9, 4, 3, 64, 64, (1, 1))  # large enough for a cluster of several blo
 def on_chip(*arguments):
     """The path through the chip for what fits, sweeps for what is refused."""
     try:
-        return native._on_gpu(*arguments, path=2)
+        return on_gpu(*arguments, path=2)
     except (RuntimeError, FastipError) as error:
         assert "do not fit on the chip" in str(error)
-        return native._on_gpu(*arguments, path=1)
+        return on_gpu(*arguments, path=1)
 
 
 @pytest.fixture(params=["sweeps", "chip"])
 def path(request, monkeypatch, emulated):
     """Both ways through a solve."""
-    monkeypatch.setattr(native, "_on_cpu", on_chip if request.param == "chip" else lambda *arguments: native._on_gpu(*arguments, path=1))
+    monkeypatch.setattr(whole_solve, "on_gpu", on_chip if request.param == "chip" else lambda *arguments: on_gpu(*arguments, path=1))
     return request.param
 
 
@@ -36,12 +40,12 @@ def path(request, monkeypatch, emulated):
 def test_the_chip_takes_small_planes_in_float32_and_below(kh, kw, stride, half, h, w, planes, boundary, dtype, monkeypatch, emulated):
     """Where the path is asked for, it is taken or refused; a benchmark of it cannot measure another."""
     step, x, q, y = (part if isinstance(part, StencilStep) else part.to(dtype) for part in problem(kh, kw, stride, half, h, w, planes, boundary))
-    monkeypatch.setattr(native, "_on_cpu", lambda *arguments: native._on_gpu(*arguments, path=2))
+    monkeypatch.setattr(whole_solve, "on_gpu", lambda *arguments: on_gpu(*arguments, path=2))
     if boundary == "valid" or dtype == torch.float64 or stride > 4:
         with pytest.raises((RuntimeError, FastipError), match="do not fit on the chip"):
-            native.admm(step, PROX, x, q, y, StopRule(0.0, 2), 1.0)
+            native.solve(step, PROX, x, q, y, StopRule(0.0, 2), 1.0)
     else:
-        native.admm(step, PROX, x, q, y, StopRule(0.0, 2), 1.0)
+        native.solve(step, PROX, x, q, y, StopRule(0.0, 2), 1.0)
 
 
 @pytest.mark.parametrize("dtype", list(BOUND))
@@ -53,7 +57,7 @@ def test_equals_the_reference_loop(kh, kw, stride, half, h, w, planes, relaxatio
     x, q, y = x.to(dtype), q.to(dtype), y.to(dtype)
     expected = looped(step, PROX, x.double(), q.double(), y.double(), 7, relaxation)
     kept = q.clone(), y.clone()
-    image, dual, done, status, residuals = native.admm(step, PROX, x, q, y, StopRule(0.0, 7), relaxation)
+    image, dual, done, status, residuals = native.solve(step, PROX, x, q, y, StopRule(0.0, 7), relaxation)
     assert (done, status, len(residuals)) == (7, Status.ITERATIONS, 0)
     assert image.dtype == dual.dtype == dtype and torch.equal(q, kept[0]) and torch.equal(y, kept[1])
     for found, truth in zip((image, dual), expected, strict=True):
@@ -65,9 +69,9 @@ def test_equals_the_reference_loop(kh, kw, stride, half, h, w, planes, relaxatio
 def test_stops_as_the_kernels_for_cpus_do(tolerance, iterations, relaxation, path, monkeypatch):
     step, x, q, y = problem(9, 9, 4, 0, 11, 19, (3, 2), "circular")
     step = StencilStep(step.convolution, torch.full((1, 1), 0.7, dtype=torch.float64), 0.3)
-    found = native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(tolerance, iterations), relaxation)
+    found = native.solve(step, PROX, x.float(), q.float(), y.float(), StopRule(tolerance, iterations), relaxation)
     monkeypatch.undo()
-    expected = native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(tolerance, iterations), relaxation)
+    expected = native.solve(step, PROX, x.float(), q.float(), y.float(), StopRule(tolerance, iterations), relaxation)
     assert found[2:4] == expected[2:4] and found[4].shape == expected[4].shape
     torch.testing.assert_close(found[4], expected[4], rtol=1e-3, atol=1e-7)
     torch.testing.assert_close(found[:2], expected[:2], rtol=1e-4, atol=1e-5)
@@ -77,19 +81,19 @@ def test_stops_as_the_kernels_for_cpus_do(tolerance, iterations, relaxation, pat
 def test_unstable_is_said(path):
     step, x, q, y = problem(3, 3, 1, 0, 12, 12, (1, 2), "circular")
     wild = StencilStep(step.convolution, torch.full((1, 1), 40.0, dtype=torch.float64), 0.3)
-    _, _, done, status, residuals = native.admm(wild, Pointwise(), x.float(), q.float(), y.float(), StopRule(1e-6, 400), 1.0)
+    _, _, done, status, residuals = native.solve(wild, Pointwise(), x.float(), q.float(), y.float(), StopRule(1e-6, 400), 1.0)
     assert status is Status.UNSTABLE and done < 400 and len(residuals) == done // 5
 
 
 def test_zero_data_divides_by_nothing(path):
     step, x, q, y = problem(3, 3, 2, 1, 8, 8, (2, 1), "zero")
-    _, _, done, status, residuals = native.admm(step, PROX, 0 * x.float(), 0 * q.float(), 0 * y.float(), StopRule(1e-6, 20), 1.0)
+    _, _, done, status, residuals = native.solve(step, PROX, 0 * x.float(), 0 * q.float(), 0 * y.float(), StopRule(1e-6, 20), 1.0)
     assert (done, status) == (5, Status.CONVERGED) and bool((residuals == 0).all())
 
 
 def chip_alone(monkeypatch, **way):
     """No other path than the one through the chip, in this way."""
-    monkeypatch.setattr(native, "_on_cpu", lambda *arguments: native._on_gpu(*arguments, path=2, **way))
+    monkeypatch.setattr(whole_solve, "on_gpu", lambda *arguments: on_gpu(*arguments, path=2, **way))
 
 
 @pytest.mark.parametrize("boundary", ["circular", "zero"])
@@ -102,7 +106,7 @@ def test_margins_fetched_phase_by_phase_give_the_same_bits(kh, kw, stride, half,
         chip_alone(monkeypatch, by_phase=by_phase)
         for order in (0, 1, 2):
             emulated.set_order(order)
-            found.append(native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 7), 1.6))
+            found.append(native.solve(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 7), 1.6))
     assert all(torch.equal(found[0][i], other[i]) for other in found[1:] for i in (0, 1))
     for a, b in zip(found[0][:2], expected, strict=True):
         assert float((a.double() - b).abs().max()) < 2e-5 * float(b.abs().max())
@@ -113,7 +117,7 @@ def test_margins_are_fetched_phase_by_phase_in_float32_alone(dtype, monkeypatch,
     step, *rest = problem(*CHIP, "circular")
     chip_alone(monkeypatch, by_phase=True)
     with pytest.raises((RuntimeError, FastipError), match="do not fit on the chip"):
-        native.admm(step, PROX, *(t.to(dtype) for t in rest), StopRule(0.0, 2), 1.0)
+        native.solve(step, PROX, *(t.to(dtype) for t in rest), StopRule(0.0, 2), 1.0)
 
 
 @pytest.mark.parametrize("ranks, least, most", [(1, 204, 205), (2, 111, 112), (4, 64, 65), (8, 40, 41)])
@@ -122,7 +126,7 @@ def test_as_many_blocks_a_plane_as_asked_for(ranks, least, most, monkeypatch, em
     step, x, q, y = problem(9, 9, 4, 3, 48, 48, (1, 2), "circular")
 
     def solved():
-        return native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 5), 1.0)
+        return native.solve(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 5), 1.0)
 
     chip_alone(monkeypatch)
     expected = solved()
@@ -141,11 +145,11 @@ def test_chip_takes_what_fits(limits, fits, emulated, monkeypatch):
     emulated.set_limits(*limits)
     step, x, q, y = problem(9, 9, 4, 3, 37, 40, (1, 2), "circular")
     if not fits:
-        monkeypatch.setattr(native, "_on_cpu", lambda *arguments: native._on_gpu(*arguments, path=2))
+        monkeypatch.setattr(whole_solve, "on_gpu", lambda *arguments: on_gpu(*arguments, path=2))
         with pytest.raises((RuntimeError, FastipError), match="do not fit on the chip"):
-            native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 6), 1.0)
-    monkeypatch.setattr(native, "_on_cpu", lambda *arguments: native._on_gpu(*arguments, path=2 if fits else 0))
-    found = native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 6), 1.0)
+            native.solve(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 6), 1.0)
+    monkeypatch.setattr(whole_solve, "on_gpu", lambda *arguments: on_gpu(*arguments, path=2 if fits else 0))
+    found = native.solve(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 6), 1.0)
     expected = looped(step, PROX, x, q, y, 6, 1.0)
     for a, b in zip(found[:2], expected, strict=True):
         assert float((a.double() - b).abs().max()) < 2e-5 * float(b.abs().max())
@@ -156,7 +160,7 @@ def test_any_order_of_threads_and_blocks_gives_the_same_bits(path, emulated):
     results = []
     for order in (0, 1, 2):  # of threads, of blocks, and of the blocks of a cluster between two of its barriers
         emulated.set_order(order)
-        results.append(native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(1e-30, 12), 1.6))
+        results.append(native.solve(step, PROX, x.float(), q.float(), y.float(), StopRule(1e-30, 12), 1.6))
     for other in results[1:]:
         assert all(torch.equal(results[0][i], other[i]) for i in (0, 1, 4))
 
@@ -164,10 +168,10 @@ def test_any_order_of_threads_and_blocks_gives_the_same_bits(path, emulated):
 def test_misaligned_images(path):
     """A view one element into its storage: rows are then not read four pixels at a time."""
     step, x, q, y = problem(9, 9, 4, 2, 11, 12, (1, 2), "circular")
-    plain = native.admm(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 4), 1.0)
+    plain = native.solve(step, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 4), 1.0)
     shifted = []
     for tensor in (x, q, y):
         storage = torch.empty(tensor.numel() + 1)
         shifted.append(storage[1:].view(tensor.shape).copy_(tensor))
-    found = native.admm(step, PROX, *shifted, StopRule(0.0, 4), 1.0)
+    found = native.solve(step, PROX, *shifted, StopRule(0.0, 4), 1.0)
     assert torch.equal(found[0], plain[0]) and torch.equal(found[1], plain[1])

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from emulation import build
+from cases.emulation import build
 
 HERE = Path(__file__).parent
 

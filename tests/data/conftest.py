@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import data_cases
+from cases import data as data_cases
 from fastip.data import sources
 
 

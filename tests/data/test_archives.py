@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-import data_cases
+from cases import data as data_cases
 from fastip.data import archives
 from fastip.errors import InvalidInput
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-import data_cases
+from cases import data as data_cases
 from fastip import data
 from fastip.data import cache, clients, sources, store
 from fastip.errors import FastipError, InvalidInput
@@ -199,7 +199,7 @@ def test_what_is_damaged_is_fetched_again(registry, harm):
 
 
 def test_names_and_folders(registry, monkeypatch, tmp_path):
-    with pytest.raises(InvalidInput, match="'digit'.*digits, fashion"):
+    with pytest.raises(InvalidInput, match="there is no set 'digit': did you mean 'digits'"):
         data.fetch("digit")
     assert data.folder() == tmp_path / "cache" / "data"
     monkeypatch.delenv("FASTIP_CACHE")

@@ -66,7 +66,7 @@ class Evil:
 @pytest.mark.parametrize(
     "content",
     [{"conv1": Evil()}, {"conv1": [np.zeros((1, 1, 1, 1), np.float32), np.zeros(1, np.float32)]}, {"fire2/none": [np.zeros((1,) * 4), 0]}, 3],
-    ids=str,
+    ids=["code", "other shapes", "other layers", "no table"],
 )
 def test_a_file_that_holds_something_else_is_refused(package, monkeypatch, tmp_path, content):
     """Even where its checksum is right: nothing but arrays is read out of a pickle."""

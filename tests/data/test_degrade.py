@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cases import operator_cases
+from cases.operators import operator_cases
 from fastip import operators, psf
 from fastip.data import degrade
 from fastip.errors import InvalidInput

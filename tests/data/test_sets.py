@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-import data_cases
+from cases import data as data_cases
 from fastip import data
 from fastip.data import avatars, cache, draws, photographs, sources
 from fastip.errors import InvalidInput, UnknownKeyword

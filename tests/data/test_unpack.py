@@ -9,7 +9,7 @@ import pickle
 import numpy as np
 import pytest
 
-import data_cases
+from cases import data as data_cases
 from fastip.data import archives, sources, unpack
 from fastip.errors import InvalidInput
 

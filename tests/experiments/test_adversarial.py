@@ -7,7 +7,7 @@ import torch
 from fastip import data, operators, psf
 from fastip.checkpoint import save_prior
 from fastip.errors import InvalidInput
-from fastip.experiments import adversarial
+from fastip.experiments.generative import adversarial
 from fastip.nets import PixelShuffleAutoencoder
 from fastip.priors import PixelShuffleAutoencoder as Prior
 from fastip.priors import Trained

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastip import data
-from fastip.experiments import amortised
+from fastip.experiments.inner_loop import amortised
 from fastip.experiments.photographs import photographs
 from fastip.experiments.record import plain
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastip.experiments import borders
+from fastip.experiments.inner_loop import borders
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from fastip import operators, priors
-from fastip.experiments import camera_shake
-from fastip.experiments.photo_prior import shake
+from fastip.experiments.inner_loop import camera_shake
+from fastip.experiments.inner_loop.photo_prior import shake
 from fastip.experiments.record import plain
-from fastip.operators.fourier import fast_length
+from fastip.operators.base.fourier import fast_length
 
 pytest.importorskip("skimage")
 

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 import fastip
-from fastip import data, nets, operators, priors, shipped
+from cases.generators import dcgan, encoder, pictures
+from fastip import data, nets, operators, priors
+from fastip.checkpoint import shipped
 from fastip.errors import InvalidInput
-from fastip.experiments import compressed_sensing as sensing
-from fastip.experiments.compressed_sensing import Average, Search
-from fastip.experiments.network_passes import Passes, work
-from generator_cases import dcgan, encoder, pictures
+from fastip.experiments.generative import compressed_sensing as sensing
+from fastip.experiments.generative.compressed_sensing import Average, Search
+from fastip.experiments.generative.network_passes import Passes, work
 
 OP = operators.GaussianMeasurements(30, (1, 28, 28))
 

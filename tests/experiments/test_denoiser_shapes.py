@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from fastip import data
-from fastip.experiments import denoiser_shapes, ffdnet
+from fastip.experiments import ffdnet
+from fastip.experiments.inner_loop import denoiser_shapes
 from fastip.experiments.record import plain
-from fastip.train import loop, photo_denoiser
+from fastip.train.engine import loop
+from fastip.train.recipes import photo_denoiser
 
 CHOSEN = ("16/48/128", "depthwise 16/48/128/192")
 

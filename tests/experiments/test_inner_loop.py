@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from fastip import experiments, inverses, nets
-from fastip.experiments import inner_loop
-from fastip.experiments.contenders import DescentTo, by_admm, interleaved, lowest_eigenvalue
-from fastip.experiments.synthetic import laplace, optimum, paper_problem
+from fastip.experiments.inner_loop import inner_loop
+from fastip.experiments.inner_loop.contenders import DescentTo, by_admm, interleaved, lowest_eigenvalue
+from fastip.experiments.inner_loop.synthetic import laplace, optimum, paper_problem
 
 
 def test_the_objective_is_that_of_the_paper() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from fastip import tasks
-from fastip.experiments import iterations
+from fastip.experiments.inner_loop import iterations
 from fastip.experiments.record import plain
 
 pytest.importorskip("skimage")

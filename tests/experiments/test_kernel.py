@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastip.experiments import kernel
+from fastip.experiments.inner_loop import kernel
 from fastip.experiments.record import plain
 
 pytest.importorskip("skimage")

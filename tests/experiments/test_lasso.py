@@ -11,7 +11,7 @@ from scipy.fft import dctn, idctn
 from torch import Tensor
 
 from fastip import operators
-from fastip.experiments import compressed_sensing, lasso
+from fastip.experiments.generative import compressed_sensing, lasso
 
 SIDE = 16
 OP = operators.GaussianMeasurements(90, (1, SIDE, SIDE), seed=3)

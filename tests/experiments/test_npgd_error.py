@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fastip import data, nets, operators, priors, shipped
+from cases.generators import Linear
+from fastip import data, nets, operators, priors
+from fastip.checkpoint import shipped
 from fastip.errors import InvalidInput
-from fastip.experiments import compressed_sensing, lasso, npgd_error
-from fastip.experiments.npgd_error import CSGM, DESIGNED, NPGD, PGDGAN
-from generator_cases import Linear
+from fastip.experiments.generative import compressed_sensing, lasso, npgd_error
+from fastip.experiments.generative.npgd_error import CSGM, DESIGNED, NPGD, PGDGAN
 
 GRID = (2, 10, 20)
 

@@ -11,13 +11,15 @@ import pytest
 import torch
 
 import fastip
-from fastip import checkpoint, data, metrics, nets, operators, priors, shipped
+from cases.generators import Linear, Nearest, dcgan, encoder, pictures
+from fastip import checkpoint, data, metrics, nets, operators, priors
+from fastip.checkpoint import shipped
 from fastip.errors import InvalidInput
-from fastip.experiments import Outcome, npgd_others
-from fastip.experiments.compressed_sensing import Search, errors, tuned
-from fastip.experiments.npgd_others import BETAS, GAN, METHODS, NPGD, ONE, VAE
-from fastip.experiments.projector_tasks import Task
-from generator_cases import Linear, Nearest, dcgan, encoder, pictures
+from fastip.experiments import Outcome
+from fastip.experiments.generative import npgd_others
+from fastip.experiments.generative.compressed_sensing import Search, errors, tuned
+from fastip.experiments.generative.npgd_others import BETAS, GAN, METHODS, NPGD, ONE, VAE
+from fastip.experiments.generative.projector_tasks import Task
 
 SMALL = {"count": 3, "tuned_on": 2, "one_net_steps": 2, "one_net_width": 1, "vae_steps": 3, "hidden": 8, "iterations": 3, "steps": 4, "restarts": 2}
 

@@ -10,12 +10,14 @@ import pytest
 import torch
 
 import fastip
-from fastip import checkpoint, data, metrics, nets, operators, priors, shipped, tasks
+from cases.generators import Linear, Nearest, dcgan, encoder, pictures
+from fastip import checkpoint, data, metrics, nets, operators, priors, tasks
+from fastip.checkpoint import shipped
 from fastip.errors import InvalidInput
-from fastip.experiments import Outcome, lasso, npgd_pictures, npgd_samples, projector_tasks, published
-from fastip.experiments.npgd_pictures import BACK, CLASSICAL, DATA, KEPT, LEAST, METHODS, NPGD
+from fastip.experiments import Outcome, published
+from fastip.experiments.generative import lasso, npgd_pictures, npgd_samples, projector_tasks
+from fastip.experiments.generative.npgd_pictures import BACK, CLASSICAL, DATA, KEPT, LEAST, METHODS, NPGD
 from fastip.experiments.record import machine, place
-from generator_cases import Linear, Nearest, dcgan, encoder, pictures
 
 LINEAR = Linear((1, 28, 28), latent=4)
 

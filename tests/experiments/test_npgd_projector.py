@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from fastip import data, nets, priors, shipped
-from fastip.experiments import Outcome, npgd_projector
-from fastip.experiments.npgd_projector import MADE, REAL
-from generator_cases import Linear, Nearest, dcgan, encoder, pictures
+from cases.generators import Linear, Nearest, dcgan, encoder, pictures
+from fastip import data, nets, priors
+from fastip.checkpoint import shipped
+from fastip.experiments import Outcome
+from fastip.experiments.generative import npgd_projector
+from fastip.experiments.generative.npgd_projector import MADE, REAL
 
 LINEAR = Linear()
 NOISES = (0.0, 0.2, 0.7)

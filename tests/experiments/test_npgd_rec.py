@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from fastip import operators, shipped
-from fastip.experiments import Outcome, npgd_rec
-from generator_cases import Linear, dcgan, restricted
+from cases.generators import Linear, dcgan, restricted
+from fastip import operators
+from fastip.checkpoint import shipped
+from fastip.experiments import Outcome
+from fastip.experiments.generative import npgd_rec
 
 GENERATOR = Linear(latent=4)
 MEASUREMENTS = (3, 4, 60)

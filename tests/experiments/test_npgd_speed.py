@@ -8,13 +8,14 @@ import pytest
 import torch
 
 import fastip
-from fastip import data, nets, operators, priors, shipped
+from cases.generators import dcgan, encoder, pictures
+from fastip import data, nets, operators, priors
+from fastip.checkpoint import shipped
 from fastip.errors import InvalidInput
-from fastip.experiments import npgd_speed
-from fastip.experiments.compressed_sensing import Search, errors
-from fastip.experiments.network_passes import Work
-from fastip.experiments.npgd_speed import NPGD
-from generator_cases import dcgan, encoder, pictures
+from fastip.experiments.generative import npgd_speed
+from fastip.experiments.generative.compressed_sensing import Search, errors
+from fastip.experiments.generative.network_passes import Work
+from fastip.experiments.generative.npgd_speed import NPGD
 
 COUNT, M = 3, 30
 SMALL = {"csgm_iterations": (2, 4), "csgm_restarts": (1, 2), "pgdgan_iterations": (1, 2), "pgdgan_inner": (2,), "pgdgan_restarts": (1,)}

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fastip.errors import InvalidInput
-from fastip.experiments import Outcome, npgd_theorem
+from fastip.experiments import Outcome
+from fastip.experiments.generative import npgd_theorem
 
 CASE = npgd_theorem.case(400, 5, 3, 1)
 DELTAS = (1e-2, 1e-6)

@@ -7,7 +7,7 @@ import torch
 
 from fastip import psf
 from fastip.errors import InvalidInput
-from fastip.experiments import operators
+from fastip.experiments.inner_loop import operators
 from fastip.experiments.record import plain
 
 

@@ -7,7 +7,7 @@ import torch
 
 from fastip import data, priors
 from fastip.errors import InvalidInput
-from fastip.experiments import photo_prior
+from fastip.experiments.inner_loop import photo_prior
 from fastip.experiments.record import plain
 
 pytest.importorskip("skimage")

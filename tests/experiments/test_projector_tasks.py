@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import fastip
+from cases.generators import pictures
 from fastip import priors
-from fastip.experiments import projector_tasks
-from generator_cases import pictures
+from fastip.experiments.generative import projector_tasks
 
 
 @pytest.mark.parametrize("weight", [1e-2, 3e-5])

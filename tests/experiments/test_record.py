@@ -12,7 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import fastip
-from fastip import cli, experiments
+from fastip import experiments
+from fastip.cli import app
 from fastip.errors import FastipError, InvalidInput
 from fastip.experiments import record
 from fastip.experiments.markdown import shown, table
@@ -53,7 +54,7 @@ def sample(tmp_path, monkeypatch):
 
 
 def fastip_command(*words):
-    return CliRunner().invoke(cli.app, [str(w) for w in words])
+    return CliRunner().invoke(app.app, [str(w) for w in words])
 
 
 def test_an_experiment_is_found_by_existing(sample):

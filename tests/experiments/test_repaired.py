@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from fastip import experiments, nets, priors
-from fastip.experiments import repaired
-from fastip.experiments.contenders import by_admm, by_fista, fastest
-from fastip.experiments.learned import Taught, learned, linear, ready
+from fastip.experiments.inner_loop import repaired
+from fastip.experiments.inner_loop.contenders import by_admm, by_fista, fastest
+from fastip.experiments.inner_loop.learned import Taught, learned, linear, ready
+from fastip.experiments.inner_loop.synthetic import paper_problem
 from fastip.experiments.record import silent
-from fastip.experiments.synthetic import paper_problem
 from fastip.inverses import Exact
 from fastip.solvers import admm
 

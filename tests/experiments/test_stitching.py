@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from fastip.experiments import stitching
+from fastip.experiments.inner_loop import stitching
 from fastip.experiments.record import plain
-from fastip.tiles import Tiles
+from fastip.nets.tiles import Tiles
 
 pytest.importorskip("skimage")
 

@@ -11,7 +11,8 @@ import torch
 from fastip import data
 from fastip import tasks as registry
 from fastip.errors import InvalidInput
-from fastip.experiments import photo_tasks, small_tasks, tasks
+from fastip.experiments import tasks
+from fastip.experiments.inner_loop import photo_tasks, small_tasks
 from fastip.experiments.record import plain
 
 pytest.importorskip("skimage")

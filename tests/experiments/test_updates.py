@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fastip import experiments, inverses, nets
-from fastip.experiments import updates
-from fastip.experiments.synthetic import Optimum, Problem, observed, optimum, spikes
+from fastip.experiments.inner_loop import updates
+from fastip.experiments.inner_loop.synthetic import Optimum, Problem, observed, optimum, spikes
 
 SMALL = {"size": 32, "betas": (1e-2,), "iterations": 200, "steps": 150, "relu_steps": 40}
 

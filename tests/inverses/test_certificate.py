@@ -4,13 +4,13 @@ import pytest
 import torch
 
 import fastip
+from cases.problems import gaussian, matrix, motion, observe, spikes
 from fastip import inverses, priors
 from fastip.contracts import StencilStep
 from fastip.errors import InvalidInput
 from fastip.inverses import stencil
 from fastip.inverses.certificate import Certificate, from_spectrum, lanczos, weights
 from fastip.inverses.stencil import StencilDataStep, certify, fit, spectrum, symbol_taps
-from problems import gaussian, matrix, motion, observe, spikes
 
 
 def dense_pair(op, grid, taps):

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from cases import operator_cases
+from cases.operators import operator_cases
+from cases.problems import matrix
 from fastip import inverses, operators
 from fastip.contracts import Scalar
 from fastip.errors import InvalidInput, Unsupported
 from fastip.inverses.steps import DataStep
 from fastip.operators import psf
-from problems import matrix
 
 # Images are real: the adjoint of a Fourier operator, whose input is complex, is no image operator.
 CASES = [pytest.param(make, shape, id=name) for name, make, shape in operator_cases() if not make(torch.float64).complex_input]

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from cases.problems import gaussian, matrix, motion, observe, spikes
 from fastip import inverses, operators
 from fastip.errors import FastipError, InvalidInput, Unsupported
 from fastip.inverses.conjugate_gradient import conjugate_gradient
 from fastip.operators import psf
-from problems import gaussian, matrix, motion, observe, spikes
 
 
 @pytest.mark.parametrize("side", ["data", "image"])

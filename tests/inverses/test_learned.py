@@ -8,13 +8,13 @@ import pytest
 import torch
 
 import fastip
-from checks import noise
+from cases.checks import noise
+from cases.problems import fista, gaussian, motion, objective, observe, spikes
 from fastip import inverses, nets, operators, priors
 from fastip.errors import InvalidInput
 from fastip.inverses import auto, collapsed
 from fastip.inverses.examine import certify, forward_map, relative_residual, worst_error
 from fastip.operators import psf
-from problems import fista, gaussian, motion, objective, observe, spikes
 
 BETA = 1e-2
 
@@ -119,7 +119,7 @@ def test_a_certificate_that_asks_for_it_scales_the_network():
 def test_the_circular_network_runs_fused(compiled):
     op, net = trained("gauss", 4, "circular")
     y = noise((1, 3, 16, 16), torch.float32)
-    told = fastip.kernels.explain(op, priors.L1(1e-2), y, inverse=inverses.Learned(net), beta=BETA)
+    told = fastip.explain(op, priors.L1(1e-2), y, inverse=inverses.Learned(net), beta=BETA)
     assert "learned inverse" in told and "loop: fused" in told
     visible = fastip.admm(y, op, priors.L1(1e-2), beta=BETA, inverse=inverses.Learned(net), iterations=20, tolerance=0, callback=lambda state: None)
     fused = fastip.admm(y, op, priors.L1(1e-2), beta=BETA, inverse=inverses.Learned(net), iterations=20, tolerance=0)

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from cases.problems import gaussian
 from fastip import inverses, operators
 from fastip.errors import InvalidInput, UnknownKeyword, Unsupported
 from fastip.inverses.stencil import symbol_taps
 from fastip.operators import psf
-from problems import gaussian
 
 
 @pytest.mark.parametrize("half_width, error", [(3, 4e-3), (6, 2e-5), (10, 2e-8)])

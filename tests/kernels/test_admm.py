@@ -7,11 +7,15 @@ import sys
 import pytest
 import torch
 
+from cases.solves import SHAPES, draw, looped, problem
 from fastip.contracts import Pointwise, Status, StencilStep
 from fastip.errors import InvalidInput
-from fastip.kernels import native, reference, triton_families
+from fastip.kernels import reference
+from fastip.kernels.family import Implementations
 from fastip.stopping import StopRule
-from solve_cases import SHAPES, draw, looped, problem
+
+native = Implementations("native")
+triton = Implementations("triton")
 
 ISAS = ("base", "avx2", "avx512")
 
@@ -25,7 +29,7 @@ def test_equals_the_reference_loop(kh, kw, stride, half, h, w, planes, boundary,
     for separable in (False, True):
         step, x, q, y = problem(kh, kw, stride, half, h, w, planes, boundary, seed=kh + 10 * kw, separable=separable)
         expected = looped(step, prox, x, q, y, 7, 1.6)
-        image, dual, done, status, residuals = native.admm(step, prox, x.to(dtype), q.to(dtype), y.to(dtype), StopRule(0.0, 7), 1.6)
+        image, dual, done, status, residuals = native.solve(step, prox, x.to(dtype), q.to(dtype), y.to(dtype), StopRule(0.0, 7), 1.6)
         assert (done, status, len(residuals)) == (7, Status.ITERATIONS, 0)
         bound = 1e-12 if dtype is torch.float64 else 2e-5
         assert (image - expected[0]).abs().max() < bound * expected[0].abs().max()
@@ -42,7 +46,7 @@ def test_any_team_gives_the_same_bits(h, w, planes, relaxation, boundary):
     try:
         for n in (1, 2, 3, 5):
             torch.set_num_threads(n)
-            results.append(native.admm(step, Pointwise(l1=0.01), x.clone(), q, y, StopRule(1e-30, 12), relaxation))
+            results.append(native.solve(step, Pointwise(l1=0.01), x.clone(), q, y, StopRule(1e-30, 12), relaxation))
     finally:
         torch.set_num_threads(before)
     assert results[0][4].shape == (3, 2, planes[0])
@@ -69,20 +73,20 @@ def test_fewer_threads_than_asked_for_lose_no_rows(variable, compiled):
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-3])
-@pytest.mark.parametrize("module", [native, triton_families], ids=["native", "triton"])
+@pytest.mark.parametrize("module", [native, triton], ids=["native", "triton"])
 def test_no_iteration_is_refused(module, tolerance):
     """It has no result, and no look that a verdict could be read from."""
-    if module is triton_families:
+    if module is triton:
         pytest.importorskip("triton")
     step, x, q, y = problem(3, 3, 2, 1, 5, 6, (1, 2), "zero", seed=1)
     with pytest.raises(InvalidInput, match="iterations is 0; expected at least one"):
-        module.admm(step, Pointwise(), x, q, y, StopRule(tolerance, 0), 1.6)
+        module.solve(step, Pointwise(), x, q, y, StopRule(tolerance, 0), 1.6)
 
 
 def test_a_diverging_solve_is_stopped():
     step, x, q, y = problem(3, 3, 1, 0, 16, 16, (2, 1), "circular", seed=1)
     wild = StencilStep(step.convolution, torch.full((1, 1), 50.0, dtype=torch.float64), step.beta)
-    _, _, done, status, residuals = native.admm(wild, Pointwise(), x, q, y, StopRule(1e-6, 400), 1.0)
+    _, _, done, status, residuals = native.solve(wild, Pointwise(), x, q, y, StopRule(1e-6, 400), 1.0)
     assert status is Status.UNSTABLE and done <= 30 and residuals[-1, 0].max() > 1
 
 

@@ -14,7 +14,13 @@ from torch import Tensor
 
 from fastip import kernels
 from fastip.errors import InvalidInput, Unsupported
-from fastip.kernels import backends, extension, library, native, reference, triton_families
+from fastip.kernels import choose, extension
+from fastip.kernels.family import Implementations
+from fastip.kernels.triton import start
+
+library = Implementations("operator")
+native = Implementations("native")
+triton = Implementations("triton")
 
 PSF = torch.rand(3, 4, dtype=torch.float64)
 BLOCKED = "import sys; sys.modules['fastip._C'] = None\n"
@@ -31,9 +37,9 @@ def run(code: str, **environment: str) -> str:
 @pytest.fixture
 def fresh() -> object:
     """Forgets the choice before and after."""
-    backends.choice.cache_clear()
+    choose.choice.cache_clear()
     yield
-    backends.choice.cache_clear()
+    choose.choice.cache_clear()
 
 
 def test_this_installation_is_compiled(compiled: object) -> None:
@@ -49,14 +55,14 @@ def test_this_installation_is_compiled(compiled: object) -> None:
 def test_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.zeros(1, 1, 4, 4)
     monkeypatch.setenv("FASTIP_BACKEND", "reference")
-    assert backends.select((x,)) is reference and "FASTIP_BACKEND" in str(backends.why_reference((x,)))
-    backends.choice.cache_clear()
+    assert choose.implementation((x,)) == choose.REFERENCE and "FASTIP_BACKEND" in str(choose.why_reference((x,)))
+    choose.choice.cache_clear()
     monkeypatch.setenv("FASTIP_BACKEND", "native")
-    assert backends.select((x,)) is native
-    backends.choice.cache_clear()
+    assert choose.implementation((x,)) == choose.NATIVE
+    choose.choice.cache_clear()
     monkeypatch.setenv("FASTIP_BACKEND", "fast")
     with pytest.raises(InvalidInput, match="'fast'; expected one of native, triton, reference"):
-        backends.select((x,))
+        choose.implementation((x,))
 
 
 def test_missing_extension_warns_once_and_works() -> None:
@@ -103,13 +109,13 @@ def test_child_of_a_fork_does_not_hang() -> None:
     """An OpenMP team opened in a child after the parent had one would wait for ever."""
     code = (
         "import os, signal, torch, warnings; warnings.simplefilter('ignore'); torch.set_num_threads(2)\n"
-        "from fastip.kernels import native\n"
+        "from fastip.kernels import strided_conv\n"
         "x, psf = torch.rand(8, 3, 128, 128), torch.rand(5, 5, dtype=torch.float64)\n"
-        "expected = native.strided_conv(x, psf, 1, 'zero')\n"
+        "expected = strided_conv.native(x, psf, 1, 'zero')\n"
         "child = os.fork()\n"
         "if child == 0:\n"
         "    signal.alarm(20)\n"
-        "    result = native.strided_conv(x, psf, 1, 'zero')\n"
+        "    result = strided_conv.native(x, psf, 1, 'zero')\n"
         "    os._exit(0 if (result.numpy() == expected.numpy()).all() else 1)\n"
         "print('child', os.waitpid(child, 0)[1])\n"
     )
@@ -124,14 +130,13 @@ class TestDispatch:
     def calls(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.delenv("FASTIP_BACKEND", raising=False)
         seen: list[str] = []
-        for module in (native, reference):
-            original = module.strided_conv
+        for name in ("native", "reference"):
 
-            def spy(*arguments: object, name: str = module.__name__.rsplit(".", 1)[1], original: object = original) -> Tensor:
+            def spy(*arguments: object, name: str = name, original: object = getattr(kernels.strided_conv, name)) -> Tensor:
                 seen.append(name)
                 return original(*arguments)  # type: ignore[operator]
 
-            monkeypatch.setattr(module, "strided_conv", spy)
+            monkeypatch.setattr(kernels.strided_conv, name, spy)
         return seen
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -150,7 +155,7 @@ class TestDispatch:
         """Forward and backward run compiled kernels."""
         x = torch.rand(1, 2, 6, 6, dtype=torch.float64, requires_grad=True)
         psf = PSF.clone().requires_grad_()
-        assert backends.select((x,), (psf,)) is library and backends.select((x.detach(),), (psf,)) is library
+        assert choose.implementation((x,), (psf,)) == choose.OPERATOR and choose.implementation((x.detach(),), (psf,)) == choose.OPERATOR
         assert torch.autograd.gradcheck(lambda x, psf: kernels.strided_conv(x, psf, 2, "reflect"), (x, psf))
         assert set(calls) == {"native"}
 
@@ -180,11 +185,11 @@ class TestDispatch:
 
 
 CROSSED = [
-    ("", None, triton_families),
-    ("", "not there", reference),
-    ("reference", None, reference),
-    ("reference", "not there", reference),
-    ("triton", None, triton_families),
+    ("", None, "triton"),
+    ("", "not there", "reference"),
+    ("reference", None, "reference"),
+    ("reference", "not there", "reference"),
+    ("triton", None, "triton"),
     ("triton", "not there", InvalidInput),
     ("native", None, InvalidInput),
 ]
@@ -200,20 +205,20 @@ class TestGpuChoice:
     def unset(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("FASTIP_BACKEND", raising=False)
 
-    @pytest.mark.parametrize("native_missing, triton_missing, expected", [(None, None, native), ("no", None, triton_families), ("no", "nor", reference)])
+    @pytest.mark.parametrize("native_missing, triton_missing, expected", [(None, None, "native"), ("no", None, "triton"), ("no", "nor", "reference")])
     def test_fastest_that_is_there(self, monkeypatch: pytest.MonkeyPatch, native_missing: str | None, triton_missing: str | None, expected: object) -> None:
         monkeypatch.setattr(extension, "why_no_gpu", lambda device: native_missing)
-        monkeypatch.setattr(triton_families, "why_missing", lambda: triton_missing)
-        module, reason = backends._on_gpu(self.IMAGE)
-        assert module is expected and (reason is None) == (expected is not reference)
-        assert expected is not reference or ("no" in str(reason) and "nor" in str(reason))
+        monkeypatch.setattr(start, "why_missing", lambda: triton_missing)
+        module, reason = choose._on_gpu(self.IMAGE)
+        assert module == expected and (reason is None) == (expected != "reference")
+        assert expected != "reference" or ("no" in str(reason) and "nor" in str(reason))
 
-    @pytest.mark.parametrize("asked, expected", [("triton", triton_families), ("reference", reference)])
+    @pytest.mark.parametrize("asked, expected", [("triton", "triton"), ("reference", "reference")])
     def test_environment(self, monkeypatch: pytest.MonkeyPatch, asked: str, expected: object) -> None:
         monkeypatch.setattr(extension, "why_no_gpu", lambda device: None)
-        monkeypatch.setattr(triton_families, "why_missing", lambda: None)
+        monkeypatch.setattr(start, "why_missing", lambda: None)
         monkeypatch.setenv("FASTIP_BACKEND", asked)
-        assert backends._on_gpu(self.IMAGE)[0] is expected
+        assert choose._on_gpu(self.IMAGE)[0] == expected
 
     @pytest.mark.parametrize("asked, triton_missing, expected", CROSSED)
     def test_what_is_asked_for_crossed_with_what_is_there(
@@ -222,50 +227,50 @@ class TestGpuChoice:
         """Without the extension: to ask for the reference is one thing, to fall back to it on CPUs another."""
         monkeypatch.setattr(extension, "why_missing", lambda: "not built")
         monkeypatch.setattr(extension, "why_no_gpu", lambda device: "no compiled extension (not built)")
-        monkeypatch.setattr(triton_families, "why_missing", lambda: triton_missing)
+        monkeypatch.setattr(start, "why_missing", lambda: triton_missing)
         if asked:
             monkeypatch.setenv("FASTIP_BACKEND", asked)
         if expected is InvalidInput:
             with pytest.raises(InvalidInput, match=f"FASTIP_BACKEND is '{asked}' but"):
-                backends._on_gpu(self.IMAGE)
+                choose._on_gpu(self.IMAGE)
             return
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
-            (on_gpu, gpu_reason), (on_cpu, cpu_reason) = backends._on_gpu(self.IMAGE), backends._on_cpu(self.IMAGE)
-        assert on_gpu is expected and on_cpu is reference
+            (on_gpu, gpu_reason), (on_cpu, cpu_reason) = choose._on_gpu(self.IMAGE), choose._on_cpu(self.IMAGE)
+        assert on_gpu == expected and on_cpu == "reference"
         assert [str(w.message).split(":")[0] for w in seen] == ([] if asked else ["fastip runs its slow pure-torch kernels on CPUs"])
         if asked == "reference":
             assert gpu_reason == cpu_reason == "FASTIP_BACKEND is 'reference'"
         elif asked == "triton":
             assert gpu_reason is None and "runs on a GPU" in str(cpu_reason)
         else:
-            assert cpu_reason == "no compiled extension (not built)" and (gpu_reason is None) == (expected is triton_families)
-        assert backends.available()["backend"] == (asked or "reference")
+            assert cpu_reason == "no compiled extension (not built)" and (gpu_reason is None) == (expected == "triton")
+        assert choose.available()["backend"] == (asked or "reference")
 
     def test_each_device_is_asked_by_its_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[int] = []
         monkeypatch.setattr(extension, "why_no_gpu", lambda device: asked.append(device))
         for device in ("cuda:0", "cuda:3"):
             image = SimpleNamespace(device=torch.device(device), ndim=4, shape=(1, 1, 4, 4))
-            assert backends._on_gpu(image)[0] is native  # type: ignore[arg-type]
+            assert choose._on_gpu(image)[0] == "native"  # type: ignore[arg-type]
         assert asked == [0, 3]
 
     def test_planes_are_counted_in_32_bits(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(extension, "why_no_gpu", lambda device: None)
-        module, reason = backends._on_gpu(torch.zeros(1).expand(1, 1, 2**16, 2**15))
-        assert module is reference and "65536 x 32768" in str(reason)
+        module, reason = choose._on_gpu(torch.zeros(1).expand(1, 1, 2**16, 2**15))
+        assert module == "reference" and "65536 x 32768" in str(reason)
 
     def test_triton_on_the_cpu_says_why_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(triton_families, "why_missing", lambda: None)
-        monkeypatch.setattr(triton_families, "interpreted", lambda: False)
+        monkeypatch.setattr(start, "why_missing", lambda: None)
+        monkeypatch.setattr(start, "interpreted", lambda: False)
         monkeypatch.setenv("FASTIP_BACKEND", "triton")
-        assert "runs on a GPU" in str(backends.why_reference((self.IMAGE,)))
+        assert "runs on a GPU" in str(choose.why_reference((self.IMAGE,)))
 
     def test_triton_asked_for_and_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(triton_families, "why_missing", lambda: "not there")
+        monkeypatch.setattr(start, "why_missing", lambda: "not there")
         monkeypatch.setenv("FASTIP_BACKEND", "triton")
         with pytest.raises(InvalidInput, match="'triton' but Triton cannot be used .not there."):
-            backends.choice()
+            choose.choice()
 
 
 def test_one_openmp_runtime() -> None:

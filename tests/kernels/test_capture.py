@@ -11,13 +11,16 @@ import torch
 from torch import Tensor
 
 import fastip
+from cases.pretended import CUDA, Pretended, pretended
 from fastip import inverses, operators, priors, psf
 from fastip.contracts import Convolution, Pointwise, Status, StencilStep
 from fastip.errors import DeviceError, FastipError, Unsupported
-from fastip.kernels import extension, fused, native
-from fastip.solvers import pgd, wiener
+from fastip.kernels import choose, extension, solve, whole_solve
+from fastip.kernels.family import Implementations
+from fastip.solvers import fused, pgd, wiener
 from fastip.stopping import StopRule
-from pretended import CUDA, Pretended, pretended
+
+native = Implementations("native")
 
 OP, SMOOTH = (operators.Blur(psf.gaussian(5, sigma=1.1), stride=stride) for stride in (2, 1))
 STEP = StencilStep(Convolution(OP.psf, 2, "circular"), torch.ones(1, 1, dtype=torch.float64), 0.3)
@@ -46,12 +49,12 @@ def test_a_solve_that_looks_is_not_captured(solve: Solve) -> None:
         solve(y, 0.0)
 
 
-@pytest.mark.parametrize("kernels", ["native", "triton_families", "reference"])
-def test_no_kernel_of_a_whole_solve_looks_in_a_capture(kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["native", "triton", "reference"])
+def test_no_kernel_of_a_whole_solve_looks_in_a_capture(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever would run: the refusal comes before the choice."""
     ran: list[str] = []
-    module = SimpleNamespace(admm=lambda *arguments: ran.append(kernels))
-    monkeypatch.setattr(fused.backends, "select", lambda images: module)
+    monkeypatch.setattr(solve, name, lambda *arguments: ran.append(name))
+    monkeypatch.setattr(choose, "implementation", lambda images, parameters: name)
     step, prior = SimpleNamespace(fused=lambda: STEP), SimpleNamespace(pointwise=Pointwise)
     with pretended() as gpu:
         x, y = gpu.put(torch.rand(1, 1, 8, 8)), gpu.put(torch.rand(1, 1, 4, 4))
@@ -88,39 +91,35 @@ def test_new_weights_are_not_captured(gpu: Pretended) -> None:
 def test_new_places_of_triton_are_not_captured(gpu: Pretended) -> None:
     """The psf itself may lie on the GPU; where its entries go in the table is known on the CPU first."""
     pytest.importorskip("triton")
-    from fastip.kernels import triton_cells
+    from fastip.kernels.triton import cells
 
-    triton_cells._places.cache_clear()
-    taps, weights = triton_cells.taps(3, 4, 2, "zero"), gpu.put(torch.rand(3, 4, dtype=torch.float64))
+    cells._places.cache_clear()
+    taps, weights = cells.taps(3, 4, 2, "zero"), gpu.put(torch.rand(3, 4, dtype=torch.float64))
     gpu.capturing = True
     with pytest.raises(Unsupported, match="run the solve once before capturing"):
-        triton_cells.table(weights, taps, torch.float32, CUDA)
+        cells.table(weights, taps, torch.float32, CUDA)
     gpu.capturing = False
-    expected = triton_cells.table(gpu.get(weights), taps, torch.float32, torch.device("cpu"))
-    assert torch.equal(gpu.get(triton_cells.table(weights, taps, torch.float32, CUDA)), expected)
+    expected = cells.table(gpu.get(weights), taps, torch.float32, torch.device("cpu"))
+    assert torch.equal(gpu.get(cells.table(weights, taps, torch.float32, CUDA)), expected)
     gpu.capturing = True
-    assert torch.equal(gpu.get(triton_cells.table(weights, taps, torch.float32, CUDA)), expected)
-    triton_cells._places.cache_clear()
+    assert torch.equal(gpu.get(cells.table(weights, taps, torch.float32, CUDA)), expected)
+    cells._places.cache_clear()
 
 
 # ---- failures --------------------------------------------------------------------------------------------------------
 
 
-def failing(message: str) -> Callable[[Tensor], Any]:
-    def run(*arguments: object) -> None:
-        raise RuntimeError(message)
-
-    return lambda tensor: (SimpleNamespace(strided_conv=run), (0, 0))
+def strided_conv(*arguments: object) -> None:
+    raise RuntimeError("launch of a kernel: cudaErrorIllegalAddress, an illegal access")
 
 
-def test_what_cuda_reports_is_an_error_of_fastip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extension, "target", failing("launch of a kernel: cudaErrorIllegalAddress, an illegal access"))
+def test_what_cuda_reports_is_an_error_of_fastip() -> None:
     with pretended() as gpu:
         with pytest.raises(DeviceError, match="CUDA kernel strided_conv failed on cuda:0 .*cudaErrorIllegalAddress.*; .*FASTIP_BACKEND=reference") as error:
-            native._run("strided_conv", gpu.put(torch.ones(2)), 1, 2)
+            extension.run(strided_conv, None, gpu.put(torch.ones(2)), None)
         assert isinstance(error.value, FastipError) and isinstance(error.value.__cause__, RuntimeError)
     with pytest.raises(RuntimeError) as plain:
-        native._run("strided_conv", torch.ones(2), 1, 2)
+        extension.run(strided_conv, None, torch.ones(2), None)
     assert not isinstance(plain.value, FastipError)
 
 
@@ -131,19 +130,20 @@ def test_the_history_of_a_solve_lies_on_its_device(monkeypatch: pytest.MonkeyPat
     """It grows with the iterations that are allowed, so no page-locked memory; the looks that were taken are copied once."""
     given: list[Tensor] = []
 
-    def run(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, taps: Tensor, history: Tensor, *rest: object) -> tuple[Tensor, Tensor, tuple[int, int, int]]:
+    def run(x: Tensor, q: Tensor, y: Tensor, fields: dict[str, Any]) -> tuple[Tensor, Tensor, tuple[int, int, int]]:
+        history = fields["history"]
         given.append(history)
         if len(history):
             history[:2] = 0.5
         return x, q, (10, 2 if len(history) else 0, 1)
 
-    monkeypatch.setattr(native, "_on_gpu", run)
-    monkeypatch.setattr(native, "weights", lambda values, like: values)
+    monkeypatch.setattr(whole_solve, "on_gpu", run)
+    monkeypatch.setattr(extension, "weights", lambda values, like: values)
     with pretended() as gpu:
         x, y = gpu.put(torch.rand(3, 1, 8, 8)), gpu.put(torch.rand(3, 1, 4, 4))
-        *_, status, residuals = native.admm(STEP, Pointwise(), x, y, y, StopRule(1e-3, 5001), 1.0)
+        *_, status, residuals = native.solve(STEP, Pointwise(), x, y, y, StopRule(1e-3, 5001), 1.0)
         assert given[0].device == CUDA and given[0].shape == (1001, 2, 3)
         assert [event.operation for event in gpu.waits] == ["copy between devices"]
         assert status is Status.CONVERGED and torch.equal(residuals, torch.full((2, 2, 3), 0.5, dtype=torch.float64))
         gpu.waits.clear()
-        assert native.admm(STEP, Pointwise(), x, y, y, StopRule(0.0, 50), 1.0)[4].shape == (0, 2, 3) and not gpu.waits
+        assert native.solve(STEP, Pointwise(), x, y, y, StopRule(0.0, 50), 1.0)[4].shape == (0, 2, 3) and not gpu.waits

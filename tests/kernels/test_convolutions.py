@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from fastip.errors import InvalidInput
-from fastip.kernels import native, reference
+from fastip.kernels import reference
+from fastip.kernels.family import Implementations
+
+native = Implementations("native")
 
 ISAS = ("base", "avx2", "avx512")
 DTYPES = (torch.float32, torch.float64)

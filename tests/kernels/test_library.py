@@ -10,11 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.library import Draw, arguments, solve
 from fastip.contracts import Convolution, Pointwise, Status, StencilStep
 from fastip.errors import InvalidInput, Unsupported
-from fastip.kernels import library, native, reference
+from fastip.kernels import reference
+from fastip.kernels.family import FAMILIES, Implementations
 from fastip.stopping import StopRule
-from library_cases import Draw, arguments, solve
+
+library = Implementations("operator")
+native = Implementations("native")
 
 PSF = torch.rand(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 PSF = PSF / PSF.sum()
@@ -27,12 +31,14 @@ def fresh() -> None:
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("name", [n for n, f in inspect.getmembers(library, inspect.isfunction) if f.__module__ == library.__name__])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_signatures(name: str) -> None:
-    """One family has one signature in every layer; woodbury's beta may be a tensor here."""
-    given = inspect.signature(getattr(library, name)).parameters
-    expected = inspect.signature(getattr(native if name == "admm" else reference, name)).parameters
-    assert [(p.name, p.default) for p in given.values()] == [(p.name, p.default) for p in expected.values()]
+    """One family has one signature in every implementation that is written in Python."""
+    family = FAMILIES[name]
+    expected = [(p.name, p.default) for p in inspect.signature(family.reference).parameters.values()]
+    for function in (family.native, family.operator):
+        if inspect.isfunction(function):
+            assert [(p.name, p.default) for p in inspect.signature(function).parameters.values()] == expected
 
 
 @pytest.mark.parametrize("stride", [0, 1.5, "2", None])
@@ -156,7 +162,7 @@ def test_export() -> None:
 
 
 def described(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments of library.admm from those of the op."""
+    """The arguments of library.solve from those of the op."""
     x, q, y, psf, stride, boundary, taps, beta, l1, l2, low, high, relaxation, iterations = values
     step = StencilStep(Convolution(psf, stride, boundary), taps, beta)
     return step, Pointwise(l1, l2, low, high), x, q, y, StopRule(0.0, iterations), relaxation
@@ -168,11 +174,11 @@ def test_whole_solve() -> None:
     for seed in range(12):
         values = arguments("admm", seed)
         step, prox, x, q, y, rule, relaxation = described(values)
-        result = library.admm(step, prox, x, q, y, rule, relaxation)
+        result = library.solve(step, prox, x, q, y, rule, relaxation)
         assert result[2:4] == (rule.iterations, Status.ITERATIONS) and result[4].shape == (0, 2, len(y))
         raw = solve(*values)
         if step.convolution.boundary != "reflect" and max(step.convolution.psf.shape) <= min(q.shape[-2:]):
-            raw = native.admm(step, prox, x.clone(), q, y, rule, relaxation)[:2]
+            raw = native.solve(step, prox, x.clone(), q, y, rule, relaxation)[:2]
         for a, b, c in zip(result, raw, solve(*values), strict=False):
             torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
             torch.testing.assert_close(a, c, rtol=1e-11, atol=1e-11)
@@ -181,8 +187,8 @@ def test_whole_solve() -> None:
 @pytest.mark.filterwarnings("ignore:Error detected")
 def test_whole_solve_in_a_graph() -> None:
     step, prox, x, q, y, rule, relaxation = described(arguments("admm", 4))
-    function = torch.compile(lambda x, q, y: library.admm(step, prox, x, q, y, rule, relaxation)[0] * 2, backend="aot_eager", fullgraph=True)
-    torch.testing.assert_close(function(x, q, y), 2 * library.admm(step, prox, x, q, y, rule, relaxation)[0])
+    function = torch.compile(lambda x, q, y: library.solve(step, prox, x, q, y, rule, relaxation)[0] * 2, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(function(x, q, y), 2 * library.solve(step, prox, x, q, y, rule, relaxation)[0])
     with pytest.raises(Exception, match="call fastip.admm") as caught:
         function(x, q, y.clone().requires_grad_()).sum().backward()
     assert isinstance(caught.value, Unsupported) or "Unsupported" in repr(caught.value)
@@ -191,4 +197,4 @@ def test_whole_solve_in_a_graph() -> None:
 def test_whole_solve_needs_a_fixed_number_of_iterations() -> None:
     step, prox, x, q, y, _, relaxation = described(arguments("admm", 0))
     with pytest.raises(Unsupported, match="tolerance=0"):
-        library.admm(step, prox, x, q, y, StopRule(1e-4, 10), relaxation)
+        library.solve(step, prox, x, q, y, StopRule(1e-4, 10), relaxation)

@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
+from cases.library import BOUNDARIES, CASES, DIFFERENTIABLE, Draw, arguments, exactly, formula, op, tensors, with_gradients
 from fastip.errors import Unsupported
-from fastip.kernels import library, reference
-from library_cases import BOUNDARIES, CASES, DIFFERENTIABLE, Draw, arguments, exactly, formula, op, tensors, with_gradients
+from fastip.kernels import reference
+from fastip.kernels.family import Implementations
+
+library = Implementations("operator")
 
 
 def gradients(function: Callable[..., Any], values: tuple[Any, ...], seed: int = 0) -> list[Tensor]:

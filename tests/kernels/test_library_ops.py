@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from cases.library import BOUNDARIES, CASES, arguments, clones, exactly, formula, op, tensors, with_gradients
 from fastip.errors import InvalidInput
-from fastip.kernels import library_ops, native, reference
-from library_cases import BOUNDARIES, CASES, arguments, clones, exactly, formula, op, tensors, with_gradients
+from fastip.kernels import choose, reference
+from fastip.kernels.family import OPERATORS, Implementations
+
+native = Implementations("native")
 
 DTYPES = (torch.float32, torch.float64)
 REDUCED = (torch.float32, torch.bfloat16, torch.float16)
@@ -21,8 +24,8 @@ REDUCED = (torch.float32, torch.bfloat16, torch.float16)
 def test_the_names() -> None:
     """What CASES covers is all there is; a new op has to be tested."""
     registered = {name.removeprefix("fastip::") for name in torch._C._dispatch_get_all_op_names() if name.startswith("fastip::")}
-    assert registered == set(CASES) == set(library_ops.KERNELS)
-    assert {str(op(name)._schema).removeprefix("fastip::") for name in CASES} == set(library_ops.SCHEMAS)
+    assert registered == set(CASES) == set(OPERATORS)
+    assert all(str(op(name)._schema).removeprefix("fastip::") == OPERATORS[name].schema for name in CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -50,7 +53,7 @@ def test_other_precisions(name: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_arguments_are_kept_and_never_returned(name: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if backend == "reference":
-        monkeypatch.setattr(library_ops.backends, "raw", lambda images: reference)
+        monkeypatch.setattr(choose, "raw", lambda images: choose.REFERENCE)
     plain = [arguments(name, seed) for seed in range(8)]
     v = torch.randn(1, 1, 3, 5)
     nothing_to_do: dict[str, tuple[Any, ...]] = {

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
+from cases.library import CASES, DIFFERENTIABLE, arguments, op, tensors
 from fastip import kernels
-from fastip.kernels import library, reference
-from library_cases import CASES, DIFFERENTIABLE, arguments, op, tensors
+from fastip.kernels import choose, reference
+from fastip.kernels.family import Implementations
+
+library = Implementations("operator")
 
 ENTRIES = 3
 
@@ -90,7 +93,7 @@ def test_functional_gradients_by_the_reference() -> None:
 def test_autocast_lowers_nothing(name: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit by bit the results and gradients without it, also where the reference's convolution runs inside."""
     if backend == "reference":
-        monkeypatch.setattr(library.library_ops.backends, "raw", lambda images: reference)
+        monkeypatch.setattr(choose, "raw", lambda images: choose.REFERENCE)
     values = tuple(v.float() if isinstance(v, Tensor) and not v.is_complex() and v.ndim > 2 else v for v in arguments(name, 33))
     inputs = [v for v in values if isinstance(v, Tensor)]
     for v in inputs:

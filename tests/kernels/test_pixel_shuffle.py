@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from fastip.errors import InvalidInput
-from fastip.kernels import native, reference
+from fastip.kernels import reference
+from fastip.kernels.family import Implementations
+
+native = Implementations("native")
 
 ISAS = ("base", "avx2", "avx512")
 pytestmark = pytest.mark.usefixtures("compiled")

@@ -9,8 +9,11 @@ import torch
 
 from fastip.contracts import Convolution, Pointwise, StencilStep
 from fastip.errors import InvalidInput
-from fastip.kernels import native, shapes
+from fastip.kernels import shapes
+from fastip.kernels.family import Implementations
 from fastip.stopping import StopRule
+
+native = Implementations("native")
 
 IMAGE, FIELD = torch.zeros(2, 3, 4, 5), torch.zeros(2, 2, 3, 4, 5)
 PLANES, GAIN = torch.zeros(2, 4, 5, dtype=torch.complex64), torch.zeros(4, 5, 2)
@@ -53,7 +56,7 @@ def test_spectral_step(message: str) -> None:
 @pytest.mark.parametrize("message", fields)
 def test_tv_prox(message: str) -> None:
     with pytest.raises(InvalidInput) as error:
-        native.tv_prox_(*fields[message], 0.5, 0.1, 0.8, 3, True, Pointwise())
+        native.tv_prox(*fields[message], 0.5, 0.1, 0.8, 3, True, Pointwise())
     assert message in str(error.value)
 
 
@@ -63,7 +66,7 @@ def test_admm(message: str) -> None:
     x, q, y, taps = solves[message]
     step = StencilStep(Convolution(PSF, 2, "circular"), taps, 0.1)
     with pytest.raises(InvalidInput) as error:
-        native.admm(step, Pointwise(), x, q, y, StopRule(0.0, 3), 1.0)
+        native.solve(step, Pointwise(), x, q, y, StopRule(0.0, 3), 1.0)
     assert message in str(error.value)
 
 

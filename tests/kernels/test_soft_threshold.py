@@ -8,9 +8,13 @@ from types import ModuleType
 import pytest
 import torch
 
+from cases.pretended import pretended
 from fastip.errors import InvalidInput
-from fastip.kernels import native, reference, triton_families
-from pretended import pretended
+from fastip.kernels import reference
+from fastip.kernels.family import Implementations
+
+native = Implementations("native")
+triton = Implementations("triton")
 
 ISAS = ("base", "avx2", "avx512")
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -54,10 +58,10 @@ def test_nan_and_inf_go_through() -> None:
     assert native.soft_threshold(v, 0.5, low=0.0, high=1.0)[0].isnan()
 
 
-@pytest.mark.parametrize("module", [native, triton_families], ids=["native", "triton"])
+@pytest.mark.parametrize("module", [native, triton], ids=["native", "triton"])
 def test_what_is_added_must_fit(module: ModuleType) -> None:
     """Another precision takes the reference, which promotes; another device is refused before its address is read."""
-    if module is triton_families:
+    if module is triton:
         pytest.importorskip("triton")
     v, add = torch.randn(3, 7), torch.randn(3, 7, dtype=torch.float64)
     result = module.soft_threshold(v, 0.1, add=add)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fastip.kernels.spectral import full_plane, pack, unpack
+from fastip.solvers.spectral import full_plane, pack, unpack
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 4, 5), (2, 3, 6, 7), (3, 1, 5, 8), (2, 2, 1, 1)])

@@ -19,17 +19,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastip import kernels
 from fastip.contracts import Convolution, Pointwise, StencilStep
-from fastip.kernels import triton_families
+from fastip.kernels.family import Implementations
 from fastip.stopping import StopRule
 
 triton = pytest.importorskip("triton")
-if triton_families.interpreted():
+import fastip.kernels.triton as compiled_here  # noqa: E402
+from fastip.kernels.triton import start  # noqa: E402
+
+if start.interpreted():
     pytest.skip("TRITON_INTERPRET=1: nothing is compiled", allow_module_level=True)
 
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
+
+F = Implementations("triton")
 
 ARCHITECTURES = (80, 90, 100, 120)
 NAMES = {torch.float32: "fp32", torch.float64: "fp64", torch.bfloat16: "bf16", torch.float16: "fp16", torch.int32: "i32"}
@@ -125,17 +129,17 @@ def solve(k: int, stride: int, boundary: str, dtype: torch.dtype, size: int, tol
     height = (size - 1) * stride + k if boundary == "valid" else size * stride
     step = StencilStep(Convolution(psf(k), stride, boundary), psf(7), 0.1)
     x, y = draw(1, 3, height, height, dtype=dtype), draw(1, 3, size, size, dtype=dtype)
-    triton_families.admm(step, Pointwise(l1=0.1, low=0.0, high=1.0), x, torch.zeros_like(y), y, StopRule(tolerance, 2), relaxation)
+    F.solve(step, Pointwise(l1=0.1, low=0.0, high=1.0), x, torch.zeros_like(y), y, StopRule(tolerance, 2), relaxation)
 
 
 def spectral(dtype: torch.dtype) -> None:
     f, p, offset = (torch.rand(2, 64, 64, dtype=dtype) for _ in range(3))
-    triton_families.spectral_step_(f, p, offset, torch.rand(64, 64, 2, dtype=dtype.to_real()), 1.6)
+    F.spectral_step_(f, p, offset, torch.rand(64, 64, 2, dtype=dtype.to_real()), 1.6)
 
 
 def tv(dtype: torch.dtype, isotropic: bool) -> None:
     u, r = draw(2, 1, 3, 128, 256, dtype=dtype), draw(2, 1, 3, 128, 256, dtype=dtype)
-    triton_families.tv_prox_(draw(1, 3, 128, 256, dtype=dtype), u, r, 0.5, 0.1, 0.7, 1, isotropic, Pointwise(low=0.0))
+    F.tv_prox(draw(1, 3, 128, 256, dtype=dtype), u, r, 0.5, 0.1, 0.7, 1, isotropic, Pointwise(low=0.0))
 
 
 class Case(NamedTuple):
@@ -145,7 +149,6 @@ class Case(NamedTuple):
     wide: dict[str, dict[str, int]] = {}
 
 
-F = triton_families
 HALF, DOUBLE = torch.bfloat16, torch.float64
 LOAD4, STORE4, LOAD2, STORE2 = "ld.global.v4.b32", "st.global.v4.b32", "ld.global.v2.b32", "st.global.v2.b32"
 LOAD_DOUBLE, STORE_DOUBLE = "ld.global.v2.b64", "st.global.v2.b64"
@@ -236,7 +239,7 @@ def test_compiles_without_spills(case: str, cc: int, launches: list[Launch], tmp
 
 
 def test_every_kernel_is_compiled(launches: list[Launch]) -> None:
-    modules = [importlib.import_module(f"fastip.kernels.{m.name}") for m in pkgutil.iter_modules(kernels.__path__) if m.name.startswith("triton_")]
+    modules = [importlib.import_module(f"fastip.kernels.triton.{m.name}") for m in pkgutil.iter_modules(compiled_here.__path__)]
     known = {name for module in modules for name, value in vars(module).items() if isinstance(value, triton.JITFunction) and name.endswith("_kernel")}
     for case in FAMILIES.values():
         case.call()
@@ -248,11 +251,11 @@ def test_every_kernel_is_compiled(launches: list[Launch]) -> None:
     [(64, 1, 132, True), (65, 1, 132, False), (65, 131, 132, False), (65, 132, 132, True), (256, 132, 132, True), (257, 999, 132, False), (256, 1, 1, True)],
 )
 def test_few_large_planes_are_swept(side: int, planes: int, side_by_side: int, by_plane: bool, launches: list[Launch], monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastip.kernels import triton_admm
+    from fastip.kernels.triton import solve
 
-    monkeypatch.setattr(triton_admm, "multiprocessors", lambda device: side_by_side)
+    monkeypatch.setattr(solve, "multiprocessors", lambda device: side_by_side)
     step = StencilStep(Convolution(torch.ones(1, 1, dtype=torch.float64), 1, "zero"), torch.ones(1, 1, dtype=torch.float64), 0.3)
     y = torch.zeros(planes, 1, side, side)
-    triton_families.admm(step, Pointwise(), y.clone(), y, y, StopRule(0.0, 1), 1.0)
+    F.solve(step, Pointwise(), y.clone(), y, y, StopRule(0.0, 1), 1.0)
     names = [launch.kernel.fn.__name__ for launch in launches]
     assert names == (["plane_kernel"] if by_plane else ["residual_kernel", "dual_kernel", "prior_kernel"])

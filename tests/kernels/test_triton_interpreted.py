@@ -8,13 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.interpretation import EPS, INTERPRETED, assert_close, draw, image_size, kernel, run_again
+from cases.interpretation import inspected as inspected
 from fastip.contracts import Pointwise
 from fastip.errors import InvalidInput
-from fastip.kernels import reference, triton_families
-from interpretation import EPS, INTERPRETED, assert_close, draw, image_size, kernel, run_again
-from interpretation import inspected as inspected
+from fastip.kernels import reference
+from fastip.kernels.family import Implementations
+from fastip.kernels.triton import start
 
-F = triton_families
+triton = Implementations("triton")
+
+F = triton
 DTYPES = tuple(EPS)
 GRIDS = ((5, 7, (1, 2)), (3, 1, (2, 1)))
 
@@ -28,7 +32,7 @@ class TestOutside:
     @pytest.mark.parametrize("version, expected", [("3.2.0", "too old"), ("3.6.0", None), ("4.0.0+git1", None)])
     def test_old_versions_are_refused(self, version: str, expected: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pytest.importorskip("triton"), "__version__", version)
-        reason = triton_families.why_missing.__wrapped__()
+        reason = start.why_missing.__wrapped__()
         assert reason is None if expected is None else expected in reason and version in reason
 
 
@@ -127,7 +131,7 @@ class TestRefusals:
             lambda: F.strided_conv(x, kernel(9, 9), 1, "valid"),
             lambda: F.pixel_unshuffle(x, 0),
             lambda: F.pixel_shuffle(draw(1, 1, 2, 3, 4, 4), 8, 8),
-            lambda: F.tv_prox_(x, torch.zeros(2, 1, 1, 8, 7), torch.zeros(2, 1, 1, 8, 8), 0.1, 0.1, 0.0, 1, True, Pointwise()),
+            lambda: F.tv_prox(x, torch.zeros(2, 1, 1, 8, 7), torch.zeros(2, 1, 1, 8, 8), 0.1, 0.1, 0.0, 1, True, Pointwise()),
             lambda: F.spectral_step_(*(torch.zeros(1, 4, 4, dtype=torch.complex128) for _ in range(3)), torch.zeros(4, 4, 2)),
         ):
             with pytest.raises(InvalidInput):
@@ -139,4 +143,4 @@ class TestRefusals:
         assert F.pixel_unshuffle(draw(0, 3, 8, 8), 2).shape == (0, 3, 2, 2, 4, 4) and F.pixel_shuffle(draw(0, 3, 2, 2, 4, 4), 8, 8).shape == (0, 3, 8, 8)
         assert F.soft_threshold(draw(0, 3), 0.1).shape == (0, 3)
         u, r = draw(2, 0, 3, 8, 8), draw(2, 0, 3, 8, 8)
-        assert F.tv_prox_(draw(0, 3, 8, 8), u, r, 0.1, 0.1, 0.0, 2, True, Pointwise()).shape == (0, 3, 8, 8)
+        assert F.tv_prox(draw(0, 3, 8, 8), u, r, 0.1, 0.1, 0.0, 2, True, Pointwise())[0].shape == (0, 3, 8, 8)

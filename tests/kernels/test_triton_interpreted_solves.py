@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 
 import fastip
+from cases.interpretation import EPS, INTERPRETED, assert_close, draw, looped, problem, run_again
+from cases.interpretation import inspected as inspected
 from fastip import inverses, kernels, operators, priors, psf
 from fastip.contracts import Pointwise, Status, StencilStep
 from fastip.errors import InvalidInput, Unsupported
-from fastip.kernels import backends, triton_families
+from fastip.kernels import choose
+from fastip.kernels.family import FAMILIES, Implementations
 from fastip.stopping import EVERY, PATIENCE, StopRule
-from interpretation import EPS, INTERPRETED, assert_close, draw, looped, problem, run_again
-from interpretation import inspected as inspected
+
+triton = Implementations("triton")
 
 PROX = Pointwise(l1=0.02, l2=0.1, low=-0.4, high=1.0)
 
@@ -31,11 +34,11 @@ class TestOutside:
 @pytest.fixture(params=["sweeps", "planes"])
 def run(request: pytest.FixtureRequest, inspected: object) -> Callable[..., Any]:
     """A solve in sweeps over all planes, or in programs that keep a plane; q and y stay as they are."""
-    from fastip.kernels import triton_admm
+    from fastip.kernels.triton import solve as module
 
     def solve(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float) -> Any:
         x, before = x.clone(), (q.clone(), y.clone())
-        found = triton_admm.solve(step, prox, x, q, y, rule, relaxation, by_plane=request.param == "planes")
+        found = module.run(step, prox, x, q, y, rule, relaxation, by_plane=request.param == "planes")
         assert torch.equal(q, before[0]) and torch.equal(y, before[1]) and found[0].data_ptr() == x.data_ptr()
         return found
 
@@ -87,11 +90,11 @@ class TestSolves:
         step, x, q, y = problem(1, 1, 1, 0, 4, 4, (1, 1), "circular")
         wild = StencilStep(step.convolution, torch.full((1, 1), 9.0, dtype=torch.float64), 0.3)
         expected = looped(wild, Pointwise(), x, q, y, StopRule(1e-6, 100), 1.0)
-        found = triton_families.admm(wild, Pointwise(), x, q, y, StopRule(1e-6, 100), 1.0)
+        found = triton.solve(wild, Pointwise(), x, q, y, StopRule(1e-6, 100), 1.0)
         assert found[3] is Status.UNSTABLE and found[2:4] == expected[2:4]
         torch.testing.assert_close(found[4], expected[4], rtol=1e-9, atol=0)
         y[0, 0, 0, 0] = float("nan")
-        assert triton_families.admm(step, PROX, torch.zeros_like(x), q, y, StopRule(1e-6, 20), 1.0)[2:4] == (5, Status.UNSTABLE)
+        assert triton.solve(step, PROX, torch.zeros_like(x), q, y, StopRule(1e-6, 20), 1.0)[2:4] == (5, Status.UNSTABLE)
 
     def test_zero_data_divides_by_nothing(self, run: Callable[..., Any]) -> None:
         step, x, q, y = problem(1, 2, 2, 0, 4, 4, (2, 1), "zero")
@@ -115,19 +118,19 @@ class TestSolves:
     @pytest.mark.parametrize("images", [1, 3, 300])
     def test_judges_as_the_rule_does(self, images: int) -> None:
         """Random looks, of which some converge in one ratio only, some grow, some are not finite."""
-        from fastip.kernels import triton_stop_rule
+        from fastip.kernels.triton import stop_rule
 
         verdicts = set()
         for seed in range(12):
             generator = torch.Generator().manual_seed(seed)
             rule, exact = StopRule(1.0, 40), StopRule(1.0, 40)
-            watch = triton_stop_rule.Watch(rule, torch.ones(images, 1, 1, 1), 1, 1)
+            watch = stop_rule.Watch(rule, torch.ones(images, 1, 1, 1), 1, 1)
             base = torch.rand(2, images, dtype=torch.float64, generator=generator) * (0.9 + 0.2 * (seed % 2))
             for k in range(8):
                 looks = base * (1 + 0.3 * k * (seed % 3 - 1)) + torch.tensor([[0.0], [max(0.0, seed - 6.0)]])
                 looks[0, -1] = float("nan") if (seed, k) == (11, 2) else looks[0, -1]
                 watch.history[k] = looks
-                triton_stop_rule.judge_kernel[(1,)](watch.state, watch.history, images, 5, 1.0, EVERY, PATIENCE, LANE=triton_stop_rule.LANES)
+                stop_rule.judge_kernel[(1,)](watch.state, watch.history, images, 5, 1.0, EVERY, PATIENCE, LANE=stop_rule.LANES)
                 verdict = exact.judge(looks)
                 assert watch.result()[:2] == (5 * (k + 1), verdict or Status.ITERATIONS), (seed, k)
                 if verdict is not None:
@@ -140,9 +143,9 @@ class TestSolves:
         rule = StopRule(0.0, 2)
         for wrong in ((x[..., :7], q, y), (x.float(), q, y), (x, q[..., :3], y), (x[0], q, y)):
             with pytest.raises(InvalidInput):
-                triton_families.admm(step, PROX, *wrong, rule, 1.0)
+                triton.solve(step, PROX, *wrong, rule, 1.0)
         with pytest.raises(Unsupported, match="reflect"):
-            triton_families.admm(*problem(3, 3, 2, 1, 4, 4, (1, 1), "reflect")[:1], PROX, x, q, y, rule, 1.0)
+            triton.solve(*problem(3, 3, 2, 1, 4, 4, (1, 1), "reflect")[:1], PROX, x, q, y, rule, 1.0)
 
 
 class TestAsUsersDo:
@@ -152,15 +155,15 @@ class TestAsUsersDo:
     def both(self, monkeypatch: pytest.MonkeyPatch) -> Any:
         """What a function gives on the Triton backend and on the reference, and which Triton functions ran."""
         called: list[str] = []
-        for name in ("admm", "strided_conv", "strided_conv_adjoint", "soft_threshold", "spectral_step_", "tv_prox_", "woodbury"):
-            original = getattr(triton_families, name)
-            monkeypatch.setattr(triton_families, name, lambda *a, name=name, original=original: called.append(name) or original(*a))
+        for name in ("solve", "strided_conv", "strided_conv_adjoint", "soft_threshold", "spectral_step_", "tv_prox", "woodbury"):
+            original = FAMILIES[name].triton
+            monkeypatch.setattr(FAMILIES[name], "triton", lambda *a, name=name, original=original: called.append(name) or original(*a))
 
         def run(make: Callable[[], Any]) -> tuple[Any, Any, set[str]]:
             results = []
             for backend in ("triton", "reference"):
                 monkeypatch.setenv("FASTIP_BACKEND", backend)
-                backends.choice.cache_clear()
+                choose.choice.cache_clear()
                 results.append(make())
                 if backend == "reference":
                     break
@@ -169,7 +172,7 @@ class TestAsUsersDo:
             return results[0], results[1], names
 
         yield run
-        backends.choice.cache_clear()
+        choose.choice.cache_clear()
 
     def test_admm(self, both: Any) -> None:
         prior = priors.L1(1e-2) + priors.Box(0.0, 1.0)
@@ -178,10 +181,10 @@ class TestAsUsersDo:
         options = {"beta": 0.1, "inverse": inverses.Stencil(1), "iterations": 6, "tolerance": 1e-4}
 
         def solve() -> Any:
-            return fastip.admm(y, op, prior, **options), kernels.explain(op, prior, y, inverse=options["inverse"], beta=0.1)
+            return fastip.admm(y, op, prior, **options), fastip.explain(op, prior, y, inverse=options["inverse"], beta=0.1)
 
         (found, words), (expected, _), called = both(solve)
-        assert "admm" in called and "loop: fused" in words and "kernels: Triton, on cpu, because: FASTIP_BACKEND asks for it" in words
+        assert "solve" in called and "loop: fused" in words and "kernels: Triton, on cpu, because: FASTIP_BACKEND asks for it" in words
         assert (found.iterations, found.status) == (expected.iterations, expected.status)
         torch.testing.assert_close((found.x, found.q, found.residuals), (expected.x, expected.q, expected.residuals), rtol=1e-10, atol=1e-12)
 
@@ -189,7 +192,7 @@ class TestAsUsersDo:
         """The FFT on the image grid, and total variation: the families that have loops of their own."""
         op = operators.Blur(psf.gaussian(3, sigma=1.0), boundary="circular")
         y = op(draw(1, 2, 6, 8).abs())
-        for prior, name in ((priors.L1(1e-2), "spectral_step_"), (priors.TV(1e-2), "tv_prox_")):
+        for prior, name in ((priors.L1(1e-2), "spectral_step_"), (priors.TV(1e-2), "tv_prox")):
             found, expected, called = both(lambda prior=prior: fastip.admm(y, op, prior, beta=0.1, inverse=inverses.Exact(), iterations=6, tolerance=0.0).x)
             assert name in called
             torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)

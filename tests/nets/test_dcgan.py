@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from cases.generators import dcgan, encoder, same
 from fastip import nets
 from fastip.errors import InvalidInput, UnknownKeyword
-from generator_cases import dcgan, encoder, same
 
 PUBLISHED = {28: ["2.17", "4.12"], 64: ["12.66", "27.90"]}  # million weights of generator and encoder, width 128, k = 100
 

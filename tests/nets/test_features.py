@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cases.tasks import network
 from fastip import nets
 from fastip.nets.features import features
-from task_cases import network
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from checks import noise
+from cases.checks import noise
 from fastip import kernels, nets
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.nets.boundary import BOUNDARIES

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 
 import fastip
-from checks import dense_matrix, noise
+from cases.checks import dense_matrix, noise
 from fastip import nets, operators, priors, psf, train
 from fastip.data import Stored
 from fastip.errors import InvalidInput
-from fastip.nets.nonexpansive_denoiser import conv_bound
+from fastip.nets.prior.nonexpansive_denoiser import conv_bound
 
 
 def made(seed=0, spread=0.5, **options):

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from cases.generators import settled
 from fastip import nets
 from fastip.errors import InvalidInput
-from generator_cases import settled
 
 
 def made(seed=0, **changed):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from checks import noise
+from cases.checks import noise
 from fastip import nets
 from fastip.errors import InvalidInput
 from fastip.nets.boundary import BOUNDARIES

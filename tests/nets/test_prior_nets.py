@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn as modules
 
-from checks import noise
+from cases.checks import noise
 from fastip import nets
 from fastip.errors import InvalidInput, UnknownKeyword
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cases.generators import dcgan, encoder
 from fastip import nets
 from fastip.errors import InvalidInput
-from generator_cases import dcgan, encoder
 
 
 def test_it_is_generator_after_encoder():

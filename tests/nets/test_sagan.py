@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from cases.generators import same
 from fastip import nets
 from fastip.errors import InvalidInput, UnknownKeyword
-from fastip.nets.sagan import SelfAttention
-from generator_cases import same
+from fastip.nets.generative.sagan import SelfAttention
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from checks import noise
+from cases.checks import noise
 from fastip.errors import InvalidInput
 from fastip.nets.shuffle import beside, check_strides, data_channels, shuffle, unshuffle
 

@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
+from cases.tasks import network
 from fastip import nets
 from fastip.errors import InvalidInput
-from task_cases import network
 
 STRUCTURES = [
     pytest.param({}, id="no data"),

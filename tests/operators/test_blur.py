@@ -10,7 +10,7 @@ import scipy.ndimage
 import scipy.signal
 import torch
 
-from checks import adjointness, noise, operator_matrix, relative
+from cases.checks import adjointness, noise, operator_matrix, relative
 from fastip import kernels
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.operators import Blur, Downsample, blur, psf

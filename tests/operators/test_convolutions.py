@@ -7,9 +7,10 @@ import itertools
 import pytest
 import torch
 
-from checks import noise, operator_matrix, relative, structure_matrix
+from cases.checks import noise, operator_matrix, relative, structure_matrix
 from fastip.contracts import Circulant, Convolution, Cosine, Diagonal, Scalar
-from fastip.operators import Blur, Downsample, Identity, convolutions, psf
+from fastip.operators import Blur, Downsample, Identity, psf
+from fastip.operators.base import convolutions
 
 BOUNDARIES = ("circular", "valid", "reflect", "zero")
 

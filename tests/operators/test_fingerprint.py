@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from cases import operator_cases
+from cases.operators import operator_cases
 from fastip.operators import Blur, Composition, Dense, Downsample, Identity, Mask, MaskedFourier, Stack, ToGray, psf
 
 SCRIPT = """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from checks import noise, operator_matrix
+from cases.checks import noise, operator_matrix
 from fastip.operators import Blur, Dense, Mask, MaskedFourier, psf
-from fastip.operators.lanczos import largest_singular_value
+from fastip.operators.base.lanczos import largest_singular_value
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from cases import operator_cases, public_operator_classes
-from checks import adjointness, data_for, gradient_is_adjoint, image_for, linearity, noise, operator_matrix, real_vector, relative, structure_matrix
+from cases.checks import adjointness, data_for, gradient_is_adjoint, image_for, linearity, noise, operator_matrix, real_vector, relative, structure_matrix
+from cases.operators import operator_cases, public_operator_classes
 from fastip import inverses, operators
 from fastip.contracts import Circulant, Cosine, Scalar
 from fastip.errors import FastipError, InvalidInput

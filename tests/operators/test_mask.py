@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from checks import noise, operator_matrix, relative, structure_matrix
+from cases.checks import noise, operator_matrix, relative, structure_matrix
 from fastip.contracts import Scalar
 from fastip.errors import FastipError, InvalidInput, UnknownKeyword
 from fastip.operators import Blur, Composition, Dense, Downsample, Identity, Mask, MaskedFourier, Operator, Scaled, Stack, ToGray

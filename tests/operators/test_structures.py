@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from checks import noise, relative, structure_matrix
+from cases.checks import noise, relative, structure_matrix
 from fastip.contracts import Circulant, Cosine, Dense, Diagonal, Scalar
-from fastip.operators import structures
+from fastip.operators.base import structures
 
 SHAPE = (1, 2, 3, 4)
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import fastip
-from checks import noise
+from cases.checks import noise
 from fastip import operators, priors, psf
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.priors import adapters

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 import fastip
+from cases.priors import draw, prox
 from fastip import operators, priors, psf
 from fastip.errors import InvalidInput, Unsupported
 from fastip.solvers.wiener import wiener
-from prior_cases import draw, prox
 
 V = draw(1, 1, 6, 6)
 
@@ -106,7 +106,7 @@ def test_which_callables_get_the_level() -> None:
     assert got == [0.3, 3, 0.3, 1]
 
 
-@pytest.mark.parametrize("denoiser", [None, 3, "tv", torch.nn.Identity, lambda: 0, lambda a, b, c: a, lambda v, *, strength: v], ids=str)
+@pytest.mark.parametrize("denoiser", [None, 3, "tv", torch.nn.Identity, lambda: 0, lambda a, b, c: a, lambda v, *, strength: v], ids=range(7))
 def test_things_that_do_not_denoise_are_refused(denoiser: object) -> None:
     with pytest.raises(InvalidInput, match="expected"):
         priors.Denoiser(denoiser, sigma=0.1)  # type: ignore[arg-type]

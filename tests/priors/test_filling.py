@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from checks import noise
+from cases.checks import noise
 from fastip import operators, psf
 from fastip.priors.filling import filled, unseen
 

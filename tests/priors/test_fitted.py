@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from cases.pretended import CUDA, pretended
+from cases.tasks import network
 from fastip import nets
 from fastip.errors import InvalidInput
 from fastip.priors import memory
 from fastip.priors.fitted import Fitted, native
-from pretended import CUDA, pretended
-from task_cases import network
 
 CPU = torch.device("cpu")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cases.tasks import network
 from fastip import nets, operators, psf
 from fastip.errors import InvalidInput
 from fastip.priors import memory
-from task_cases import network
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import fastip
-from checks import noise
+from cases.checks import noise
 from fastip import inverses, nets, operators, priors, psf
 from fastip.errors import InvalidInput, Unsupported
 

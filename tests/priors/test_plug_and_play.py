@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 import fastip
-from cases import Case, operator_cases
-from checks import data_for, noise, relative
+from cases.checks import data_for, noise, relative
+from cases.operators import Case, operator_cases
+from cases.pretended import ours, pretended
+from cases.tasks import network
 from fastip import inverses, nets, operators, priors, psf
 from fastip.errors import InvalidInput, Unsupported
 from fastip.priors import memory
 from fastip.priors.plug_and_play import COPIES
-from pretended import ours, pretended
-from task_cases import network
 
 PLAN = priors.schedule(0.02, steps=3)
 BLUR = operators.Blur(psf.gaussian(5, sigma=1.0), stride=2)
@@ -54,7 +54,7 @@ def test_it_is_the_network_with_the_level_of_each_iteration(dtype: torch.dtype, 
 @pytest.mark.parametrize(
     "case",
     [case for case in operator_cases() if len(case.input_shape) == 4 and not case.make(torch.float64).complex_input],
-    ids=str,
+    ids=lambda case: case.id,
 )
 def test_any_operator(case: Case) -> None:
     """Whatever its channels, size and border: an image of its shape comes back, and each image of a batch by itself."""
@@ -117,7 +117,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 import fastip
 from fastip import operators, priors
-from task_cases import network
+from cases.tasks import network
 torch.set_num_threads(1)
 status = Path("/proc/self/status")  # ru_maxrss would begin with that of the parent
 lines = lambda: status.read_text().splitlines()

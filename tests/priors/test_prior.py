@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cases.priors import CASES, CONVEX, SHAPE, Case, box, draw, prox
 from fastip import operators, priors
 from fastip.errors import FastipError, InvalidInput, UnknownKeyword, Unsupported
-from prior_cases import CASES, CONVEX, SHAPE, Case, box, draw, prox
 
 STEP, WEIGHT = 0.8, 0.15
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import fastip
+from cases.generators import Linear, Nearest, dcgan, encoder
 from fastip import nets, operators, priors
 from fastip.errors import InvalidInput, Unsupported
-from generator_cases import Linear, Nearest, dcgan, encoder
 
 
 def projector() -> nets.Projector:

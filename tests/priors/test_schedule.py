@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import fastip
-from checks import noise
+from cases.checks import noise
 from fastip import operators, priors, psf
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.priors.schedule import FIRST, FLOOR, LAST, LEAST, SHARE, between

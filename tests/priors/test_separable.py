@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.priors import draw, prox
 from fastip import operators, priors
 from fastip.contracts import Pointwise
 from fastip.errors import InvalidInput
-from prior_cases import draw, prox
 
 STEP = 0.7
 

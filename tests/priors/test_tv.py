@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 import fastip
+from cases.priors import draw, prox
+from cases.problems import observe
 from fastip import operators, priors, psf
 from fastip.errors import InvalidInput
 from fastip.kernels import reference
 from fastip.priors import tv
 from fastip.priors.prior import BoundWithout
-from prior_cases import draw, prox
-from problems import observe
 
 BOX = (0.15, 0.75)
 

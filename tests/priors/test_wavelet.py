@@ -7,12 +7,12 @@ import pytest
 import pywt
 import torch
 
-from checks import dense_matrix
+from cases.checks import dense_matrix
+from cases.priors import draw, prox
 from fastip import operators, priors
 from fastip.errors import InvalidInput, Unsupported
 from fastip.priors.filter_bank import FilterBank
 from fastip.priors.wavelet import _join, _split
-from prior_cases import draw, prox
 
 
 @pytest.mark.parametrize("wavelet, tolerance", [("haar", 1e-13), ("db4", 1e-13), ("db20", 1e-13), ("coif2", 1e-13), ("sym8", 1e-11)])

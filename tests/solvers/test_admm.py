@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import fastip
+from cases.problems import fista, gaussian, matrix, motion, objective, observe, spikes
 from fastip import FastipError, Status, inverses, operators, priors
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.operators import psf
-from problems import fista, gaussian, matrix, motion, objective, observe, spikes
 
 L1 = 2e-2
 
@@ -139,7 +139,7 @@ FUSED = [
 def test_fused_equals_visible(prior, op, grid, inverse, relaxation, dtype):
     y = observe(op, spikes(*op.input_shape(grid))).to(dtype)
     options = {"beta": 0.05, "inverse": inverse, "iterations": 33, "relaxation": relaxation}
-    explained = fastip.kernels.explain(op, prior, y, inverse=inverse, beta=0.05)
+    explained = fastip.explain(op, prior, y, inverse=inverse, beta=0.05)
     assert "fused" in explained and "visible" not in explained
     for tolerance in (0.0, 1e-3):
         a, b = fastip.admm(y, op, prior, tolerance=tolerance, **options), visible(y, op, prior, tolerance=tolerance, **options)

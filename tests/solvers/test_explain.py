@@ -25,10 +25,10 @@ Y = torch.rand(1, 3, 8, 8)
     ],
 )
 def test_words(op, prior, y, options, words):
-    text = fastip.kernels.explain(op, prior, y, **options)
+    text = fastip.explain(op, prior, y, **options)
     assert all(word in text for word in words), text
 
 
 def test_the_door_is_the_same_as_that_of_admm():
     with pytest.raises(FastipError, match="NaN"):
-        fastip.kernels.explain(BLUR, priors.L1(1e-2), Y / 0)
+        fastip.explain(BLUR, priors.L1(1e-2), Y / 0)

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 import fastip
+from cases.generators import Linear, dcgan, restricted
+from cases.pretended import pretended
 from fastip import nets, operators
 from fastip.contracts import Status
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.solvers.monitor import State
 from fastip.solvers.pgd import BackProjection
 from fastip.streams import stream
-from generator_cases import Linear, dcgan, restricted
-from pretended import pretended
 
 GENERATOR = Linear(latent=3)
 OP = operators.GaussianMeasurements(60, (1, 12, 12), seed=2)

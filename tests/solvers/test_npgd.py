@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 import fastip
+from cases.generators import Linear, Nearest, dcgan, encoder, restricted
 from fastip import inverses, nets, operators, priors
 from fastip.contracts import Status
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.solvers.monitor import State
 from fastip.solvers.pgd import BackProjection
-from fastip.solvers.steps import RestrictedStep
-from generator_cases import Linear, Nearest, dcgan, encoder, restricted
+from fastip.solvers.range_steps import RestrictedStep
 
 GENERATOR = Linear(latent=3)
 OP = operators.GaussianMeasurements(110, (1, 12, 12), seed=2)

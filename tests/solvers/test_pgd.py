@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 import fastip
+from cases.problems import fista, gaussian, motion, objective, observe, spikes
 from fastip import inverses, operators, priors, psf
 from fastip.contracts import Status
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.solvers.monitor import State
 from fastip.solvers.pgd import BackProjection, GradientStep, Nesterov, pgd
 from fastip.solvers.wiener import wiener
-from problems import fista, gaussian, motion, objective, observe, spikes
 
 L1 = 2e-2
 

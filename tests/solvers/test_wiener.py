@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import fastip
-from cases import operator_cases
-from checks import data_for, operator_matrix, real_vector, relative
+from cases.checks import data_for, operator_matrix, real_vector, relative
+from cases.operators import operator_cases
+from cases.problems import gaussian, observe, spikes
 from fastip import inverses, operators, priors, psf
 from fastip.contracts import Status
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.solvers.wiener import wiener
-from problems import gaussian, observe, spikes
 
 SMALL = [case for case in operator_cases() if torch.Size(case.input_shape).numel() <= 400 and not case.make(torch.float64).complex_input]
 

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 import fastip
-from fastip import demo, inverses, operators, priors, tasks
+from fastip import inverses, operators, priors, solvers, tasks
+from fastip.cli import demo
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.operators import psf
 
@@ -130,7 +131,7 @@ def test_the_defaults_restore_a_photograph(name, kernel, noise, gain):
     y = problem.op(truth)
     y = y + noise * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
     solution = problem.solve(y)
-    simple = demo.bicubic(y, task.stride) if task.stride > 1 else y
+    simple = solvers.bicubic(y, task.stride) if task.stride > 1 else y
     assert solution.status is fastip.Status.CONVERGED
     assert demo.psnr(solution.x, truth) > demo.psnr(simple, truth) + gain
     finer = dataclasses.replace(problem, tolerance=1e-5, iterations=400).solve(y)

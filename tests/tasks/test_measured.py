@@ -6,9 +6,11 @@ import pytest
 import torch
 
 import fastip
-from fastip import io, nets, operators, priors, shipped, tasks, vectors
+from cases.generators import dcgan, encoder
+from fastip import io, nets, operators, priors, tasks
+from fastip.checkpoint import shipped
 from fastip.errors import InvalidInput
-from generator_cases import dcgan, encoder
+from fastip.io import vectors
 
 NAMES = ["digits-cs100", "fashion-cs100", "avatars-cs1000"]
 

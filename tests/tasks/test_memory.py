@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from cases.tasks import small
 from fastip.errors import InvalidInput
 from fastip.priors import memory
-from task_cases import small
 
 
 def test_the_advice_is_enough(tmp_path):
@@ -56,7 +56,7 @@ MEASURE = """
 import sys, torch
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from task_cases import small
+from cases.tasks import small
 torch.set_num_threads(1)
 task = small("photo-sr4-wide", Path({folder!r}), widths=(16, 32), blocks=(1, 1))
 status = Path("/proc/self/status")  # ru_maxrss would begin with that of the parent

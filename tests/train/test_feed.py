@@ -7,8 +7,8 @@ import threading
 import pytest
 import torch
 
-from fastip.train.feed import Ahead, Feed, Stage
-from photograph_cases import Numbered
+from cases.photographs import Numbered
+from fastip.train.engine.feed import Ahead, Feed, Stage
 
 STAGES = (Stage(0.0, 4, 8), Stage(0.5, 6, 8), Stage(0.8, 2, 12))
 

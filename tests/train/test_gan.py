@@ -12,12 +12,13 @@ import pytest
 import torch
 
 import fastip
+from cases.generators import Linear, pictures, same, stop_at
 from fastip import checkpoint, data, metrics, nets
 from fastip.data import Batches
 from fastip.errors import InvalidInput, UnknownKeyword
-from fastip.train import gan, loop, schedule
-from fastip.train.adversarial import GAMES, Discrimination, Draw, Generation, Samples, grid
-from generator_cases import Linear, pictures, same, stop_at
+from fastip.train import gan
+from fastip.train.engine import loop, schedule
+from fastip.train.losses.adversarial import GAMES, Discrimination, Draw, Generation, Samples, grid
 
 
 def networks(seed=3, width=2):

@@ -12,8 +12,9 @@ import fastip
 from fastip import inverses, nets, operators, priors, psf
 from fastip.errors import FastipError, InvalidInput, UnknownKeyword, Unsupported
 from fastip.inverses.examine import relative_residual
-from fastip.train import inverse, loop, schedule
-from fastip.train.objective import Noise, Objective
+from fastip.train import inverse
+from fastip.train.engine import loop, schedule
+from fastip.train.losses.objective import Noise, Objective
 
 
 def blur(boundary="circular", stride=2, size=5, sigma=1.0):

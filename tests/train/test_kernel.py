@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from checks import noise
+from cases.checks import noise
 from fastip import operators, psf
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.train.kernel import BLOCK, KernelFit, kernel

@@ -14,11 +14,13 @@ from functools import partial
 import pytest
 import torch
 
-from fastip import checkpoint, data, priors, shipped
+from cases.photographs import Shades, shade, small
+from fastip import checkpoint, data, priors
+from fastip.checkpoint import shipped
 from fastip.errors import InvalidInput
-from fastip.train import long_training, loop, photo_denoiser
-from fastip.train.photo_denoiser import Stage, train_photo_denoiser
-from photograph_cases import Shades, shade, small
+from fastip.train.engine import long_training, loop
+from fastip.train.recipes import photo_denoiser
+from fastip.train.recipes.photo_denoiser import Stage, train_photo_denoiser
 
 STEPS = 12
 VALIDATION = [shade(-1, 20)[None], shade(-2, 14)[None]]

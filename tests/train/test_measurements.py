@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cases.generators import Linear, dcgan
 from fastip import operators, rec
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.train import measurements
 from fastip.train.secants import Secants
-from generator_cases import Linear, dcgan
 
 
 def rows(generator, pairs, seed=0):

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import fastip
+from cases.generators import dcgan, pictures, same, stop_at
 from fastip import checkpoint, metrics, nets, operators, priors
 from fastip.data import Batches
 from fastip.errors import InvalidInput, UnknownKeyword
-from fastip.train import loop, one_net, schedule
-from fastip.train.one_net_loss import Doubts, Draw, Projecting, Score, blocky
-from generator_cases import dcgan, pictures, same, stop_at
+from fastip.train import one_net
+from fastip.train.engine import loop, schedule
+from fastip.train.losses.one_net_loss import Doubts, Draw, Projecting, Score, blocky
 
 SIZE = 12
 

@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from fastip import checkpoint, data, nets, operators, psf
 from fastip.data import Batches
 from fastip.errors import FastipError, InvalidInput, UnknownKeyword, Unsupported
-from fastip.train import Perceptual, loop, prior, schedule, unrolled
-from fastip.train.perceptual import Doubt, Judges
-from fastip.train.restoration import Denoising, Draw, Unrolled
+from fastip.train import Perceptual, prior, unrolled
+from fastip.train.engine import loop, schedule
+from fastip.train.losses.perceptual import Doubt, Judges
+from fastip.train.losses.restoration import Denoising, Draw, Unrolled
 
 SIZE = 16
 

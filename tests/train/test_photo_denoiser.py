@@ -11,13 +11,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from cases.photographs import Shades, shade, small
 from fastip import checkpoint, nets, priors
 from fastip.errors import InvalidInput
-from fastip.train import loop, photo_denoiser, schedule, state
 from fastip.train.denoising_score import denoising_psnr
-from fastip.train.photo_denoiser import BalancedDenoising, Stage, train_photo_denoiser
-from fastip.train.summary import summarise, told
-from photograph_cases import Shades, shade, small
+from fastip.train.engine import loop, schedule, state
+from fastip.train.engine.summary import summarise, told
+from fastip.train.recipes import photo_denoiser
+from fastip.train.recipes.photo_denoiser import BalancedDenoising, Stage, train_photo_denoiser
 
 VALIDATION = [shade(-1, 20)[None], shade(-2, 14)[None]]
 ABOUT = {

@@ -19,8 +19,9 @@ import fastip
 from fastip import checkpoint, data, metrics, nets, operators, priors, psf
 from fastip.data import Batches, degrade
 from fastip.errors import FastipError, InvalidInput, UnknownKeyword
-from fastip.train import loop, prior, schedule, unrolled
-from fastip.train.restoration import Denoising, Draw, Score, Unrolled
+from fastip.train import prior, unrolled
+from fastip.train.engine import loop, schedule
+from fastip.train.losses.restoration import Denoising, Draw, Score, Unrolled
 
 
 def pictures(count=40, size=16, colours=1, seed=0):

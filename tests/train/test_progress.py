@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from fastip.train import progress
-from fastip.train.progress import Bar
+from fastip.train.engine import progress
+from fastip.train.engine.progress import Bar
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch.func import functional_call, jacrev, vmap
 
+from cases.generators import Linear, dcgan, encoder, pictures, same, stop_at
 from fastip import checkpoint, data, metrics, nets, priors
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.train import encoder as encoder_of
-from fastip.train import loop, projector, schedule
-from fastip.train.projection import Draw, Projection, Score, Terms
-from generator_cases import Linear, dcgan, encoder, pictures, same, stop_at
+from fastip.train import projector
+from fastip.train.engine import loop, schedule
+from fastip.train.losses.projection import Draw, Projection, Score, Terms
 
 
 def start(seed=5, width=2, outputs=5):

@@ -16,7 +16,7 @@ import torch
 from fastip import checkpoint, nets, operators, psf
 from fastip.errors import InvalidInput
 from fastip.train import inverse
-from fastip.train import state as training_state
+from fastip.train.engine import state as training_state
 
 BETA = 0.05
 STEPS = 40
@@ -200,7 +200,7 @@ def test_a_finished_training_is_returned_as_it_is(tmp_path, monkeypatch):
     (tmp_path / "c.json").unlink()  # as if killed between the two files
     (tmp_path / "c.unfinished.safetensors").write_bytes(output.read_bytes()[:100])
     (tmp_path / ".c.unfinished.0123abcd.safetensors").touch()
-    monkeypatch.setattr("fastip.train.loop.fit", lambda *arguments: pytest.fail("trained again"))
+    monkeypatch.setattr("fastip.train.engine.loop.fit", lambda *arguments: pytest.fail("trained again"))
     back = train(output)
     assert same(weights(back), weights(learned)) and back.trained == learned.trained
     assert (tmp_path / "c.json").read_text() == log and sorted(os.listdir(tmp_path)) == ["c.json", "c.safetensors", "c.tensorboard"]

@@ -8,13 +8,14 @@ import json
 import pytest
 import torch
 
+from cases.generators import dcgan, pictures, same, stop_at
 from fastip import checkpoint, metrics, nets
 from fastip.data import Batches
 from fastip.errors import InvalidInput, UnknownKeyword
-from fastip.train import loop, schedule, vae
-from fastip.train.adversarial import Draw
+from fastip.train import vae
+from fastip.train.engine import loop, schedule
+from fastip.train.losses.adversarial import Draw
 from fastip.train.vae import Evidence
-from generator_cases import dcgan, pictures, same, stop_at
 
 SIZE = 12
 

@@ -1,9 +1,10 @@
-// What both directions of the strided convolution share: boundaries, and whether the psf is an outer product.
+// What both directions of the strided convolution share: whether the psf is an outer product, and rows of sums.
 #pragma once
 #include <cmath>
 #include <cstdint>
 #include <limits>
 
+#include "fastip/boundary.hpp"
 #include "fastip/combine.hpp"
 #include "fastip/kernels.hpp"
 #include "fastip/parallel.hpp"
@@ -11,21 +12,8 @@
 namespace fastip {
 namespace {
 
-inline std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return -floor_div(-a, b); }
 inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-
-// The pixel that stands at index i of the endlessly extended axis; -1 where there is none.
-inline std::int64_t source(std::int64_t i, std::int64_t size, Boundary boundary) {
-    if (i >= 0 && i < size) return i;
-    if (boundary == Boundary::circular) return i - floor_div(i, size) * size;
-    if (boundary != Boundary::reflect) return -1;
-    i -= floor_div(i, 2 * size) * 2 * size;
-    return i < size ? i : 2 * size - 1 - i;
-}
-
-// Pixels that the psf reaches before the first one.
-inline std::int64_t margin_before(std::int64_t k, Boundary boundary) { return boundary == Boundary::valid ? 0 : k - 1 - k / 2; }
 
 // The psf, flipped (so that everything is a correlation), and its two factors where it is an outer product to the precision of T.
 template <class T>

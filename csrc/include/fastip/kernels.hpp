@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "fastip/families.hpp"  // FASTIP_FAMILIES: name and argument struct of each, from csrc/families.cmake
+
 namespace fastip {
 
 enum class Dtype : int { f32 = 0, f64 = 1, f16 = 2, bf16 = 3 };  // the last two on a GPU only
@@ -13,19 +15,19 @@ enum class Outcome : int { done = 0, out_of_memory = 1 };
 // out = scale * A x + a * first + b * second (first and second may be null), A the strided true convolution with psf.
 // The adjoint reads data (planes x h x w) and writes an image (planes x height x width); it uses neither scale, first nor second.
 struct ConvArgs {
-    const void* in;
+    const void* source;
     void* out;
     const double* psf;  // kh x kw
     const void* first;
     const void* second;
     std::int64_t planes, height, width, h, w, kh, kw, stride;
     Boundary boundary;
-    double scale, a, b;
+    double scale = 1, a = 0, b = 0;
 };
 
 // image: planes x height x width; phases: planes x stride x stride x h x w with h = ceil(height / stride)
 struct ShuffleArgs {
-    const void* in;
+    const void* source;
     void* out;
     std::int64_t planes, height, width, h, w, stride;
 };
@@ -99,17 +101,6 @@ struct AdmmArgs {
     int ranks = 0;          // on the chip: blocks that keep a plane; 0: as many as suit it
     bool by_phase = false;  // on the chip, float32 alone: margins fetched phase by phase, the slower form, kept to be measured against
 };
-
-// One line a kernel family: its name and argument struct. The name is that of its file in csrc/cpu and of its function in fastip/kernels.
-#define FASTIP_FAMILIES(F)            \
-    F(strided_conv, ConvArgs)         \
-    F(strided_conv_adjoint, ConvArgs) \
-    F(pixel_unshuffle, ShuffleArgs)   \
-    F(pixel_shuffle, ShuffleArgs)     \
-    F(soft_threshold, ThresholdArgs)  \
-    F(spectral_step, SpectralArgs)    \
-    F(tv_prox, TvArgs)                \
-    F(admm, AdmmArgs)
 
 #define FASTIP_DECLARE(name, Args) Outcome name(const Args&, Dtype, int threads);
 namespace base {

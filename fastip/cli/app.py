@@ -1,0 +1,147 @@
+"""The command line: fastip restore | degrade | tasks | demo | bench | train | data | experiment | info."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import fastip
+
+from ..errors import InvalidInput
+from . import data, degrade, experiment, restore, train
+from .console import err, out, plainly
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, help="Solve linear inverse problems in imaging.")
+
+
+def main() -> None:
+    """The entry point of the ``fastip`` command."""
+    app(prog_name="fastip")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"fastip {fastip.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def callback(
+    version: Annotated[bool, typer.Option("--version", help="Say the version and leave.", callback=_version, is_eager=True)] = False,
+) -> None:
+    pass
+
+
+app.command()(plainly(restore.restore))
+app.command()(plainly(degrade.degrade))
+
+
+@app.command("tasks")
+@plainly
+def list_tasks() -> None:
+    """List the tasks, what they choose by default, and how well they restore where it was measured."""
+    from rich.table import Table
+
+    record = fastip.tasks.quality()
+    headings = ("PSNR", "SSIM") if record.tasks else ()
+    table = Table(*("task", "what it does", "prior", *headings))
+    table.columns[0].no_wrap = True
+    for task in map(fastip.tasks.get, fastip.tasks.names()):
+        does = f"{task.summary}; {task.data_text}"
+        table.add_row(task.name, does, task.prior_text, *_measured(record.tasks.get(task.name))[: len(headings)])
+    out.print(table)
+    said = [f"{word} {text}" for word, text in (("on", "; ".join(record.machines)), ("by", "; ".join(record.commands))) if text]
+    if headings:
+        out.print(" ".join(["Means over the test pictures, measured", *said]), markup=False)
+    denoisers = " | ".join(f'fastip.shipped.prior("{name}", noise=...)' for name in fastip.shipped.DENOISERS)
+    out.print(f"Any other operator, in Python: {denoisers}, a prior for fastip.admm", markup=False, soft_wrap=True)
+
+
+def _measured(quality: fastip.tasks.Quality | None) -> tuple[str, str]:
+    """PSNR beside the baseline's, and SSIM, as they are shown; empty where they were not measured."""
+    if quality is None:
+        return "", ""
+    baseline = "" if quality.baseline_psnr is None else f" ({quality.baseline or 'baseline'} {quality.baseline_psnr:.2f})"
+    return "" if quality.psnr is None else f"{quality.psnr:.2f} dB{baseline}", "" if quality.ssim is None else f"{quality.ssim:.3f}"
+
+
+@app.command("demo")
+@plainly
+def run_demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for demo.png, made if it is missing.")] = Path("."),
+) -> None:
+    """Restore two photographs, print PSNR and time against the baselines, and draw one figure."""
+    import torch
+    from rich.table import Table
+
+    from . import demo
+
+    try:
+        output.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"the folder {output} cannot be made: {error.strerror}; choose another one") from None
+    path = fastip.figures.check_figure(output / "demo.png")
+    table = Table("scene", "method", "PSNR", "time", "iterations", title=f"{torch.get_num_threads()} threads")
+    results = []
+    for scene in demo.scenes():
+        with err.status(f"{scene.title}: {scene.photograph}"):
+            results.append(demo.restore(scene))
+        for run in results[-1].runs:
+            style = "bold" if run is results[-1].runs[-1] else ""
+            table.add_row(scene.title, run.method, f"{run.psnr:.2f} dB", f"{run.seconds:.3f} s", str(run.iterations or ""), style=style)
+        table.add_section()
+    demo.draw(path, results)
+    out.print(table)
+    out.print("learned: the networks of the tasks; TV: total variation; CG-ADMM: the same with conjugate gradients (to 1e-5, warm-started) inside.")
+    out.print(f"figure: {path}", markup=False, soft_wrap=True)
+
+
+@app.command()
+@plainly
+def bench(
+    size: Annotated[int | None, typer.Option(help="Time 3 x SIZE x SIZE pixels instead of the whole benchmark.", show_default=False)] = None,
+    iterations: Annotated[int, typer.Option(help="ADMM iterations in each timed solve.")] = 30,
+) -> None:
+    """Time the solver: the benchmarks of the repository where they are at hand, else a short comparison."""
+    folder = Path(__file__).resolve().parents[2] / "bench"
+    if size is None and list(folder.glob("bench_*.py")):
+        raise typer.Exit(subprocess.call([sys.executable, "-P", "-m", "pytest", str(folder), "--benchmark-only"], cwd=folder.parent))
+    import torch
+    from rich.table import Table
+
+    from . import demo
+
+    size = 512 if size is None else size
+    rows = demo.benchmark(size=size, iterations=iterations)
+    table = Table(
+        "data step", "ms an iteration", title=f"× 4, 9 × 9 Gaussian, L1, 3 × {size} × {size}, {iterations} iterations, {torch.get_num_threads()} threads"
+    )
+    for name, milliseconds in rows:
+        table.add_row(name, f"{milliseconds:.3f}")
+    out.print(table)
+
+
+app.command("experiment")(plainly(experiment.experiment))
+app.add_typer(train.app, name="train")
+app.add_typer(data.app, name="data")
+
+
+@app.command()
+@plainly
+def info() -> None:
+    """Say what this installation is and what it can run."""
+    import torch
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    table.add_row("fastip", fastip.__version__)
+    table.add_row("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    table.add_row("torch", f"{torch.__version__}, {torch.get_num_threads()} threads")
+    for name, value in fastip.kernels.available().items():
+        table.add_row(name, ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
+    out.print(table)

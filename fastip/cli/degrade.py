@@ -1,0 +1,45 @@
+"""The command ``fastip degrade``: the data that a task restores, made from an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import fastip
+
+from ..errors import InvalidInput, closest
+from .choices import BOUNDARY, PSF, TASKS
+from .console import out
+
+
+def degrade(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="An image (PNG, JPEG, TIFF, NPY).", show_default=False)],
+    task: Annotated[str, typer.Option(help="The task whose data are made; 'fastip tasks' lists them.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The image to write, or an NPY file for measurements.", show_default=False)],
+    psf: Annotated[str | None, typer.Option(help=PSF, show_default=False)] = None,
+    boundary: Annotated[str | None, typer.Option(help=BOUNDARY, show_default=False)] = None,
+    noise: Annotated[float | None, typer.Option(help="Standard deviation of the noise; by default that of the task.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+) -> None:
+    """Make what a camera would have given: blur, sample or measure an image as a task expects it, and add noise."""
+    closest(task, TASKS, "task")
+    chosen = fastip.tasks.get(task)
+    if output.resolve() == source.resolve():
+        raise InvalidInput(f"the output {output} is the input itself; choose another name")
+    from ..arrays import check_count
+
+    if check_count(seed, "--seed", low=0) >= 2**63:
+        raise InvalidInput(f"--seed is {seed}; expected less than 2^63")
+    problem = chosen.problem(psf=None if psf is None else fastip.tasks.read_psf(psf), boundary=boundary)
+    x, kind = fastip.io.read_image(source)
+    y = fastip.data.degrade(x, problem.op, problem.noise or 0.0 if noise is None else noise, generator=seed)
+    if y.ndim == 4:
+        fastip.io.write_image(output, y, like=kind)
+    else:
+        fastip.io.write_vector(output, y)
+    size = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
+    out.print(
+        f"{output}  {x.shape[3]} × {x.shape[2]} -> {size}, {chosen.name}, {chosen.data_text if psf is None else f'psf {psf}'}", markup=False, soft_wrap=True
+    )

@@ -1,0 +1,60 @@
+"""The command ``fastip experiment``: list the experiments, or run one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import fastip
+
+from ..errors import InvalidInput
+from .console import err, out
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def experiment(
+    name: Annotated[str | None, typer.Argument(help="The experiment; without a name they are listed.", show_default=False)] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for NAME.json, .png and .md, made if it is missing.")] = Path("experiments"),
+    change: Annotated[
+        list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="Another value for a parameter; the list names them.", show_default=False)
+    ] = None,
+) -> None:
+    """Run an experiment: measure, draw, and write a page with the numbers. Without a name: list all experiments with their parameters."""
+    if name is None:
+        out.print(_listing())
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        job = progress.add_task(name, total=None)
+        page = fastip.experiments.perform(
+            name, output, parameters=_pairs(change or []), report=lambda what, done, total: progress.update(job, description=what, completed=done, total=total)
+        )
+    out.print(str(page), markup=False, soft_wrap=True)
+
+
+def _listing() -> Table:
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("experiment", "what it measures", "parameters"):
+        table.add_column(heading, no_wrap=heading == "experiment")
+    for name in fastip.experiments.names():
+        found = fastip.experiments.find(name)
+        table.add_row(name, found.summary, ", ".join(f"{key}={value}" for key, value in found.parameters().items()))
+    return table
+
+
+def _pairs(words: list[str]) -> dict[str, str]:
+    pairs = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not (key and equals and value):
+            raise InvalidInput(f"--set {word}: expected KEY=VALUE, e.g. --set size=64")
+        pairs[key.strip()] = value.strip()
+    return pairs

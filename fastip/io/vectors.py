@@ -1,0 +1,58 @@
+"""Measurements in NPY files: vectors of numbers that are no image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..arrays import check_finite
+from ..errors import InvalidInput, strict_keywords
+from .images import check_write
+from .replace import replace_file
+
+SUFFIX = ".npy"
+
+
+@strict_keywords
+def read_vector(path: str | Path, length: int) -> Tensor:
+    """The ``length`` numbers in an NPY file, of shape m or 1 m, as a float32 tensor 1 m.
+
+    Raises InvalidInput for a file that is missing, damaged or no NPY, and for another number of numbers, other types, and NaN.
+    """
+    path = Path(path)
+    what = f"expected {length} numbers of measurements in an NPY file: numpy.save('y.npy', y)"
+    if path.suffix.lower() != SUFFIX or path.is_dir():
+        raise InvalidInput(f"{path} is no file with measurements; {what}")
+    try:
+        with open(path, "rb") as file:
+            found = np.lib.format.read_array(file, allow_pickle=False)  # NPY alone, where numpy.load would also open archives
+    except FileNotFoundError:
+        raise InvalidInput(f"{path} does not exist; check the spelling of the path") from None
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        raise InvalidInput(f"{path} cannot be read as NPY: {error}; {what}") from error
+    if found.dtype.kind != "f" or found.shape not in ((length,), (1, length)):
+        several = ", one image a file" if found.ndim == 2 and found.shape[1] == length else ""
+        raise InvalidInput(f"{path} holds {found.dtype} of shape {found.shape}; {what}{several}")
+    y = torch.from_numpy(found.astype(np.float32).reshape(1, length))
+    check_finite(y, str(path))
+    return y
+
+
+@strict_keywords
+def write_vector(path: str | Path, y: Tensor) -> None:
+    """Write 1 m numbers as float32 of shape m to an NPY file, which appears whole or not at all. Raises InvalidInput for other suffixes and shapes, complex
+    numbers and NaN.
+    """
+    path = Path(path)
+    if path.suffix.lower() != SUFFIX:
+        raise InvalidInput(f"measurements are written to NPY files, and {path.name} is none; choose a name that ends in {SUFFIX}")
+    if not isinstance(y, Tensor) or y.ndim != 2 or len(y) != 1 or not y.is_floating_point():
+        given = f"of shape {tuple(y.shape)} and {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
+        raise InvalidInput(f"the measurements are {given}; expected a tensor of real numbers 1 m: write them one by one")
+    check_finite(y, "the measurements")
+    check_write(path)
+    array = y[0].detach().cpu().to(torch.float32).numpy()
+    replace_file(path, lambda file: np.save(file, array))

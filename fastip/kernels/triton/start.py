@@ -1,0 +1,34 @@
+"""Whether Triton can be used: asked before anything of it is imported."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+OLDEST = (3, 6)  # version of Triton whose language the kernels are written in
+
+
+@functools.cache
+def why_missing() -> str | None:
+    """None where Triton can be imported, else the reason."""
+    try:
+        import triton
+    except ImportError as error:
+        return f"Triton cannot be imported ({error}); install fastip[triton]"
+    if not hasattr(triton, "jit"):
+        return "the module named triton is not the compiler; remove it and install fastip[triton]"
+    version = tuple(int(part) for part in re.findall(r"\d+", triton.__version__)[:2])
+    if version < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        return f"Triton {triton.__version__} is too old; install fastip[triton], which asks for {oldest} or newer"
+    return None
+
+
+@functools.cache
+def interpreted() -> bool:
+    """Whether TRITON_INTERPRET=1 runs the kernels in Python, on tensors of the CPU too: for tests."""
+    if why_missing():
+        return False
+    from triton import knobs
+
+    return bool(knobs.runtime.interpret)

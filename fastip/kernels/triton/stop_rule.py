@@ -1,0 +1,109 @@
+"""The stop rule of whole solves in Triton: judged on the device, read by the host one look late, so that the device never waits for the host."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ...contracts import Status
+from ...stopping import EVERY, PATIENCE, StopRule
+from .blocks import WARPS
+
+VERDICTS = (Status.ITERATIONS, Status.CONVERGED, Status.UNSTABLE)
+LANES = 256  # sums of squares that a program adds at a time
+
+# Places in the state, 32-bit integers: the verdict (0 while the solve goes on), for how many looks the residual has grown, looks, iterations done.
+VERDICT, GROWING, LOOKS, DONE = (tl.constexpr(place) for place in range(4))
+
+
+@triton.jit
+def _total(squares, first, count, LANE: tl.constexpr):
+    acc = tl.zeros((LANE,), tl.float64)
+    for n in range(0, count, LANE):
+        place = n + tl.arange(0, LANE)
+        acc += tl.load(squares + first + place, mask=place < count, other=0.0)
+    return tl.sum(acc, axis=0)
+
+
+@triton.jit
+def ratios_kernel(state, history, sizes, data_squares, image_squares, data_parts, image_parts, LANE: tl.constexpr):
+    """The two ratios of one image, from the sums of squares of its programs, always in the same order; one program an image."""
+    if tl.load(state) != 0:
+        return
+    image, images = tl.program_id(0), tl.num_programs(0)
+    row = history + tl.load(state + LOOKS).to(tl.int64) * 2 * images
+    size = tl.load(sizes + image)
+    data = tl.sqrt(_total(data_squares, image * data_parts, data_parts, LANE))
+    tl.store(row + image, data / tl.where(size > 0, size, 1.0))
+    first, parts = image * image_parts, image_parts * images
+    moved = tl.sqrt(_total(image_squares, first, image_parts, LANE))
+    before, after = _total(image_squares, parts + first, image_parts, LANE), _total(image_squares, 2 * parts + first, image_parts, LANE)
+    scale = tl.sqrt(tl.where((before > after) | (before != before), before, after))
+    tl.store(row + images + image, moved / tl.where(scale > 0, scale, 1.0))
+
+
+@triton.jit(do_not_specialize=["count"])
+def judge_kernel(state, history, images, count, tolerance: tl.float64, every: tl.constexpr, patience: tl.constexpr, LANE: tl.constexpr):
+    """The verdict after ``count`` more iterations, as :meth:`fastip.stopping.StopRule.judge`. One program."""
+    if tl.load(state) != 0:
+        return
+    looks = tl.load(state + LOOKS)
+    row = history + looks.to(tl.int64) * 2 * images
+    looked_at = tl.minimum(looks, 1) * images  # none in the first look
+    limit = tl.full((LANE,), tolerance, tl.float64)
+    open_, broken, grown = tl.zeros((LANE,), tl.int32), tl.zeros((LANE,), tl.int32), tl.zeros((LANE,), tl.int32)
+    for n in range(0, images, LANE):
+        image = n + tl.arange(0, LANE)
+        inside = image < images
+        data, change = tl.load(row + image, mask=inside, other=0.0), tl.load(row + images + image, mask=inside, other=0.0)
+        before = tl.load(row - 2 * images + image, mask=image < looked_at, other=float("inf"))
+        broken = tl.where((data - data == 0) & (change - change == 0), broken, 1)
+        open_ = tl.where((data <= limit) & (change <= limit), open_, 1)
+        grown = tl.where((data > before) & (data > 1), 1, grown)
+    growing = tl.where(tl.max(grown, axis=0) > 0, tl.load(state + GROWING) + 1, 0)
+    unstable = (tl.max(broken, axis=0) > 0) | (growing * every >= patience)
+    tl.store(state + GROWING, growing)
+    tl.store(state + LOOKS, looks + 1)
+    tl.store(state + DONE, tl.load(state + DONE) + count)
+    tl.store(state + VERDICT, tl.where(unstable, 2, tl.where(tl.max(open_, axis=0) > 0, 0, 1)))
+
+
+class Watch:
+    """One solve's stop rule: the sums of squares that the sweeps write, the history of ratios, and what the host knows of the verdict."""
+
+    def __init__(self, rule: StopRule, y: Tensor, data_parts: int, image_parts: int) -> None:
+        """``data_parts``, ``image_parts``: programs that work on the data of one image, and on the image itself."""
+        images, empty = len(y), functools.partial(torch.empty, dtype=torch.float64, device=y.device)
+        self.rule, self.images, self.parts = rule, images, (data_parts, image_parts)
+        self.sizes = torch.linalg.vector_norm(y.flatten(1), dim=1, dtype=torch.float64)
+        self.history = empty(-(-rule.iterations // EVERY), 2, images)
+        self.data_squares, self.image_squares = empty(images * data_parts), empty(3, images * image_parts)
+        self.state = torch.zeros(4, dtype=torch.int32, device=y.device)
+        self.copies = [torch.zeros(4, dtype=torch.int32, pin_memory=y.is_cuda) for _ in range(2)]
+        self.arrived = [torch.cuda.Event() for _ in range(2)] if y.is_cuda else None
+        self.looks = 0
+
+    def look(self, count: int) -> bool:
+        """Judge ``count`` more iterations; whether the host knows that the solve is over, on a GPU as of the look before this one."""
+        lanes = {"LANE": LANES, "num_warps": WARPS}
+        ratios_kernel[(self.images,)](self.state, self.history, self.sizes, self.data_squares, self.image_squares, *self.parts, **lanes)
+        judge_kernel[(1,)](self.state, self.history, self.images, count, float(self.rule.tolerance), EVERY, PATIENCE, **lanes)
+        now, before = self.looks % 2, (self.looks + 1) % 2
+        self.looks += 1
+        if self.arrived is None:
+            return bool(self.state[0])
+        self.copies[now].copy_(self.state, non_blocking=True)
+        self.arrived[now].record()
+        if self.looks == 1:
+            return False
+        self.arrived[before].synchronize()
+        return bool(self.copies[before][0])
+
+    def result(self) -> tuple[int, Status, Tensor]:
+        """(iterations done, status, residuals checks x 2 x b); waits for the device."""
+        verdict, _, looks, done = self.state.tolist()
+        return done, VERDICTS[verdict], self.history[:looks].cpu()

@@ -1,0 +1,205 @@
+"""The three sweeps of an ADMM iteration in Triton, on one tile of one plane each, and the kernels that run them.
+
+    residual   r  = y - beta q - A x
+    dual       q' = q + C r,  t = 2 q' - q
+    prior      x' = prox(x + A^T t)
+
+x, y and the result are of the images' dtype; q, r, t and all sums are float32 (float64). The kernels return at once when ``state`` says that the solve is
+over. ``squares`` are sums of squares of a program, float64: of r, then of x' - x, x and x'; None where nobody looks.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from .blocks import scalar
+from .cells import DEPTH, STRIDE, gather_data, gather_image, part
+from .threshold import shrunk
+
+
+@triton.jit
+def _sum_of_squares(values, inside):
+    squares = tl.where(inside, values * values, tl.zeros_like(values))
+    return tl.sum(tl.reshape(squares, (squares.numel,)), axis=0).to(tl.float64)
+
+
+# ---- one tile ------------------------------------------------------------------------------------------------------------
+
+
+@triton.jit
+def _residual(
+    tile, x, y, q, r, weights, ld, height, width, cells, h, w, beta, A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, LOOK: tl.constexpr,
+    ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+):  # fmt: skip
+    """r = y - beta q - A x on tile ``tile`` of the data; returns the sum of its squares, 0 unless LOOK."""
+    i, j = part(tile, w, BH, BW)
+    inside = (i < h)[:, None] & (j < w)[None, :]
+    place = i.to(tl.int64)[:, None] * w + j[None, :]
+    # Threads past the end repeat the last point, so that loads of the image need no mask.
+    acc = gather_image(x, ld, height, width, cells, weights, tl.minimum(i, h - 1), tl.minimum(j, w - 1), A, ONCE, CELLS, ACC)
+    dual = scalar(beta, ACC) * tl.load(q + place, mask=inside, other=0.0)
+    acc = tl.load(y + place, mask=inside, other=0.0).to(ACC) - dual - acc
+    tl.store(r + place, acc, mask=inside)
+    if LOOK:
+        return _sum_of_squares(acc, inside)
+    return tl.full((), 0.0, tl.float64)
+
+
+@triton.jit
+def _dual(
+    tile, r, q, t, weights, h, w, relaxation, C: tl.constexpr, ONCE: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr
+):  # fmt: skip
+    """t = q + 2 C r and q <- q + relaxation C r on tile ``tile`` of the data."""
+    i, j = part(tile, w, BH, BW)
+    inside = (i < h)[:, None] & (j < w)[None, :]
+    place = i.to(tl.int64)[:, None] * w + j[None, :]
+    step = gather_image(r, w, h, w, w, weights, tl.minimum(i, h - 1), tl.minimum(j, w - 1), C, ONCE, True, ACC)
+    old = tl.load(q + place, mask=inside, other=0.0)
+    tl.store(t + place, old + 2 * step, mask=inside)
+    tl.store(q + place, old + scalar(relaxation, ACC) * step, mask=inside)
+
+
+@triton.jit
+def _prior(
+    tile, x, t, image, weights, ld, height, width, cells, h, w, threshold, shrink, low, high, relaxation, write, A: tl.constexpr, ONCE: tl.constexpr,
+    CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr, LOOK: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+):  # fmt: skip
+    """x' = prox(x + A^T t) in place of x on tile ``tile`` of the image; returns the sums of squares of x' - x, x and x', 0 unless LOOK.
+
+    BLEND: x keeps x + relaxation (x' - x), and x' goes to ``image`` where ``write`` says so. A tile is BH pixel rows x BW cells.
+    """
+    S: tl.constexpr = A[STRIDE]
+    S2: tl.constexpr = A[DEPTH]
+    row, j = part(tile, cells, BH, BW)
+    p = tl.arange(0, S2)
+    near, near_j = tl.minimum(row, height - 1), tl.minimum(j, cells - 1)
+    columns = j[:, None] * S + p[None, :]
+    rows = (row < height)[:, None, None]
+    pixel = rows & ((columns < width) & (p < S)[None, :])[None, :, :]
+    if CELLS:  # a row of the state ends with a whole cell; what lies past the image there is read with weight 0 only
+        kept = rows & ((j < cells)[:, None] & (p < S)[None, :])[None, :, :]
+    else:
+        kept = pixel
+    place = x + row.to(tl.int64)[:, None, None] * ld + columns[None, :, :]
+    old = tl.load(place, mask=kept, other=0.0).to(ACC)
+    v = old + gather_data(t, h, w, weights, near // S, near % S, near_j, p, A, ONCE, ACC)
+    new = shrunk(v, scalar(threshold, ACC), scalar(shrink, ACC), scalar(low, ACC), scalar(high, ACC), CLIP)
+    step = new - old
+    if BLEND:
+        tl.store(place, (old + scalar(relaxation, ACC) * step).to(x.dtype.element_ty), mask=kept)
+        if write:
+            tl.store(image + row.to(tl.int64)[:, None, None] * width + columns[None, :, :], new.to(image.dtype.element_ty), mask=pixel)
+    else:
+        tl.store(place, new.to(x.dtype.element_ty), mask=kept)
+    if LOOK:
+        return _sum_of_squares(step, pixel), _sum_of_squares(old, pixel), _sum_of_squares(new, pixel)
+    return tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64)
+
+
+# ---- one sweep of all planes: one program a tile --------------------------------------------------------------------------
+
+
+@triton.jit
+def residual_kernel(
+    state, x, y, q, r, squares, weights, ld, height, width, cells, h, w, beta: tl.float64,
+    A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+):  # fmt: skip
+    """The residual sweep, a program a tile; ``squares``: one sum a program."""
+    if state is not None:
+        if tl.load(state) != 0:
+            return
+    tiles = tl.cdiv(h, BH) * tl.cdiv(w, BW)
+    plane = (tl.program_id(0) // tiles).to(tl.int64)
+    x, y, q, r = x + plane * height * ld, y + plane * h * w, q + plane * h * w, r + plane * h * w
+    LOOK: tl.constexpr = squares is not None
+    total = _residual(tl.program_id(0) % tiles, x, y, q, r, weights, ld, height, width, cells, h, w, beta, A, ONCE, CELLS, LOOK, ACC, BH, BW)
+    if LOOK:
+        tl.store(squares + tl.program_id(0), total)
+
+
+@triton.jit
+def dual_kernel(
+    state, r, q, t, weights, h, w, relaxation: tl.float64,
+    C: tl.constexpr, ONCE: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+):  # fmt: skip
+    """The dual sweep, a program a tile."""
+    if state is not None:
+        if tl.load(state) != 0:
+            return
+    tiles = tl.cdiv(h, BH) * tl.cdiv(w, BW)
+    plane = (tl.program_id(0) // tiles).to(tl.int64) * h * w
+    _dual(tl.program_id(0) % tiles, r + plane, q + plane, t + plane, weights, h, w, relaxation, C, ONCE, ACC, BH, BW)
+
+
+@triton.jit
+def prior_kernel(
+    state, x, t, image, squares, weights, ld, height, width, cells, h, w,
+    threshold: tl.float64, shrink: tl.float64, low: tl.float64, high: tl.float64, relaxation: tl.float64,
+    A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr, WRITE: tl.constexpr, ACC: tl.constexpr,
+    BH: tl.constexpr, BW: tl.constexpr,
+):  # fmt: skip
+    """The prior sweep, a program a tile; ``squares``: three sums a program, all the first ones first."""
+    if state is not None:
+        if tl.load(state) != 0:
+            return
+    tiles = tl.cdiv(height, BH) * tl.cdiv(cells, BW)
+    plane = (tl.program_id(0) // tiles).to(tl.int64)
+    x, t = x + plane * height * ld, t + plane * h * w
+    if BLEND:
+        image = image + plane * height * width
+    LOOK: tl.constexpr = squares is not None
+    moved, before, after = _prior(
+        tl.program_id(0) % tiles, x, t, image, weights, ld, height, width, cells, h, w, threshold, shrink, low, high, relaxation, WRITE, A, ONCE, CELLS,
+        CLIP, BLEND, LOOK, ACC, BH, BW,
+    )  # fmt: skip
+    if LOOK:
+        place = squares + tl.program_id(0)
+        tl.store(place, moved)
+        tl.store(place + tl.num_programs(0), before)
+        tl.store(place + 2 * tl.num_programs(0), after)
+
+
+# ---- whole iterations: one program a plane --------------------------------------------------------------------------------
+
+
+@triton.jit(do_not_specialize=["count"])
+def plane_kernel(
+    state, x, y, q, r, t, image, data_squares, image_squares, weights, stencil, ld, height, width, cells, h, w, count,
+    beta: tl.float64, threshold: tl.float64, shrink: tl.float64, low: tl.float64, high: tl.float64, relaxation: tl.float64,
+    A: tl.constexpr, C: tl.constexpr, ONCE: tl.constexpr, ONCE_C: tl.constexpr, CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr,
+    ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr,
+):  # fmt: skip
+    """``count`` iterations of one plane, whose state stays in the caches. Between the sweeps the threads of the program wait for each other."""
+    if state is not None:
+        if tl.load(state) != 0:
+            return
+    plane = tl.program_id(0).to(tl.int64)
+    data = plane * h * w
+    x, y, q, r, t = x + plane * height * ld, y + data, q + data, r + data, t + data
+    if BLEND:
+        image = image + plane * height * width
+    LOOK: tl.constexpr = data_squares is not None
+    for k in range(count):
+        total = tl.full((), 0.0, tl.float64)
+        for n in range(tl.cdiv(h, BH) * tl.cdiv(w, BW)):
+            total += _residual(n, x, y, q, r, weights, ld, height, width, cells, h, w, beta, A, ONCE, CELLS, LOOK, ACC, BH, BW)
+        tl.debug_barrier()
+        for n in range(tl.cdiv(h, BH) * tl.cdiv(w, BW)):
+            _dual(n, r, q, t, stencil, h, w, relaxation, C, ONCE_C, ACC, BH, BW)
+        tl.debug_barrier()
+        moved, before, after = tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64)
+        for n in range(tl.cdiv(height, PH) * tl.cdiv(cells, PW)):
+            a, b, c = _prior(
+                n, x, t, image, weights, ld, height, width, cells, h, w, threshold, shrink, low, high, relaxation, k + 1 == count, A, ONCE, CELLS,
+                CLIP, BLEND, LOOK, ACC, PH, PW,
+            )  # fmt: skip
+            moved += a
+            before += b
+            after += c
+        tl.debug_barrier()
+        if LOOK:
+            tl.store(data_squares + plane, total)
+            tl.store(image_squares + plane, moved)
+            tl.store(image_squares + tl.num_programs(0) + plane, before)
+            tl.store(image_squares + 2 * tl.num_programs(0) + plane, after)

@@ -1,0 +1,1 @@
+"""Generators and what is trained with them: encoders, projectors, discriminators."""

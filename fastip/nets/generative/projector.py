@@ -1,0 +1,59 @@
+"""A network that projects on the range of a generator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ...arrays import check_count
+from ...errors import InvalidInput
+from .dcgan import DCGANEncoder
+from .generator import Generator
+
+
+class Projector(nn.Module):
+    """P(x) = G(z), z = G^+(x): the image of the generator near x, b c h w, by one pass of each network; with a corrector C more:
+
+        z <- z + C(x, G(z)),   ``corrections`` times
+
+    generator: G. encoder: G^+, an encoder of the generator's images with ``outputs`` = k. corrector: None, which is the published projector, or C, an encoder
+    of 2 c colours: x above what the last pass made of it. It sees what is still wrong, as one look at x does not. In eval mode nothing is random.
+    corrections: how often, 1 or more.
+    Raises InvalidInput for encoders of other images, or with another number of outputs, and for corrections without a corrector.
+    Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019; the corrections:
+    Alaluf, Patashnik and Cohen-Or, ReStyle: a residual-based StyleGAN encoder via iterative refinement, 2021.
+    """
+
+    def __init__(self, generator: Generator, encoder: DCGANEncoder, corrector: DCGANEncoder | None = None, corrections: int = 1) -> None:
+        super().__init__()
+        for name, net in (("encoder", encoder), ("corrector", corrector)):
+            if not isinstance(generator, Generator) or not isinstance(net, DCGANEncoder) and (net is not None or name == "encoder"):
+                given = f"generator is {type(generator).__name__}, {name} {type(net).__name__}"
+                raise InvalidInput(f"{given}; expected a nets.Generator and a nets.DCGANEncoder")
+        for net, colours in ((encoder, generator.shape[0]), (corrector, 2 * generator.shape[0])):
+            shape = (colours, *generator.shape[1:])
+            if net is not None and (net.shape != shape or net.outputs != generator.latent):
+                made, read = f"{generator.shape} of {generator.latent} numbers", f"{net.shape} and gives {net.outputs}"
+                due = f"expected {shape} and outputs={generator.latent}: the corrector reads two images, one above the other"
+                raise InvalidInput(f"the generator makes images {made}, the encoder reads {read}; {due}")
+        if corrector is None and corrections != 1:
+            raise InvalidInput(f"corrections is {corrections!r}, and there is no corrector: give one, or leave corrections out")
+        self.generator, self.encoder, self.corrector = generator, encoder, corrector
+        self.corrections = check_count(corrections, "corrections", low=1)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(c, h, w) of the images."""
+        return self.generator.shape
+
+    def passes(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """(z, G(z)) after the encoder and, where there is a corrector, after each correction."""
+        z = self.encoder(x)
+        found = [(z, self.generator(z))]
+        for _ in range(self.corrections if self.corrector is not None else 0):
+            z = z + self.corrector(torch.cat([x, found[-1][1]], dim=1))  # type: ignore[misc] # not None here
+            found.append((z, self.generator(z)))
+        return found
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.passes(x)[-1][1]

@@ -1,0 +1,1 @@
+"""Networks that stand for (beta I + A A^T)^-1, learned from noise."""

@@ -1,0 +1,1 @@
+"""Networks that take noise away: the prior step."""

@@ -1,0 +1,1 @@
+"""What operators are made of: the door of a call, gradients, structures, spectra, sizes."""

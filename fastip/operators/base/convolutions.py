@@ -1,0 +1,162 @@
+"""What is known in closed form of a strided convolution A: A A^T, A^T A, a bound of its norm, and the product of two of them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ...contracts import Circulant, Convolution, Cosine, Diagonal, Scalar, Structure
+from ...kernels import reference
+
+
+def cogram(a: Convolution, h: int, w: int) -> Structure | None:
+    """A A^T on an h x w data grid, or None where no structure is known.
+
+    Psf no wider than the stride: the rows of A are disjoint, so ||psf||^2 I (circular, valid) or a diagonal whose first row and column differ.
+    Circular: Circulant with the mean of the s x s aliases of |psf_hat|^2. Reflect, stride 1, odd symmetric psf: Cosine.
+    """
+    kh, kw = a.psf.shape
+    if max(kh, kw) <= a.stride:
+        if a.boundary in ("circular", "valid") or max(kh, kw) <= 2:  # a 2-wide psf reaches no pixel before the first
+            return Scalar(a.psf.square().sum().item())
+        return Diagonal(_border_norms(a, h, w))
+    if a.boundary == "circular":
+        return Circulant(_aliased_power(a, h, w) if a.stride > 1 else _power(a.psf, h, w))
+    return _cosine(a, h, w)
+
+
+def gram(a: Convolution, height: int, width: int) -> Structure | None:
+    """A^T A on a height x width image grid, or None where no structure is known: a stride-1 A commutes with A^T where its cogram has a structure."""
+    return cogram(a, height, width) if a.stride == 1 and (a.boundary != "valid" or a.psf.numel() == 1) else None
+
+
+def _fold(values: Tensor, first: tuple[int, int], h: int, w: int) -> Tensor:
+    """Add ``values``, whose corner belongs at ``first``, onto a periodic h x w grid."""
+    rows = (torch.arange(values.shape[0]) + first[0]) % h
+    columns = (torch.arange(values.shape[1]) + first[1]) % w
+    folded = values.new_zeros(h, values.shape[1]).index_add(0, rows, values)
+    return values.new_zeros(h, w).index_add(1, columns, folded)
+
+
+def _power(psf: Tensor, h: int, w: int) -> Tensor:
+    return torch.fft.rfft2(_fold(psf, (0, 0), h, w)).abs().square()
+
+
+def autocorrelation(psf: Tensor, stride: int) -> Tensor:
+    """r[d] = sum_t psf[t] psf[t + stride d] for |d| <= (k - 1) // stride, the stencil of A A^T; lag 0 in the middle."""
+    size = [2 * k - 1 for k in psf.shape]
+    full = torch.fft.irfft2(torch.fft.rfft2(psf, s=size).abs().square(), s=size)
+    lags = [stride * torch.arange(-((k - 1) // stride), (k - 1) // stride + 1) % n for k, n in zip(psf.shape, size, strict=True)]
+    return full[lags[0]][:, lags[1]]
+
+
+def _aliased_power(a: Convolution, h: int, w: int) -> Tensor:
+    """The mean of the aliases, computed as the spectrum of the folded stencil: memory of the small grid only."""
+    r = autocorrelation(a.psf, a.stride)
+    return torch.fft.rfft2(_fold(r, (-(r.shape[0] // 2), -(r.shape[1] // 2)), h, w)).real.clamp_min(0.0)
+
+
+def _border_fold(k: int, boundary: str) -> Tensor:
+    """F with F psf = the first row of A along one axis: taps before the first pixel are dropped (zero) or mirrored (reflect)."""
+    centre = k // 2
+    fold = torch.zeros(centre + 1, k, dtype=torch.float64)
+    for t in range(k):
+        position = centre - t
+        if position >= 0:
+            fold[position, t] = 1
+        elif boundary == "reflect":
+            fold[-1 - position, t] = 1
+    return fold
+
+
+def _border_norms(a: Convolution, h: int, w: int) -> Tensor:
+    """Squared norms of the rows of A, 1 1 h w; only those of the first row and column reach over the border."""
+    rows, columns = (_border_fold(k, a.boundary) for k in a.psf.shape)
+    values = torch.full((1, 1, h, w), a.psf.square().sum().item(), dtype=torch.float64)
+    values[..., 0, :] = (rows @ a.psf).square().sum()
+    values[..., :, 0] = (a.psf @ columns.T).square().sum()
+    values[..., 0, 0] = (rows @ a.psf @ columns.T).square().sum()
+    return values
+
+
+def _cosine(a: Convolution, h: int, w: int) -> Cosine | None:
+    """lambda[u, v]^2 with lambda = sum_t psf[t] cos(pi u (t1 - c1) / h) cos(pi v (t2 - c2) / w)."""
+    scale = 1e-12 * a.psf.abs().max()
+    symmetric = all((a.psf - a.psf.flip(axis)).abs().max() <= scale for axis in (0, 1))
+    if a.boundary != "reflect" or a.stride != 1 or not symmetric or any(k % 2 == 0 for k in a.psf.shape):
+        return None
+    waves = []
+    for k, n in zip(a.psf.shape, (h, w), strict=True):
+        frequency, offset = torch.arange(n, dtype=torch.float64), torch.arange(k, dtype=torch.float64) - k // 2
+        waves.append(torch.cos(math.pi / n * frequency[:, None] * offset))
+    return Cosine((waves[0] @ a.psf @ waves[1].T).square())
+
+
+def norm_bound(a: Convolution) -> float:
+    """An upper bound of ||A|| that holds on every grid.
+
+    The smaller of sqrt(||A||_1 ||A||_inf) and, unless the boundary reflects, sqrt(max r_hat): the stencil's frequency response on a fine grid, with the
+    Ehlich-Zeller factor 1 / cos(pi d / N) for each axis that bounds a trigonometric polynomial of degree d between N equidistant samples.
+    """
+    bound = _schur(a)
+    if a.boundary == "reflect":
+        return math.sqrt(bound)
+    r = autocorrelation(a.psf, a.stride)
+    degrees = [n // 2 for n in r.shape]
+    samples = [d * min(max(1024 // d, 8), 64) if d else 1 for d in degrees]
+    peak = torch.fft.rfft2(_fold(r, (-degrees[0], -degrees[1]), *samples)).real.max().item()
+    for d, n in zip(degrees, samples, strict=True):
+        peak /= math.cos(math.pi * d / n)
+    return math.sqrt(min(bound, peak))
+
+
+def _schur(a: Convolution) -> float:
+    """||A||_1 ||A||_inf: largest column sum times largest row sum of |A|."""
+    magnitude = a.psf.abs()
+    if a.boundary == "reflect":
+        # A pixel meets at most one border of each axis, so a grid of three psfs shows every column.
+        size = [-(-3 * k // a.stride) for k in magnitude.shape]
+        columns = reference.strided_conv_adjoint(torch.ones(1, 1, *size, dtype=torch.float64), magnitude, a.stride, "reflect").max().item()
+    else:
+        columns = max(magnitude[i :: a.stride, j :: a.stride].sum().item() for i in range(a.stride) for j in range(a.stride))
+    return magnitude.sum().item() * columns
+
+
+def merge(left: Convolution | None, right: Convolution | None) -> Convolution | None:
+    """left right as one strided convolution, or None where it is none.
+
+    Circular after circular and valid after valid always; valid after circular when the psf is as wide as the stride (a box average): it never wraps.
+    Stride 1 with a 1 x 1 psf is a multiple of the identity and merges with anything.
+    """
+    if left is None or right is None:
+        return None
+    if right.psf.numel() == 1 and right.stride == 1:
+        return Convolution(right.psf * left.psf, left.stride, left.boundary)
+    if left.psf.numel() == 1 and left.stride == 1:
+        return Convolution(left.psf * right.psf, right.stride, right.boundary)
+    tiles = left.boundary == "valid" and all(k == left.stride for k in left.psf.shape)
+    if not (right.boundary == left.boundary == "valid" or (right.boundary == "circular" and (left.boundary == "circular" or tiles))):
+        return None
+    spread = [right.stride * (k - 1) + 1 for k in left.psf.shape]
+    wide = torch.zeros(spread, dtype=torch.float64)
+    wide[:: right.stride, :: right.stride] = left.psf
+    size = [n + k - 1 for n, k in zip(spread, right.psf.shape, strict=True)]
+    psf = torch.fft.irfft2(torch.fft.rfft2(wide, s=size) * torch.fft.rfft2(right.psf, s=size), s=size)
+    if right.boundary == "circular":
+        psf = _centred(psf, left, right)
+    return Convolution(psf, left.stride * right.stride, right.boundary)
+
+
+def _centred(psf: Tensor, left: Convolution, right: Convolution) -> Tensor:
+    """Pad with zeros until the tap that reads the pixel at stride * i lies at k // 2."""
+    for axis in (0, 1):
+        first = left.psf.shape[axis] - 1 if left.boundary == "valid" else left.psf.shape[axis] // 2
+        centre, k = right.stride * first + right.psf.shape[axis] // 2, psf.shape[axis]
+        before, after = 0, 0
+        while (before + k + after) // 2 != centre + before:
+            before, after = (before + 1, after) if (before + k + after) // 2 > centre + before else (before, after + 1)
+        pad = (0, 0, before, after) if axis == 0 else (before, after)
+        psf = torch.nn.functional.pad(psf, pad)
+    return psf

@@ -1,0 +1,60 @@
+"""The largest singular value of an operator that is known only by what it does."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...contracts import Shape
+
+STEPS = 300
+TOLERANCE = 1e-7  # of ||A||^2
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    """Re <a, b>: the inner product in which a real-linear operator and its adjoint are adjoint."""
+    return torch.vdot(a.flatten(), b.flatten()).real.item()
+
+
+def largest_singular_value(op: Any, shape: Shape, is_complex: bool) -> float:
+    """||A|| on images of ``shape``, not below the true value in practice and above it by 1e-7 relative when Lanczos converges.
+
+    A^T A v_k = beta_{k-1} v_{k-1} + alpha_k v_k + beta_k v_{k+1} from a fixed random v_1, float64, three vectors of memory. Orthogonality may be lost:
+    that repeats eigenvalues of the tridiagonal matrix but moves none. The residual beta_k |s_k| of the largest one is added before the root.
+    Source: Parlett, The Symmetric Eigenvalue Problem, 1998, chapter 13.
+    """
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(shape, generator=generator, dtype=torch.complex128 if is_complex else torch.float64)
+    v = v / math.sqrt(_dot(v, v))
+    previous, beta = torch.zeros_like(v), 0.0
+    diagonal: list[float] = []
+    off: list[float] = []
+    bound = 0.0
+    with torch.no_grad():
+        for k in range(STEPS):
+            w = op.adjoint(op(v)) - beta * previous
+            diagonal.append(_dot(w, v))
+            w = w - diagonal[-1] * v
+            beta = math.sqrt(_dot(w, w))
+            invariant = beta <= 1e-14 * max(abs(d) for d in diagonal)
+            if invariant or k < 8 or k % 8 == 0 or k == STEPS - 1:
+                value, residual = _top(diagonal, off, beta)
+                bound = value + residual
+                if invariant or residual <= TOLERANCE * value:
+                    break
+            off.append(beta)
+            previous, v = v, w / beta
+    return math.sqrt(max(bound, 0.0))
+
+
+def _top(diagonal: list[float], off: list[float], beta: float) -> tuple[float, float]:
+    """The largest eigenvalue of the tridiagonal matrix and its residual in the full space."""
+    tridiagonal = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
+    if off:
+        side = torch.tensor(off, dtype=torch.float64)
+        tridiagonal += torch.diag(side, 1) + torch.diag(side, -1)
+    values, vectors = torch.linalg.eigh(tridiagonal)
+    return values[-1].item(), beta * abs(vectors[-1, -1].item())

@@ -1,0 +1,51 @@
+"""What an operator says of itself on a grid, kept for the last grid: a solve asks for it several times, and solves on one grid follow each other."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from ...contracts import Shape
+from .constant import borrowed
+
+Answer = TypeVar("Answer")
+PREFIX = "_last_"  # of the attributes that hold them: they are left out when an operator is pickled
+
+
+def last(method: Callable[[Any, Shape], Answer]) -> Callable[[Any, Shape], Answer]:
+    """A method of an operator and a shape that is computed once as long as the shape stays the same (channelwise operators: its height and width).
+
+    The answer must depend on the operator's parameters and the shape alone, and must not be changed.
+    """
+    name = PREFIX + method.__name__
+
+    @functools.wraps(method)
+    def remembered(self: Any, shape: Shape) -> Answer:
+        key = (len(shape), *(shape[2:] if self.channelwise else shape))
+        kept = self.__dict__.get(name)
+        if kept is None or kept[0] != key:
+            kept = self.__dict__[name] = (key, method(self, shape))
+        answer: Answer = kept[1]
+        return answer
+
+    return remembered
+
+
+_copies: Any = WeakTensorKeyDictionary()  # tensor -> {device: its copy there}; copies live as long as what they were made from
+
+
+def placed(values: Tensor, device: torch.device) -> Tensor:
+    """A constant of a solve on ``device``: itself, or a copy that is made once, however often it is asked for."""
+    if values.device == device or device.type == "mps":  # which has no float64: whoever uses the constant casts it
+        return values
+    if torch.compiler.is_compiling():
+        return values.to(device)
+    copies = _copies.setdefault(values, {})
+    if device not in copies:
+        copies[device] = values.to(device)
+    return borrowed(copies[device])

@@ -1,0 +1,45 @@
+"""Whole ADMM solves at once, where the data step is a stencil, or pointwise in Fourier space, and the prior pointwise."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from .. import kernels
+from ..contracts import BoundInverse, BoundPrior, SpectralStep, Status, StencilStep
+from ..kernels import choose
+from ..kernels.whole_solve import why_unsolved
+from ..stopping import StopRule
+from ..tracing import check_uncaptured
+from . import spectral
+
+
+def why_unfused(step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor, y: Tensor, tolerance: float = 0.0) -> str | None:
+    """None where :func:`admm` can run this solve, else the reason in words."""
+    if prior.pointwise() is None:
+        return "the prior is not pointwise with fixed weights, as L1, L2, ElasticNet, NonNegative, Box and their sums are"
+    description = step.fused()
+    if description is None:
+        needed = "no stencil on the data of a convolution and no FFT on the image grid"
+        return f"the data step is {needed} (it is: {step.describe()})"
+    if isinstance(description, SpectralStep):
+        return kernels.why_reference((x, description.guess), (q, y))
+    return choose.why_no_solve((x, q, y), tolerance) or why_unsolved(description, q)
+
+
+def admm(
+    step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float
+) -> tuple[Tensor, Tensor, int, Status, Tensor]:
+    """(x, q, iterations done, status, residuals checks x 2 x b): what the visible loop gives, to rounding.
+
+    x: b c H W, the start; its memory is used for the result. q: the dual to start from, kept.
+    Raises Unsupported for a tolerance while a CUDA graph is captured.
+    """
+    if rule.tolerance > 0:
+        given = f"a solve with tolerance={rule.tolerance:g}"
+        check_uncaptured(y.device, given, "when it stops depends on the data", "pass tolerance=0")
+    description, prox = step.fused(), prior.pointwise()
+    assert description is not None and prox is not None
+    if isinstance(description, StencilStep):
+        return kernels.solve(description, prox, x, q, y, rule, relaxation)
+    result = spectral.admm(description, prox, x, q, step.size, rule, relaxation)
+    return *result, rule.residuals(x.shape[0])

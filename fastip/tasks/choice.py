@@ -1,0 +1,45 @@
+"""Choice: what the caller of a task may choose."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import check_keywords
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What the caller of a task may choose; None leaves it to the task, which refuses what it cannot use.
+
+    psf: a tensor kh x kw or a text for :func:`fastip.tasks.read_psf`. boundary: circular, reflect, zero or valid.
+    prior, weight, beta, inverse: by the names and in the units of ``fastip.tasks``; iterations, tolerance: the solver's.
+    bounded: adds 0 <= x <= 1 to the priors that can hold it. memory: bytes that a solve may take, or a text such as
+        "800MB". dtype: of a network's weights.
+    """
+
+    psf: str | Tensor | None = None
+    boundary: str | None = None
+    prior: str | None = None
+    weight: float | None = None
+    beta: float | None = None
+    inverse: str | None = None
+    iterations: int | None = None
+    tolerance: float | None = None
+    bounded: bool = True
+    memory: int | str | None = None
+    dtype: torch.dtype | None = None
+
+    def but(self, changes: Mapping[str, Any]) -> Choice:
+        """The same with other values. Raises UnknownKeyword, with the closest name, for what nobody can choose."""
+        check_keywords(changes, {field.name for field in dataclasses.fields(self)}, "problem")
+        return dataclasses.replace(self, **changes)
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Those of the names that were chosen, with their values."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}

@@ -1,0 +1,1 @@
+"""Tables of cases, and the harnesses that tests share."""

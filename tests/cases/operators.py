@@ -1,0 +1,140 @@
+"""The table of operators that every property test walks: a new public operator enters the tests by getting a line here, and a test fails until it has one.
+
+from cases.operators import operator_cases
+@pytest.mark.parametrize("make, shape", [pytest.param(make, shape, id=name) for name, make, shape in operator_cases()])
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastip import operators
+from fastip.operators import psf
+
+Factory = Callable[[torch.dtype], operators.Operator]
+
+
+class Case(NamedTuple):
+    """One operator on one grid; unpacks as (id, factory taking a dtype, input shape)."""
+
+    id: str
+    make: Factory
+    input_shape: tuple[int, ...]
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    """A reproducible standard normal float64 tensor."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def _blur(kh: int, kw: int, stride: int, boundary: str) -> Factory:
+    kernel = draw(kh, kw, seed=100 * kh + kw)
+    return lambda dtype: operators.Blur((kernel / kernel.abs().sum()).to(dtype), stride=stride, boundary=boundary)
+
+
+def _size(k: int, stride: int, boundary: str, multiple: int) -> int:
+    """An image side for psf side k: an odd or even multiple of the stride, no smaller than the psf."""
+    if boundary == "valid":
+        return (multiple - 1) * stride + k
+    while multiple * stride < k:
+        multiple += 2
+    return multiple * stride
+
+
+# psf height, psf width, stride, low-resolution height and width (grown by two until the psf fits), batch, channels
+_BLURS = (
+    (3, 3, 1, 7, 8, 1, 1),
+    (4, 4, 1, 6, 7, 2, 3),
+    (1, 5, 1, 5, 6, 1, 2),
+    (3, 5, 2, 5, 4, 2, 1),
+    (2, 2, 2, 3, 4, 1, 3),
+    (5, 4, 3, 4, 3, 1, 2),
+    (3, 2, 3, 3, 4, 1, 1),
+    (9, 9, 4, 3, 4, 1, 1),
+    (6, 3, 5, 3, 2, 3, 1),
+    (4, 5, 5, 2, 3, 1, 2),
+)
+
+
+def _blurs() -> list[Case]:
+    cases = []
+    for boundary in ("circular", "valid", "reflect", "zero"):
+        for kh, kw, stride, h, w, b, c in _BLURS:
+            shape = (b, c, _size(kh, stride, boundary, h), _size(kw, stride, boundary, w))
+            cases.append(Case(f"blur-{boundary}-{kh}x{kw}-s{stride}", _blur(kh, kw, stride, boundary), shape))
+        shape = (1, 1, _size(34, 1, boundary, 3), _size(33, 1, boundary, 2))  # so large that Blur goes through the FFT
+        cases.append(Case(f"blur-{boundary}-34x33-s1", _blur(34, 33, 1, boundary), shape))
+    return cases
+
+
+def _gaussian(stride: int, boundary: str) -> Factory:
+    return lambda dtype: operators.Blur(psf.gaussian(5, sigma=1.1).to(dtype), stride=stride, boundary=boundary)
+
+
+def _masked_fourier(h: int, w: int) -> Factory:
+    mask = (draw(h, w, seed=7) > 0).double()
+    return lambda dtype: operators.MaskedFourier(mask.to(dtype))
+
+
+def _others() -> list[Case]:
+    return [
+        Case("gaussian-circular", _gaussian(1, "circular"), (2, 1, 8, 9)),
+        Case("gaussian-reflect", _gaussian(1, "reflect"), (1, 2, 7, 8)),
+        Case("gaussian-circular-s2", _gaussian(2, "circular"), (1, 1, 10, 8)),
+        Case("identity", lambda dtype: operators.Identity(), (2, 3, 5, 4)),
+        Case("downsample-1", lambda dtype: operators.Downsample(1), (1, 1, 4, 5)),
+        Case("downsample-2", lambda dtype: operators.Downsample(2), (2, 3, 6, 4)),
+        Case("downsample-3", lambda dtype: operators.Downsample(3), (1, 1, 9, 12)),
+        Case("mask-binary", lambda dtype: operators.Mask(draw(5, 6, seed=1) > 0), (2, 3, 5, 6)),
+        Case("mask-weights", lambda dtype: operators.Mask(draw(3, 6, 5, seed=2).to(dtype)), (2, 3, 6, 5)),
+        Case("mask-batch", lambda dtype: operators.Mask(draw(2, 1, 4, 5, seed=3).to(dtype)), (2, 3, 4, 5)),
+        Case("grey", lambda dtype: operators.ToGray(), (2, 3, 4, 5)),
+        Case("grey-four-bands", lambda dtype: operators.ToGray((0.1, 0.2, -0.3, 0.4)), (1, 4, 5, 3)),
+        Case("dense-wide", lambda dtype: operators.Dense(draw(7, 12, seed=4).to(dtype)), (3, 12)),
+        Case("dense-tall", lambda dtype: operators.Dense(draw(20, 12, seed=5).to(dtype), image_shape=(1, 3, 4)), (2, 1, 3, 4)),
+        Case("gaussian-measurements", lambda dtype: operators.GaussianMeasurements(5, (2, 3, 4), seed=3), (2, 2, 3, 4)),
+        Case("masked-fourier-even", _masked_fourier(6, 8), (2, 1, 6, 8)),
+        Case("masked-fourier-odd", _masked_fourier(5, 7), (1, 2, 5, 7)),
+    ]
+
+
+def _compositions() -> list[Case]:
+    blur = _blur(3, 5, 2, "circular")
+    wide = _blur(4, 3, 1, "circular")
+    mask = draw(3, 4, seed=6)
+    return [
+        Case("grey-of-blur", lambda dtype: operators.ToGray() @ blur(dtype), (1, 3, 6, 8)),
+        Case("blur-of-grey", lambda dtype: blur(dtype) @ operators.ToGray(), (2, 3, 6, 8)),
+        Case("mask-of-blur", lambda dtype: operators.Mask(mask.to(dtype)) @ blur(dtype), (1, 2, 6, 8)),
+        Case("mask-of-downsample", lambda dtype: operators.Mask(mask.to(dtype)) @ operators.Downsample(2), (1, 1, 6, 8)),
+        Case("downsample-of-blur", lambda dtype: operators.Downsample(2) @ wide(dtype), (1, 1, 6, 8)),
+        Case("blur-of-blur", lambda dtype: blur(dtype) @ wide(dtype), (1, 1, 8, 10)),
+        Case("fourier-of-blur", lambda dtype: _masked_fourier(6, 5)(dtype) @ wide(dtype), (1, 1, 6, 5)),
+        Case("composition-three", lambda dtype: operators.ToGray() @ operators.Mask(draw(6, 8, seed=8).to(dtype)) @ wide(dtype), (1, 3, 6, 8)),
+        Case("normal-of-fourier", lambda dtype: _masked_fourier(4, 5)(dtype).T @ _masked_fourier(4, 5)(dtype), (1, 1, 4, 5)),
+        Case("scaled-blur", lambda dtype: 2.5 * blur(dtype), (1, 1, 6, 10)),
+        Case("negative-fourier", lambda dtype: -_masked_fourier(4, 6)(dtype), (1, 1, 4, 6)),
+        Case("adjoint-of-blur", lambda dtype: blur(dtype).T, (1, 2, 3, 4)),
+        Case("adjoint-of-fourier", lambda dtype: _masked_fourier(4, 5)(dtype).T, (1, 1, 4, 5)),
+        Case("adjoint-of-dense", lambda dtype: operators.Dense(draw(6, 12, seed=9).to(dtype), image_shape=(1, 3, 4)).T, (2, 6)),
+        Case("stack-of-blurs", lambda dtype: operators.Stack([wide(dtype), _gaussian(1, "circular")(dtype)]), (2, 1, 6, 7)),
+        Case("stack-with-grey", lambda dtype: operators.Stack([operators.ToGray(), wide(dtype), operators.Identity()]), (1, 3, 4, 5)),
+        Case("stack-of-masks", lambda dtype: operators.Stack([operators.Mask(mask.to(dtype)), 0.5 * operators.Mask(mask > 0)]), (1, 1, 3, 4)),
+        Case("stack-of-dense", lambda dtype: operators.Stack([operators.Dense(draw(m, 8, seed=m).to(dtype)) for m in (3, 4)]), (2, 8)),
+    ]
+
+
+def operator_cases() -> list[Case]:
+    """Every operator under test: (id, factory taking a dtype, input shape). Ids are unique; at least one case per public operator class."""
+    return _blurs() + _others() + _compositions()
+
+
+def public_operator_classes() -> list[type[operators.Operator]]:
+    """Every concrete operator class that ``fastip.operators`` shows."""
+    shown = [getattr(operators, name) for name in operators.__all__]
+    return [item for item in shown if isinstance(item, type) and issubclass(item, operators.Operator) and not inspect.isabstract(item)]
