@@ -26,7 +26,7 @@ class Constant:
 
     def __init__(self, value: Tensor) -> None:
         self.value = value
-        self._casts: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+        self.casts: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
     def like(self, data: Tensor) -> Tensor:
         """The parameter in the (real) dtype and on the device of ``data``."""
@@ -39,15 +39,15 @@ class Constant:
         return borrowed(*_cast(self, torch.float64, device))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"value": self.value, "_casts": {}}
+        return {"value": self.value, "casts": {}}
 
 
 @constant
 def _cast(parameter: Constant, dtype: torch.dtype, device: torch.device) -> tuple[Tensor]:
     key = (dtype, device)
-    if key not in parameter._casts:
-        parameter._casts[key] = parameter.value.to(dtype=dtype, device=device)
-    return (parameter._casts[key],)
+    if key not in parameter.casts:
+        parameter.casts[key] = parameter.value.to(dtype=dtype, device=device)
+    return (parameter.casts[key],)
 
 
 def real_array(value: Any, name: str, dimensions: Sequence[int]) -> Tensor:

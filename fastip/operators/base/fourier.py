@@ -20,7 +20,7 @@ class FourierConvolution:
 
     def __init__(self, psf: Tensor, stride: int, boundary: str) -> None:
         self.psf, self.stride, self.boundary = psf, stride, boundary
-        self._plan: tuple[tuple[object, ...], Tensor] | None = None
+        self.plan: tuple[tuple[object, ...], Tensor] | None = None
 
     def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
         """The FFT grid: the image itself where it wraps; else long enough that no wrapped value reaches a kept pixel, with small prime factors."""
@@ -93,10 +93,10 @@ class FourierConvolution:
 @constant
 def _spectrum(convolution: FourierConvolution, grid: tuple[int, int], dtype: torch.dtype, device: torch.device) -> tuple[Tensor]:
     key = (grid, dtype, device)
-    plan = convolution._plan
+    plan = convolution.plan
     if plan is None or plan[0] != key:
         plan = (key, torch.fft.rfft2(convolution.psf, s=grid).to(dtype=dtype.to_complex(), device=device))
-        convolution._plan = plan
+        convolution.plan = plan
     return (plan[1],)
 
 
