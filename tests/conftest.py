@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads make small tests ten times slower on a busy machine
 
@@ -30,6 +31,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         pytest.exit("pytest -m gpu: no CUDA device answers here", returncode=1)
     config.hook.pytest_deselected(items=marked)
     items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    """FASTIP_TEST_TIMES names a file for the processor time of each test, that of the processes that it waited for too: what tests/slow.py is made from."""
+    begun = sum(os.times()[:4])
+    result = yield
+    path = os.environ.get("FASTIP_TEST_TIMES")
+    if path:
+        with open(path, "a") as file:
+            file.write(f"{sum(os.times()[:4]) - begun:.2f} {item.nodeid}\n")
+    return result
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -10,7 +12,23 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-SOURCE = Path(__file__).parents[2] / "csrc" / "tests"
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "csrc" / "tests"
+
+
+def built(kind: str, *options: str) -> Path:
+    """The module of :func:`build`, kept in build/ for as long as csrc/ and the options are the same; one process builds, others wait."""
+    files = sorted(path for path in (ROOT / "csrc").rglob("*") if path.is_file())
+    content = b"".join(str(path.relative_to(ROOT)).encode() + path.read_bytes() for path in files)
+    digest = hashlib.sha256(repr((options, sys.version)).encode() + content).hexdigest()[:12]
+    folder = ROOT / "build" / f"{kind}-{digest}"
+    folder.mkdir(parents=True, exist_ok=True)
+    done = folder / "built"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            done.write_text(str(build(folder, *options)))
+    return Path(done.read_text())
 
 
 def build(folder: Path, *options: str) -> Path:

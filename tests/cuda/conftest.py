@@ -1,21 +1,34 @@
-"""One build of the emulated kernels for all tests here. FASTIP_EMULATED names one that is built already."""
+"""One build of the emulated kernels for all tests here. FASTIP_EMULATED names another one, that with the sanitizers."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from cases.emulation import build, load
+from cases.emulation import built, load
 from fastip.kernels import extension, whole_solve
 from fastip.kernels.family import Implementations
 
 native = Implementations("native")
 
 
+EVERY = 8  # of the cases of a test is run under the sanitizers, and the first and the last
+
+
+def pytest_collection_modifyitems(items):
+    """Under the sanitizers the first, the last and every eighth case of each test: each kernel in all its forms, not in all its sizes."""
+    if "FASTIP_EMULATED" not in os.environ:
+        return
+    cases = {}
+    for item in items:
+        cases.setdefault(item.function, []).append(item)
+    items[:] = [item for own in cases.values() for k, item in enumerate(own) if k % EVERY == 0 or k + 1 == len(own)]
+
+
 @pytest.fixture(scope="session")
-def emulated_module(tmp_path_factory):
+def emulated_module():
     given = os.environ.get("FASTIP_EMULATED")
-    return load(Path(given) if given else build(tmp_path_factory.mktemp("emulated")))
+    return load(Path(given) if given else built("emulated"))
 
 
 @pytest.fixture
