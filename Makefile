@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
+# make demo | test | test-all | lint | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 THREADS ?= 1
@@ -10,18 +10,24 @@ READY := $(VENV)/ready
 NATIVE := CMakeLists.txt pyproject.toml fastip/_version.py $(shell find csrc -type f)
 CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.cu')
 
-# The GPU kernels take minutes to compile for all architectures: here only for the GPU that this machine has. `make test` and `make wheel` compile them all.
+# The GPU kernels take minutes to compile for all architectures: here only for the GPU that this machine has. `make test-all` and `make wheel` compile them all.
 export FASTIP_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null),AUTO,OFF)
 export FASTIP_CUDA_ARCHS ?= $(if $(shell nvidia-smi -L 2>/dev/null),native)
 
-.PHONY: demo test lint bench train-photo train-photo-export wheel clean
+.PHONY: demo test test-slow test-all lint bench train-photo train-photo-export wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
 	$(BIN)/fastip demo
 
-test: $(READY) $(VENV)/gpu
-	OMP_NUM_THREADS=1 $(PY) -P -m pytest -n 2 --dist loadfile tests
+# What tests/slow.py names takes most of the time: the quick suite leaves it out, and needs neither Triton nor a CUDA compiler.
+test: $(READY)
+	OMP_NUM_THREADS=1 $(PY) -P -m pytest -n 2 --dist loadfile -m "not slow and not gpu_tools" tests
+
+test-slow: $(READY) $(VENV)/gpu
+	OMP_NUM_THREADS=1 $(PY) -P -m pytest -n 2 --dist loadfile -m "slow or gpu_tools" tests
+
+test-all: test test-slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads make small tests ten times slower on a busy machine
 
@@ -13,17 +15,22 @@ os.environ.pop("COLUMNS", None)  # of the terminal that pytest was started in: a
 import pytest
 import torch
 
+import slow
 from fastip.kernels import extension
+
+HERE = Path(__file__).parent
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for; tests interrupt themselves
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests marked ``gpu`` are left out where no device answers; asked for by ``-m gpu`` there, they are an error."""
     unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if unstable:  # an address in it is another one in each worker
         pytest.exit(f"give these tests ids that stay: {', '.join(unstable)}", returncode=1)
+    _mark(items)
     if torch.cuda.is_available():
         return
     marked = [item for item in items if item.get_closest_marker("gpu")]
@@ -31,6 +38,34 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         pytest.exit("pytest -m gpu: no CUDA device answers here", returncode=1)
     config.hook.pytest_deselected(items=marked)
     items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+
+
+def _mark(items: list[pytest.Item]) -> None:
+    """slow and gpu_tools, from the table; a name in it that no test has any more is an error where its file was collected."""
+    seen: set[str] = set()
+    for item in items:
+        if not item.path.is_relative_to(HERE):
+            continue
+        name = f"{item.path.relative_to(HERE).as_posix()}::{item.function.__name__}"  # type: ignore[attr-defined]
+        seen |= {name, name.partition("::")[0]}
+        if name.startswith(slow.GPU_TOOLS):
+            item.add_marker("gpu_tools")
+        elif name in slow.SLOW:
+            item.add_marker("slow")
+    whole = len(items) > 1000  # not a single test that was asked for
+    gone = [name for name in slow.SLOW if whole and name.partition("::")[0] in seen and name not in seen]
+    if gone:
+        pytest.exit(f"tests/slow.py names tests that do not exist: {', '.join(gone)}", returncode=1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A test that takes long has to be named in tests/slow.py."""
+    begun = time.process_time()
+    yield
+    took = time.process_time() - begun
+    if took > slow.LIMIT and not {"slow", "gpu_tools", "gpu"} & {marker.name for marker in item.iter_markers()}:
+        pytest.fail(f"it took {took:.0f} s of processor time: make it smaller, or name it in tests/slow.py")
 
 
 @pytest.hookimpl(wrapper=True)

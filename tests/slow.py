@@ -1,0 +1,41 @@
+"""Which tests take long: the one place. ``make test`` leaves them out, ``make test-slow`` runs them, ``make test-all`` runs all.
+
+To measure again: FASTIP_TEST_TIMES=FILE .venv/bin/pytest -n 2 tests, which appends the processor time of each test to FILE.
+"""
+
+from __future__ import annotations
+
+LIMIT = 30.0  # seconds of processor time, even on a slow machine: a test that takes more and is not named here fails
+
+GPU_TOOLS = ("cuda/", "gpu/", "kernels/test_triton_")  # paths below tests/: code for GPUs emulated, interpreted, compiled; sessions rehearsed
+
+SLOW = {  # seconds of processor time on two cores with AVX-512, the longest case of each
+    "checkpoint/test_shipped.py::test_the_projectors_that_come_with_fastip": 3,
+    "cli/test_cli_train.py::test_it_writes_what_it_says": 7,
+    "experiments/test_adversarial.py::test_the_losses_lower_the_distance": 4,
+    "experiments/test_denoiser_shapes.py::test_every_shape_is_trained_scored_and_timed": 7,
+    "experiments/test_inner_loop.py::test_every_data_step_ends_at_half_the_square_of_y": 4,
+    "experiments/test_npgd_error.py::test_what_determines_the_image_brings_it_back": 4,
+    "experiments/test_photo_prior.py::test_every_setting_is_solved_with_every_schedule": 4,
+    "experiments/test_repaired.py::test_a_learned_inverse_is_trained_where_none_is_shipped": 6,
+    "experiments/test_repaired.py::test_the_optimum_is_certified_and_not_zero": 15,
+    "experiments/test_tasks.py::test_every_learned_task_is_measured": 7,
+    "experiments/test_updates.py::test_the_references_are_certified": 15,
+    "inverses/test_learned.py::test_admm_reaches_the_exact_optimum": 11,
+    "inverses/test_learned.py::test_auto_considers_what_was_offered": 5,
+    "kernels/test_library_ops.py::test_opcheck": 6,
+    "priors/test_plug_and_play.py::test_the_bound_is_kept": 6,
+    "tasks/test_memory.py::test_the_bound_is_kept": 5,
+    "train/test_gan.py::test_a_generator_learns": 5,
+    "train/test_inverse.py::test_a_psf_wider_than_the_grids_that_measure_it": 5,
+    "train/test_inverse.py::test_two_processes_average_their_gradients": 12,
+    "train/test_one_net.py::test_a_projector_learns_and_serves_admm": 6,
+    "train/test_perceptual.py::test_a_killed_training_goes_on_to_the_same_bits": 7,
+    "train/test_perceptual.py::test_two_processes_train_both_networks": 13,
+    "train/test_prior.py::test_a_killed_training_goes_on_to_the_same_bits": 7,
+    "train/test_prior.py::test_two_processes_see_different_pictures": 11,
+    "train/test_projector.py::test_a_corrector_comes_nearer": 8,
+    "train/test_projector.py::test_a_projector_learns": 3,
+    "train/test_projector.py::test_the_generator_counts_whole": 5,
+    "train/test_resume.py::test_a_killed_training_goes_on_to_the_same_bits": 10,
+}
