@@ -118,7 +118,8 @@ class Family(Generic[P, R]):
 
     reference: the formula in plain torch. native: the compiled kernel. triton: the module of fastip.kernels.triton that
         has a function of the family's name. All have the signature of the reference.
-    images: the places of the arguments that decide, images on one device; all others matter for gradients only.
+    images: the places of the arguments that decide, images on one device; all others matter for gradients only. Where
+        they do not lie side by side the first place is 0 and the last may be left out.
     operators: what is registered in torch.ops.fastip; dispatch: the call of them, by default of the only one. A family
         without any runs its reference where a gradient is asked for. The raw kernels are not differentiable.
     """
@@ -147,9 +148,16 @@ class Family(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if kwargs:
             args = self._signature.bind(*args, **kwargs).args  # type: ignore[assignment]
-        images = args[self._together] if self._together else [args[i] for i in self.images if i < len(args) and args[i] is not None]
+        images = args[self._together] if self._together else self._apart(args)
         result: R = getattr(self, choose.implementation(images, args))(*args)  # type: ignore[arg-type]
         return result
+
+    def _apart(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The images of these arguments where they do not lie side by side; None and what is not given are none."""
+        last = self.images[-1]
+        if len(args) <= last or args[last] is None:
+            return args[:1]
+        return tuple(args[i] for i in self.images)
 
     @functools.cached_property
     def triton(self) -> Callable[P, R]:

@@ -33,8 +33,16 @@ def _native(
     v = plain(v)
     out = torch.empty_like(v)
     functions, where = extension.target(v)
-    pointers = {"v": v.data_ptr(), "add": extension.address(add), "out": out.data_ptr()}
-    arguments = functions.ThresholdArgs(**pointers, n=v.numel(), threshold=t, shrink=factor, low=low, high=high)
+    arguments = functions.ThresholdArgs(
+        v=v.data_ptr(),
+        add=extension.address(add),
+        out=out.data_ptr(),
+        n=v.numel(),
+        threshold=t,
+        shrink=factor,
+        low=low,
+        high=high,
+    )
     extension.run(functions.soft_threshold, arguments, v, where)
     return out
 
