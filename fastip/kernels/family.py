@@ -147,7 +147,9 @@ class Family(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if kwargs:
-            args = self._signature.bind(*args, **kwargs).args  # type: ignore[assignment]
+            given = self._signature.bind(*args, **kwargs)
+            given.apply_defaults()  # without them what stands behind one that is left out would be lost
+            args = given.args  # type: ignore[assignment]
         images = args[self._together] if self._together else self._apart(args)
         result: R = getattr(self, choose.implementation(images, args))(*args)  # type: ignore[arg-type]
         return result

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cases.pretended import pretended
+from fastip import kernels
 from fastip.errors import InvalidInput
 from fastip.kernels import reference
 from fastip.kernels.family import Implementations
@@ -68,3 +69,13 @@ def test_what_is_added_must_fit(module: ModuleType) -> None:
     assert result.dtype == torch.float64 and torch.equal(result, reference.soft_threshold(v, 0.1, add=add))
     with pretended() as gpu, pytest.raises(InvalidInput, match="v on cpu, add on cuda:0"):
         module.soft_threshold(v, 0.1, add=gpu.put(v))
+
+
+def test_a_keyword_behind_one_that_is_left_out_counts() -> None:
+    """add= without shrink, low and high: a family binds keywords as its reference would."""
+    v, add = torch.randn(2, 1, 3, 5), torch.randn(2, 1, 3, 5)
+    expected = reference.soft_threshold(v, 0.3, add=add)
+    assert not torch.equal(expected, reference.soft_threshold(v, 0.3))
+    for threshold in (0.3, torch.tensor(0.3, requires_grad=True)):
+        torch.testing.assert_close(kernels.soft_threshold(v, threshold, add=add), expected)
+    torch.testing.assert_close(kernels.soft_threshold(v=v, threshold=0.3, high=0.2), reference.soft_threshold(v, 0.3, high=0.2))
