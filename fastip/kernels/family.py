@@ -173,10 +173,15 @@ class Family(Generic[P, R]):
         return function
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return getattr, (import_module(__package__), self.name)
+        return _found, (self.name,)
 
     def __repr__(self) -> str:
         return f"<kernel family {self.name}>"
+
+
+def _found(name: str) -> Family[..., Any]:
+    """A family that was pickled: there is one of each in a process."""
+    return FAMILIES[name]
 
 
 class Implementations:
