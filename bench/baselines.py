@@ -33,7 +33,9 @@ def convolutions(problem: Problem, like: Tensor) -> tuple[Map, Map]:
     planes = problem.shape[0] * problem.shape[1]
     as_images, as_groups = ((planes, 1), 1), ((1, planes), planes)
     if like.is_cuda:
-        return _arranged(problem, like.dtype, like.device, _faster(problem, like.dtype, like.device, (as_images, as_groups)))
+        return _arranged(
+            problem, like.dtype, like.device, _faster(problem, like.dtype, like.device, (as_images, as_groups))
+        )
     return _arranged(problem, like.dtype, like.device, as_groups if problem.stride == 1 else as_images)
 
 
@@ -141,7 +143,9 @@ def six_variables(data_step: Map, x: Tensor, problem: Problem, iterations: int, 
     return x
 
 
-def full_size(problem: Problem, like: Tensor) -> tuple[Callable[[Tensor], tuple[Tensor, Tensor]], Callable[[Tensor, Tensor], Tensor]]:
+def full_size(
+    problem: Problem, like: Tensor
+) -> tuple[Callable[[Tensor], tuple[Tensor, Tensor]], Callable[[Tensor, Tensor], Tensor]]:
     """The constants of :func:`fft_full_size` in two functions: y -> (x0, F A^T y) and (w, F A^T y) -> z."""
     (height, width), s, beta = problem.shape[2:], problem.stride, problem.beta
     h = transfer(problem, like)
@@ -259,7 +263,14 @@ class Counter:
         return counted
 
 
-def cg_data_side(y: Tensor, problem: Problem, iterations: int, tolerance: float = 1e-5, watch: Watch | None = None, counter: Counter | None = None) -> Tensor:
+def cg_data_side(
+    y: Tensor,
+    problem: Problem,
+    iterations: int,
+    tolerance: float = 1e-5,
+    watch: Watch | None = None,
+    counter: Counter | None = None,
+) -> Tensor:
     """Six-variable ADMM, (beta I + A A^T) q = y - A w by conjugate gradients warm-started from the last q, z = w + A^T q."""
     forward, adjoint = convolutions(problem, y)
     if counter is not None:

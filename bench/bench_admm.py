@@ -43,7 +43,15 @@ BASELINES = {
 
 def solve(y: Tensor, problem: Problem, iterations: int, inverse: Any = "auto") -> fastip.Solution:
     """The solve as a user writes it."""
-    return fastip.admm(y, problem.op, fastip.priors.L1(problem.weight), beta=problem.beta, inverse=inverse, iterations=iterations, tolerance=0)
+    return fastip.admm(
+        y,
+        problem.op,
+        fastip.priors.L1(problem.weight),
+        beta=problem.beta,
+        inverse=inverse,
+        iterations=iterations,
+        tolerance=0,
+    )
 
 
 @functools.lru_cache(maxsize=1)
@@ -78,7 +86,9 @@ def test_fastip(benchmark: Any, shape: tuple[int, int, int, int]) -> None:
     assert excess < 1e-3, f"the objective is {excess:.1e} above that of exact ADMM after {ITERATIONS} iterations"
     benchmark.pedantic(solve, args=(y, problem, ITERATIONS), rounds=count)
     step = fastip.inverses.choose(problem.op, y, problem.beta, pointwise=True).bind(problem.op, y, problem.beta)
-    record(benchmark, problem, "fastip", difference=difference(x, exact), objective_excess=excess, inverse=step.describe())
+    record(
+        benchmark, problem, "fastip", difference=difference(x, exact), objective_excess=excess, inverse=step.describe()
+    )
 
 
 @pytest.mark.benchmark(timer=per_iteration)

@@ -37,10 +37,17 @@ STRICT, LOOSE = (1e-5,), (1e-3, 1e-2)  # tolerances of conjugate gradients
 MOST = 400  # iterations of a tuning run
 
 
-def solve(y: Tensor, problem: Problem, iterations: int, inverse: Any = "auto", init: Any = None, callback: Any = None) -> fastip.Solution:
+def solve(
+    y: Tensor, problem: Problem, iterations: int, inverse: Any = "auto", init: Any = None, callback: Any = None
+) -> fastip.Solution:
     """The solve as a user writes it."""
-    prior, options = fastip.priors.L1(problem.weight), {"beta": problem.beta, "relaxation": problem.relaxation, "inverse": inverse}
-    return fastip.admm(y, problem.op, prior, **options, iterations=iterations, tolerance=0, init=init, callback=callback)
+    prior, options = (
+        fastip.priors.L1(problem.weight),
+        {"beta": problem.beta, "relaxation": problem.relaxation, "inverse": inverse},
+    )
+    return fastip.admm(
+        y, problem.op, prior, **options, iterations=iterations, tolerance=0, init=init, callback=callback
+    )
 
 
 # ---- circular: time per iteration -----------------------------------------------------------------------------------
@@ -60,15 +67,26 @@ def test_circular(benchmark: Any, program: str, shape: Shape) -> None:
         "six variables, FFT at full size": lambda: baselines.fft_full_size(y, problem, ITERATIONS),
     }[program]
     x, count = rounds(run, 4.0)
-    error, excess = difference(x, expected.to(x)), objective(x, y, problem) / objective(expected, y.double(), problem) - 1
+    error, excess = (
+        difference(x, expected.to(x)),
+        objective(x, y, problem) / objective(expected, y.double(), problem) - 1,
+    )
     if program == "fastip":
         assert excess < 1e-3, f"the objective is {excess:.1e} above that of exact ADMM after {ITERATIONS} iterations"
     else:
-        assert error < 1e-4, f"{program} gives another x than the closed form in float64: relative difference {error:.1e}"
+        assert error < 1e-4, (
+            f"{program} gives another x than the closed form in float64: relative difference {error:.1e}"
+        )
     benchmark.pedantic(run, rounds=count)
-    chosen = fastip.inverses.choose(problem.op, y, problem.beta, pointwise=True) if program == "fastip" else fastip.inverses.Exact()
+    chosen = (
+        fastip.inverses.choose(problem.op, y, problem.beta, pointwise=True)
+        if program == "fastip"
+        else fastip.inverses.Exact()
+    )
     how = {"inverse": chosen.bind(problem.op, y, problem.beta).describe()} if program.startswith("fastip") else {}
-    benchmark.extra_info.update(kind="iteration", program=program, size=label(shape), difference=error, objective_excess=excess, **how)
+    benchmark.extra_info.update(
+        kind="iteration", program=program, size=label(shape), difference=error, objective_excess=excess, **how
+    )
 
 
 # ---- valid: tuning on a small image ---------------------------------------------------------------------------------
@@ -82,7 +100,9 @@ def optimum(y: Tensor, problem: Problem) -> float:
     last = solve(y, problem, 300, inverse, init=first)
     before, after = objective(first.x, y, problem), objective(last.x, y, problem)
     assert abs(before / after - 1) < GAP / 20, f"the reference solution still moves: {before / after - 1:.1e}"
-    assert duality_gap(last.x, y, problem) < 1e-2, f"the reference solution is no minimiser: duality gap {duality_gap(last.x, y, problem):.1e}"
+    assert duality_gap(last.x, y, problem) < 1e-2, (
+        f"the reference solution is no minimiser: duality gap {duality_gap(last.x, y, problem):.1e}"
+    )
     return after
 
 
@@ -131,13 +151,27 @@ def tuning() -> list[dict[str, Any]]:
                 records.append({"program": "fastip", **point, "half_width": p, "iterations": count, "work": work})
             for tolerance in STRICT + LOOSE:
                 found = cg_work(y, problem, tolerance, best, 150)
-                records.append({"program": "cg", **point, "tolerance": tolerance, "iterations": found and found[0], "work": found and found[1]})
+                records.append(
+                    {
+                        "program": "cg",
+                        **point,
+                        "tolerance": tolerance,
+                        "iterations": found and found[0],
+                        "work": found and found[1],
+                    }
+                )
     return records
 
 
 def cheapest(program: str, **allowed: tuple[float, ...]) -> dict[str, Any]:
     """The grid point of least work (products per pixel, or applications of A and A^T) that reaches the gap."""
-    points = [r for r in tuning() if r["program"] == program and r["work"] is not None and all(r[key] in values for key, values in allowed.items())]
+    points = [
+        r
+        for r in tuning()
+        if r["program"] == program
+        and r["work"] is not None
+        and all(r[key] in values for key, values in allowed.items())
+    ]
     return min(points, key=lambda r: r["work"])
 
 
@@ -162,7 +196,15 @@ def record(benchmark: Any, program: str, x: Tensor, best: float, problem: Proble
     """Checks that the timed program reached the gap, and keeps what the report needs."""
     gap = objective(x, y, problem) / best - 1
     assert gap <= 1.1 * GAP, f"{program} stopped at a gap of {gap:.1e}"
-    benchmark.extra_info.update(kind="gap", program=program, size=label(problem.shape), gap=gap, beta=problem.beta, relaxation=problem.relaxation, **numbers)
+    benchmark.extra_info.update(
+        kind="gap",
+        program=program,
+        size=label(problem.shape),
+        gap=gap,
+        beta=problem.beta,
+        relaxation=problem.relaxation,
+        **numbers,
+    )
 
 
 @pytest.mark.parametrize("choice", ("tuned", "auto"))
@@ -184,7 +226,18 @@ def test_valid_fastip(benchmark: Any, choice: str) -> None:
     benchmark.pedantic(solve, args=(y, problem, iterations, inverse), rounds=count)
     name = "fastip" if choice == "tuned" else 'fastip, inverse="auto"'
     grid = {"tuning": tuning()} if choice == "tuned" else {}
-    record(benchmark, name, x, best, problem, y, iterations=iterations, inverse=bound.describe(), first_setup_ms=setup, **grid)
+    record(
+        benchmark,
+        name,
+        x,
+        best,
+        problem,
+        y,
+        iterations=iterations,
+        inverse=bound.describe(),
+        first_setup_ms=setup,
+        **grid,
+    )
 
 
 @pytest.mark.parametrize("tolerances", (STRICT, LOOSE), ids=("strict", "tuned"))
@@ -197,5 +250,19 @@ def test_valid_conjugate_gradients(benchmark: Any, tolerances: tuple[float, ...]
     iterations, applications = found
     x, count = rounds(lambda: baselines.cg_data_side(y, problem, iterations, point["tolerance"]), 3.0)
     benchmark.pedantic(baselines.cg_data_side, args=(y, problem, iterations, point["tolerance"]), rounds=count)
-    name = "six variables, CG to 1e-5, data side" if tolerances is STRICT else "six variables, CG to a tuned tolerance, data side"
-    record(benchmark, name, x, best, problem, y, iterations=iterations, applications=applications, tolerance=point["tolerance"])
+    name = (
+        "six variables, CG to 1e-5, data side"
+        if tolerances is STRICT
+        else "six variables, CG to a tuned tolerance, data side"
+    )
+    record(
+        benchmark,
+        name,
+        x,
+        best,
+        problem,
+        y,
+        iterations=iterations,
+        applications=applications,
+        tolerance=point["tolerance"],
+    )

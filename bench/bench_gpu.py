@@ -35,7 +35,9 @@ from measure import ITERATIONS, difference, now, objective, per_iteration, round
 from workloads import Problem, identifier, super_resolution
 
 Shape = tuple[int, int, int, int]
-SHAPES: tuple[Shape, ...] = gpu_machine.sized(((8, 3, 1024, 1024), (512, 3, 256, 256), (1, 3, 256, 256)), ((2, 3, 32, 32), (1, 1, 16, 16)))
+SHAPES: tuple[Shape, ...] = gpu_machine.sized(
+    ((8, 3, 1024, 1024), (512, 3, 256, 256), (1, 3, 256, 256)), ((2, 3, 32, 32), (1, 1, 16, 16))
+)
 BACKENDS = ("native", "triton", "reference")
 # backend and way
 KERNELS = {
@@ -77,15 +79,31 @@ def case(shape: Shape) -> tuple[Problem, Tensor, Tensor, Tensor]:
 
 def solve(y: Tensor, problem: Problem, tolerance: float = 0.0) -> fastip.Solution:
     """The solve as a user writes it."""
-    return fastip.admm(y, problem.op, fastip.priors.L1(problem.weight), beta=problem.beta, iterations=ITERATIONS, tolerance=tolerance)
+    return fastip.admm(
+        y, problem.op, fastip.priors.L1(problem.weight), beta=problem.beta, iterations=ITERATIONS, tolerance=tolerance
+    )
 
 
 def record(benchmark: Any, problem: Problem, program: str, **numbers: Any) -> None:
     """What the report needs besides the times."""
-    benchmark.extra_info.update(kind="gpu iteration", program=program, pixels=problem.pixels, images=problem.shape[0], iterations=ITERATIONS, **numbers)
+    benchmark.extra_info.update(
+        kind="gpu iteration",
+        program=program,
+        pixels=problem.pixels,
+        images=problem.shape[0],
+        iterations=ITERATIONS,
+        **numbers,
+    )
 
 
-def timed(benchmark: Any, problem: Problem, program: str, run: Callable[[], Any], budget: float, check: Callable[[Any], dict[str, Any]]) -> None:
+def timed(
+    benchmark: Any,
+    problem: Problem,
+    program: str,
+    run: Callable[[], Any],
+    budget: float,
+    check: Callable[[Any], dict[str, Any]],
+) -> None:
     """Compares the result, then times; a program that takes longer than ``budget`` seconds once, after the first run, which is not timed."""
     benchmark.group, budget = f"GPU, {problem.name}", budget * gpu_machine.PATIENCE
     start = now()
@@ -132,7 +150,9 @@ def test_copy(benchmark: Any, bytes_moved: int, how: str, shape: Shape) -> None:
 def objective_of(x: Tensor, y: Tensor, problem: Problem, exact: Tensor, allowed: float = 1e-3) -> dict[str, Any]:
     """fastip's stencil is no exact inverse, so its objective is compared."""
     excess = objective(x, y, problem) / objective(exact, y, problem) - 1
-    assert excess < allowed, f"the objective is {excess:.1e} above that of exact ADMM after {ITERATIONS} iterations, allowed {allowed:.0e}"
+    assert excess < allowed, (
+        f"the objective is {excess:.1e} above that of exact ADMM after {ITERATIONS} iterations, allowed {allowed:.0e}"
+    )
     return {"difference": difference(x.float(), exact), "objective_excess": excess}
 
 
@@ -228,7 +248,9 @@ def test_deepinv(benchmark: Any, shape: Shape) -> None:
 def test_eager(benchmark: Any, program: str, shape: Shape) -> None:
     problem, y, exact, _ = case(shape)
     if EAGER[program] is gpu_baselines.cupy_cg and y.is_cuda:
-        pytest.importorskip("cupyx.scipy.sparse.linalg", exc_type=ImportError)  # CuPy may be there without its libraries
+        pytest.importorskip(
+            "cupyx.scipy.sparse.linalg", exc_type=ImportError
+        )  # CuPy may be there without its libraries
     timed(benchmark, problem, program, lambda: EAGER[program](y, problem, ITERATIONS), 2.0, close(exact))
 
 

@@ -76,7 +76,9 @@ def _phases(b: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, .
 
 def _spectra(b: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
     shape = (b * SHAPE[1], *SHAPE[2:])
-    f, p, offset = (torch.complex(_noise(shape, dtype, device, i), _noise(shape, dtype, device, 9 + i)) for i in range(5, 8))
+    f, p, offset = (
+        torch.complex(_noise(shape, dtype, device, i), _noise(shape, dtype, device, 9 + i)) for i in range(5, 8)
+    )
     gain = _noise(shape[1:], dtype, device, 8).sigmoid()
     return f, p, offset, gain[:, :, None].expand(*gain.shape, 2).contiguous()
 
@@ -95,7 +97,9 @@ def _spectral_step(module: Any, _: Any, f: Tensor, p: Tensor, offset: Tensor, ga
 def _tv_prox(module: Any, _: Any, v: Tensor, u: Tensor, r: Tensor) -> Any:
     if module is reference:
         step, scale = TV[0], 1.0
-        return module.tv_prox(v, u, r, *TV, lambda a: reference.soft_threshold(a, step * PROX.l1, scale, PROX.low, PROX.high))[0]
+        return module.tv_prox(
+            v, u, r, *TV, lambda a: reference.soft_threshold(a, step * PROX.l1, scale, PROX.low, PROX.high)
+        )[0]
     return module.tv_prox(v, u, r, *TV, PROX)[0]
 
 
@@ -105,7 +109,9 @@ FAMILIES = {
     "strided_conv": Family(_image, lambda m, w, x: m.strided_conv(x, w[0], *A), 1 + GRID, (GAUSSIAN,)),
     "strided_conv_adjoint": Family(_data, lambda m, w, y: m.strided_conv_adjoint(y, w[0], *A), 1 + GRID, (GAUSSIAN,)),
     "stencil": Family(_image, lambda m, w, r: m.stencil(r, w[0], "circular"), 2, (TAPS,)),
-    "woodbury": Family(_solve, lambda m, w, x, q, y: m.woodbury(x, q, y, w[0], *A, w[1], BETA), 1 + 4 * GRID, (GAUSSIAN, TAPS)),
+    "woodbury": Family(
+        _solve, lambda m, w, x, q, y: m.woodbury(x, q, y, w[0], *A, w[1], BETA), 1 + 4 * GRID, (GAUSSIAN, TAPS)
+    ),
     "pixel_unshuffle": Family(_image, lambda m, w, x: m.pixel_unshuffle(x, STRIDE), 2),
     "pixel_shuffle": Family(_phases, lambda m, w, v: m.pixel_shuffle(v, SHAPE[2], SHAPE[3]), 2),
     "soft_threshold": Family(_pair, lambda m, w, v, add: m.soft_threshold(v, 0.1, 0.9, -1.0, 1.0, add), 3),
@@ -165,7 +171,9 @@ def test_family(benchmark: Any, name: str, dtype: torch.dtype, program: str) -> 
         pytest.skip("the compiled kernels of the CPU take float32 and float64")
     module = MODULES[program]
     if module is triton:
-        missing = start.why_missing() or (None if device.type == "cuda" or start.interpreted() else "Triton's kernels run on a GPU")
+        missing = start.why_missing() or (
+            None if device.type == "cuda" or start.interpreted() else "Triton's kernels run on a GPU"
+        )
         if missing is not None:
             pytest.skip(missing)
     error = check(family, module, dtype, device)

@@ -35,7 +35,9 @@ def inputs(net: nets.PriorNet, batch: int, side: int, device: torch.device) -> t
     """v, y and the level; the network ignores what it does not take."""
     generator = torch.Generator(device).manual_seed(0)
     v = torch.rand(batch, net.colours, side, side, generator=generator, device=device)
-    y = torch.rand(batch, max(1, net.data_colours), side // net.stride, side // net.stride, generator=generator, device=device)
+    y = torch.rand(
+        batch, max(1, net.data_colours), side // net.stride, side // net.stride, generator=generator, device=device
+    )
     return v, y, torch.full((batch,), 0.05, device=device)
 
 
@@ -63,4 +65,6 @@ def test_network(benchmark: Any, name: str, batch: int, program: str) -> None:
     benchmark.group = f"GPU, network of {name}, {batch} of {side}²"
     benchmark.pedantic(run, args=given, rounds=max(count, 5), warmup_rounds=2)
     operations = 2 * net.products * batch * side**2
-    benchmark.extra_info.update(kind="gpu network", program=program, images=batch, operations=operations, difference=error)
+    benchmark.extra_info.update(
+        kind="gpu network", program=program, images=batch, operations=operations, difference=error
+    )

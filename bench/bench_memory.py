@@ -31,7 +31,9 @@ def child() -> None:
     prior = fastip.priors.L1(small.weight)
     fastip.admm(small.data(), small.op, prior, beta=small.beta, iterations=5)  # code, threads, fits
     problem = super_resolution(SHAPE)
-    y = torch.rand(problem.op.output_shape(SHAPE))  # drawn directly: the image that would give it must not raise the peak
+    y = torch.rand(
+        problem.op.output_shape(SHAPE)
+    )  # drawn directly: the image that would give it must not raise the peak
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     before = resident("VmRSS")
     solution = fastip.admm(y, problem.op, prior, beta=problem.beta, iterations=10, tolerance=1e-9)
@@ -47,9 +49,18 @@ def test_memory(benchmark: Any) -> None:
 
     benchmark.group = "memory, a fresh process"
     found = benchmark.pedantic(fresh, rounds=1)
-    assert found["extra"] > found["image"] // 2, f"the solve cannot have run in {found['extra']} bytes: the measurement is wrong"
+    assert found["extra"] > found["image"] // 2, (
+        f"the solve cannot have run in {found['extra']} bytes: the measurement is wrong"
+    )
     allowed = 1.25 * found["image"] + 8 * found["data"]
-    benchmark.extra_info.update(kind="memory", program="fastip", size=label(SHAPE), allowed=allowed, images=found["extra"] / found["image"], **found)
+    benchmark.extra_info.update(
+        kind="memory",
+        program="fastip",
+        size=label(SHAPE),
+        allowed=allowed,
+        images=found["extra"] / found["image"],
+        **found,
+    )
 
 
 if __name__ == "__main__":

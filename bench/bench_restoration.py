@@ -100,7 +100,9 @@ def test_restoration(benchmark: Any, name: str) -> None:
     benchmark.group = f"{name}, seven photographs of {SIZE}²"
     found = benchmark.pedantic(compared, args=(name, problem), rounds=1)
     rows = {title: one.row() for title, one in found.items()}
-    assert rows[FASTIP]["psnr"] > rows[photo_tasks.baseline(name)]["psnr"], "a network that is worse than its baseline is not worth a time"
+    assert rows[FASTIP]["psnr"] > rows[photo_tasks.baseline(name)]["psnr"], (
+        "a network that is worse than its baseline is not worth a time"
+    )
     for title in (PLUGGED, HALF):
         if title in rows:
             rows[title] |= {"steps": ffdnet_peer.SCHEDULES[name].steps}
@@ -109,4 +111,12 @@ def test_restoration(benchmark: Any, name: str) -> None:
     rows[FASTIP] |= {"steps": problem.iterations, "products per pixel and pass": float(products)}
     absent = [] if PLUGGED in rows else [MISSING]
     threads = torch.get_num_threads()
-    benchmark.extra_info.update(kind="restoration", program=FASTIP, task=name, baseline=photo_tasks.baseline(name), rows=rows, absent=absent, threads=threads)
+    benchmark.extra_info.update(
+        kind="restoration",
+        program=FASTIP,
+        task=name,
+        baseline=photo_tasks.baseline(name),
+        rows=rows,
+        absent=absent,
+        threads=threads,
+    )

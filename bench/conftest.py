@@ -75,7 +75,9 @@ def written(request: pytest.FixtureRequest, lines: gpu_lines.Lines | None) -> An
     benchmark = request.getfixturevalue("benchmark") if lines and "benchmark" in request.fixturenames else None
     yield
     if lines and benchmark is not None and benchmark.stats is not None:
-        print("\n" + lines.add(benchmark.group, benchmark.name, benchmark.stats.stats, benchmark.extra_info), flush=True)
+        print(
+            "\n" + lines.add(benchmark.group, benchmark.name, benchmark.stats.stats, benchmark.extra_info), flush=True
+        )
 
 
 def pytest_report_header() -> str:
@@ -90,7 +92,9 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 def about(arguments: Sequence[Any]) -> dict[str, Any]:
     """The machine, the versions, the kernels and the command."""
     with open("/proc/cpuinfo") as f:
-        model = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), platform.processor())
+        model = next(
+            (line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), platform.processor()
+        )
     return {
         "cpu": model,
         "cores": os.cpu_count(),

@@ -13,7 +13,16 @@ from torch import Tensor
 from workloads import Problem
 
 VERSION = "0.5.0"
-_TORCHVISION = ("", ".utils", ".datasets", ".datasets.folder", ".datasets.utils", ".transforms", ".transforms.v2", ".transforms.functional")
+_TORCHVISION = (
+    "",
+    ".utils",
+    ".datasets",
+    ".datasets.folder",
+    ".datasets.utils",
+    ".transforms",
+    ".transforms.v2",
+    ".transforms.functional",
+)
 
 
 class _Absent(types.ModuleType):
@@ -41,7 +50,11 @@ def why_absent() -> str | None:
         deepinv = importlib.import_module("deepinv")
     except ImportError as error:
         return f"deepinv {VERSION} is not installed ({error}): see bench/README.md"
-    return None if deepinv.__version__ == VERSION else f"deepinv is {deepinv.__version__}, the comparison is with {VERSION}"
+    return (
+        None
+        if deepinv.__version__ == VERSION
+        else f"deepinv is {deepinv.__version__}, the comparison is with {VERSION}"
+    )
 
 
 def deepinv_admm(y: Tensor, problem: Problem, iterations: int) -> Tensor:
@@ -51,7 +64,11 @@ def deepinv_admm(y: Tensor, problem: Problem, iterations: int) -> Tensor:
     """
     deepinv = importlib.import_module("deepinv")
     physics = deepinv.physics.Downsampling(
-        img_size=problem.shape[1:], filter=problem.psf.to(y)[None, None], factor=problem.stride, padding="circular", device=y.device
+        img_size=problem.shape[1:],
+        filter=problem.psf.to(y)[None, None],
+        factor=problem.stride,
+        padding="circular",
+        device=y.device,
     )
     start = physics.prox_l2(torch.zeros(problem.shape, dtype=y.dtype, device=y.device), y, gamma=1 / problem.beta)
     start = start + problem.weight / (2 * problem.beta) * start.sign()

@@ -59,8 +59,17 @@ def describe() -> dict[str, Any] | None:
     if not torch.cuda.is_available():
         return None
     p = torch.cuda.get_device_properties(0)
-    numbers = {"memory_gib": round(p.total_memory / 2**30), "multiprocessors": p.multi_processor_count, "capability": f"{p.major}.{p.minor}"}
-    return {"name": p.name, **numbers, "cache_mib": round(getattr(p, "L2_cache_size", 0) / 2**20), "cuda": torch.version.cuda}
+    numbers = {
+        "memory_gib": round(p.total_memory / 2**30),
+        "multiprocessors": p.multi_processor_count,
+        "capability": f"{p.major}.{p.minor}",
+    }
+    return {
+        "name": p.name,
+        **numbers,
+        "cache_mib": round(getattr(p, "L2_cache_size", 0) / 2**20),
+        "cuda": torch.version.cuda,
+    }
 
 
 @contextlib.contextmanager

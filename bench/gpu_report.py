@@ -9,7 +9,11 @@ FASTIP = "fastip, native"
 SWEEPS, CHIP, TRITON = (f"fastip's kernel, {name}" for name in ("native, two passes", "native, on the chip", "triton"))
 COPIES = ("copy of 12 bytes per pixel by driver", "copy of 12 bytes per pixel by kernel")
 FULL = "six variables, FFT at full size"
-CG = ("six variables, CG to 1e-5, image side", "six variables, CG to 1e-5, data side", "six variables, CuPy's CG to 1e-5, data side")
+CG = (
+    "six variables, CG to 1e-5, image side",
+    "six variables, CG to 1e-5, data side",
+    "six variables, CuPy's CG to 1e-5, data side",
+)
 DEEPINV = "deepinv 0.5.0"
 LARGE, MANY, ONE = "GPU, x4 24 planes of 1024²", "GPU, x4 1536 planes of 256²", "GPU, x4 3 planes of 256²"
 # group: least ratio of a program's time to that of fastip as a user calls it
@@ -20,7 +24,10 @@ FASTER = {
 }
 SHARE = 0.7  # of the copy, of the fused kernel in float32, at 12 bytes per pixel
 TRITON_SLOWER = 1.3  # than the compiled kernel, at most
-RATE, ON_CHIP = 42_000.0, 100_000.0  # images of 3 x 256^2 a second, 30 iterations each; the second is wished for where planes stay on the chip
+RATE, ON_CHIP = (
+    42_000.0,
+    100_000.0,
+)  # images of 3 x 256^2 a second, 30 iterations each; the second is wished for where planes stay on the chip
 
 
 def entries(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -29,13 +36,19 @@ def entries(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     copies = [e for e in mine if e["group"] == "GPU, copy of an image"]
     speed = max((e["bytes"] / e["median_ms"] for e in copies), default=None)
     for e in mine:
-        group = {other["program"]: other for other in mine if other["group"] == e["group"] and other.get("run") == e.get("run")}
+        group = {
+            other["program"]: other
+            for other in mine
+            if other["group"] == e["group"] and other.get("run") == e.get("run")
+        }
         floor = min((group[c]["median_ms"] for c in COPIES if c in group), default=None)
         if e["kind"] == "gpu iteration":
             e["images_per_s"] = 1e3 * e["images"] / (e["median_ms"] * e["iterations"])
             moved = e.get("bytes_moved", 3 * e.get("state_bytes", 4)) * e["pixels"]
             e["terabytes_per_s"] = moved / e["median_ms"] / 1e9
-            e["share"] = floor and floor * e.get("state_bytes", 4) / 4 / e["median_ms"] if "bytes_moved" not in e else None
+            e["share"] = (
+                floor and floor * e.get("state_bytes", 4) / 4 / e["median_ms"] if "bytes_moved" not in e else None
+            )
             e["ratio"] = e["median_ms"] / group[FASTIP]["median_ms"] if FASTIP in group else None
         elif e["kind"] == "gpu kernel":
             e["terabytes_per_s"] = e["bytes"] / e["median_ms"] / 1e9
@@ -58,7 +71,9 @@ def targets(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for group in (LARGE, MANY):
         share = at.get((group, SWEEPS), {}).get("share")
         yield promise(group, f"{SWEEPS}: speed / that of the copy, 12 bytes per pixel", ">=", SHARE, share)
-        yield promise(group, f"{TRITON} / {SWEEPS}, time", "<=", TRITON_SLOWER, quotient(time(group, TRITON), time(group, SWEEPS)))
+        yield promise(
+            group, f"{TRITON} / {SWEEPS}, time", "<=", TRITON_SLOWER, quotient(time(group, TRITON), time(group, SWEEPS))
+        )
     for group, programs in FASTER.items():
         for program, least in programs.items():
             yield promise(group, f"{program} / {FASTIP}, time", ">=", least, at.get((group, program), {}).get("ratio"))
@@ -101,23 +116,34 @@ def lines(found: list[dict[str, Any]]) -> list[str]:
 
 
 def _iterations(rows: list[dict[str, Any]]) -> list[str]:
-    head = f"| program | µs per iteration, median (least) | times {FASTIP} | TB/s | share of the copy | images/s | how |"
+    head = (
+        f"| program | µs per iteration, median (least) | times {FASTIP} | TB/s | share of the copy | images/s | how |"
+    )
     table = [head, "|---|---:|---:|---:|---:|---:|---|"]
     for e in rows:
         ours = e["program"].startswith(("fastip", "copy"))  # bytes are counted for these alone
-        cells = [_micro(e), _number(e["ratio"]), _number(e["terabytes_per_s"]) if ours else "", _percent(e["share"]) if ours else ""]
+        cells = [
+            _micro(e),
+            _number(e["ratio"]),
+            _number(e["terabytes_per_s"]) if ours else "",
+            _percent(e["share"]) if ours else "",
+        ]
         table.append(f"| {e['program']} | {' | '.join(cells)} | {_number(e['images_per_s'])} | {_how(e)} |")
     return table
 
 
 def _kernels(rows: list[dict[str, Any]]) -> list[str]:
     table = ["| program | µs a call, median (least) | TB/s | share of the copy |", "|---|---:|---:|---:|"]
-    return table + [f"| {e['program']} | {_micro(e)} | {_number(e['terabytes_per_s'])} | {_percent(e['share'])} |" for e in rows]
+    return table + [
+        f"| {e['program']} | {_micro(e)} | {_number(e['terabytes_per_s'])} | {_percent(e['share'])} |" for e in rows
+    ]
 
 
 def _networks(rows: list[dict[str, Any]]) -> list[str]:
     table = ["| program | µs a call, median (least) | images/s | TFLOP/s |", "|---|---:|---:|---:|"]
-    return table + [f"| {e['program']} | {_micro(e)} | {_number(e['images_per_s'])} | {_number(e['teraflops'])} |" for e in rows]
+    return table + [
+        f"| {e['program']} | {_micro(e)} | {_number(e['images_per_s'])} | {_number(e['teraflops'])} |" for e in rows
+    ]
 
 
 _TABLES = {"gpu iteration": _iterations, "gpu kernel": _kernels, "gpu network": _networks}

@@ -54,7 +54,15 @@ METRICS = FEW | {
     "l1tex__data_bank_conflicts_pipe_lsu_mem_shared.sum": "bank conflicts",
     "lts__t_sector_hit_rate.pct": "hits in L2, %",
 }
-SHORT = ("time", "IPC", "issue, %", "memory, % of peak", "wavefronts", "instructions", "registers")  # of a line of results
+SHORT = (
+    "time",
+    "IPC",
+    "issue, %",
+    "memory, % of peak",
+    "wavefronts",
+    "instructions",
+    "registers",
+)  # of a line of results
 MOST = 10  # such lines
 
 
@@ -78,7 +86,9 @@ def profile(shape: tuple[int, int, int, int], backend: str, way: gpu_machine.Way
 
 def named(row: dict[str, str]) -> str:
     """The kernel and its grid, in few letters."""
-    name = re.sub(r"fastip::cuda::|\(anonymous namespace\)::|<unnamed>::|^void |\(.*|(cluster_)?entry<", "", row["Kernel Name"])
+    name = re.sub(
+        r"fastip::cuda::|\(anonymous namespace\)::|<unnamed>::|^void |\(.*|(cluster_)?entry<", "", row["Kernel Name"]
+    )
     return f"{name[:46]} {row.get('Grid Size', '')}"
 
 
@@ -98,7 +108,11 @@ def table(source: str) -> None:
     for row in sorted(seen, key=lambda row: number(row.get(time, ""))):
         longest[named(row)] = row
     for name, row in list(reversed(longest.items()))[:MOST]:
-        cells = [f"{METRICS[m]} {row[m]}{' ' + units[m] if METRICS[m] == 'time' else ''}" for m in known if METRICS[m] in SHORT]
+        cells = [
+            f"{METRICS[m]} {row[m]}{' ' + units[m] if METRICS[m] == 'time' else ''}"
+            for m in known
+            if METRICS[m] in SHORT
+        ]
         print("RESULT profile: " + "; ".join([name, *cells]))
 
 

@@ -27,8 +27,16 @@ import gpu_report
 import restoration_report
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-COPY, FFT, COARSE = "copy of 12 bytes per pixel", "six variables, FFT at full size", "six variables, FFT on the data grid"
-CG_IMAGE, CG_DATA, DEEPINV = "six variables, CG to 1e-5, image side", "six variables, CG to 1e-5, data side", "deepinv 0.5.0"
+COPY, FFT, COARSE = (
+    "copy of 12 bytes per pixel",
+    "six variables, FFT at full size",
+    "six variables, FFT on the data grid",
+)
+CG_IMAGE, CG_DATA, DEEPINV = (
+    "six variables, CG to 1e-5, image side",
+    "six variables, CG to 1e-5, data side",
+    "deepinv 0.5.0",
+)
 
 # group, program, least ratio of its time to fastip's: what the package promises (for the copy: at least 1 / 1.5)
 TARGETS = [
@@ -56,9 +64,16 @@ def entries(run: dict[str, Any]) -> list[dict[str, Any]]:
     found = []
     for b in run["benchmarks"]:
         s, extra = b["stats"], b["extra_info"]
-        times = {"median_ms": 1e3 * s["median"], "min_ms": 1e3 * s["min"], "iqr_ms": 1e3 * s["iqr"], "rounds": s["rounds"]}
+        times = {
+            "median_ms": 1e3 * s["median"],
+            "min_ms": 1e3 * s["min"],
+            "iqr_ms": 1e3 * s["iqr"],
+            "rounds": s["rounds"],
+        }
         found.append({"group": b["group"], **times, **extra})
-    reference = {e["group"]: e["median_ms"] for e in found if e["program"] == "fastip" and e["kind"] in ("iteration", "gap")}
+    reference = {
+        e["group"]: e["median_ms"] for e in found if e["program"] == "fastip" and e["kind"] in ("iteration", "gap")
+    }
     for e in found:
         if e["group"] in reference:
             e["ratio"] = e["median_ms"] / reference[e["group"]]
@@ -71,15 +86,39 @@ def targets(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         ratio = next((e["ratio"] for e in found if e["group"] == group and e["program"] == program), None)
         if program == COPY:  # read the other way round: fastip's time over the copy's
             measured = None if ratio is None else 1 / ratio
-            yield {"group": group, "what": "fastip / " + COPY, "bound": "<= 1.5", "measured": measured, "met": measured and measured <= 1.5}
+            yield {
+                "group": group,
+                "what": "fastip / " + COPY,
+                "bound": "<= 1.5",
+                "measured": measured,
+                "met": measured and measured <= 1.5,
+            }
         else:
-            yield {"group": group, "what": program + " / fastip", "bound": f">= {least:g}", "measured": ratio, "met": ratio and ratio >= least}
+            yield {
+                "group": group,
+                "what": program + " / fastip",
+                "bound": f">= {least:g}",
+                "measured": ratio,
+                "met": ratio and ratio >= least,
+            }
     slope = exponent(found)
     met = slope and abs(slope - EXPONENT) <= TOLERANCE
-    yield {"group": "x4, pixels", "what": "exponent of time against pixels", "bound": f"{EXPONENT:.2f} ± {TOLERANCE}", "measured": slope, "met": met}
+    yield {
+        "group": "x4, pixels",
+        "what": "exponent of time against pixels",
+        "bound": f"{EXPONENT:.2f} ± {TOLERANCE}",
+        "measured": slope,
+        "met": met,
+    }
     memory = next((e for e in found if e["kind"] == "memory"), None)
     used = memory and memory["extra"] / memory["allowed"]
-    yield {"group": "memory, a fresh process", "what": "extra memory / (1.25 images + 8 y)", "bound": "<= 1", "measured": used, "met": used and used <= 1}
+    yield {
+        "group": "memory, a fresh process",
+        "what": "extra memory / (1.25 images + 8 y)",
+        "bound": "<= 1",
+        "measured": used,
+        "met": used and used <= 1,
+    }
 
 
 def exponent(found: list[dict[str, Any]]) -> float | None:
@@ -100,13 +139,27 @@ def page(machine: dict[str, Any], found: list[dict[str, Any]], promises: list[di
     for group in dict.fromkeys(e["group"] for e in found if "ratio" in e):
         rows = sorted((e for e in found if e["group"] == group), key=lambda e: e["median_ms"])
         unit = "ms per iteration" if rows[0]["kind"] == "iteration" else "ms"
-        lines += [f"## {group}", "", f"| program | {unit}, median (least) | times fastip | how |", "|---|---:|---:|---|"]
-        lines += [f"| {e['program']} | {shown(e['median_ms'])} ({shown(e['min_ms'])}) | {shown(e['ratio'])} | {how(e)} |" for e in rows] + [""]
+        lines += [
+            f"## {group}",
+            "",
+            f"| program | {unit}, median (least) | times fastip | how |",
+            "|---|---:|---:|---|",
+        ]
+        lines += [
+            f"| {e['program']} | {shown(e['median_ms'])} ({shown(e['min_ms'])}) | {shown(e['ratio'])} | {how(e)} |"
+            for e in rows
+        ] + [""]
     lines += ["## Time against pixels, memory", ""]
     lines += [
-        f"- {e['size']}: {e['median_ms']:.3g} ms per iteration, {1e6 * e['median_ms'] / e['pixels']:.2f} ns per pixel" for e in found if e["kind"] == "scaling"
+        f"- {e['size']}: {e['median_ms']:.3g} ms per iteration, {1e6 * e['median_ms'] / e['pixels']:.2f} ns per pixel"
+        for e in found
+        if e["kind"] == "scaling"
     ]
-    lines += [f"- extra memory, {e['size']}: {e['extra'] / 2**20:.1f} MiB = {e['images']:.2f} images" for e in found if e["kind"] == "memory"]
+    lines += [
+        f"- extra memory, {e['size']}: {e['extra'] / 2**20:.1f} MiB = {e['images']:.2f} images"
+        for e in found
+        if e["kind"] == "memory"
+    ]
     lines += ["", *kept(promises)]
     lines += ["", f"![bars]({name}.png)", f"![scaling]({name}-scaling.png)", ""]
     return "\n".join(lines) + tuned(found)
@@ -115,8 +168,15 @@ def page(machine: dict[str, Any], found: list[dict[str, Any]], promises: list[di
 def heading(machine: dict[str, Any]) -> list[str]:
     """The machine, the versions and the command."""
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
-    how = f"kernels {machine['kernels'].get('isa')}; OMP_WAIT_POLICY={machine['omp_wait_policy']} `{machine['command']}`"
-    return [f"# {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads", "", f"{machine['date']}; {versions}; {how}", ""]
+    how = (
+        f"kernels {machine['kernels'].get('isa')}; OMP_WAIT_POLICY={machine['omp_wait_policy']} `{machine['command']}`"
+    )
+    return [
+        f"# {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads",
+        "",
+        f"{machine['date']}; {versions}; {how}",
+        "",
+    ]
 
 
 def kept(promises: list[dict[str, Any]]) -> list[str]:
@@ -155,10 +215,15 @@ def tuned(found: list[dict[str, Any]]) -> str:
         "Work: products per pixel (fastip), applications of A and its adjoint (CG), to the same gap.",
         "",
     ]
-    lines += ["| program | beta | relaxation | half-width or tolerance | iterations | work |", "|---|---:|---:|---:|---:|---:|"]
+    lines += [
+        "| program | beta | relaxation | half-width or tolerance | iterations | work |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
     for r in points:
         knob = r.get("half_width", r.get("tolerance"))
-        lines.append(f"| {r['program']} | {r['beta']:g} | {r['relaxation']:g} | {knob:g} | {r['iterations'] or 'not reached'} | {r['work'] or ''} |")
+        lines.append(
+            f"| {r['program']} | {r['beta']:g} | {r['relaxation']:g} | {knob:g} | {r['iterations'] or 'not reached'} | {r['work'] or ''} |"
+        )
     return "\n".join(["", *lines, ""])
 
 
@@ -172,16 +237,28 @@ def bars(found: list[dict[str, Any]], path: pathlib.Path) -> None:
         return
     counts = [sum(e["group"] == g for e in found) for g in groups]
     figure, axes = plt.subplots(
-        len(groups), 1, figsize=(9, 0.9 * len(groups) + 0.32 * sum(counts)), squeeze=False, height_ratios=[c + 1 for c in counts], layout="constrained"
+        len(groups),
+        1,
+        figsize=(9, 0.9 * len(groups) + 0.32 * sum(counts)),
+        squeeze=False,
+        height_ratios=[c + 1 for c in counts],
+        layout="constrained",
     )
     for axis, group in zip(axes[:, 0], groups, strict=True):
         rows = sorted((e for e in found if e["group"] == group), key=lambda e: -e["median_ms"])
-        colours = ["#c2410c" if e["program"].startswith("fastip") else "#a8a29e" if e["program"] == COPY else "#475569" for e in rows]
+        colours = [
+            "#c2410c" if e["program"].startswith("fastip") else "#a8a29e" if e["program"] == COPY else "#475569"
+            for e in rows
+        ]
         axis.barh([e["program"] for e in rows], [e["median_ms"] for e in rows], color=colours, height=0.65)
         for i, e in enumerate(rows):
-            axis.annotate(f" {shown(e['median_ms'])} ms, {shown(e['ratio'])} ×", (e["median_ms"], i), va="center", fontsize=8)
+            axis.annotate(
+                f" {shown(e['median_ms'])} ms, {shown(e['ratio'])} ×", (e["median_ms"], i), va="center", fontsize=8
+            )
         axis.margins(x=0.25)
-        axis.set_title(f"{group}: {'ms per iteration' if rows[0]['kind'] == 'iteration' else 'ms'}", loc="left", fontsize=9)
+        axis.set_title(
+            f"{group}: {'ms per iteration' if rows[0]['kind'] == 'iteration' else 'ms'}", loc="left", fontsize=9
+        )
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)
@@ -196,7 +273,9 @@ def scaling(found: list[dict[str, Any]], path: pathlib.Path) -> None:
     pixels, times = zip(*points, strict=True)
     offset = sum(math.log(t) - slope * math.log(p) for p, t in points) / len(points)
     figure, axis = plt.subplots(figsize=(5, 3.6), layout="constrained")
-    axis.loglog(pixels, [math.exp(offset) * p**slope for p in pixels], color="#a8a29e", label=f"pixels to the power {slope:.3f}")
+    axis.loglog(
+        pixels, [math.exp(offset) * p**slope for p in pixels], color="#a8a29e", label=f"pixels to the power {slope:.3f}"
+    )
     axis.loglog(pixels, times, "o", color="#c2410c", label="measured, median")
     axis.set(xlabel="pixels (3 planes)", ylabel="ms per iteration")
     axis.legend(frameon=False)
@@ -235,9 +314,13 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def write(path: pathlib.Path, machine: dict[str, Any], found: list[dict[str, Any]], promises: list[dict[str, Any]], text: str) -> None:
+def write(
+    path: pathlib.Path, machine: dict[str, Any], found: list[dict[str, Any]], promises: list[dict[str, Any]], text: str
+) -> None:
     """PATH.json and PATH.md; prints the promises."""
-    path.with_name(f"{path.name}.json").write_text(json.dumps({"machine": machine, "entries": found, "promises": promises}, indent=1) + "\n")
+    path.with_name(f"{path.name}.json").write_text(
+        json.dumps({"machine": machine, "entries": found, "promises": promises}, indent=1) + "\n"
+    )
     path.with_name(f"{path.name}.md").write_text(text)
     for p in promises:
         print(f"{p['group']:62} {p['what']:76} {p['bound']:>12} {shown(p['measured']):>12} {verdict(p)}")

@@ -29,7 +29,12 @@ native = Implementations("native")
 
 NO_DEVICE = 3
 # psf height and width, stride, half-width of C, data height and width, batch, channels
-GEOMETRIES = ((9, 9, 4, 2, 11, 19, 2, 3), (4, 6, 3, 1, 13, 8, 3, 1), (3, 3, 1, 1, 7, 9, 1, 1), (2, 7, 5, 3, 33, 70, 1, 2))
+GEOMETRIES = (
+    (9, 9, 4, 2, 11, 19, 2, 3),
+    (4, 6, 3, 1, 13, 8, 3, 1),
+    (3, 3, 1, 1, 7, 9, 1, 1),
+    (2, 7, 5, 3, 33, 70, 1, 2),
+)
 BOUNDARIES = ("circular", "valid", "zero")
 PROX = Pointwise(l1=0.02, l2=0.1, low=-0.4, high=1.0)
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -48,7 +53,9 @@ def problems() -> Iterator[tuple[str, StencilStep, Tensor, Tensor, Tensor]]:
     for kh, kw, stride, half, h, w, b, c in GEOMETRIES:
         for boundary in BOUNDARIES:
             psf, taps = draw(kh, kw, seed=kh), draw(2 * half + 1, 2 * half + 1, seed=kw)
-            height, width = ((h - 1) * stride + kh, (w - 1) * stride + kw) if boundary == "valid" else (h * stride, w * stride)
+            height, width = (
+                ((h - 1) * stride + kh, (w - 1) * stride + kw) if boundary == "valid" else (h * stride, w * stride)
+            )
             step = StencilStep(Convolution(psf / psf.abs().sum(), stride, boundary), taps / (2 * taps.abs().sum()), 0.3)
             what = f"{kh} x {kw}, stride {stride}, {boundary}, {b} x {c} x {h} x {w}"
             yield what, step, draw(b, c, height, width, seed=3), draw(b, c, h, w, seed=4), draw(b, c, h, w, seed=5)
@@ -57,13 +64,21 @@ def problems() -> Iterator[tuple[str, StencilStep, Tensor, Tensor, Tensor]]:
 def strided_conv(on: Callable[[Tensor], Tensor]) -> Check:
     for what, step, x, _, _ in problems():
         c = step.convolution
-        yield what, native.strided_conv(on(x), c.psf, c.stride, c.boundary), reference.strided_conv(x, c.psf, c.stride, c.boundary)
+        yield (
+            what,
+            native.strided_conv(on(x), c.psf, c.stride, c.boundary),
+            reference.strided_conv(x, c.psf, c.stride, c.boundary),
+        )
 
 
 def strided_conv_adjoint(on: Callable[[Tensor], Tensor]) -> Check:
     for what, step, _, _, y in problems():
         c = step.convolution
-        yield what, native.strided_conv_adjoint(on(y), c.psf, c.stride, c.boundary), reference.strided_conv_adjoint(y, c.psf, c.stride, c.boundary)
+        yield (
+            what,
+            native.strided_conv_adjoint(on(y), c.psf, c.stride, c.boundary),
+            reference.strided_conv_adjoint(y, c.psf, c.stride, c.boundary),
+        )
 
 
 def stencil(on: Callable[[Tensor], Tensor]) -> Check:
@@ -88,13 +103,21 @@ def pixel_unshuffle(on: Callable[[Tensor], Tensor]) -> Check:
 def pixel_shuffle(on: Callable[[Tensor], Tensor]) -> Check:
     for stride, height, width in ((1, 5, 7), (3, 10, 16), (4, 33, 66)):
         phases = draw(2, 3, stride, stride, -(-height // stride), -(-width // stride), seed=stride)
-        yield f"stride {stride}", native.pixel_shuffle(on(phases), height, width), reference.pixel_shuffle(phases, height, width)
+        yield (
+            f"stride {stride}",
+            native.pixel_shuffle(on(phases), height, width),
+            reference.pixel_shuffle(phases, height, width),
+        )
 
 
 def soft_threshold(on: Callable[[Tensor], Tensor]) -> Check:
     for count in (1, 7, 1023, 4099):
         v, add = draw(count, seed=count), draw(count, seed=count + 1)
-        yield f"{count} values", native.soft_threshold(on(v), 0.1, 0.9, -1.0, 1.0, on(add)), reference.soft_threshold(v, 0.1, 0.9, -1.0, 1.0, add)
+        yield (
+            f"{count} values",
+            native.soft_threshold(on(v), 0.1, 0.9, -1.0, 1.0, on(add)),
+            reference.soft_threshold(v, 0.1, 0.9, -1.0, 1.0, add),
+        )
 
 
 def spectral_step(on: Callable[[Tensor], Tensor]) -> Check:
@@ -112,9 +135,19 @@ def tv_prox(on: Callable[[Tensor], Tensor]) -> Check:
         v, u = draw(*shape, seed=1), reference.differences(draw(*shape, seed=2)) / 10
         for isotropic in (True, False):
             numbers = (0.5, 0.2, 0.3, 4, isotropic)
-            expected = reference.tv_prox(v, u, u, *numbers, lambda a: reference.soft_threshold(a, 0.5 * PROX.l1, 1 / (1 + PROX.l2), PROX.low, PROX.high))
+            expected = reference.tv_prox(
+                v,
+                u,
+                u,
+                *numbers,
+                lambda a: reference.soft_threshold(a, 0.5 * PROX.l1, 1 / (1 + PROX.l2), PROX.low, PROX.high),
+            )
             given = on(u), on(u).clone()
-            yield f"{shape}, {'length' if isotropic else 'entries'}", native.tv_prox(on(v), *given, *numbers, PROX), expected
+            yield (
+                f"{shape}, {'length' if isotropic else 'entries'}",
+                native.tv_prox(on(v), *given, *numbers, PROX),
+                expected,
+            )
 
 
 def admm(on: Callable[[Tensor], Tensor]) -> Check:
@@ -126,13 +159,26 @@ def admm(on: Callable[[Tensor], Tensor]) -> Check:
                 for way in WAYS if on(x).is_cuda else (gpu_machine.FASTEST,):
                     try:
                         with gpu_machine.way(way):
-                            found = native.solve(step, PROX, on(x).clone(), on(q), on(y), StopRule(tolerance, 7), relaxation)
+                            found = native.solve(
+                                step, PROX, on(x).clone(), on(q), on(y), StopRule(tolerance, 7), relaxation
+                            )
                     except gpu_machine.DoesNotFit:
                         continue
                     yield f"{what}, relaxation {relaxation}, tolerance {tolerance}, {way}", found[:2], expected
 
 
-EVERY = (strided_conv, strided_conv_adjoint, stencil, woodbury, pixel_unshuffle, pixel_shuffle, soft_threshold, spectral_step, tv_prox, admm)
+EVERY = (
+    strided_conv,
+    strided_conv_adjoint,
+    stencil,
+    woodbury,
+    pixel_unshuffle,
+    pixel_shuffle,
+    soft_threshold,
+    spectral_step,
+    tv_prox,
+    admm,
+)
 FAMILIES = {function.__name__: function for function in EVERY}
 
 
@@ -146,9 +192,14 @@ def run(name: str, device: torch.device) -> int:
     """The number of wrong results of a family; prints one line for each precision."""
     wrong = 0
     for dtype in DTYPES:
-        if dtype.itemsize == 2 and (name == "spectral_step" or device.type == "cpu"):  # there is no complex half precision
+        if dtype.itemsize == 2 and (
+            name == "spectral_step" or device.type == "cpu"
+        ):  # there is no complex half precision
             continue
-        errors = {what: worst(found, expected) for what, found, expected in FAMILIES[name](lambda t, to=dtype: t.to(device, to))}
+        errors = {
+            what: worst(found, expected)
+            for what, found, expected in FAMILIES[name](lambda t, to=dtype: t.to(device, to))
+        }
         bad = {what: error for what, error in errors.items() if not error < BOUND[dtype]}
         wrong += len(bad)
         said = f"{name:22} {str(dtype):15} {len(errors):4} calls, largest error {max(errors.values()):.1e}, {'WRONG' if bad else 'ok'}"

@@ -1,5 +1,5 @@
-// The argument structs of the kernels as Python classes that are filled by name, ConvArgs(source=..., h=..., ...): a name that is missing or that does
-// not exist is a TypeError. Pointers are addresses, boundaries their names.
+// The argument structs of the kernels as Python classes that are filled by name, ConvArgs(source=..., h=..., ...): a
+// name that is missing or that does not exist is a TypeError. Pointers are addresses, boundaries their names.
 #pragma once
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -26,7 +26,9 @@ inline Boundary boundary_named(const std::string& name) {
 
 // What Python gets of a whole solve: iterations done, looks at the stop rule, status.
 using Counts = std::tuple<std::int64_t, std::int64_t, int>;
-inline Counts counts(const AdmmResult& result) { return {result.iterations, result.checks, static_cast<int>(result.status)}; }
+inline Counts counts(const AdmmResult& result) {
+    return {result.iterations, result.checks, static_cast<int>(result.status)};
+}
 
 template <class Args>
 struct Field {
@@ -62,7 +64,9 @@ Args filled(const char* what, const Field<Args> (&fields)[N], const pybind11::kw
         fields[i].set(args, value);
         ++used;
     }
-    if (used != given.size()) throw pybind11::type_error(std::string(what) + " was given a name that it does not have: " + std::string(pybind11::str(given)));
+    if (used != given.size())
+        throw pybind11::type_error(std::string(what) +
+                                   " was given a name that it does not have: " + std::string(pybind11::str(given)));
     return args;
 }
 
@@ -78,8 +82,8 @@ Args filled(const char* what, const Field<Args> (&fields)[N], const pybind11::kw
 inline void bind_arguments(pybind11::module_& m) {
 #define F(member) FASTIP_FIELD(ConvArgs, member)
 #define O(member) FASTIP_OPTIONAL(ConvArgs, member)
-    FASTIP_STRUCT(ConvArgs, F(source), F(out), F(psf), O(first), O(second), F(planes), F(height), F(width), F(h), F(w), F(kh), F(kw), F(stride), F(boundary),
-                  O(scale), O(a), O(b));
+    FASTIP_STRUCT(ConvArgs, F(source), F(out), F(psf), O(first), O(second), F(planes), F(height), F(width), F(h), F(w),
+                  F(kh), F(kw), F(stride), F(boundary), O(scale), O(a), O(b));
 #undef F
 #undef O
 #define F(member) FASTIP_FIELD(ShuffleArgs, member)
@@ -92,14 +96,15 @@ inline void bind_arguments(pybind11::module_& m) {
     FASTIP_STRUCT(SpectralArgs, F(f), F(p), F(offset), F(gain), F(planes), F(n), F(relaxation));
 #undef F
 #define F(member) FASTIP_FIELD(TvArgs, member)
-    FASTIP_STRUCT(TvArgs, F(v), F(u), F(r), F(out), F(planes), F(h), F(w), F(steps), F(isotropic), F(step), F(weight), F(momentum), F(threshold), F(shrink),
-                  F(low), F(high));
+    FASTIP_STRUCT(TvArgs, F(v), F(u), F(r), F(out), F(planes), F(h), F(w), F(steps), F(isotropic), F(step), F(weight),
+                  F(momentum), F(threshold), F(shrink), F(low), F(high));
 #undef F
 #define F(member) FASTIP_FIELD(AdmmArgs, member)
 #define O(member) FASTIP_OPTIONAL(AdmmArgs, member)
-    FASTIP_STRUCT(AdmmArgs, F(y), F(q), F(image), F(images), F(channels), F(h), F(w), F(height), F(width), F(psf), F(kh), F(kw), F(stride), F(boundary),
-                  F(taps), F(half), F(beta), F(threshold), F(shrink), F(low), F(high), F(relaxation), F(iterations), F(every), F(patience), F(tolerance),
-                  F(history), O(workspace), O(relaxed), O(states), O(path), O(ranks), O(by_phase));
+    FASTIP_STRUCT(AdmmArgs, F(y), F(q), F(image), F(images), F(channels), F(h), F(w), F(height), F(width), F(psf),
+                  F(kh), F(kw), F(stride), F(boundary), F(taps), F(half), F(beta), F(threshold), F(shrink), F(low),
+                  F(high), F(relaxation), F(iterations), F(every), F(patience), F(tolerance), F(history), O(workspace),
+                  O(relaxed), O(states), O(path), O(ranks), O(by_phase));
 #undef F
 #undef O
 }

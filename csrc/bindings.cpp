@@ -1,4 +1,5 @@
-// The Python module fastip._C: raw pointers and sizes in, the interpreter lock released. Whatever calls this has checked shapes, dtypes and devices.
+// The Python module fastip._C: raw pointers and sizes in, the interpreter lock released. Whatever calls this has
+// checked shapes, dtypes and devices.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -78,11 +79,13 @@ PYBIND11_MODULE(_C, m) {
     m.def("cuda_devices", &cuda_devices);
     m.attr("boundaries") = py::make_tuple(kBoundaries[0], kBoundaries[1], kBoundaries[2], kBoundaries[3]);
     bind_arguments(m);
-#define FASTIP_BIND(name, Args) m.def(#name, [](const Args& args, int dtype, int threads) { return call(&Table::name, args, dtype, threads); });
+#define FASTIP_BIND(name, Args) \
+    m.def(#name, [](const Args& args, int dtype, int threads) { return call(&Table::name, args, dtype, threads); });
     FASTIP_FAMILIES(FASTIP_BIND)
 #undef FASTIP_BIND
 #ifdef FASTIP_CUDA
-    py::module_ cuda = m.def_submodule("cuda", "The same families on a GPU; the last argument is the device and its stream.");
+    py::module_ cuda =
+        m.def_submodule("cuda", "The same families on a GPU; the last argument is the device and its stream.");
     bind_cuda(cuda, m);
 #endif
 }

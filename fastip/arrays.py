@@ -58,7 +58,9 @@ def from_dlpack(value: Any, name: str) -> Tensor:
         tensor = torch.from_dlpack(value)
     except (AssertionError, BufferError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         given = f"{name} is {type(value).__name__} of {type(value).__module__} and dtype {getattr(value, 'dtype', 'unknown')}"
-        raise InvalidInput(f"{given}, which PyTorch cannot take ({error}); expected float32 or float64 on a device of this PyTorch") from error
+        raise InvalidInput(
+            f"{given}, which PyTorch cannot take ({error}); expected float32 or float64 on a device of this PyTorch"
+        ) from error
     return tensor.flip(backwards) if backwards else tensor
 
 
@@ -70,7 +72,9 @@ def _importer(value: Any, name: str) -> Callable[[Any], Any]:
         importer = getattr(space, "from_dlpack", None)
         if importer is not None:
             return importer
-    raise InvalidInput(f"{name} is {type(value).__name__}, whose library has no from_dlpack to give a result back; expected a NumPy or CuPy array, or a tensor")
+    raise InvalidInput(
+        f"{name} is {type(value).__name__}, whose library has no from_dlpack to give a result back; expected a NumPy or CuPy array, or a tensor"
+    )
 
 
 def _handed(importer: Callable[[Any], Any], tensor: Tensor) -> Any:
@@ -114,7 +118,9 @@ class _Handed:
         return capsule
 
 
-_recent: deque[Any] = deque(maxlen=64)  # streams whose memory is being given back: a storage is finalized just before PyTorch marks the stream
+_recent: deque[Any] = deque(
+    maxlen=64
+)  # streams whose memory is being given back: a storage is finalized just before PyTorch marks the stream
 
 
 def _bare(tensor: Tensor) -> Tensor:
@@ -123,7 +129,13 @@ def _bare(tensor: Tensor) -> Tensor:
 
 
 def _not_floating(value: Any, name: str) -> str:
-    library = "NumPy" if isinstance(value, np.ndarray) else "CuPy" if type(value).__module__.split(".")[0] == "cupy" else type(value).__module__.split(".")[0]
+    library = (
+        "NumPy"
+        if isinstance(value, np.ndarray)
+        else "CuPy"
+        if type(value).__module__.split(".")[0] == "cupy"
+        else type(value).__module__.split(".")[0]
+    )
     given = f"{name} is a {library} array of dtype {value.dtype}"
     return f"{given}; expected float32 or float64 (images in [0, 1]), e.g. {name}.astype('float32') / 255"
 
@@ -137,14 +149,18 @@ def check_real(tensor: Tensor, name: str) -> None:
     """Refuse integer, boolean and complex tensors."""
     if tensor.dtype not in REAL:
         hint = "take the real part" if tensor.dtype in COMPLEX else "convert with .float(), images in [0, 1]"
-        raise InvalidInput(f"{name} has dtype {tensor.dtype}; expected a real floating type (float32 or float64): {hint}")
+        raise InvalidInput(
+            f"{name} has dtype {tensor.dtype}; expected a real floating type (float32 or float64): {hint}"
+        )
 
 
 def check_image(tensor: Tensor, name: str) -> None:
     """Refuse anything that is not a non-empty real ``b c h w`` tensor."""
     check_real(tensor, name)
     if tensor.ndim != 4:
-        raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}; expected four dimensions b c h w: add the missing ones with [None]")
+        raise InvalidInput(
+            f"{name} has shape {tuple(tensor.shape)}; expected four dimensions b c h w: add the missing ones with [None]"
+        )
     if tensor.numel() == 0:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one pixel")
 

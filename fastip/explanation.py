@@ -12,7 +12,9 @@ from .solvers import fused
 from .solvers.arguments import check_data, check_inverse, initial, schedule
 
 
-def explain(op: LinearOperator, prior: Prior, y: Any, *, inverse: str | Inverse = "auto", beta: float | None = None) -> str:
+def explain(
+    op: LinearOperator, prior: Prior, y: Any, *, inverse: str | Inverse = "auto", beta: float | None = None
+) -> str:
     """Three lines: the inverse, the loop (fused or visible, and why), the kernels. Nothing is solved, but the inverse is set up."""
     y, _ = as_tensor(y, "y")
     shape = check_data(y, op)
@@ -26,7 +28,9 @@ def explain(op: LinearOperator, prior: Prior, y: Any, *, inverse: str | Inverse 
     return "\n".join(
         [
             f"inverse: {step.describe()}, beta = {value:.3g}",
-            "loop: fused, whole iterations in one call" if why is None else f"loop: visible, one call a step, because: {why}",
+            "loop: fused, whole iterations in one call"
+            if why is None
+            else f"loop: visible, one call a step, because: {why}",
             f"kernels: {kernels.describe((x,))}",
         ]
     )

@@ -62,7 +62,9 @@ def check_figure(path: str | Path) -> Path:
     if path.suffix.lower() not in SUFFIXES:
         raise InvalidInput(f"the figure {path} has the suffix {path.suffix!r}; expected one of {', '.join(SUFFIXES)}")
     if path.is_dir() or not path.parent.is_dir():
-        raise InvalidInput(f"the figure {path} cannot be written: {path if path.is_dir() else path.parent} is {'a' if path.is_dir() else 'no'} folder")
+        raise InvalidInput(
+            f"the figure {path} cannot be written: {path if path.is_dir() else path.parent} is {'a' if path.is_dir() else 'no'} folder"
+        )
     return path
 
 
@@ -72,9 +74,19 @@ def restoration(path: str | Path, y: Tensor, x: Tensor, solution: Solution, *, n
     path = check_figure(path)
     checks = solution.residuals[:, :, 0].tolist()
     every = [min(EVERY * (i + 1), solution.iterations) for i in range(len(checks))]
-    curves = [Curve("data residual", every, [c[0] for c in checks], strong=True), Curve("change of x", every, [c[1] for c in checks])] if checks else []
+    curves = (
+        [
+            Curve("data residual", every, [c[0] for c in checks], strong=True),
+            Curve("change of x", every, [c[1] for c in checks]),
+        ]
+        if checks
+        else []
+    )
     size = "{} × {}".format
-    panels = [Panel(y, "input", size(y.shape[3], y.shape[2])), Panel(x, name, size(x.shape[3], x.shape[2]), strong=True)]
+    panels = [
+        Panel(y, "input", size(y.shape[3], y.shape[2])),
+        Panel(x, name, size(x.shape[3], x.shape[2]), strong=True),
+    ]
     compare(path, [Row(panels, curves, (0.4, 0.4, 0.2), "iterations", settings)])
 
 
@@ -88,7 +100,11 @@ def compare(path: str | Path, rows: Sequence[Row]) -> None:
     columns, height = max(len(row.panels) for row in rows), 2.75
     panel = min(max(height * w / h, 2.0), 8.0)
     curves = [3.0] if any(row.curves for row in rows) else []
-    figure = Figure(figsize=(columns * panel + 1.2 * sum(curves), (height + 0.35) * len(rows) + 0.1), layout="constrained", facecolor="white")
+    figure = Figure(
+        figsize=(columns * panel + 1.2 * sum(curves), (height + 0.35) * len(rows) + 0.1),
+        layout="constrained",
+        facecolor="white",
+    )
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.02, hspace=0.02)  # type: ignore[union-attr, call-arg]
     grid = figure.add_gridspec(len(rows), columns + len(curves), width_ratios=[panel] * columns + curves)
     for i, row in enumerate(rows):
@@ -126,7 +142,13 @@ def draw_panel(axes: Axes, shown: Panel, zoom: tuple[float, float, float]) -> No
         frame.set(xticks=[], yticks=[])
         for spine in frame.spines.values():
             spine.set(edgecolor=edge, linewidth=width)
-    axes.set_title(shown.title, loc="left", fontsize=12, color=ACCENT if shown.strong else INK, fontweight="bold" if shown.strong else "normal")
+    axes.set_title(
+        shown.title,
+        loc="left",
+        fontsize=12,
+        color=ACCENT if shown.strong else INK,
+        fontweight="bold" if shown.strong else "normal",
+    )
     axes.set_title(shown.note, loc="right", fontsize=10.5, color=INK if shown.strong else MUTED)
 
 

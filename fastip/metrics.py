@@ -79,7 +79,9 @@ def perceptual_distance(x: Any, reference: Any, comparator: Comparator) -> Tenso
         )
     weight = next(comparator.parameters())
     if weight.device != x.device:
-        raise InvalidInput(f"x is on {x.device} and the comparator on {weight.device}; move it with comparator.to({str(x.device)!r})")
+        raise InvalidInput(
+            f"x is on {x.device} and the comparator on {weight.device}; move it with comparator.to({str(x.device)!r})"
+        )
     distance: Tensor = comparator(x.to(weight.dtype), reference.to(weight.dtype))
     return distance.to(torch.promote_types(x.dtype, torch.float32))
 
@@ -141,7 +143,9 @@ def _pair(x: Any, reference: Any) -> tuple[Tensor, Tensor]:
         check_finite(tensor, name)
     check_shape(x, reference.shape, "x", "the shape of reference")
     if x.dtype != reference.dtype or x.device != reference.device:
-        raise InvalidInput(f"x is {x.dtype} on {x.device} and reference {reference.dtype} on {reference.device}; convert one with .to(reference)")
+        raise InvalidInput(
+            f"x is {x.dtype} on {x.device} and reference {reference.dtype} on {reference.device}; convert one with .to(reference)"
+        )
     return x, reference
 
 

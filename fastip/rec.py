@@ -54,7 +54,15 @@ def sampled(op: LinearOperator, generator: Generator, *, pairs: int = 10_000, se
 
 
 @strict_keywords
-def extremes(op: LinearOperator, generator: Generator, *, restarts: int = 20, iterations: int = 200, learning_rate: float = 0.1, seed: int = 0) -> Extremes:
+def extremes(
+    op: LinearOperator,
+    generator: Generator,
+    *,
+    restarts: int = 20,
+    iterations: int = 200,
+    learning_rate: float = 0.1,
+    seed: int = 0,
+) -> Extremes:
     """The least and the largest ||A s||^2 / ||s||^2, s = G(z1) - G(z2), that Adam finds over (z1, z2) from ``restarts`` random starts each.
 
     Estimates from inside: the true extremes lie further out. Half of the starts are random pairs, half near ones (z2 = z1 + 0.1 e), where tangents of the
@@ -65,7 +73,9 @@ def extremes(op: LinearOperator, generator: Generator, *, restarts: int = 20, it
     """
     weight = _checked(op, generator)
     if torch.is_inference_mode_enabled():
-        raise InvalidInput("a search of extremes takes gradients, which torch.inference_mode() forbids; call it under torch.no_grad() or without either")
+        raise InvalidInput(
+            "a search of extremes takes gradients, which torch.inference_mode() forbids; call it under torch.no_grad() or without either"
+        )
     starts, steps = check_count(restarts, "restarts", low=1), check_count(iterations, "iterations", low=1)
     rate = check_number(learning_rate, "learning_rate", low=0.0, strict=True)
     draws = stream(seed, "pairs")
@@ -90,7 +100,9 @@ def extremes(op: LinearOperator, generator: Generator, *, restarts: int = 20, it
             best = sign * torch.minimum(sign * here[at], sign * best)
             adam.step()
         if not bool(torch.isfinite(best)):
-            raise InvalidInput("all images of the generator agree, so there is no difference that an operator could stretch: check its weights")
+            raise InvalidInput(
+                "all images of the generator agree, so there is no difference that an operator could stretch: check its weights"
+            )
         found.append(chosen)
     pairs = torch.stack(found)
     low, high = stretch(op, generator, pairs).tolist()
@@ -105,7 +117,9 @@ def stretch(op: LinearOperator, generator: Generator, pairs: Tensor) -> Tensor:
     """
     weight = _checked(op, generator)
     if not isinstance(pairs, Tensor) or pairs.ndim != 3 or pairs.shape[1:] != (2, generator.latent):
-        raise InvalidInput(f"pairs are {tuple(getattr(pairs, 'shape', ()))}; expected a tensor (n, 2, {generator.latent}) of latent vectors")
+        raise InvalidInput(
+            f"pairs are {tuple(getattr(pairs, 'shape', ()))}; expected a tensor (n, 2, {generator.latent}) of latent vectors"
+        )
     exact, z = copy.deepcopy(generator).double(), pairs.to(weight.device, torch.float64)
     with torch.no_grad():
         return torch.cat([_stretch(op, exact(part[:, 0]) - exact(part[:, 1])).cpu() for part in z.split(BATCH)])
@@ -113,9 +127,13 @@ def stretch(op: LinearOperator, generator: Generator, pairs: Tensor) -> Tensor:
 
 def _checked(op: Any, generator: Any) -> Tensor:
     if not isinstance(op, LinearOperator):
-        raise InvalidInput(f"op is {type(op).__name__}; expected an operator, e.g. operators.GaussianMeasurements(100, generator.shape)")
+        raise InvalidInput(
+            f"op is {type(op).__name__}; expected an operator, e.g. operators.GaussianMeasurements(100, generator.shape)"
+        )
     if not isinstance(generator, Generator) or generator.training:
-        raise InvalidInput(f"generator is {type(generator).__name__}; expected a network such as nets.DCGANGenerator, trained, after generator.eval()")
+        raise InvalidInput(
+            f"generator is {type(generator).__name__}; expected a network such as nets.DCGANGenerator, trained, after generator.eval()"
+        )
     if not all(bool(torch.isfinite(p).all()) for p in generator.parameters()):
         raise InvalidInput("the generator has weights that are NaN or Inf: train it again, or load another")
     return next(generator.parameters())

@@ -49,7 +49,9 @@ def real_dtype(dtype: torch.dtype) -> torch.dtype:
 def check_traceable(what: str, why: str, instead: str) -> None:
     """Refuse, inside torch.compile only, what depends on the values of the data."""
     if torch.compiler.is_compiling():
-        raise Unsupported(f"torch.compile cannot trace {what}, because {why}; {instead}, or leave it outside the compiled function")
+        raise Unsupported(
+            f"torch.compile cannot trace {what}, because {why}; {instead}, or leave it outside the compiled function"
+        )
 
 
 def check_uncaptured(device: torch.device, what: str, why: str, instead: str) -> None:

@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads make small tests ten times slower on a busy machine
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # before torch: spinning threads make small tests ten times slower on a busy machine
 
 os.environ.pop("COLUMNS", None)  # of the terminal that pytest was started in: a command that is tested has its own
 
@@ -20,7 +22,9 @@ from fastip.kernels import extension
 
 HERE = Path(__file__).parent
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for; tests interrupt themselves
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as a shell starts what it does not wait for; tests interrupt themselves
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 LIMIT = 30.0  # seconds of processor time, even on a slow machine: a test that takes more and is not named here fails
 
-GPU_TOOLS = ("cuda/", "gpu/", "kernels/test_triton_")  # paths below tests/: code for GPUs emulated, interpreted, compiled; sessions rehearsed
+GPU_TOOLS = (
+    "cuda/",
+    "gpu/",
+    "kernels/test_triton_",
+)  # paths below tests/: code for GPUs emulated, interpreted, compiled; sessions rehearsed
 
 SLOW = {  # seconds of processor time on two cores with AVX-512, the longest case of each
     "checkpoint/test_shipped.py::test_the_projectors_that_come_with_fastip": 3,

@@ -118,7 +118,10 @@ def test_whole_numbers_are_refused_in_the_same_words(library: ModuleType, dtype:
     array = np.ones((2, 3), dtype=dtype)
     messages = []
     for wrap, name in ((np.asarray, "NumPy"), (Foreign, "foreignlib")):
-        with pytest.raises(InvalidInput, match=rf"y is a {name} array of dtype {np.dtype(dtype)}; expected float32 .*y\.astype\('float32'\) / 255") as refusal:
+        with pytest.raises(
+            InvalidInput,
+            match=rf"y is a {name} array of dtype {np.dtype(dtype)}; expected float32 .*y\.astype\('float32'\) / 255",
+        ) as refusal:
             as_tensor(wrap(array), "y")
         messages.append(str(refusal.value).replace(name, "..."))
     assert messages[0] == messages[1]
@@ -161,7 +164,9 @@ class OnGpu(Foreign):
 
 
 @pytest.mark.parametrize("current, expected", [(0, 1), (77, 77)])
-def test_an_array_is_asked_for_on_the_current_stream_of_its_device(monkeypatch: pytest.MonkeyPatch, current: int, expected: int) -> None:
+def test_an_array_is_asked_for_on_the_current_stream_of_its_device(
+    monkeypatch: pytest.MonkeyPatch, current: int, expected: int
+) -> None:
     """0 is the default stream, whose number in the protocol is 1."""
     devices = []
 
@@ -183,7 +188,9 @@ def test_no_stream_is_named_for_memory_of_the_cpu(library: ModuleType) -> None:
     assert all(options.get("stream") is None for options in array.asked) and array.asked
 
 
-def test_results_are_handed_over_with_their_device_current(library: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_are_handed_over_with_their_device_current(
+    library: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """PyTorch refuses to hand over what lies on another device than the current one."""
     entered: list[Any] = []
 
@@ -240,4 +247,6 @@ def test_metrics_take_arrays(library: ModuleType) -> None:
     x, reference = values(2, 1, 16, 17, seed=8), values(2, 1, 16, 17, seed=9)
     for metric in (metrics.psnr, metrics.nmse, metrics.ssim):
         expected = metric(torch.from_numpy(x), torch.from_numpy(reference))
-        assert torch.equal(metric(x, reference), expected) and torch.equal(metric(Foreign(x), Foreign(reference)), expected)
+        assert torch.equal(metric(x, reference), expected) and torch.equal(
+            metric(Foreign(x), Foreign(reference)), expected
+        )

@@ -46,13 +46,22 @@ def test_what_waits_is_seen(act: Callable[[Tensor], Any]) -> None:
         assert gpu.waits
 
 
-@pytest.mark.parametrize("act", [lambda x: x.tolist(), lambda x: x.nonzero(), lambda x: x.numpy(), lambda x: x.data_ptr()])
+@pytest.mark.parametrize(
+    "act", [lambda x: x.tolist(), lambda x: x.nonzero(), lambda x: x.numpy(), lambda x: x.data_ptr()]
+)
 def test_what_cannot_be_pretended_is_refused(act: Callable[[Tensor], Any]) -> None:
     with pretended() as gpu, pytest.raises(RuntimeError):
         act(gpu.put(torch.ones(3)))
 
 
-@pytest.mark.parametrize("act", [lambda x: x + torch.zeros(3), lambda x: torch.cat([x, torch.zeros(1)]), lambda x: x.index_select(0, torch.tensor([0]))])
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda x: x + torch.zeros(3),
+        lambda x: torch.cat([x, torch.zeros(1)]),
+        lambda x: x.index_select(0, torch.tensor([0])),
+    ],
+)
 def test_two_devices_are_refused(act: Callable[[Tensor], Any]) -> None:
     with pretended() as gpu, pytest.raises(RuntimeError, match="same device"):
         act(gpu.put(torch.ones(3)))
@@ -135,7 +144,9 @@ def test_only_an_inner_loop_looks() -> None:
 # ---- priors ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case, per_channel", [(case, several) for case in PRIORS for several in (False, True)[: 1 + case.weighted]], ids=str)
+@pytest.mark.parametrize(
+    "case, per_channel", [(case, several) for case in PRIORS for several in (False, True)[: 1 + case.weighted]], ids=str
+)
 def test_priors(case: Any, per_channel: bool) -> None:
     """A weight per channel stays on the CPU, where it was made: it is moved once."""
     weight = torch.tensor([0.02, 0.03, 0.01], dtype=torch.float64).reshape(1, 3, 1, 1) if per_channel else 0.02
@@ -144,7 +155,9 @@ def test_priors(case: Any, per_channel: bool) -> None:
     expected = near.bind(v, operators.Identity())
     with pretended() as gpu:
         far = gpu.put(v)
-        prior = near if not hasattr(near, "net") else priors.PixelShuffleAutoencoder(network().float().to(CUDA), sigma=0.1)
+        prior = (
+            near if not hasattr(near, "net") else priors.PixelShuffleAutoencoder(network().float().to(CUDA), sigma=0.1)
+        )
         bound = prior.bind(far, operators.Identity())
         same(gpu, quiet(gpu, lambda: bound(far, 0.4)), [expected(v, 0.4) for _ in range(2)][1])
 

@@ -62,12 +62,17 @@ def test_a_second_solve_fits_into_a_graph(solver: str, problem: str) -> None:
 # ---- half precision --------------------------------------------------------------------------------------------------
 
 
-HALVES = {torch.float16: 5e-3, torch.bfloat16: 4e-2}  # relative, after five iterations: some roundings of 2^-11 and 2^-8
+HALVES = {
+    torch.float16: 5e-3,
+    torch.bfloat16: 4e-2,
+}  # relative, after five iterations: some roundings of 2^-11 and 2^-8
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 @pytest.mark.parametrize("problem", [name for name in PROBLEMS if name != "fourier"])
-@pytest.mark.parametrize("solver", [name for name in SOLVERS if name not in ("admm-wavelet", "pgd-back-projection", "npgd")])
+@pytest.mark.parametrize(
+    "solver", [name for name in SOLVERS if name not in ("admm-wavelet", "pgd-back-projection", "npgd")]
+)
 def test_half_precision_on_a_gpu(solver: str, problem: str, dtype: torch.dtype) -> None:
     """But for wavelets, which refuse it, back-projection, which divides by 1e-3, and npgd, whose step is made of differences of images."""
     op, shape = PROBLEMS[problem]
@@ -87,7 +92,10 @@ def test_npgd_in_half_precision_comes_as_near_to_the_data(problem: str, dtype: t
     expected = SOLVERS["npgd"](y.double(), op, 20).x
     with pretended() as gpu:
         x = gpu.get(SOLVERS["npgd"](gpu.put(y), op, 20).x)
-    misfits = [float((y.double() - op(one.double())).norm() / y.double().norm()) for one in (x, expected, op.adjoint(y.double()).clamp(0, 1))]
+    misfits = [
+        float((y.double() - op(one.double())).norm() / y.double().norm())
+        for one in (x, expected, op.adjoint(y.double()).clamp(0, 1))
+    ]
     assert x.dtype == dtype and misfits[0] < misfits[1] + HALVES[dtype]
 
 
@@ -99,7 +107,10 @@ def test_half_precision_on_a_cpu_is_refused() -> None:
 
 
 def test_wavelets_refuse_half_precision() -> None:
-    with pretended() as gpu, pytest.raises(Unsupported, match="Wavelet takes float32 or float64; the data is torch.float16"):
+    with (
+        pretended() as gpu,
+        pytest.raises(Unsupported, match="Wavelet takes float32 or float64; the data is torch.float16"),
+    ):
         SOLVERS["admm-wavelet"](gpu.put(noise((1, 1, 12, 14), torch.float32).half()), operators.Identity(), 2)
 
 
@@ -110,11 +121,17 @@ def test_large_half_precision_images_are_no_infinities() -> None:
         solution = fastip.admm(gpu.put(y), op, priors.TV(60.0, steps=1), beta=0.3, iterations=5, tolerance=1e-6)
         ratios = solution.residuals
         assert gpu.get(relative_change(gpu.put(y), gpu.put(-y))).tolist() == [2.0]
-        assert bool(torch.isfinite(ratios).all()) and bool((ratios > 0).all()) and bool(torch.isfinite(gpu.get(solution.x)).all())
+        assert (
+            bool(torch.isfinite(ratios).all())
+            and bool((ratios > 0).all())
+            and bool(torch.isfinite(gpu.get(solution.x)).all())
+        )
 
 
 @pytest.mark.parametrize(
-    "inverse", [inverses.ConjugateGradient(1e-6), inverses.GradientDescent(9), inverses.Exact(side="data")], ids=lambda i: type(i).__name__
+    "inverse",
+    [inverses.ConjugateGradient(1e-6), inverses.GradientDescent(9), inverses.Exact(side="data")],
+    ids=lambda i: type(i).__name__,
 )
 def test_inverses_round_half_precision_once(inverse: Any) -> None:
     op, y = _dense(), 3 + noise((400, 5), torch.float32).half()
@@ -132,7 +149,9 @@ def _dense() -> operators.Dense:
     return operators.Dense(matrix)
 
 
-@pytest.mark.parametrize("name", [name for name, bound in INVERSES.items() if name.startswith(("stencil", "exact-scalar", "learned-taps"))])
+@pytest.mark.parametrize(
+    "name", [name for name, bound in INVERSES.items() if name.startswith(("stencil", "exact-scalar", "learned-taps"))]
+)
 def test_a_whole_solve_finds_its_weights_on_the_device(name: str) -> None:
     inverse, op, shape, _ = INVERSES[name]
     with pretended() as gpu:
@@ -149,7 +168,9 @@ def test_a_schedule_of_betas_moves_nothing_again(problem: str) -> None:
 
     def solve(far: Tensor, n: int) -> Any:
         betas = [0.3 * 0.8**k for k in range(n)]
-        return fastip.admm(far, op, priors.Denoiser(smooth, sigma=0.1), beta=betas, inverse=inverses.Exact(), iterations=n, tolerance=0)
+        return fastip.admm(
+            far, op, priors.Denoiser(smooth, sigma=0.1), beta=betas, inverse=inverses.Exact(), iterations=n, tolerance=0
+        )
 
     assert len(waits_of(y, lambda far: solve(far, 8))[0]) <= len(waits_of(y, lambda far: solve(far, 3))[0])
 
@@ -160,9 +181,13 @@ def test_a_look_waits_once(problem: str, solver: Callable[..., Any]) -> None:
     op, shape = PROBLEMS[problem]
     y = data_for(op, shape, torch.float32)
     waits_of(y, lambda far: solver(far, op, priors.TV(1e-3, steps=1), iterations=1))
-    waits, _, _ = waits_of(y, lambda far: solver(far, op, priors.TV(1e-3, steps=1), iterations=4 * EVERY + 2, tolerance=1e-12))
+    waits, _, _ = waits_of(
+        y, lambda far: solver(far, op, priors.TV(1e-3, steps=1), iterations=4 * EVERY + 2, tolerance=1e-12)
+    )
     assert len([event for event in waits if event.place.startswith("stopping.py")]) == 5
-    fewer, _, _ = waits_of(y, lambda far: solver(far, op, priors.TV(1e-3, steps=1), iterations=2 * EVERY + 2, tolerance=1e-12))
+    fewer, _, _ = waits_of(
+        y, lambda far: solver(far, op, priors.TV(1e-3, steps=1), iterations=2 * EVERY + 2, tolerance=1e-12)
+    )
     assert len(waits) - len(fewer) == 2
 
 
@@ -187,10 +212,16 @@ def test_a_network_on_another_device_is_refused() -> None:
     y = noise(shape, torch.float32)
     conv = nn.Conv2d(2, 2, 3, padding=1).requires_grad_(False)
     beside = [priors.Denoiser(conv, sigma=0.1), priors.Denoiser(priors.adapters.blind(conv), sigma=0.1)]
-    beside.append(priors.PixelShuffleAutoencoder(net_of(nets.PixelShuffleAutoencoder, colours=2, widths=(4,), blocks=(1,)), sigma=0.1))
+    beside.append(
+        priors.PixelShuffleAutoencoder(
+            net_of(nets.PixelShuffleAutoencoder, colours=2, widths=(4,), blocks=(1,)), sigma=0.1
+        )
+    )
     with pretended() as gpu:
         for prior in beside:
-            with pytest.raises(InvalidInput, match=r"y is on cuda:0 and the network on cpu; move it with net\.to\('cuda:0'\)"):
+            with pytest.raises(
+                InvalidInput, match=r"y is on cuda:0 and the network on cpu; move it with net\.to\('cuda:0'\)"
+            ):
                 prior.bind(gpu.put(y), op)
             prior.bind(y, op)
         assert priors.Denoiser(smooth, sigma=0.1).bind(gpu.put(y), op)(gpu.put(y), 0.1).device == CUDA

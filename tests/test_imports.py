@@ -96,7 +96,11 @@ def upward(own: str, target: tuple[str, ...]) -> bool:
 
 
 def test_every_module_has_a_layer() -> None:
-    names = {path.name.removesuffix(".py") for path in ROOT.iterdir() if path.suffix == ".py" or (path.is_dir() and any(path.glob("*.py")))}
+    names = {
+        path.name.removesuffix(".py")
+        for path in ROOT.iterdir()
+        if path.suffix == ".py" or (path.is_dir() and any(path.glob("*.py")))
+    }
     assert names - {"__init__"} <= set(RANK), f"give these a layer: {names - {'__init__'} - set(RANK)}"
 
 
@@ -169,7 +173,9 @@ def test_no_circle_of_files() -> None:
     assert circles({("a",): {("b",)}, ("b",): {("c",)}, ("c",): {("a",)}, ("d",): {("a",)}}) == [["a", "b", "c"]]
 
 
-@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=lambda folder: str(folder.relative_to(ROOT.parent)))
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in FILES}), ids=lambda folder: str(folder.relative_to(ROOT.parent))
+)
 def test_folders_are_small(folder: Path) -> None:
     assert len(list(folder.glob("*.py"))) <= MODULES
 
@@ -194,7 +200,9 @@ def test_the_kernels_know_no_solver() -> None:
 def test_functions_take_few_parameters() -> None:
     wrong = []
     for path in FILES:
-        if "triton" in path.parts or "cli" in path.parts or "experiments" in path.parts:  # a kernel takes sizes one by one, a command has its options
+        if (
+            "triton" in path.parts or "cli" in path.parts or "experiments" in path.parts
+        ):  # a kernel takes sizes one by one, a command has its options
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):
@@ -222,6 +230,10 @@ def test_little_is_loaded(code: str) -> None:
     """Importing fastip loads no torch; a solve neither the training nor what draws in a terminal or on paper. Torch comes first."""
     asked = f"import fastip, sys; assert 'torch' not in sys.modules; {code}; names = list(sys.modules); print(*names)"
     loaded = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
-    assert not [name for name in loaded if name.split(".")[0] in ("rich", "typer", "matplotlib") or name.startswith("fastip.train")]
+    assert not [
+        name
+        for name in loaded
+        if name.split(".")[0] in ("rich", "typer", "matplotlib") or name.startswith("fastip.train")
+    ]
     ours = [name for name in loaded if name.startswith("fastip.") and name != "fastip._version"]
     assert loaded.index("torch") < min(map(loaded.index, ours))

@@ -18,13 +18,18 @@ from fastip.errors import InvalidInput, UnknownKeyword, Unsupported
 def pair(*shape: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     reference = torch.rand(*shape, generator=generator, dtype=torch.float64)
-    return (reference + 0.1 * torch.randn(*shape, generator=generator, dtype=torch.float64)).to(dtype), reference.to(dtype)
+    return (reference + 0.1 * torch.randn(*shape, generator=generator, dtype=torch.float64)).to(dtype), reference.to(
+        dtype
+    )
 
 
 @pytest.mark.parametrize("peak", [1.0, 2.5])
 def test_psnr_per_image(peak: float) -> None:
     x, reference = pair(3, 2, 13, 17)
-    expected = [skimage.peak_signal_noise_ratio(r.numpy(), a.numpy(), data_range=peak) for a, r in zip(x, reference, strict=True)]
+    expected = [
+        skimage.peak_signal_noise_ratio(r.numpy(), a.numpy(), data_range=peak)
+        for a, r in zip(x, reference, strict=True)
+    ]
     np.testing.assert_allclose(metrics.psnr(x, reference, peak=peak).numpy(), expected)
     assert metrics.psnr(x[:1], reference[:1]).shape == (1,)
     assert torch.isinf(metrics.psnr(x, x)).all()
@@ -35,15 +40,25 @@ def test_psnr_per_image(peak: float) -> None:
 def test_ssim_per_image(shape: tuple[int, ...], peak: float) -> None:
     """scikit-image with the settings of the paper; both average over the pixels whose window lies inside."""
     x, reference = pair(*shape)
-    options = {"data_range": peak, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "channel_axis": 0}
-    expected = [skimage.structural_similarity(r.numpy(), a.numpy(), **options) for a, r in zip(x, reference, strict=True)]
+    options = {
+        "data_range": peak,
+        "gaussian_weights": True,
+        "sigma": 1.5,
+        "use_sample_covariance": False,
+        "channel_axis": 0,
+    }
+    expected = [
+        skimage.structural_similarity(r.numpy(), a.numpy(), **options) for a, r in zip(x, reference, strict=True)
+    ]
     np.testing.assert_allclose(metrics.ssim(x, reference, peak=peak).numpy(), expected, atol=1e-10)
     torch.testing.assert_close(metrics.ssim(x, x), torch.ones(shape[0], dtype=torch.float64))
 
 
 def test_nmse_per_image() -> None:
     x, reference = pair(3, 2, 5, 4)
-    expected = [np.linalg.norm((a - r).numpy()) ** 2 / np.linalg.norm(r.numpy()) ** 2 for a, r in zip(x, reference, strict=True)]
+    expected = [
+        np.linalg.norm((a - r).numpy()) ** 2 / np.linalg.norm(r.numpy()) ** 2 for a, r in zip(x, reference, strict=True)
+    ]
     np.testing.assert_allclose(metrics.nmse(x, reference).numpy(), expected)
 
 
@@ -116,7 +131,12 @@ def test_the_perceptual_distance_per_image() -> None:
         cosine = torch.nn.functional.cosine_similarity(x**power, reference**power, dim=1)
         expected += (2 - 2 * cosine).flatten(1).mean(1)
     torch.testing.assert_close(metrics.perceptual_distance(x, reference, net), expected, rtol=1e-7, atol=1e-7)
-    torch.testing.assert_close(metrics.perceptual_distance(x.numpy(), reference.numpy(), comparator=net).detach(), expected, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(
+        metrics.perceptual_distance(x.numpy(), reference.numpy(), comparator=net).detach(),
+        expected,
+        rtol=1e-7,
+        atol=1e-7,
+    )
     torch.testing.assert_close(metrics.perceptual_distance(x, x, net).detach(), torch.zeros(3, dtype=torch.float64))
     x[0], x[1, :, 2, 3], reference[2] = 0, 0, 0  # places without any feature
     (gradient,) = torch.autograd.grad(metrics.perceptual_distance(x.requires_grad_(), reference, net).sum(), x)
@@ -177,14 +197,18 @@ def test_frechet_distance(count: int) -> None:
     moved = metrics.frechet_distance(reference + 0.25, reference, components=min(40, count - 1))
     if count > 40:
         assert moved == pytest.approx(40 * 0.25**2, rel=1e-6)
-    assert metrics.frechet_distance(x.numpy(), reference.numpy(), components=3) == metrics.frechet_distance(x, reference, components=3)
+    assert metrics.frechet_distance(x.numpy(), reference.numpy(), components=3) == metrics.frechet_distance(
+        x, reference, components=3
+    )
     single = metrics.frechet_distance(x.float(), reference.float(), components=3)
     assert single == pytest.approx(metrics.frechet_distance(x, reference, components=3), rel=1e-4)
 
 
 def test_frechet_distance_of_one_component_and_flat_sets() -> None:
     generator = torch.Generator().manual_seed(2)
-    line = torch.randn(50, 1, 1, 1, generator=generator, dtype=torch.float64) * torch.ones(1, 1, 3, 3, dtype=torch.float64)
+    line = torch.randn(50, 1, 1, 1, generator=generator, dtype=torch.float64) * torch.ones(
+        1, 1, 3, 3, dtype=torch.float64
+    )
     assert metrics.frechet_distance(3 * line, line, components=1) == pytest.approx(
         float(9 * (2 * line[:, 0, 0, 0].mean()) ** 2 + (3 - 1) ** 2 * 9 * line[:, 0, 0, 0].var()), rel=1e-9
     )

@@ -29,7 +29,11 @@ def test_a_linear_generator(measurements: int) -> None:
 
 def test_the_pairs_that_are_found() -> None:
     """Their quotients, by the definition in float64, are the extremes; with another operator they are its own."""
-    generator, op, other = dcgan(), operators.GaussianMeasurements(20, (1, 28, 28)), operators.GaussianMeasurements(7, (1, 28, 28), seed=4)
+    generator, op, other = (
+        dcgan(),
+        operators.GaussianMeasurements(20, (1, 28, 28)),
+        operators.GaussianMeasurements(7, (1, 28, 28), seed=4),
+    )
     found = rec.extremes(op, generator, restarts=3, iterations=15)
     assert found.pairs.shape == (2, 2, generator.latent)
     exact = copy.deepcopy(generator).double()
@@ -63,7 +67,9 @@ def test_samples_are_the_quotients_of_random_pairs() -> None:
     s = generator(z[0]) - generator(z[1])
     expected = (op(s).square().sum(1) / s.flatten(1).square().sum(1)).mean()
     assert abs(values.mean() - expected) < 5 * values.std() / 1000**0.5
-    assert torch.equal(rec.sampled(op, generator, pairs=1000, seed=3), values) and not torch.equal(rec.sampled(op, generator, pairs=1000, seed=4), values)
+    assert torch.equal(rec.sampled(op, generator, pairs=1000, seed=3), values) and not torch.equal(
+        rec.sampled(op, generator, pairs=1000, seed=4), values
+    )
     few = rec.sampled(op, generator, pairs=250, seed=3)
     assert torch.isin(few, values).all()
 
@@ -72,7 +78,11 @@ def test_a_scaled_operator_scales_them() -> None:
     """Also far from 1, where a tracker that begins at 1 would fail."""
     generator, op = dcgan(), operators.GaussianMeasurements(20, (1, 28, 28))
     one, ten = (rec.extremes(scale * op, generator, restarts=4, iterations=20) for scale in (1.0, 10.0))
-    assert ten.low == pytest.approx(100 * one.low, rel=1e-3) and ten.high == pytest.approx(100 * one.high, rel=1e-3) and one.low < one.high
+    assert (
+        ten.low == pytest.approx(100 * one.low, rel=1e-3)
+        and ten.high == pytest.approx(100 * one.high, rel=1e-3)
+        and one.low < one.high
+    )
     values = rec.sampled(op, generator, pairs=300)
     assert one.low < values[0] and values[-1] < one.high, "the extremes lie beyond what a sample shows"
 

@@ -2,8 +2,9 @@
 //   residual   r  = y - beta q - A x
 //   dual       q' = q + C r,  t = 2 q' - q
 //   prior      x' = prox(x + A^T t)
-// The image is kept as stride^2 phases of about h x w with margins, so that A and A^T are small stencils whose loads are contiguous. Planes that fit
-// into cache run several iterations each; fewer planes than threads share their rows instead.
+// The image is kept as stride^2 phases of about h x w with margins, so that A and A^T are small stencils whose loads
+// are contiguous. Planes that fit into cache run several iterations each; fewer planes than threads share their rows
+// instead.
 #include "fastip/stop_rule.hpp"
 #include "solve/rows.hpp"
 
@@ -26,7 +27,8 @@ FASTIP_INLINE int member() {
 #endif
 }
 
-// ---- schedules -------------------------------------------------------------------------------------------------------
+// ---- schedules
+// -------------------------------------------------------------------------------------------------------
 
 template <class T>
 template <bool Check>
@@ -61,11 +63,13 @@ void Solver<T>::chunk_by_rows(Index iterations, bool check) const {
         for (Index k = 0; k < iterations; ++k) {
             const bool look = check && k + 1 == iterations;
             for (Index plane = 0; plane < planes; ++plane) {
-                for (Index i = first; i < last; ++i) look ? residual_row<true>(plane, i, r, line) : residual_row<false>(plane, i, r, line);
+                for (Index i = first; i < last; ++i)
+                    look ? residual_row<true>(plane, i, r, line) : residual_row<false>(plane, i, r, line);
 #pragma omp barrier
                 for (Index i = first; i < last; ++i) dual_row(plane, i, r, t);
 #pragma omp barrier
-                for (Index i = xfirst; i < xlast; ++i) look ? prior_row<true>(plane, i, t, line) : prior_row<false>(plane, i, t, line);
+                for (Index i = xfirst; i < xlast; ++i)
+                    look ? prior_row<true>(plane, i, t, line) : prior_row<false>(plane, i, t, line);
                 if (planes == 1) {  // with more planes the next barrier comes before this plane is read again
 #pragma omp barrier
                 }
@@ -83,7 +87,8 @@ bool Solver<T>::judge(AdmmResult& result, Index& growing) const {
     for (Index b = 0; b < args.images; ++b) {
         Squares sum;
         for (Index row = b * args.channels * rows.length; row < (b + 1) * args.channels * rows.length; ++row) {
-            sum.r += squares[row].r, sum.step += squares[row].step, sum.old += squares[row].old, sum.now += squares[row].now;
+            sum.r += squares[row].r, sum.step += squares[row].step, sum.old += squares[row].old,
+                sum.now += squares[row].now;
         }
         now[b] = data_ratio(sum.r, sizes[b]);
         now[args.images + b] = change_ratio(sum.step, sum.old, sum.now);
@@ -140,7 +145,9 @@ Outcome solve(const AdmmArgs& args, int threads) {
 }  // namespace
 
 namespace FASTIP_ISA {
-Outcome admm(const AdmmArgs& args, Dtype dtype, int threads) { return dtype == Dtype::f64 ? solve<double>(args, threads) : solve<float>(args, threads); }
+Outcome admm(const AdmmArgs& args, Dtype dtype, int threads) {
+    return dtype == Dtype::f64 ? solve<double>(args, threads) : solve<float>(args, threads);
+}
 }  // namespace FASTIP_ISA
 
 }  // namespace fastip

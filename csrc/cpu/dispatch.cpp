@@ -42,7 +42,8 @@ const Table* require(const char* isa, const char* who) {
     std::string here;
     for (const char* name : kWidestFirst)
         if (table_named(name)) here += here.empty() ? name : std::string(", ") + name;
-    throw std::invalid_argument(std::string(who) + " is '" + isa + "'; expected one that is compiled in and that this machine runs: " + here);
+    throw std::invalid_argument(std::string(who) + " is '" + isa +
+                                "'; expected one that is compiled in and that this machine runs: " + here);
 }
 
 const Table* widest() {
@@ -67,12 +68,13 @@ const int watching_forks = pthread_atfork(nullptr, nullptr, [] { in_child.store(
 
 const Table* table_named(const char* isa) {
 #ifdef FASTIP_HAVE_AVX512
-    if (!std::strcmp(isa, "avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl"))
+    if (!std::strcmp(isa, "avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
         return &avx512_table;
 #endif
 #ifdef FASTIP_HAVE_AVX2
-    if (!std::strcmp(isa, "avx2") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &avx2_table;
+    if (!std::strcmp(isa, "avx2") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return &avx2_table;
 #endif
     return std::strcmp(isa, "base") ? nullptr : &base_table;
 }

@@ -22,7 +22,8 @@ void unshuffle_row(const ShuffleArgs& g, std::int64_t plane, std::int64_t row) {
     }
     const T* in = static_cast<const T*>(g.source) + (plane * g.height + row) * g.width;
     split(in, out, pitch, whole, s);
-    for (std::int64_t p = 0; whole < g.w && p < s; ++p) out[p * pitch + whole] = whole * s + p < g.width ? in[whole * s + p] : T(0);
+    for (std::int64_t p = 0; whole < g.w && p < s; ++p)
+        out[p * pitch + whole] = whole * s + p < g.width ? in[whole * s + p] : T(0);
 }
 
 template <class T>

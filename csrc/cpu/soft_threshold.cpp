@@ -12,7 +12,8 @@ __attribute__((noinline)) void threshold(const T* __restrict v, T* __restrict ou
 }
 
 template <class T>
-__attribute__((noinline)) void threshold_sum(const T* __restrict v, const T* __restrict add, T* __restrict out, std::int64_t n, Prox<T> prox) {
+__attribute__((noinline)) void threshold_sum(const T* __restrict v, const T* __restrict add, T* __restrict out,
+                                             std::int64_t n, Prox<T> prox) {
     for (std::int64_t i = 0; i < n; ++i) out[i] = prox(v[i] + add[i]);
 }
 

@@ -1,4 +1,5 @@
-// The data step in Fourier space on packed planes, in one pass: p' = offset + gain (p - f), f <- 2 p' - p, p <- p + relaxation (p' - p).
+// The data step in Fourier space on packed planes, in one pass: p' = offset + gain (p - f), f <- 2 p' - p, p <- p +
+// relaxation (p' - p).
 #include "fastip/kernels.hpp"
 #include "fastip/parallel.hpp"
 
@@ -6,7 +7,8 @@ namespace fastip {
 namespace {
 
 template <class T>
-__attribute__((noinline)) void sweep(T* __restrict f, T* __restrict p, const T* __restrict offset, const T* __restrict gain, std::int64_t n, T relaxation) {
+__attribute__((noinline)) void sweep(T* __restrict f, T* __restrict p, const T* __restrict offset,
+                                     const T* __restrict gain, std::int64_t n, T relaxation) {
     for (std::int64_t i = 0; i < n; ++i) {
         const T now = offset[i] + gain[i] * (p[i] - f[i]);
         const T step = now - p[i];

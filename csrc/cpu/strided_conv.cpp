@@ -1,5 +1,6 @@
-// A x. Image rows are split into stride phases with their boundary margins, so that every tap reads contiguous pixels. A psf that is an outer product
-// is applied down the columns first (on whole image rows), then along the one row that is left.
+// A x. Image rows are split into stride phases with their boundary margins, so that every tap reads contiguous pixels.
+// A psf that is an outer product is applied down the columns first (on whole image rows), then along the one row that
+// is left.
 #include "fastip/convolution.hpp"
 #include "fastip/phases.hpp"
 
@@ -16,7 +17,8 @@ template <class T>
 struct Forward {
     const ConvArgs& g;
     const Weights<T>& weights;
-    const std::int64_t before_rows, before, lead, tail, pitch, whole;  // a phase holds image indices stride * [-lead, w + tail) + phase
+    const std::int64_t before_rows, before, lead, tail, pitch,
+        whole;  // a phase holds image indices stride * [-lead, w + tail) + phase
     const bool separable;
     std::int64_t edge_count = 0;
     Buffer<Edge> edges;
@@ -44,7 +46,8 @@ struct Forward {
         if (!*this) return;
         for (std::int64_t j = -lead; j < g.w + tail; ++j)
             for (std::int64_t p = 0; p < g.stride; ++p)
-                if (j < 0 || j >= whole) edges[edge_count++] = {p * pitch + j, source(j * g.stride + p, g.width, g.boundary)};
+                if (j < 0 || j >= whole)
+                    edges[edge_count++] = {p * pitch + j, source(j * g.stride + p, g.width, g.boundary)};
         separable ? set_factors() : set_taps();
     }
     explicit operator bool() const { return edges && taps && row_begin && column; }
@@ -81,7 +84,8 @@ struct Forward {
     void split_row(const T* row, T* slot) const {
         T* phases = slot + lead;
         split(row, phases, pitch, whole, g.stride);
-        for (std::int64_t e = 0; e < edge_count; ++e) phases[edges[e].to] = edges[e].from < 0 ? T(0) : row[edges[e].from];
+        for (std::int64_t e = 0; e < edge_count; ++e)
+            phases[edges[e].to] = edges[e].from < 0 ? T(0) : row[edges[e].from];
     }
 };
 
@@ -94,7 +98,8 @@ class Walk {
         return f.separable ? slot + f.g.width + 16 : f.g.kh * slot;
     }
 
-    Walk(const Forward<T>& forward, T* memory, Line<T>* lines, std::int64_t* held) : f_(forward), g_(forward.g), memory_(memory), lines_(lines), held_(held) {
+    Walk(const Forward<T>& forward, T* memory, Line<T>* lines, std::int64_t* held)
+        : f_(forward), g_(forward.g), memory_(memory), lines_(lines), held_(held) {
         for (std::int64_t a = 0; a < g_.kh; ++a) held_[a] = -1;
     }
 
@@ -108,7 +113,9 @@ class Walk {
     }
 
   private:
-    std::int64_t image_row(std::int64_t i, std::int64_t a) const { return source(i * g_.stride + a - f_.before_rows, g_.height, g_.boundary); }
+    std::int64_t image_row(std::int64_t i, std::int64_t a) const {
+        return source(i * g_.stride + a - f_.before_rows, g_.height, g_.boundary);
+    }
 
     std::int64_t down_then_along(const T* image, std::int64_t i) {
         T* const row = memory_ + (g_.stride * f_.pitch + 15) / 16 * 16;
@@ -129,7 +136,8 @@ class Walk {
         for (std::int64_t a = 0; a < g_.kh; ++a) {
             const std::int64_t r = image_row(i, a), taps = f_.row_begin[a + 1] - f_.row_begin[a];
             if (r < 0 || taps == 0) continue;
-            const std::int64_t extended = i * g_.stride + a, slot = extended % g_.kh, key = plane * (g_.h * g_.stride + g_.kh) + extended;
+            const std::int64_t extended = i * g_.stride + a, slot = extended % g_.kh,
+                               key = plane * (g_.h * g_.stride + g_.kh) + extended;
             T* const phases = memory_ + slot * g_.stride * f_.pitch;
             if (held_[slot] != key) f_.split_row(image + r * g_.width, phases), held_[slot] = key;
             lines_[count++] = {phases + f_.lead, f_.taps + f_.row_begin[a], taps};
@@ -166,7 +174,9 @@ Outcome run(const ConvArgs& g, int threads) {
 }  // namespace
 
 namespace FASTIP_ISA {
-Outcome strided_conv(const ConvArgs& args, Dtype dtype, int threads) { return dtype == Dtype::f64 ? run<double>(args, threads) : run<float>(args, threads); }
+Outcome strided_conv(const ConvArgs& args, Dtype dtype, int threads) {
+    return dtype == Dtype::f64 ? run<double>(args, threads) : run<float>(args, threads);
+}
 }  // namespace FASTIP_ISA
 
 }  // namespace fastip

@@ -1,5 +1,6 @@
-// A^T y in gather form: the extended image row by row, phase by phase, then the margins folded back by the boundary's map, of rows and of columns. One
-// path serves all boundaries. A psf that is an outer product is applied down the columns first (on data rows), then along the rows.
+// A^T y in gather form: the extended image row by row, phase by phase, then the margins folded back by the boundary's
+// map, of rows and of columns. One path serves all boundaries. A psf that is an outer product is applied down the
+// columns first (on data rows), then along the rows.
 #include "fastip/convolution.hpp"
 #include "fastip/phases.hpp"
 
@@ -22,9 +23,10 @@ struct Adjoint {
     const ConvArgs& g;
     const Weights<T>& weights;
     const bool separable, folds;
-    const std::int64_t before_rows, before, lead, columns;  // extended phases hold image indices stride * [-lead, columns - lead) + phase
-    const std::int64_t slack, pitch;                        // zeros before a data row; length of a padded data row
-    const std::int64_t depth;                               // data rows that one extended row sees, at most
+    const std::int64_t before_rows, before, lead,
+        columns;                      // extended phases hold image indices stride * [-lead, columns - lead) + phase
+    const std::int64_t slack, pitch;  // zeros before a data row; length of a padded data row
+    const std::int64_t depth;         // data rows that one extended row sees, at most
     std::int64_t fold_count = 0, copy_count = 0, margin_count = 0, windows = 1;
     Buffer<Fold> fold, copy;
     Buffer<MarginRow> margin;
@@ -65,13 +67,16 @@ struct Adjoint {
         for (std::int64_t x = g.width / g.stride * g.stride; x < g.width; ++x) copy[copy_count++] = {x, entry(x)};
         if (!folds) return;
         for (std::int64_t x = -before; x < 0; ++x) fold[fold_count++] = {source(x, g.width, g.boundary), entry(x)};
-        for (std::int64_t x = g.width; x < g.width + g.kw - 1 - before; ++x) fold[fold_count++] = {source(x, g.width, g.boundary), entry(x)};
+        for (std::int64_t x = g.width; x < g.width + g.kw - 1 - before; ++x)
+            fold[fold_count++] = {source(x, g.width, g.boundary), entry(x)};
     }
 
     void set_rows() {
         if (!folds) return;
-        for (std::int64_t m = 0; m < before_rows; ++m) margin[margin_count++] = {source(m - before_rows, g.height, g.boundary), m};
-        for (std::int64_t m = before_rows + g.height; m < g.height + g.kh - 1; ++m) margin[margin_count++] = {source(m - before_rows, g.height, g.boundary), m};
+        for (std::int64_t m = 0; m < before_rows; ++m)
+            margin[margin_count++] = {source(m - before_rows, g.height, g.boundary), m};
+        for (std::int64_t m = before_rows + g.height; m < g.height + g.kh - 1; ++m)
+            margin[margin_count++] = {source(m - before_rows, g.height, g.boundary), m};
         for (std::int64_t i = 0; i < margin_count; ++i) {
             std::int64_t same = 1;
             for (std::int64_t k = 0; k < margin_count; ++k) same += margin[k].image == margin[i].image;
@@ -79,7 +84,8 @@ struct Adjoint {
         }
     }
 
-    // Extended column stride j' + b came from data column j': for image phase p the taps b of its class, each reading data at a fixed shift.
+    // Extended column stride j' + b came from data column j': for image phase p the taps b of its class, each reading
+    // data at a fixed shift.
     void set_taps() {
         std::int64_t n = 0;
         for (std::int64_t a = 0; a < (separable ? 1 : g.kh); ++a)
@@ -117,7 +123,13 @@ class Walk {
     static std::int64_t scratch(const Adjoint<T>& f) { return phase_memory(f) + slots(f) * f.pitch; }
 
     Walk(const Adjoint<T>& adjoint, T* memory, Line<T>* lines, Contribution<T>* rows, std::int64_t* held)
-        : f_(adjoint), g_(adjoint.g), phases_(memory), ring_(memory + phase_memory(f_)), lines_(lines), rows_(rows), held_(held) {
+        : f_(adjoint),
+          g_(adjoint.g),
+          phases_(memory),
+          ring_(memory + phase_memory(f_)),
+          lines_(lines),
+          rows_(rows),
+          held_(held) {
         for (std::int64_t k = 0; k < slots(f_); ++k) held_[k] = -1;
         std::memset(ring_, 0, static_cast<std::size_t>(slots(f_) * f_.pitch) * sizeof(T));
     }
@@ -190,7 +202,8 @@ Outcome run(const ConvArgs& g, int threads) {
     const Buffer<std::int64_t> held(team * most);
     if (!memory || !lines || !contributions || !held) return Outcome::out_of_memory;
     share(rows, team, [&](std::int64_t begin, std::int64_t end, int member) {
-        Walk<T> walk(adjoint, memory + member * scratch, lines + member * most, contributions + member * most, held + member * most);
+        Walk<T> walk(adjoint, memory + member * scratch, lines + member * most, contributions + member * most,
+                     held + member * most);
         for (std::int64_t k = begin; k < end; ++k) walk.image_row(k / g.height, k % g.height);
     });
     return Outcome::done;

@@ -1,5 +1,6 @@
-// The prox of total variation by a fixed number of projected dual steps, warm-started. A step at row i reads rows i - 1 to i + 1, so all steps run as one
-// wavefront over the rows, each two rows behind the one before: one pass through memory whatever their number.
+// The prox of total variation by a fixed number of projected dual steps, warm-started. A step at row i reads rows i - 1
+// to i + 1, so all steps run as one wavefront over the rows, each two rows behind the one before: one pass through
+// memory whatever their number.
 #include <cmath>
 #include <cstring>
 
@@ -14,16 +15,18 @@ using Index = std::int64_t;
 
 // x = prox(v - step D^T r) on one row; above: r's vertical differences of the row before, or zeros.
 template <class T>
-__attribute__((noinline)) void primal_row(T* __restrict x, const T* __restrict v, const T* __restrict above, const T* __restrict down,
-                                          const T* __restrict right, Index w, T step, Prox<T> prox) {
+__attribute__((noinline)) void primal_row(T* __restrict x, const T* __restrict v, const T* __restrict above,
+                                          const T* __restrict down, const T* __restrict right, Index w, T step,
+                                          Prox<T> prox) {
     x[0] = prox(v[0] - step * (above[0] - down[0] - right[0]));
     for (Index j = 1; j < w; ++j) x[j] = prox(v[j] - step * (above[j] - down[j] + right[j - 1] - right[j]));
 }
 
 // u' = project(r + rate D x), r' = u' + momentum (u' - u) on one row; x_below is x itself in the last row.
 template <class T, bool Isotropic>
-__attribute__((noinline)) void dual_row(T* __restrict u0, T* __restrict u1, T* __restrict r0, T* __restrict r1, const T* __restrict x, const T* x_below,
-                                        Index w, T rate, T weight, T momentum) {
+__attribute__((noinline)) void dual_row(T* __restrict u0, T* __restrict u1, T* __restrict r0, T* __restrict r1,
+                                        const T* __restrict x, const T* x_below, Index w, T rate, T weight,
+                                        T momentum) {
     const T floor = weight * weight;
     const auto pixel = [&](Index j, T next) __attribute__((always_inline)) {
         T a = r0[j] + rate * (x_below[j] - x[j]), b = r1[j] + rate * (next - x[j]);
@@ -57,7 +60,8 @@ struct Plane {
 
     template <bool Isotropic>
     void sweep() const {
-        const T rate = static_cast<T>(1 / (8 * args.step)), weight = static_cast<T>(args.weight), momentum = static_cast<T>(args.momentum);
+        const T rate = static_cast<T>(1 / (8 * args.step)), weight = static_cast<T>(args.weight),
+                momentum = static_cast<T>(args.momentum);
         std::memset(static_cast<void*>(rows + 2 * args.steps * w), 0, w * sizeof(T));
         for (Index front = 0; front < h + 2 * args.steps; ++front) {
             for (Index s = 0; s < args.steps; ++s) {
@@ -67,7 +71,8 @@ struct Plane {
                 if (i == 0) primal(x, 0, r0, r1);
                 if (i + 1 < h) primal(below, i + 1, r0, r1);
                 const Index at = i * w;
-                dual_row<T, Isotropic>(u0 + at, u1 + at, r0 + at, r1 + at, x, i + 1 < h ? below : x, w, rate, weight, momentum);
+                dual_row<T, Isotropic>(u0 + at, u1 + at, r0 + at, r1 + at, x, i + 1 < h ? below : x, w, rate, weight,
+                                       momentum);
             }
             const Index i = front - 2 * args.steps;
             if (i >= 0) primal(out + i * w, i, u0, u1);
@@ -108,7 +113,9 @@ Outcome run(const TvArgs& args, int threads) {
 }  // namespace
 
 namespace FASTIP_ISA {
-Outcome tv_prox(const TvArgs& args, Dtype dtype, int threads) { return dtype == Dtype::f64 ? run<double>(args, threads) : run<float>(args, threads); }
+Outcome tv_prox(const TvArgs& args, Dtype dtype, int threads) {
+    return dtype == Dtype::f64 ? run<double>(args, threads) : run<float>(args, threads);
+}
 }  // namespace FASTIP_ISA
 
 }  // namespace fastip

@@ -2,8 +2,9 @@
 //   residual   r  = y - beta q - A x
 //   dual       q' = q + C r,  t = 2 q' - q
 //   prior      x' = prox(x + A^T t)
-// so the image is read twice and written once. Planes that fit into the shared memory of a block or of a cluster of blocks stay there instead (chip.hpp).
-// The stop rule is judged on the device; the host looks at a copy of the verdict one look late, and what it queued in between does nothing.
+// so the image is read twice and written once. Planes that fit into the shared memory of a block or of a cluster of
+// blocks stay there instead (chip.hpp). The stop rule is judged on the device; the host looks at a copy of the verdict
+// one look late, and what it queued in between does nothing.
 #include "chip.hpp"
 #include "pull.hpp"
 #include "stop_rule.hpp"
@@ -83,7 +84,8 @@ struct Prior {
             if constexpr (Check) {
                 if (k >= count) continue;
                 if (relaxed) store(relaxed + at + k, now);
-                total.value[0] += double(step) * double(step), total.value[1] += double(old[k]) * double(old[k]), total.value[2] += double(now) * double(now);
+                total.value[0] += double(step) * double(step), total.value[1] += double(old[k]) * double(old[k]),
+                    total.value[2] += double(now) * double(now);
             }
         }
         if (packs && wide) {
@@ -113,7 +115,8 @@ struct Workspace {
         const bool checks = a.tolerance > 0 || a.relaxation != 1.0;
         r = take<A>(data), t = take<A>(data);
         residual_sums = take<double>(checks ? planes * ceil_div(a.h, 8) * ceil_div(a.w, 32) + planes * kMostRanks : 0);
-        image_sums = take<double>(checks ? 3 * planes * (ceil_div(a.height, 8) * ceil_div(a.width, 32) + kMostRanks) : 0);
+        image_sums =
+            take<double>(checks ? 3 * planes * (ceil_div(a.height, 8) * ceil_div(a.width, 32) + kMostRanks) : 0);
         sizes = take<double>(a.images), ratios = take<double>(4 * a.images), state = take<AdmmState>(1);
     }
 
@@ -137,12 +140,13 @@ class Solve {
           planes(a.images * a.channels),
           work(a, a.workspace),
           forward(forward_grid(planes, a.height, a.width, a.h, a.w, a.kh, a.kw, a.stride, a.boundary)),
-          correction(
-              forward_grid(planes, a.h, a.w, a.h, a.w, 2 * a.half + 1, 2 * a.half + 1, 1, a.boundary == Boundary::circular ? a.boundary : Boundary::zero)),
+          correction(forward_grid(planes, a.h, a.w, a.h, a.w, 2 * a.half + 1, 2 * a.half + 1, 1,
+                                  a.boundary == Boundary::circular ? a.boundary : Boundary::zero)),
           backward(pull_grid(planes, a.height, a.width, a.h, a.w, a.kh, a.kw, a.stride, a.boundary)),
           prox(Prox<A>::of(a)),
           chip(a, prox) {
-        if (a.path == AdmmPath::chip && !chip.fits()) throw std::runtime_error("these planes do not fit on the chip: leave the path to be chosen");
+        if (a.path == AdmmPath::chip && !chip.fits())
+            throw std::runtime_error("these planes do not fit on the chip: leave the path to be chosen");
     }
 
     void run() {
@@ -173,8 +177,11 @@ class Solve {
     }
 
     void run_checked(AdmmResult& result) {
-        if (capturing(stream_)) throw std::runtime_error("a solve with a tolerance waits for its verdict, which a captured stream cannot: pass tolerance=0");
-        launch<Sizes<T>>(a.images, 8 * Sizes<T>::threads, stream_, {static_cast<const T*>(a.y), a.channels * a.h * a.w, work.sizes});
+        if (capturing(stream_))
+            throw std::runtime_error(
+                "a solve with a tolerance waits for its verdict, which a captured stream cannot: pass tolerance=0");
+        launch<Sizes<T>>(a.images, 8 * Sizes<T>::threads, stream_,
+                         {static_cast<const T*>(a.y), a.channels * a.h * a.w, work.sizes});
         AdmmState* const copies = static_cast<AdmmState*>(a.states);
         Event seen[2];
         Index done = 0, looks = 0;
@@ -196,11 +203,17 @@ class Solve {
     }
 
     void look(Index count, Index index) {
-        launch<Ratios>(
-            a.images, 4 * 8 * Ratios::threads, stream_,
-            {{work.residual_sums, a.channels * residual_blocks}, {work.image_sums, a.channels * image_blocks}, work.sizes, work.ratios, work.state, a.images});
-        launch<Judge>(1, 4 * Judge::threads, stream_, {work.ratios, work.state, a.images, count, a.every, a.patience, a.tolerance});
-        copy_on_device(a.history + index * 2 * a.images, work.ratios + index % 2 * 2 * a.images, 2 * a.images * sizeof(double), stream_);
+        launch<Ratios>(a.images, 4 * 8 * Ratios::threads, stream_,
+                       {{work.residual_sums, a.channels * residual_blocks},
+                        {work.image_sums, a.channels * image_blocks},
+                        work.sizes,
+                        work.ratios,
+                        work.state,
+                        a.images});
+        launch<Judge>(1, 4 * Judge::threads, stream_,
+                      {work.ratios, work.state, a.images, count, a.every, a.patience, a.tolerance});
+        copy_on_device(a.history + index * 2 * a.images, work.ratios + index % 2 * 2 * a.images,
+                       2 * a.images * sizeof(double), stream_);
     }
 
     // `count` iterations; with `check`, the last of them leaves its sums behind, and x' where there is relaxation.
@@ -220,8 +233,8 @@ class Solve {
         T* const x = static_cast<T*>(a.image);
         A* const q = static_cast<A*>(a.q);
         const bool wide = a.width % a.stride == 0 && reinterpret_cast<std::uintptr_t>(x) % (a.stride * sizeof(T)) == 0;
-        const Index r_blocks =
-            convolve<T, Residual<T, Check>>({forward, x, a.psf, {static_cast<const T*>(a.y), q, work.r, beta, work.residual_sums}, gate}, stream_);
+        const Index r_blocks = convolve<T, Residual<T, Check>>(
+            {forward, x, a.psf, {static_cast<const T*>(a.y), q, work.r, beta, work.residual_sums}, gate}, stream_);
         convolve<A, Dual<A>>({correction, work.r, a.taps, {q, work.t, relaxation}, gate}, stream_);
         const Prior<T, Check> prior{x, static_cast<T*>(a.relaxed), prox, relaxation, wide, work.image_sums};
         const Index x_blocks = pull<A, Prior<T, Check>>({backward, work.t, a.psf, prior, gate}, stream_);

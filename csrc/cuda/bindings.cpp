@@ -51,9 +51,11 @@ void bind_cuda(py::module_& m, const py::module_& structs) {
         return cuda::device_trouble();
     });
     m.attr("admm_states") = 2 * sizeof(std::int64_t[4]);
-    m.def("admm_workspace", [](const AdmmArgs& args, int dtype) { return cuda::admm_workspace(args, static_cast<Dtype>(dtype)); });
-#define FASTIP_BIND(name, Args)                                                                                          \
-    m.def(#name, [](const Args& args, int dtype, const Where& where) { return call(&cuda::name, args, dtype, where); }); \
+    m.def("admm_workspace",
+          [](const AdmmArgs& args, int dtype) { return cuda::admm_workspace(args, static_cast<Dtype>(dtype)); });
+#define FASTIP_BIND(name, Args)                                                                                   \
+    m.def(#name,                                                                                                  \
+          [](const Args& args, int dtype, const Where& where) { return call(&cuda::name, args, dtype, where); }); \
     m.attr(#Args) = structs.attr(#Args);
     FASTIP_FAMILIES(FASTIP_BIND)
 #undef FASTIP_BIND

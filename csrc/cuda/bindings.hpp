@@ -1,4 +1,5 @@
-// The families of csrc/cuda as Python functions: as those of csrc/bindings.cpp, but for the last argument, a device and one of its streams.
+// The families of csrc/cuda as Python functions: as those of csrc/bindings.cpp, but for the last argument, a device and
+// one of its streams.
 #pragma once
 #include <pybind11/pybind11.h>
 

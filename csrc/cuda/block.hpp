@@ -1,5 +1,6 @@
-// One source for the code of a thread block. On the device each() runs its body for this thread and then waits for the block. Compiled for the host (the
-// tests do that) it runs the body for every thread of the block, in an order that the test chooses: a result that depends on the order is a race.
+// One source for the code of a thread block. On the device each() runs its body for this thread and then waits for the
+// block. Compiled for the host (the tests do that) it runs the body for every thread of the block, in an order that the
+// test chooses: a result that depends on the order is a race.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -57,7 +58,8 @@ inline void check(cudaError_t error, const char* what) {
 }
 
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::threads, Kernel::kBlocks) entry(const __grid_constant__ typename Kernel::Params params) {
+__global__ void __launch_bounds__(Kernel::threads, Kernel::kBlocks)
+    entry(const __grid_constant__ typename Kernel::Params params) {
     extern __shared__ __align__(16) unsigned char memory[];
     Kernel::run(Block<Kernel::threads>{static_cast<int>(blockIdx.x)}, memory, params);
 }
@@ -66,7 +68,9 @@ template <class Kernel>
 void launch(std::int64_t blocks, std::size_t shared, Stream stream, const typename Kernel::Params& params) {
     if (blocks <= 0) return;
     if (shared > 48 * 1024)
-        check(cudaFuncSetAttribute(entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(kSharedBytes)), "shared memory of a kernel");
+        check(cudaFuncSetAttribute(entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   static_cast<int>(kSharedBytes)),
+              "shared memory of a kernel");
     entry<Kernel><<<static_cast<unsigned>(blocks), Kernel::threads, shared, stream>>>(params);
     check(cudaGetLastError(), "launch of a kernel");
 }
@@ -85,7 +89,10 @@ struct Block {
 
     template <class Body>
     void each(const Body& body) const {
-        for (int k = 0; k < Threads; ++k) body(thread_order == Order::forward ? k : thread_order == Order::reverse ? Threads - 1 - k : k * 97 % Threads);
+        for (int k = 0; k < Threads; ++k)
+            body(thread_order == Order::forward   ? k
+                 : thread_order == Order::reverse ? Threads - 1 - k
+                                                  : k * 97 % Threads);
     }
     template <class Body>
     void last(const Body& body) const {
@@ -97,9 +104,13 @@ template <class Kernel>
 void launch(std::int64_t blocks, std::size_t shared, Stream, const typename Kernel::Params& params) {
     if (shared > kSharedBytes) throw std::runtime_error("a block asks for more shared memory than there is");
     for (std::int64_t k = 0; k < blocks; ++k) {
-        const std::int64_t index = thread_order == Order::forward ? k : thread_order == Order::reverse ? blocks - 1 - k : k;
-        // Of the exact size, on the heap, full of NaN: the sanitizers see a write past its end, the tests a read of what nothing wrote.
-        const std::unique_ptr<unsigned char[], decltype(&std::free)> memory(static_cast<unsigned char*>(std::malloc(shared ? shared : 1)), &std::free);
+        const std::int64_t index = thread_order == Order::forward   ? k
+                                   : thread_order == Order::reverse ? blocks - 1 - k
+                                                                    : k;
+        // Of the exact size, on the heap, full of NaN: the sanitizers see a write past its end, the tests a read of
+        // what nothing wrote.
+        const std::unique_ptr<unsigned char[], decltype(&std::free)> memory(
+            static_cast<unsigned char*>(std::malloc(shared ? shared : 1)), &std::free);
         std::memset(memory.get(), 0xff, shared);
         Kernel::run(Block<Kernel::threads>{static_cast<int>(index)}, memory.get(), params);
     }

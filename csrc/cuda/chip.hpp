@@ -1,7 +1,8 @@
-// Whole iterations on planes that stay in shared memory: a cluster of blocks keeps one plane, each block a band of data rows and the image rows under it.
-// The image is kept as stride^2 phases on the data grid with margins, so A, C and A^T are stencils on bands; a band's margins are fetched from its
-// neighbours' memory before each of the three sweeps. Where a margin's cell stands is found once for all phases; ByPhase finds it again for each of them, which
-// costs far more instructions and is kept to be measured against.
+// Whole iterations on planes that stay in shared memory: a cluster of blocks keeps one plane, each block a band of data
+// rows and the image rows under it. The image is kept as stride^2 phases on the data grid with margins, so A, C and A^T
+// are stencils on bands; a band's margins are fetched from its neighbours' memory before each of the three sweeps.
+// Where a margin's cell stands is found once for all phases; ByPhase finds it again for each of them, which costs far
+// more instructions and is kept to be measured against.
 #pragma once
 #include "chip_plan.hpp"
 #include "cluster.hpp"
@@ -33,26 +34,40 @@ struct ChipKernel {
         if (p.gate.closed()) return;
         const ChipPlan& plan = p.plan;
         const std::int64_t data = static_cast<std::int64_t>(cluster.index) * plan.h * plan.w, image = data * S * S;
-        cluster.each([&](int rank, int t, unsigned char* memory) { fill(p, rank, t, reinterpret_cast<float*>(memory), data, image); });
+        cluster.each([&](int rank, int t, unsigned char* memory) {
+            fill(p, rank, t, reinterpret_cast<float*>(memory), data, image);
+        });
         for (int k = 0; k < p.iterations; ++k) {
             const bool last = p.check && k + 1 == p.iterations;
             cluster.alone([&](int rank, int t, unsigned char* memory) {
                 float* own = reinterpret_cast<float*>(memory);
                 if constexpr (ByPhase) {
-                    for (int phase = 0; phase < S * S; ++phase) fetch<1>(cluster, plan, plan.x, phase * plan.phase, rank, t, own);
+                    for (int phase = 0; phase < S * S; ++phase)
+                        fetch<1>(cluster, plan, plan.x, phase * plan.phase, rank, t, own);
                 } else {
                     fetch<S * S>(cluster, plan, plan.x, 0, rank, t, own);
                 }
             });
-            cluster.each([&](int rank, int t, unsigned char* memory) { residual(p, rank, t, reinterpret_cast<float*>(memory), last); });
+            cluster.each([&](int rank, int t, unsigned char* memory) {
+                residual(p, rank, t, reinterpret_cast<float*>(memory), last);
+            });
             if (last) gather<1>(cluster, p.residual_sums);
-            cluster.alone([&](int rank, int t, unsigned char* memory) { fetch<1>(cluster, plan, plan.r, 0, rank, t, reinterpret_cast<float*>(memory)); });
-            cluster.each([&](int rank, int t, unsigned char* memory) { dual(p, rank, t, reinterpret_cast<float*>(memory)); });
-            cluster.alone([&](int rank, int t, unsigned char* memory) { fetch<1>(cluster, plan, plan.t, 0, rank, t, reinterpret_cast<float*>(memory)); });
-            cluster.each([&](int rank, int t, unsigned char* memory) { prior(p, rank, t, reinterpret_cast<float*>(memory), last, image); });
+            cluster.alone([&](int rank, int t, unsigned char* memory) {
+                fetch<1>(cluster, plan, plan.r, 0, rank, t, reinterpret_cast<float*>(memory));
+            });
+            cluster.each(
+                [&](int rank, int t, unsigned char* memory) { dual(p, rank, t, reinterpret_cast<float*>(memory)); });
+            cluster.alone([&](int rank, int t, unsigned char* memory) {
+                fetch<1>(cluster, plan, plan.t, 0, rank, t, reinterpret_cast<float*>(memory));
+            });
+            cluster.each([&](int rank, int t, unsigned char* memory) {
+                prior(p, rank, t, reinterpret_cast<float*>(memory), last, image);
+            });
             if (last) gather<3>(cluster, p.image_sums);
         }
-        cluster.alone([&](int rank, int t, unsigned char* memory) { empty(p, rank, t, reinterpret_cast<float*>(memory), data, image); });
+        cluster.alone([&](int rank, int t, unsigned char* memory) {
+            empty(p, rank, t, reinterpret_cast<float*>(memory), data, image);
+        });
     }
 
   private:
@@ -62,7 +77,8 @@ struct ChipKernel {
     }
 
     // y, q, the image and the weights into shared memory.
-    static FASTIP_DEVICE void fill(const Params& p, int rank, int t, float* own, std::int64_t data, std::int64_t image) {
+    static FASTIP_DEVICE void fill(const Params& p, int rank, int t, float* own, std::int64_t data,
+                                   std::int64_t image) {
         const ChipPlan& plan = p.plan;
         const int rows = rows_of(plan, rank), width = plan.w * S, size = 2 * plan.half + 1;
         const std::int64_t first = static_cast<std::int64_t>(rank) * plan.rows;
@@ -72,41 +88,51 @@ struct ChipKernel {
         }
         for (int k = t; k < rows * S * width; k += threads) {
             const int row = k / width, column = k % width;
-            own[plan.x.at(row / S, column / S) + (row % S * S + column % S) * plan.phase] = load(p.image + image + (first * S + row) * width + column);
+            own[plan.x.at(row / S, column / S) + (row % S * S + column % S) * plan.phase] =
+                load(p.image + image + (first * S + row) * width + column);
         }
         WeightedOffset* forward = reinterpret_cast<WeightedOffset*>(own + plan.forward);
         for (int k = t; k < plan.kh * plan.kw; k += threads) {
-            const int u = plan.centre_row - k / plan.kw, v = plan.centre_column - k % plan.kw, i = down_div(u, S), j = down_div(v, S);
-            forward[k] = {((u - i * S) * S + v - j * S) * plan.phase + i * plan.x.pitch + j, static_cast<float>(p.psf[k])};
+            const int u = plan.centre_row - k / plan.kw, v = plan.centre_column - k % plan.kw, i = down_div(u, S),
+                      j = down_div(v, S);
+            forward[k] = {((u - i * S) * S + v - j * S) * plan.phase + i * plan.x.pitch + j,
+                          static_cast<float>(p.psf[k])};
         }
         WeightedOffset* correction = reinterpret_cast<WeightedOffset*>(own + plan.correction);
         for (int k = t; k < size * size; k += threads)
-            correction[k] = {(plan.half - k / size) * plan.r.pitch + plan.half - k % size, static_cast<float>(p.taps[k])};
+            correction[k] = {(plan.half - k / size) * plan.r.pitch + plan.half - k % size,
+                             static_cast<float>(p.taps[k])};
         const int across = plan.t.left + plan.t.right + 1, shifts = (plan.t.up + plan.t.down + 1) * across;
         for (int k = t; k < shifts * S * S; k += threads) {
             const int shift = k / (S * S), phase = k % (S * S);
             const int u = S * (shift / across - plan.t.up) + plan.centre_row - phase / S,
                       v = S * (shift % across - plan.t.left) + plan.centre_column - phase % S;
-            own[plan.backward + k] = u >= 0 && u < plan.kh && v >= 0 && v < plan.kw ? static_cast<float>(p.psf[u * plan.kw + v]) : 0.0f;
+            own[plan.backward + k] =
+                u >= 0 && u < plan.kh && v >= 0 && v < plan.kw ? static_cast<float>(p.psf[u * plan.kw + v]) : 0.0f;
         }
     }
 
     // q and the image out of shared memory.
-    static FASTIP_DEVICE void empty(const Params& p, int rank, int t, const float* own, std::int64_t data, std::int64_t image) {
+    static FASTIP_DEVICE void empty(const Params& p, int rank, int t, const float* own, std::int64_t data,
+                                    std::int64_t image) {
         const ChipPlan& plan = p.plan;
         const int rows = rows_of(plan, rank), width = plan.w * S;
         const std::int64_t first = static_cast<std::int64_t>(rank) * plan.rows;
         for (int k = t; k < rows * plan.w; k += threads) p.q[data + first * plan.w + k] = own[plan.q + k];
         for (int k = t; k < rows * S * width; k += threads) {
             const int row = k / width, column = k % width;
-            store(p.image + image + (first * S + row) * width + column, own[plan.x.at(row / S, column / S) + (row % S * S + column % S) * plan.phase]);
+            store(p.image + image + (first * S + row) * width + column,
+                  own[plan.x.at(row / S, column / S) + (row % S * S + column % S) * plan.phase]);
         }
     }
 
-    // The margins of N bands, a phase apart, the first of them `shift` floats on, from whoever owns the cells that stand there.
+    // The margins of N bands, a phase apart, the first of them `shift` floats on, from whoever owns the cells that
+    // stand there.
     template <int N>
-    static FASTIP_DEVICE void fetch(const Cluster<threads>& cluster, const ChipPlan& plan, const Band& band, int shift, int rank, int t, float* own) {
-        const int rows = rows_of(plan, rank), sides = band.left + band.right, around = (band.up + band.down) * band.pitch;
+    static FASTIP_DEVICE void fetch(const Cluster<threads>& cluster, const ChipPlan& plan, const Band& band, int shift,
+                                    int rank, int t, float* own) {
+        const int rows = rows_of(plan, rank), sides = band.left + band.right,
+                  around = (band.up + band.down) * band.pitch;
         for (int k = t; k < around + rows * sides; k += threads) {
             int i, j;
             if (k < around) {
@@ -116,10 +142,12 @@ struct ChipKernel {
                 i = (k - around) / sides, j = (k - around) % sides;
                 j = j < band.left ? j - band.left : j - band.left + plan.w;
             }
-            const int row = source(rank * plan.rows + i, plan.h, plan.boundary), column = source(j, plan.w, plan.boundary);
+            const int row = source(rank * plan.rows + i, plan.h, plan.boundary),
+                      column = source(j, plan.w, plan.boundary);
             const bool there = row >= 0 && column >= 0;
             const int owner = there ? row / plan.rows : 0;
-            const float* from = reinterpret_cast<const float*>(cluster.memory(owner)) + shift + (there ? band.at(row - owner * plan.rows, column) : 0);
+            const float* from = reinterpret_cast<const float*>(cluster.memory(owner)) + shift +
+                                (there ? band.at(row - owner * plan.rows, column) : 0);
             float* to = own + shift + band.at(i, j);
             FASTIP_UNROLL((N + 7) / 8)
             for (int first = 0; first < N; first += 8) {  // loads are on their way together; more of them would spill
@@ -135,7 +163,8 @@ struct ChipKernel {
     }
 
     // Two rows at a time share each weight: sum[k] = sum over taps of weight * base[k * step + offset].
-    static FASTIP_DEVICE void correlate(float (&sum)[2], const float* base, int step, const WeightedOffset* taps, int count) {
+    static FASTIP_DEVICE void correlate(float (&sum)[2], const float* base, int step, const WeightedOffset* taps,
+                                        int count) {
         FASTIP_UNROLL(4)
         for (int k = 0; k < count; ++k) {
             const WeightedOffset tap = taps[k];
@@ -152,7 +181,8 @@ struct ChipKernel {
             const int i = k / plan.w * 2, j = k % plan.w, at = i * plan.w + j;
             const bool two = i + 1 < rows;
             float sum[2] = {};
-            correlate(sum, own + plan.x.at(i, j), two ? plan.x.pitch : 0, reinterpret_cast<const WeightedOffset*>(own + plan.forward), plan.kh * plan.kw);
+            correlate(sum, own + plan.x.at(i, j), two ? plan.x.pitch : 0,
+                      reinterpret_cast<const WeightedOffset*>(own + plan.forward), plan.kh * plan.kw);
             FASTIP_UNROLL(2)
             for (int n = 0; n < 2; ++n) {
                 if (n == 1 && !two) continue;
@@ -171,7 +201,8 @@ struct ChipKernel {
             const int i = k / plan.w * 2, j = k % plan.w, at = i * plan.w + j;
             const bool two = i + 1 < rows;
             float step[2] = {};
-            correlate(step, own + plan.r.at(i, j), two ? plan.r.pitch : 0, reinterpret_cast<const WeightedOffset*>(own + plan.correction), size * size);
+            correlate(step, own + plan.r.at(i, j), two ? plan.r.pitch : 0,
+                      reinterpret_cast<const WeightedOffset*>(own + plan.correction), size * size);
             FASTIP_UNROLL(2)
             for (int n = 0; n < 2; ++n) {
                 if (n == 1 && !two) continue;
@@ -210,7 +241,8 @@ struct ChipKernel {
                 const float old = *place, now = p.prox(old + sum[n]), step = now - old;
                 *place = p.relaxed ? old + p.relaxation * step : now;
                 if (!last) continue;
-                total[0] += double(step) * double(step), total[1] += double(old) * double(old), total[2] += double(now) * double(now);
+                total[0] += double(step) * double(step), total[1] += double(old) * double(old),
+                    total[2] += double(now) * double(now);
                 const std::int64_t row = (static_cast<std::int64_t>(rank) * plan.rows + i) * S + n / S;
                 if (p.relaxed) store(p.relaxed + image + row * plan.w * S + j * S + n % S, now);
             }
@@ -232,7 +264,9 @@ struct ChipKernel {
                 }
             });
         cluster.alone([&](int rank, int t, unsigned char* memory) {
-            if (t < N) sums[(static_cast<std::int64_t>(cluster.index) * cluster.ranks + rank) * N + t] = reinterpret_cast<const double*>(memory)[t];
+            if (t < N)
+                sums[(static_cast<std::int64_t>(cluster.index) * cluster.ranks + rank) * N + t] =
+                    reinterpret_cast<const double*>(memory)[t];
         });
     }
 };
@@ -252,7 +286,8 @@ class Chip {
             if (a.ranks && a.ranks != ranks) continue;
             const ChipPlan plan = chip_plan(a, ranks);
             if (plan.bytes() > limits.shared_bytes || !placeable(plan)) continue;
-            // Three blocks or more share a processor: one computes while another waits. Few planes are spread over as many blocks as there are processors.
+            // Three blocks or more share a processor: one computes while another waits. Few planes are spread over as
+            // many blocks as there are processors.
             const bool crowded = chosen_.ranks > 0 && chosen_.bytes() <= kComfortable;
             if (crowded && (planes * ranks > limits.processors || plan.rows < 2)) break;
             chosen_ = plan;
@@ -262,8 +297,10 @@ class Chip {
     bool fits() const { return chosen_.ranks > 0; }
     int ranks() const { return chosen_.ranks; }
 
-    void advance(std::int64_t count, bool check, Gate gate, double* residual_sums, double* image_sums, Stream stream) const {
-        with_kernel([&](auto kernel) { start<decltype(kernel)>(count, check, gate, residual_sums, image_sums, stream); });
+    void advance(std::int64_t count, bool check, Gate gate, double* residual_sums, double* image_sums,
+                 Stream stream) const {
+        with_kernel(
+            [&](auto kernel) { start<decltype(kernel)>(count, check, gate, residual_sums, image_sums, stream); });
     }
 
   private:
@@ -296,12 +333,15 @@ class Chip {
     // Whether the device, or the part of it that this process has, can run such a cluster at all.
     bool placeable(const ChipPlan& plan) const {
         bool can = false;
-        with_kernel([&](auto kernel) { can = clusters_fit<decltype(kernel)>(plan.ranks, static_cast<std::size_t>(plan.bytes())); });
+        with_kernel([&](auto kernel) {
+            can = clusters_fit<decltype(kernel)>(plan.ranks, static_cast<std::size_t>(plan.bytes()));
+        });
         return can;
     }
 
     template <class Kernel>
-    void start(std::int64_t count, bool check, Gate gate, double* residual_sums, double* image_sums, Stream stream) const {
+    void start(std::int64_t count, bool check, Gate gate, double* residual_sums, double* image_sums,
+               Stream stream) const {
         const typename Kernel::Params params{chosen_,
                                              static_cast<int>(count),
                                              check,

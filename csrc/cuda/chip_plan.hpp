@@ -20,8 +20,9 @@ struct ChipPlan {
     int kh, kw, half, stride;
     int centre_row, centre_column;
     Boundary boundary;
-    Band x, r, t;                                           // x: of one phase; the phases follow each other every `phase` floats
-    int phase, q, y, forward, correction, backward, total;  // offsets in floats; the scratch of the sums lies before all
+    Band x, r, t;  // x: of one phase; the phases follow each other every `phase` floats
+    int phase, q, y, forward, correction, backward,
+        total;  // offsets in floats; the scratch of the sums lies before all
 
     int bytes() const { return total * 4; }
 };
@@ -35,10 +36,13 @@ constexpr int down_div(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b
 
 inline ChipPlan chip_plan(const AdmmArgs& a, int ranks) {
     ChipPlan p{};
-    p.h = static_cast<int>(a.h), p.w = static_cast<int>(a.w), p.ranks = ranks, p.rows = static_cast<int>(ceil_div(a.h, ranks));
-    p.kh = static_cast<int>(a.kh), p.kw = static_cast<int>(a.kw), p.half = static_cast<int>(a.half), p.stride = static_cast<int>(a.stride);
+    p.h = static_cast<int>(a.h), p.w = static_cast<int>(a.w), p.ranks = ranks,
+    p.rows = static_cast<int>(ceil_div(a.h, ranks));
+    p.kh = static_cast<int>(a.kh), p.kw = static_cast<int>(a.kw), p.half = static_cast<int>(a.half),
+    p.stride = static_cast<int>(a.stride);
     p.boundary = a.boundary, p.centre_row = p.kh / 2, p.centre_column = p.kw / 2;
-    const int s = p.stride, low_row = -down_div(p.centre_row - p.kh + 1, s), low_column = -down_div(p.centre_column - p.kw + 1, s);
+    const int s = p.stride, low_row = -down_div(p.centre_row - p.kh + 1, s),
+              low_column = -down_div(p.centre_column - p.kw + 1, s);
     const int high_row = p.centre_row / s, high_column = p.centre_column / s;
     std::int64_t used = 8 * 256;  // the scratch of the sums: 256 threads, four numbers of eight bytes
     const auto take = [&](std::int64_t floats) {
@@ -46,13 +50,17 @@ inline ChipPlan chip_plan(const AdmmArgs& a, int ranks) {
         used += (floats + 3) / 4 * 4;
         return static_cast<int>(at);
     };
-    const auto band = [&](int up, int down, int left, int right) { return Band{0, up, down, left, right, p.w + left + right}; };
-    p.x = band(low_row, high_row, low_column, high_column), p.r = band(p.half, p.half, p.half, p.half), p.t = band(high_row, low_row, high_column, low_column);
+    const auto band = [&](int up, int down, int left, int right) {
+        return Band{0, up, down, left, right, p.w + left + right};
+    };
+    p.x = band(low_row, high_row, low_column, high_column), p.r = band(p.half, p.half, p.half, p.half),
+    p.t = band(high_row, low_row, high_column, low_column);
     p.phase = p.x.cells(p.rows);
     p.backward = take(static_cast<std::int64_t>(low_row + high_row + 1) * (low_column + high_column + 1) * s * s);
     p.forward = take(2 * a.kh * a.kw), p.correction = take(2 * (2 * a.half + 1) * (2 * a.half + 1));
     p.q = take(static_cast<std::int64_t>(p.rows) * p.w), p.y = take(static_cast<std::int64_t>(p.rows) * p.w);
-    p.r.offset = take(p.r.cells(p.rows)), p.t.offset = take(p.t.cells(p.rows)), p.x.offset = take(static_cast<std::int64_t>(p.phase) * s * s);
+    p.r.offset = take(p.r.cells(p.rows)), p.t.offset = take(p.t.cells(p.rows)),
+    p.x.offset = take(static_cast<std::int64_t>(p.phase) * s * s);
     p.total = used > 1 << 20 ? 1 << 20 : static_cast<int>(used);  // far more than any block has
     return p;
 }

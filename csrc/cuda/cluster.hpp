@@ -1,5 +1,6 @@
-// Blocks that reach into each other's shared memory (compute capability 9.0 and later; before that a cluster is one block). As in block.hpp, a phase is a
-// body for every thread; each() ends with a barrier of the whole cluster, alone() with one of the block.
+// Blocks that reach into each other's shared memory (compute capability 9.0 and later; before that a cluster is one
+// block). As in block.hpp, a phase is a body for every thread; each() ends with a barrier of the whole cluster, alone()
+// with one of the block.
 #pragma once
 #include <vector>
 #ifndef __CUDACC__
@@ -25,7 +26,8 @@ struct ChipLimits {
 inline ChipLimits chip_limits() {
     int device = 0, shared = 0, processors = 0, major = 0;
     check(cudaGetDevice(&device), "the device");
-    check(cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "the device's shared memory");
+    check(cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+          "the device's shared memory");
     check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device), "the device's processors");
     check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "the device's capability");
     return {shared, major >= 9 ? kMostRanks : 1, processors};
@@ -65,20 +67,23 @@ struct Cluster {
 };
 
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::threads, Kernel::kBlocks) cluster_entry(const __grid_constant__ typename Kernel::Params params) {
+__global__ void __launch_bounds__(Kernel::threads, Kernel::kBlocks)
+    cluster_entry(const __grid_constant__ typename Kernel::Params params) {
     extern __shared__ __align__(16) unsigned char memory[];
     const int ranks = Kernel::ranks(params), block = static_cast<int>(blockIdx.x);
     Kernel::run(Cluster<Kernel::threads>{memory, block / ranks, block % ranks, ranks}, params);
 }
 
-// A launch of clusters of so many ranks. The limit of the kernel's memory is always the device's, so that threads that launch at once do not disagree.
+// A launch of clusters of so many ranks. The limit of the kernel's memory is always the device's, so that threads that
+// launch at once do not disagree.
 template <class Kernel>
 struct ClusterLaunch {
     cudaLaunchConfig_t config{};
     cudaLaunchAttribute attribute{};
 
     ClusterLaunch(std::int64_t clusters, int ranks, std::size_t shared, Stream stream) {
-        check(cudaFuncSetAttribute(cluster_entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, chip_limits().shared_bytes),
+        check(cudaFuncSetAttribute(cluster_entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   chip_limits().shared_bytes),
               "shared memory of a kernel");
         config.gridDim = dim3(static_cast<unsigned>(clusters * ranks));
         config.blockDim = dim3(Kernel::threads);
@@ -115,8 +120,8 @@ void launch_clusters(std::int64_t clusters, std::size_t shared, Stream stream, c
 inline ChipLimits host_limits{227 * 1024, kMostRanks, 132};
 inline ChipLimits chip_limits() { return host_limits; }
 
-// The ranks of a cluster as threads of the host that run one at a time, each until the next barrier of the cluster: the order that shows most if one is
-// missing.
+// The ranks of a cluster as threads of the host that run one at a time, each until the next barrier of the cluster: the
+// order that shows most if one is missing.
 class Turns {
   public:
     explicit Turns(int ranks) : ranks_(ranks) {}
@@ -171,7 +176,8 @@ bool clusters_fit(int, std::size_t) {
 
 template <class Kernel>
 void launch_clusters(std::int64_t clusters, std::size_t shared, Stream, const typename Kernel::Params& params) {
-    if (shared > static_cast<std::size_t>(host_limits.shared_bytes)) throw std::runtime_error("a block asks for more shared memory than there is");
+    if (shared > static_cast<std::size_t>(host_limits.shared_bytes))
+        throw std::runtime_error("a block asks for more shared memory than there is");
     const int ranks = Kernel::ranks(params);
     for (std::int64_t k = 0; k < clusters; ++k) {
         Memories memories;

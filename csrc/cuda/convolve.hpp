@@ -2,8 +2,8 @@
 //   A x          weight = psf flipped, first = centre - (k - 1)
 //   A^T y        at stride 1: weight = psf, first = -centre
 //   C r          stride 1, as A
-// Three kernels: Slide (stride 1, a window of registers), Phases (stride > 1, the tile is kept by phases so that no two threads meet in a bank) and Direct
-// (double precision, and whatever does not fit into shared memory).
+// Three kernels: Slide (stride 1, a window of registers), Phases (stride > 1, the tile is kept by phases so that no two
+// threads meet in a bank) and Direct (double precision, and whatever does not fit into shared memory).
 #pragma once
 #include "reduce.hpp"
 #include "scalar.hpp"
@@ -54,7 +54,8 @@ struct Tile {
     }
 };
 
-// ---- stride 1 --------------------------------------------------------------------------------------------------------
+// ---- stride 1
+// --------------------------------------------------------------------------------------------------------
 
 // A thread makes four neighbours: eight values of a row serve sixteen products.
 template <class T, class Epilogue>
@@ -66,7 +67,8 @@ struct Slide {
     static int pitch(const Grid& g) { return kColumns + (g.kw + 3) / 4 * 4; }
     static std::size_t shared(const Grid& g) {
         const std::size_t weights = static_cast<std::size_t>(g.kh) * ((g.kw + 3) / 4 * 4);
-        return Epilogue::kScratch * threads + sizeof(A) * (weights + static_cast<std::size_t>(kRows + g.kh - 1) * pitch(g));
+        return Epilogue::kScratch * threads +
+               sizeof(A) * (weights + static_cast<std::size_t>(kRows + g.kh - 1) * pitch(g));
     }
 
     static FASTIP_DEVICE void run(const Block<threads>& block, unsigned char* memory, const Params& p) {
@@ -78,14 +80,16 @@ struct Slide {
         A* weights = reinterpret_cast<A*>(memory + Epilogue::kScratch * threads);
         A* values = weights + g.kh * wide;
         block.each([&](int t) {
-            for (int k = t; k < g.kh * wide; k += threads) weights[k] = k % wide < g.kw ? weight_at<A>(g, p.psf, k / wide, k % wide) : A(0);
+            for (int k = t; k < g.kh * wide; k += threads)
+                weights[k] = k % wide < g.kw ? weight_at<A>(g, p.psf, k / wide, k % wide) : A(0);
             const T* image = p.in + tile.plane * g.height * g.width;
             for (int i = t / 32; i < rows; i += threads / 32) {
                 const int row = source(tile.row + g.first_row + i, g.height, g.boundary);
                 FASTIP_UNROLL(4)
                 for (int j = t % 32; j < pitch; j += 32) {
                     const int column = row < 0 ? -1 : source(tile.column + g.first_column + j, g.width, g.boundary);
-                    values[i * pitch + j] = column < 0 ? A(0) : load(image + static_cast<std::int64_t>(row) * g.width + column);
+                    values[i * pitch + j] =
+                        column < 0 ? A(0) : load(image + static_cast<std::int64_t>(row) * g.width + column);
                 }
             }
         });
@@ -111,15 +115,18 @@ struct Slide {
         Quad low = *reinterpret_cast<const Quad*>(values);
         int v = 0;
         for (; v + 4 <= taps; v += 4) {
-            const Quad high = *reinterpret_cast<const Quad*>(values + v + 4), weight = *reinterpret_cast<const Quad*>(weights + v);
+            const Quad high = *reinterpret_cast<const Quad*>(values + v + 4),
+                       weight = *reinterpret_cast<const Quad*>(weights + v);
             FASTIP_UNROLL(4)
             for (int j = 0; j < 4; ++j) {
                 FASTIP_UNROLL(4)
-                for (int k = 0; k < 4; ++k) sum[k] += weight.value[j] * (j + k < 4 ? low.value[(j + k) & 3] : high.value[(j + k) & 3]);
+                for (int k = 0; k < 4; ++k)
+                    sum[k] += weight.value[j] * (j + k < 4 ? low.value[(j + k) & 3] : high.value[(j + k) & 3]);
             }
             low = high;
         }
-        // The last one to three taps read no further than they must: what stands beyond is not multiplied, not even by zero.
+        // The last one to three taps read no further than they must: what stands beyond is not multiplied, not even by
+        // zero.
         for (; v < taps; ++v) {
             FASTIP_UNROLL(4)
             for (int k = 0; k < 4; ++k) sum[k] += weights[v] * values[v + k];
@@ -127,7 +134,8 @@ struct Slide {
     }
 };
 
-// ---- stride > 1 ------------------------------------------------------------------------------------------------------
+// ---- stride > 1
+// ------------------------------------------------------------------------------------------------------
 
 // A thread makes two pixels of a column, eight rows apart, which share each weight.
 template <class T, int S, class Epilogue>
@@ -136,7 +144,8 @@ struct Phases {
     using Params = ConvolveParams<T, Epilogue>;
     static constexpr int threads = 256, kBlocks = 5, kRows = 16, kColumns = 32, kStride = S;
 
-    // Entries of a phase of a row: enough, and 32 / S modulo 32, so that the phases of neighbouring columns fall into different banks.
+    // Entries of a phase of a row: enough, and 32 / S modulo 32, so that the phases of neighbouring columns fall into
+    // different banks.
     static constexpr int length(int kw) { return (kColumns - 1 + (kw + S - 1) / S - 32 / S + 31) / 32 * 32 + 32 / S; }
     static std::size_t shared(const Grid& g) {
         const std::size_t lines = (kRows - 1) * S + g.kh, pitch = static_cast<std::size_t>(S) * length(g.kw);
@@ -146,7 +155,8 @@ struct Phases {
     static FASTIP_DEVICE void run(const Block<threads>& block, unsigned char* memory, const Params& p) {
         if (p.gate.closed()) return;
         const Grid& g = p.grid;
-        const int phase = length(g.kw), pitch = S * phase, lines = (kRows - 1) * S + g.kh, columns = (kColumns - 1) * S + g.kw;
+        const int phase = length(g.kw), pitch = S * phase, lines = (kRows - 1) * S + g.kh,
+                  columns = (kColumns - 1) * S + g.kw;
         const Tile tile(g, block.index, kRows, kColumns);
         double* scratch = reinterpret_cast<double*>(memory);
         A* weights = reinterpret_cast<A*>(memory + Epilogue::kScratch * threads);
@@ -159,7 +169,8 @@ struct Phases {
                 FASTIP_UNROLL(4)
                 for (int j = t % 32; j < columns; j += 32) {
                     const int column = row < 0 ? -1 : source(tile.column * S + g.first_column + j, g.width, g.boundary);
-                    values[i * pitch + j % S * phase + j / S] = column < 0 ? A(0) : load(image + static_cast<std::int64_t>(row) * g.width + column);
+                    values[i * pitch + j % S * phase + j / S] =
+                        column < 0 ? A(0) : load(image + static_cast<std::int64_t>(row) * g.width + column);
                 }
             }
         });
@@ -187,7 +198,8 @@ struct Phases {
     }
 };
 
-// ---- any stride, any size, any type ----------------------------------------------------------------------------------
+// ---- any stride, any size, any type
+// ----------------------------------------------------------------------------------
 
 template <class T, class Epilogue>
 struct Direct {
@@ -205,7 +217,8 @@ struct Direct {
         const auto finish = [&](int t) {
             const int i = tile.row + t / 32, j = tile.column + t % 32;
             typename Epilogue::Total total{};
-            if (i < g.h && j < g.w) p.epilogue.take((tile.plane * g.h + i) * g.w + j, sum_at(p, tile.plane, i, j), total);
+            if (i < g.h && j < g.w)
+                p.epilogue.take((tile.plane * g.h + i) * g.w + j, sum_at(p, tile.plane, i, j), total);
             total.keep(scratch, t);
         };
         finish_and_reduce<Epilogue>(block, finish, scratch, p.epilogue);
@@ -220,14 +233,17 @@ struct Direct {
             if (row < 0) continue;
             for (int v = 0; v < g.kw; ++v) {
                 const int column = source(j * g.stride + g.first_column + v, g.width, g.boundary);
-                if (column >= 0) sum += weight_at<A>(g, p.psf, u, v) * load(image + static_cast<std::int64_t>(row) * g.width + column);
+                if (column >= 0)
+                    sum +=
+                        weight_at<A>(g, p.psf, u, v) * load(image + static_cast<std::int64_t>(row) * g.width + column);
             }
         }
         return sum;
     }
 };
 
-// ---- the choice ------------------------------------------------------------------------------------------------------
+// ---- the choice
+// ------------------------------------------------------------------------------------------------------
 
 template <class Kernel>
 std::int64_t try_launch(typename Kernel::Params p, Stream stream, bool always) {
@@ -259,9 +275,11 @@ std::int64_t convolve(const ConvolveParams<T, Epilogue>& p, Stream stream) {
 }
 
 // The grid of A x, or of C r with stride 1.
-inline Grid forward_grid(std::int64_t planes, std::int64_t height, std::int64_t width, std::int64_t h, std::int64_t w, std::int64_t kh, std::int64_t kw,
-                         std::int64_t stride, Boundary boundary) {
-    const auto first = [&](std::int64_t k) { return static_cast<int>(boundary == Boundary::valid ? 0 : k / 2 - (k - 1)); };
+inline Grid forward_grid(std::int64_t planes, std::int64_t height, std::int64_t width, std::int64_t h, std::int64_t w,
+                         std::int64_t kh, std::int64_t kw, std::int64_t stride, Boundary boundary) {
+    const auto first = [&](std::int64_t k) {
+        return static_cast<int>(boundary == Boundary::valid ? 0 : k / 2 - (k - 1));
+    };
     return {static_cast<int>(height),
             static_cast<int>(width),
             static_cast<int>(h),

@@ -1,4 +1,5 @@
-// What the driver says: how many devices, or why there are none. The static runtime opens libcuda at the first call, so a machine without it can import.
+// What the driver says: how many devices, or why there are none. The static runtime opens libcuda at the first call, so
+// a machine without it can import.
 #include <cuda_runtime.h>
 
 #include <string>
@@ -22,7 +23,8 @@ __global__ void probe() {}
 
 }  // namespace
 
-// Why this library has nothing that the current device could run, or an empty text: it is compiled for some architectures, and the device may be another.
+// Why this library has nothing that the current device could run, or an empty text: it is compiled for some
+// architectures, and the device may be another.
 std::string device_trouble() {
     cudaFuncAttributes attributes{};
     const cudaError_t error = cudaFuncGetAttributes(&attributes, probe);

@@ -15,14 +15,16 @@ struct Elementwise {
     };
     static FASTIP_DEVICE void run(const Block<threads>& block, unsigned char*, const Params& p) {
         block.last([&](int t) {
-            for (std::int64_t i = static_cast<std::int64_t>(block.index) * threads + t; i < p.items; i += p.stride) p.body(i);
+            for (std::int64_t i = static_cast<std::int64_t>(block.index) * threads + t; i < p.items; i += p.stride)
+                p.body(i);
         });
     }
 };
 
 template <class Body>
 void for_each(std::int64_t items, Stream stream, const Body& body) {
-    constexpr std::int64_t threads = Elementwise<Body>::threads, most = 1 << 16;  // blocks: more than any device runs at once
+    constexpr std::int64_t threads = Elementwise<Body>::threads,
+                           most = 1 << 16;  // blocks: more than any device runs at once
     std::int64_t blocks = ceil_div(items, threads);
     if (blocks > most) blocks = most;
     launch<Elementwise<Body>>(blocks, 0, stream, {body, items, blocks * threads});

@@ -1,4 +1,5 @@
-// Between an image and its polyphase layout. A thread takes one row-wise group of `stride` pixels, so that the phases are read and written in order.
+// Between an image and its polyphase layout. A thread takes one row-wise group of `stride` pixels, so that the phases
+// are read and written in order.
 #include "elementwise.hpp"
 #include "scalar.hpp"
 
@@ -20,7 +21,8 @@ struct Shuffle {
         const int rows = h * stride, row = static_cast<int>(line % rows);
         if (!Split && row >= height) return;
         const std::int64_t plane = line / rows, image = (plane * height + row) * width;
-        const std::int64_t phases = ((plane * stride + row % stride) * stride * h + row / stride) * w + d, next = static_cast<std::int64_t>(h) * w;
+        const std::int64_t phases = ((plane * stride + row % stride) * stride * h + row / stride) * w + d,
+                           next = static_cast<std::int64_t>(h) * w;
         for (int b = 0; b < stride; ++b) {
             const int column = d * stride + b;
             if (Split)
@@ -35,8 +37,10 @@ template <bool Split>
 void run(const ShuffleArgs& args, Dtype dtype, Stream stream) {
     const auto move = [&](auto type) {
         using T = decltype(type);
-        const Shuffle<T, Split> body{static_cast<const T*>(args.source), static_cast<T*>(args.out), static_cast<int>(args.height), static_cast<int>(args.width),
-                                     static_cast<int>(args.h),           static_cast<int>(args.w),  static_cast<int>(args.stride)};
+        const Shuffle<T, Split> body{static_cast<const T*>(args.source), static_cast<T*>(args.out),
+                                     static_cast<int>(args.height),      static_cast<int>(args.width),
+                                     static_cast<int>(args.h),           static_cast<int>(args.w),
+                                     static_cast<int>(args.stride)};
         for_each(args.planes * args.h * args.stride * args.w, stream, body);
     };
     if (dtype == Dtype::f64)
@@ -49,8 +53,12 @@ void run(const ShuffleArgs& args, Dtype dtype, Stream stream) {
 
 }  // namespace
 
-void pixel_unshuffle(const ShuffleArgs& args, Dtype dtype, void* stream) { run<true>(args, dtype, static_cast<Stream>(stream)); }
-void pixel_shuffle(const ShuffleArgs& args, Dtype dtype, void* stream) { run<false>(args, dtype, static_cast<Stream>(stream)); }
+void pixel_unshuffle(const ShuffleArgs& args, Dtype dtype, void* stream) {
+    run<true>(args, dtype, static_cast<Stream>(stream));
+}
+void pixel_shuffle(const ShuffleArgs& args, Dtype dtype, void* stream) {
+    run<false>(args, dtype, static_cast<Stream>(stream));
+}
 
 }  // namespace cuda
 }  // namespace fastip

@@ -1,6 +1,7 @@
-// A^T y on tiles, then what an epilogue makes of each row of `stride` neighbours. Image pixel I sums psf[t] y[i] over stride i + centre - t = I.
-// Cells (stride 2 to 4): a thread takes the stride x stride pixels of one data cell, so that a value of y serves all of them. Stride 1 is a correlation
-// with the psf itself (convolve.hpp). Scatterless: one kernel for every stride, border, size and type.
+// A^T y on tiles, then what an epilogue makes of each row of `stride` neighbours. Image pixel I sums psf[t] y[i] over
+// stride i + centre - t = I. Cells (stride 2 to 4): a thread takes the stride x stride pixels of one data cell, so that
+// a value of y serves all of them. Stride 1 is a correlation with the psf itself (convolve.hpp). Scatterless: one
+// kernel for every stride, border, size and type.
 #pragma once
 #include "convolve.hpp"
 
@@ -39,14 +40,16 @@ struct Cells {
     static std::size_t shared(const PullGrid& g) {
         const std::size_t down = g.before(g.centre_row, S) + g.after(g.kh, g.centre_row, S),
                           across = g.before(g.centre_column, S) + g.after(g.kw, g.centre_column, S);
-        return Epilogue::kScratch * threads + sizeof(A) * ((down + 1) * (across + 1) * S * S + (kRows + down) * (kColumns + across));
+        return Epilogue::kScratch * threads +
+               sizeof(A) * ((down + 1) * (across + 1) * S * S + (kRows + down) * (kColumns + across));
     }
 
     static FASTIP_DEVICE void run(const Block<threads>& block, unsigned char* memory, const Params& p) {
         if (p.gate.closed()) return;
         const PullGrid& g = p.grid;
         const int up = g.before(g.centre_row, S), left = g.before(g.centre_column, S);
-        const int down = up + g.after(g.kh, g.centre_row, S), across = left + g.after(g.kw, g.centre_column, S), pitch = kColumns + across;
+        const int down = up + g.after(g.kh, g.centre_row, S), across = left + g.after(g.kw, g.centre_column, S),
+                  pitch = kColumns + across;
         const int tile_across = block.index % g.tiles_across, rest = block.index / g.tiles_across;
         const int tile_row = rest % g.tiles_down * kRows, tile_column = tile_across * kColumns;
         const std::int64_t plane = rest / g.tiles_down;
@@ -56,7 +59,8 @@ struct Cells {
         block.each([&](int t) {
             for (int k = t; k < (down + 1) * (across + 1) * S * S; k += threads) {
                 const int shift = k / (S * S), phase = k % (S * S);
-                const int u = S * (shift / (across + 1) - up) + g.centre_row - phase / S, v = S * (shift % (across + 1) - left) + g.centre_column - phase % S;
+                const int u = S * (shift / (across + 1) - up) + g.centre_row - phase / S,
+                          v = S * (shift % (across + 1) - left) + g.centre_column - phase % S;
                 weights[k] = u >= 0 && u < g.kh && v >= 0 && v < g.kw ? static_cast<A>(p.psf[u * g.kw + v]) : A(0);
             }
             const T* data = p.in + plane * g.h * g.w;
@@ -64,7 +68,8 @@ struct Cells {
                 const int row = source(tile_row - up + i, g.h, g.boundary);
                 for (int j = t % 32; j < pitch; j += 32) {
                     const int column = row < 0 ? -1 : source(tile_column - left + j, g.w, g.boundary);
-                    values[i * pitch + j] = column < 0 ? A(0) : load(data + static_cast<std::int64_t>(row) * g.w + column);
+                    values[i * pitch + j] =
+                        column < 0 ? A(0) : load(data + static_cast<std::int64_t>(row) * g.w + column);
                 }
             }
         });
@@ -74,13 +79,17 @@ struct Cells {
             FASTIP_NO_UNROLL
             for (int i = 0; i <= down; ++i) {
                 FASTIP_UNROLL(2)  // more would spill the sums
-                for (int j = 0; j <= across; ++j) add_shift(sum, values[(ty + i) * pitch + tx + j], weights + (i * (across + 1) + j) * S * S);
+                for (int j = 0; j <= across; ++j)
+                    add_shift(sum, values[(ty + i) * pitch + tx + j], weights + (i * (across + 1) + j) * S * S);
             }
             typename Epilogue::Total total{};
-            const int row = (tile_row + ty) * S, column = (tile_column + tx) * S, count = g.width - column < S ? g.width - column : S;
+            const int row = (tile_row + ty) * S, column = (tile_column + tx) * S,
+                      count = g.width - column < S ? g.width - column : S;
             FASTIP_UNROLL(S)
             for (int a = 0; a < S; ++a)
-                if (row + a < g.height && count > 0) p.epilogue.template take_row<S>((plane * g.height + row + a) * g.width + column, sum[a], count, total);
+                if (row + a < g.height && count > 0)
+                    p.epilogue.template take_row<S>((plane * g.height + row + a) * g.width + column, sum[a], count,
+                                                    total);
             total.keep(scratch, t);
         };
         finish_and_reduce<Epilogue>(block, finish, scratch, p.epilogue);
@@ -128,7 +137,8 @@ struct Scatterless {
         finish_and_reduce<Epilogue>(block, finish, scratch, p.epilogue);
     }
 
-    // The pixels of the extended axis that stand for pixel i: number 0 is i itself, the others its mirror images, nearer ones first.
+    // The pixels of the extended axis that stand for pixel i: number 0 is i itself, the others its mirror images,
+    // nearer ones first.
     static FASTIP_DEVICE int image(int i, int size, int number) {
         if (number == 0) return i;
         const int far = (number + 3) / 4 * 2 * size, near = far - 2 * size;
@@ -153,7 +163,8 @@ struct Scatterless {
         A sum = 0;
         FASTIP_NO_UNROLL
         for (int n = 0; n < down * across; ++n)
-            sum += sum_of_image(g, p.psf, data, image(i, g.height, n / across) - g.centre_row, image(j, g.width, n % across) - g.centre_column);
+            sum += sum_of_image(g, p.psf, data, image(i, g.height, n / across) - g.centre_row,
+                                image(j, g.width, n % across) - g.centre_column);
         return sum;
     }
 
@@ -167,7 +178,8 @@ struct Scatterless {
             FASTIP_NO_UNROLL
             for (int v = first_tap(column, g.stride); v < g.kw; v += g.stride) {
                 const int n = source((column + v) / g.stride, g.w, folded(g.boundary));
-                if (n >= 0) sum += static_cast<A>(psf[u * g.kw + v]) * load(data + static_cast<std::int64_t>(m) * g.w + n);
+                if (n >= 0)
+                    sum += static_cast<A>(psf[u * g.kw + v]) * load(data + static_cast<std::int64_t>(m) * g.w + n);
             }
         }
         return sum;
@@ -198,9 +210,11 @@ std::int64_t pull(const PullParams<T, Epilogue>& p, Stream stream) {
     if constexpr (!std::is_same_v<T, double>) {
         if (g.boundary != Boundary::reflect) {
             const Boundary outside = g.boundary == Boundary::circular ? g.boundary : Boundary::zero;
-            const Grid one{g.h, g.w, g.height, g.width, g.kh, g.kw, 1, -g.centre_row, -g.centre_column, false, outside, 0, 0, g.planes};
+            const Grid one{g.h,   g.w,     g.height, g.width, g.kh,    g.kw, 1, -g.centre_row, -g.centre_column,
+                           false, outside, 0,        0,       g.planes};
             std::int64_t tiles = 0;
-            if (g.stride == 1) tiles = try_launch<Slide<T, Epilogue>>({one, p.in, p.psf, p.epilogue, p.gate}, stream, false);
+            if (g.stride == 1)
+                tiles = try_launch<Slide<T, Epilogue>>({one, p.in, p.psf, p.epilogue, p.gate}, stream, false);
             if (g.stride == 2) tiles = try_pull<Cells<T, 2, Epilogue>>(p, stream, false);
             if (g.stride == 3) tiles = try_pull<Cells<T, 3, Epilogue>>(p, stream, false);
             if (g.stride == 4) tiles = try_pull<Cells<T, 4, Epilogue>>(p, stream, false);
@@ -210,8 +224,8 @@ std::int64_t pull(const PullParams<T, Epilogue>& p, Stream stream) {
     return try_pull<Scatterless<T, Epilogue>>(p, stream, true);
 }
 
-inline PullGrid pull_grid(std::int64_t planes, std::int64_t height, std::int64_t width, std::int64_t h, std::int64_t w, std::int64_t kh, std::int64_t kw,
-                          std::int64_t stride, Boundary boundary) {
+inline PullGrid pull_grid(std::int64_t planes, std::int64_t height, std::int64_t width, std::int64_t h, std::int64_t w,
+                          std::int64_t kh, std::int64_t kw, std::int64_t stride, Boundary boundary) {
     const auto centre = [&](std::int64_t k) { return static_cast<int>(boundary == Boundary::valid ? k - 1 : k / 2); };
     return {static_cast<int>(height),
             static_cast<int>(width),

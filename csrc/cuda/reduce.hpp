@@ -33,14 +33,16 @@ FASTIP_DEVICE void add_up(const Block<Threads>& block, double* scratch) {
 
 // Runs the last phase of a kernel; where the epilogue wants its sums, adds them up and writes the block's.
 template <class Epilogue, int Threads, class Body>
-FASTIP_DEVICE void finish_and_reduce(const Block<Threads>& block, const Body& finish, double* scratch, const Epilogue& epilogue) {
+FASTIP_DEVICE void finish_and_reduce(const Block<Threads>& block, const Body& finish, double* scratch,
+                                     const Epilogue& epilogue) {
     if constexpr (Epilogue::kSums == 0) {
         block.last(finish);
     } else {
         block.each(finish);
         add_up<Epilogue::kSums>(block, scratch);
         block.last([&](int t) {
-            if (t < Epilogue::kSums) epilogue.partial[static_cast<std::int64_t>(block.index) * Epilogue::kSums + t] = scratch[t];
+            if (t < Epilogue::kSums)
+                epilogue.partial[static_cast<std::int64_t>(block.index) * Epilogue::kSums + t] = scratch[t];
         });
     }
 }

@@ -24,7 +24,8 @@ struct Threshold {
 
 template <class T, int N>
 void run(const ThresholdArgs& args, Stream stream) {
-    const Threshold<T, N> body{static_cast<const T*>(args.v), static_cast<const T*>(args.add), static_cast<T*>(args.out), Prox<Sum<T>>::of(args)};
+    const Threshold<T, N> body{static_cast<const T*>(args.v), static_cast<const T*>(args.add),
+                               static_cast<T*>(args.out), Prox<Sum<T>>::of(args)};
     for_each(args.n / N, stream, body);
 }
 
@@ -34,7 +35,8 @@ void soft_threshold(const ThresholdArgs& args, Dtype dtype, void* stream) {
     with_type(dtype, [&](auto type) {
         using T = decltype(type);
         constexpr int wide = 16 / sizeof(T);
-        const auto address = reinterpret_cast<std::uintptr_t>(args.v) | reinterpret_cast<std::uintptr_t>(args.add) | reinterpret_cast<std::uintptr_t>(args.out);
+        const auto address = reinterpret_cast<std::uintptr_t>(args.v) | reinterpret_cast<std::uintptr_t>(args.add) |
+                             reinterpret_cast<std::uintptr_t>(args.out);
         if (address % 16 == 0 && args.n % wide == 0)
             run<T, wide>(args, static_cast<Stream>(stream));
         else

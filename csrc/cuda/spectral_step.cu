@@ -1,4 +1,5 @@
-// The data step where it is pointwise in Fourier space, in place: p' = offset + gain (p - f), f = 2 p' - p, p += relaxation (p' - p).
+// The data step where it is pointwise in Fourier space, in place: p' = offset + gain (p - f), f = 2 p' - p, p +=
+// relaxation (p' - p).
 #include "elementwise.hpp"
 #include "scalar.hpp"
 
@@ -46,7 +47,8 @@ void run(const SpectralArgs& args, Stream stream) {
 }  // namespace
 
 void spectral_step(const SpectralArgs& args, Dtype dtype, void* stream) {
-    dtype == Dtype::f64 ? run<double>(args, static_cast<Stream>(stream)) : run<float>(args, static_cast<Stream>(stream));
+    dtype == Dtype::f64 ? run<double>(args, static_cast<Stream>(stream))
+                        : run<float>(args, static_cast<Stream>(stream));
 }
 
 }  // namespace cuda

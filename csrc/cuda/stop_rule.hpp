@@ -1,5 +1,5 @@
-// The stop rule on the device: the sums that it needs, and its verdict on all images. Nothing comes back to the host but copies that
-// are queued like everything else.
+// The stop rule on the device: the sums that it needs, and its verdict on all images. Nothing comes back to the host
+// but copies that are queued like everything else.
 #pragma once
 #include <cmath>
 
@@ -65,7 +65,8 @@ struct Ratios {
         double* scratch = reinterpret_cast<double*>(memory);
         block.each([&](int t) {
             double sum[4] = {};
-            for (std::int64_t i = t; i < p.residual.blocks; i += threads) sum[0] += p.residual.values[block.index * p.residual.blocks + i];
+            for (std::int64_t i = t; i < p.residual.blocks; i += threads)
+                sum[0] += p.residual.values[block.index * p.residual.blocks + i];
             for (std::int64_t i = t; i < p.image.blocks; i += threads) {
                 FASTIP_UNROLL(3)
                 for (int k = 0; k < 3; ++k) sum[k + 1] += p.image.values[(block.index * p.image.blocks + i) * 3 + k];
@@ -97,7 +98,8 @@ struct Judge {
         if (p.state->over) return;
         int* found = reinterpret_cast<int*>(memory);
         block.each([&](int t) {
-            const double *now = p.ratios + p.state->checks % 2 * 2 * p.images, *before = p.ratios + (p.state->checks + 1) % 2 * 2 * p.images;
+            const double *now = p.ratios + p.state->checks % 2 * 2 * p.images,
+                         *before = p.ratios + (p.state->checks + 1) % 2 * 2 * p.images;
             int flags = 0;
             for (std::int64_t b = t; b < p.images; b += threads) {
                 flags |= findings(now[b], now[p.images + b], before[b], p.state->checks == 0, p.tolerance);

@@ -15,7 +15,9 @@ inline void copy_to_host(void* to, const void* from, std::size_t bytes, Stream s
 inline void copy_on_device(void* to, const void* from, std::size_t bytes, Stream stream) {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream), "copy on the device");
 }
-inline void clear(void* memory, std::size_t bytes, Stream stream) { check(cudaMemsetAsync(memory, 0, bytes, stream), "clearing memory"); }
+inline void clear(void* memory, std::size_t bytes, Stream stream) {
+    check(cudaMemsetAsync(memory, 0, bytes, stream), "clearing memory");
+}
 
 inline bool capturing(Stream stream) {
     cudaStreamCaptureStatus status;

@@ -27,10 +27,13 @@ struct Combine {
 void strided_conv(const ConvArgs& args, Dtype dtype, void* stream) {
     with_type(dtype, [&](auto type) {
         using T = decltype(type);
-        const Combine<T> epilogue{static_cast<T*>(args.out),       static_cast<const T*>(args.first), static_cast<const T*>(args.second),
-                                  static_cast<Sum<T>>(args.scale), static_cast<Sum<T>>(args.a),       static_cast<Sum<T>>(args.b)};
-        const Grid grid = forward_grid(args.planes, args.height, args.width, args.h, args.w, args.kh, args.kw, args.stride, args.boundary);
-        convolve<T, Combine<T>>({grid, static_cast<const T*>(args.source), args.psf, epilogue, {nullptr}}, static_cast<Stream>(stream));
+        const Combine<T> epilogue{static_cast<T*>(args.out),          static_cast<const T*>(args.first),
+                                  static_cast<const T*>(args.second), static_cast<Sum<T>>(args.scale),
+                                  static_cast<Sum<T>>(args.a),        static_cast<Sum<T>>(args.b)};
+        const Grid grid = forward_grid(args.planes, args.height, args.width, args.h, args.w, args.kh, args.kw,
+                                       args.stride, args.boundary);
+        convolve<T, Combine<T>>({grid, static_cast<const T*>(args.source), args.psf, epilogue, {nullptr}},
+                                static_cast<Stream>(stream));
     });
 }
 

@@ -26,8 +26,10 @@ struct Write {
 void strided_conv_adjoint(const ConvArgs& args, Dtype dtype, void* stream) {
     with_type(dtype, [&](auto type) {
         using T = decltype(type);
-        const PullGrid grid = pull_grid(args.planes, args.height, args.width, args.h, args.w, args.kh, args.kw, args.stride, args.boundary);
-        pull<T, Write<T>>({grid, static_cast<const T*>(args.source), args.psf, {static_cast<T*>(args.out)}, {nullptr}}, static_cast<Stream>(stream));
+        const PullGrid grid = pull_grid(args.planes, args.height, args.width, args.h, args.w, args.kh, args.kw,
+                                        args.stride, args.boundary);
+        pull<T, Write<T>>({grid, static_cast<const T*>(args.source), args.psf, {static_cast<T*>(args.out)}, {nullptr}},
+                          static_cast<Stream>(stream));
     });
 }
 

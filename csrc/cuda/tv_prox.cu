@@ -1,5 +1,6 @@
-// The prox of total variation by a fixed number of projected dual steps, warm-started. A step is two passes: w = prox(v - step D^T r) into `out`, then
-// u' = project(r + D w / (8 step)) and r' = u' + momentum (u' - u) pixel by pixel, so that both fields stay where they are.
+// The prox of total variation by a fixed number of projected dual steps, warm-started. A step is two passes: w = prox(v
+// - step D^T r) into `out`, then u' = project(r + D w / (8 step)) and r' = u' + momentum (u' - u) pixel by pixel, so
+// that both fields stay where they are.
 #include "elementwise.hpp"
 #include "scalar.hpp"
 
@@ -78,7 +79,8 @@ void run(const TvArgs& args, Stream stream) {
 void tv_prox(const TvArgs& args, Dtype dtype, void* stream) {
     with_type(dtype, [&](auto type) {
         using T = decltype(type);
-        args.isotropic ? run<T, true>(args, static_cast<Stream>(stream)) : run<T, false>(args, static_cast<Stream>(stream));
+        args.isotropic ? run<T, true>(args, static_cast<Stream>(stream))
+                       : run<T, false>(args, static_cast<Stream>(stream));
     });
 }
 

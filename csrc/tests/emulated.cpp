@@ -1,4 +1,5 @@
-// The Python module fastip_emulated: csrc/cuda compiled for the host, so that its kernels run, block by block and thread by thread, without a GPU.
+// The Python module fastip_emulated: csrc/cuda compiled for the host, so that its kernels run, block by block and
+// thread by thread, without a GPU.
 #include <pybind11/pybind11.h>
 
 #include "arguments.hpp"
@@ -20,5 +21,6 @@ PYBIND11_MODULE(fastip_emulated, m) {
     bind_arguments(m);
     bind_cuda(m, m);
     m.def("set_order", [](int order) { cuda::thread_order = static_cast<cuda::Order>(order); });
-    m.def("set_limits", [](int shared_bytes, int ranks, int processors) { cuda::host_limits = {shared_bytes, ranks, processors}; });
+    m.def("set_limits",
+          [](int shared_bytes, int ranks, int processors) { cuda::host_limits = {shared_bytes, ranks, processors}; });
 }

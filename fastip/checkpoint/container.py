@@ -21,7 +21,16 @@ from ..io.replace import replace_file
 
 FORMAT = 1
 SUFFIX = ".safetensors"
-_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool)
+_DTYPES = (
+    torch.float16,
+    torch.bfloat16,
+    torch.float32,
+    torch.float64,
+    torch.int64,
+    torch.int32,
+    torch.uint8,
+    torch.bool,
+)
 _KEY = "fastip"  # the one entry of the file's metadata
 _KINDS = {
     "inverse": "a trained inverse",
@@ -37,11 +46,15 @@ def check_path(path: str | Path) -> Path:
     """Refuse, before any work is done, a path that no checkpoint could be written to in the end."""
     path = Path(path)
     if path.suffix != SUFFIX:
-        raise InvalidInput(f"the checkpoint {path} has the suffix {path.suffix!r}; expected {SUFFIX}: rename it to {path.with_suffix(SUFFIX).name}")
+        raise InvalidInput(
+            f"the checkpoint {path} has the suffix {path.suffix!r}; expected {SUFFIX}: rename it to {path.with_suffix(SUFFIX).name}"
+        )
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder; expected the name of a {SUFFIX} file to write")
     if not path.parent.is_dir():
-        raise InvalidInput(f"the folder {path.parent} does not exist, so {path.name} cannot be written in it; create it first")
+        raise InvalidInput(
+            f"the folder {path.parent} does not exist, so {path.name} cannot be written in it; create it first"
+        )
     return path
 
 
@@ -53,7 +66,9 @@ def write(path: Path, kind: str, tensors: Mapping[str, Tensor], record: Mapping[
     try:
         text = json.dumps(whole_record | {"digest": digest(whole_record, whole)}, allow_nan=False)
     except ValueError as error:
-        raise InvalidInput(f"{path} is not written: its record holds a number that is NaN or infinite ({error}); the training went wrong") from None
+        raise InvalidInput(
+            f"{path} is not written: its record holds a number that is NaN or infinite ({error}); the training went wrong"
+        ) from None
     data = library.torch.save(whole, metadata={_KEY: text})
     replace_file(path, partial(_put, data))
 
@@ -80,7 +95,9 @@ def read_record(path: str | Path, kind: str = "inverse") -> dict[str, Any]:
 
 def _parsed(path: Path, text: str | None, kind: str) -> dict[str, Any]:
     if text is None:
-        raise InvalidInput(f"{path} is a safetensors file without a record of fastip: expected one written by fastip.save_inverse")
+        raise InvalidInput(
+            f"{path} is a safetensors file without a record of fastip: expected one written by fastip.save_inverse"
+        )
     try:
         record = json.loads(text)
     except (ValueError, RecursionError):
@@ -93,7 +110,9 @@ def _parsed(path: Path, text: str | None, kind: str) -> dict[str, Any]:
 def _known(path: Path, record: dict[str, Any], kind: str) -> dict[str, Any]:
     if record.get("format") != FORMAT:
         written = f"by fastip {record.get('fastip')}, this is {__version__}"
-        raise InvalidInput(f"{path} has format {record.get('format')!r} (written {written}); this fastip reads format {FORMAT}: upgrade fastip or {AGAIN}")
+        raise InvalidInput(
+            f"{path} has format {record.get('format')!r} (written {written}); this fastip reads format {FORMAT}: upgrade fastip or {AGAIN}"
+        )
     if record.get("kind") != kind:
         what = _KINDS.get(str(record.get("kind")), repr(record.get("kind")))
         raise InvalidInput(f"{path} holds {what}; expected {_KINDS.get(kind, kind)}: give the file that belongs here")
@@ -106,18 +125,24 @@ def read(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]
     read_record(path, kind)  # a file of another kind is refused before its tensors are read
     try:
         with library.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_KEY)  # of this very file: another may have taken the place of the one just looked at
+            text = (file.metadata() or {}).get(
+                _KEY
+            )  # of this very file: another may have taken the place of the one just looked at
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
     except (library.SafetensorError, OSError) as error:
         raise InvalidInput(f"{path} cannot be read ({error}): {AGAIN}") from None
     record = _parsed(path, text, kind)
     for name, tensor in tensors.items():
         if tensor.dtype not in _DTYPES:
-            raise InvalidInput(f"the tensor {name} in {path} is {tensor.dtype}, which no checkpoint of fastip holds: {AGAIN}")
+            raise InvalidInput(
+                f"the tensor {name} in {path} is {tensor.dtype}, which no checkpoint of fastip holds: {AGAIN}"
+            )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise InvalidInput(f"the tensor {name} in {path} holds NaN or Inf: {AGAIN}")
     if record.get("digest") != digest(record, tensors):
-        raise InvalidInput(f"{path} is damaged: its tensors and its record are not those that were written (the digest differs): {AGAIN}")
+        raise InvalidInput(
+            f"{path} is damaged: its tensors and its record are not those that were written (the digest differs): {AGAIN}"
+        )
     return record, tensors
 
 

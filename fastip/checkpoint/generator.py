@@ -21,10 +21,17 @@ def save_generator(path: str | Path, generator: nets.Generator, *, training: Map
     path = check_path(path)
     name = type(generator).__name__
     if nets.GENERATORS.get(name) is not type(generator):
-        raise InvalidInput(f"the net is {name}; a checkpoint can hold one of {', '.join(nets.GENERATORS)}: save others with torch.save")
+        raise InvalidInput(
+            f"the net is {name}; a checkpoint can hold one of {', '.join(nets.GENERATORS)}: save others with torch.save"
+        )
     weights = generator.state_dict()
     check_weights(weights)
-    write(path, "generator", weights, {"net": {"name": name, "config": generator.config()}, "training": dict(training or {})})
+    write(
+        path,
+        "generator",
+        weights,
+        {"net": {"name": name, "config": generator.config()}, "training": dict(training or {})},
+    )
 
 
 @strict_keywords

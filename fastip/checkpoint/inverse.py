@@ -15,7 +15,9 @@ from .parts import build, check_weights, describe, number
 
 
 @strict_keywords
-def save_inverse(path: str | Path, learned: Learned, *, op: LinearOperator | None = None, training: Mapping[str, Any] | None = None) -> None:
+def save_inverse(
+    path: str | Path, learned: Learned, *, op: LinearOperator | None = None, training: Mapping[str, Any] | None = None
+) -> None:
     """Write a trained inverse: its weights, its structure, and the problem it was trained for.
 
     ``op``: the operator, so that the file also says what it looks like (psf, stride, boundary). ``training``: how it was trained (JSON values).
@@ -23,14 +25,18 @@ def save_inverse(path: str | Path, learned: Learned, *, op: LinearOperator | Non
     """
     path = check_path(path)
     if not isinstance(learned.net, nets.InverseNet | nets.PaperInverseNet):
-        raise InvalidInput(f"the net is {type(learned.net).__name__}; a checkpoint can hold one of {', '.join(nets.INVERSE_NETS)}: save others with torch.save")
+        raise InvalidInput(
+            f"the net is {type(learned.net).__name__}; a checkpoint can hold one of {', '.join(nets.INVERSE_NETS)}: save others with torch.save"
+        )
     if learned.trained is None:
         raise InvalidInput(
             "this inverses.Learned does not know the problem it was trained for; make that record first: "
             "inverses.Learned(net, trained=inverses.examine(net, op, beta))"
         )
     if op is not None and op.fingerprint() != learned.trained.fingerprint:
-        raise InvalidInput(f"op is {op!r}, and the inverse was trained for another operator; pass the one it was trained for")
+        raise InvalidInput(
+            f"op is {op!r}, and the inverse was trained for another operator; pass the one it was trained for"
+        )
     weights = learned.net.state_dict()
     check_weights(weights)
     if not learned.unchanged:
@@ -67,8 +73,15 @@ _CERTIFICATE = ("kappa", "low", "high", "smallest", "relaxation")
 
 
 def _pack(trained: Trained) -> dict[str, Any]:
-    stored = [{"beta": s.beta} | {key: getattr(s.certificate, key) for key in _CERTIFICATE} for s in trained.certificates]
-    return {"beta": list(trained.beta), "accuracy": trained.accuracy, "certificates": stored, "estimate": trained.estimate}
+    stored = [
+        {"beta": s.beta} | {key: getattr(s.certificate, key) for key in _CERTIFICATE} for s in trained.certificates
+    ]
+    return {
+        "beta": list(trained.beta),
+        "accuracy": trained.accuracy,
+        "certificates": stored,
+        "estimate": trained.estimate,
+    }
 
 
 def _certificate(entry: Mapping[str, Any]) -> Certificate:
@@ -87,6 +100,14 @@ def _unpack(path: Path, record: dict[str, Any]) -> Trained:
             raise ValueError("a fingerprint and betas with 0 < low <= high are expected")
         certificates = tuple(Stored(number(s["beta"]), _certificate(s)) for s in trained["certificates"])
         estimate = trained["estimate"]
-        return Trained(fingerprint, (low, high), number(trained["accuracy"]), certificates, None if estimate is None else number(estimate))
+        return Trained(
+            fingerprint,
+            (low, high),
+            number(trained["accuracy"]),
+            certificates,
+            None if estimate is None else number(estimate),
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"the record in {path} is damaged: it does not say what the inverse was trained for ({error!r}): {AGAIN}") from None
+        raise InvalidInput(
+            f"the record in {path} is damaged: it does not say what the inverse was trained for ({error!r}): {AGAIN}"
+        ) from None

@@ -20,7 +20,9 @@ def check_weights(weights: Mapping[str, Tensor]) -> None:
     """Refuse weights that are NaN or Inf."""
     for name, tensor in weights.items():
         if not bool(torch.isfinite(tensor).all()):
-            raise InvalidInput(f"the weights {name} hold NaN or Inf and are not written: train again with a lower learning rate")
+            raise InvalidInput(
+                f"the weights {name} hold NaN or Inf and are not written: train again with a lower learning rate"
+            )
 
 
 def describe(op: LinearOperator) -> dict[str, Any]:
@@ -42,7 +44,10 @@ def build(path: Path, record: dict[str, Any], tensors: dict[str, Tensor], known:
         raise InvalidInput(f"the network in {path} cannot be built: {error}") from None
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InvalidInput(f"the record in {path} is damaged: it describes no network ({error!r}): {AGAIN}") from None
-    for wrong, names in (("misses", expected.keys() - tensors.keys()), ("has unknown", tensors.keys() - expected.keys())):
+    for wrong, names in (
+        ("misses", expected.keys() - tensors.keys()),
+        ("has unknown", tensors.keys() - expected.keys()),
+    ):
         if names:
             raise InvalidInput(f"{path} {wrong} tensors for {name}: {', '.join(sorted(names))}: {AGAIN}")
     for key, tensor in tensors.items():

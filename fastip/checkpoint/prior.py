@@ -37,9 +37,13 @@ def save_prior(
     path = check_path(path)
     name = type(prior.net).__name__
     if nets.PRIOR_NETS.get(name) is not type(prior.net):
-        raise InvalidInput(f"the net is {name}; a checkpoint can hold one of {', '.join(nets.PRIOR_NETS)}: save others with torch.save")
+        raise InvalidInput(
+            f"the net is {name}; a checkpoint can hold one of {', '.join(nets.PRIOR_NETS)}: save others with torch.save"
+        )
     if prior.trained is None:
-        raise InvalidInput("this prior does not know what it was trained on; make that record first: PixelShuffleAutoencoder(net, trained=priors.Trained(...))")
+        raise InvalidInput(
+            "this prior does not know what it was trained on; make that record first: PixelShuffleAutoencoder(net, trained=priors.Trained(...))"
+        )
     if op is not None:
         prior.trained.check_operator(op)
     weights = prior.net.state_dict()
@@ -49,7 +53,11 @@ def save_prior(
     record = {
         "net": {"name": name, "config": prior.net.config()},
         "operator": None if op is None else {"fingerprint": op.fingerprint()} | describe(op),
-        "trained": {"levels": list(prior.trained.levels), "data": prior.trained.data, "schedule": [list(pair) for pair in prior.trained.schedule]},
+        "trained": {
+            "levels": list(prior.trained.levels),
+            "data": prior.trained.data,
+            "schedule": [list(pair) for pair in prior.trained.schedule],
+        },
         "training": dict(training or {}),
     }
     write(path, "prior", weights, record)
@@ -58,7 +66,9 @@ def save_prior(
 def check_dtype(dtype: Any) -> None:
     """Refuse what weights cannot be written in; None is their own precision."""
     if dtype is not None and dtype not in REAL:
-        raise InvalidInput(f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for that of the weights")
+        raise InvalidInput(
+            f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for that of the weights"
+        )
 
 
 def _stored(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
@@ -67,7 +77,9 @@ def _stored(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tens
     stored = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     for name, tensor in stored.items():
         if not bool(torch.isfinite(tensor).all()):
-            raise InvalidInput(f"the weights {name} go up to {float(weights[name].abs().max()):g}, too large for {dtype}: write them in torch.float32")
+            raise InvalidInput(
+                f"the weights {name} go up to {float(weights[name].abs().max()):g}, too large for {dtype}: write them in torch.float32"
+            )
     return stored
 
 
@@ -94,4 +106,6 @@ def _unpack(path: Path, record: dict[str, Any]) -> Trained:
             raise ValueError("the operator's likeness is a text or null")
         return Trained((low, high), trained["data"], schedule)
     except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"the record in {path} is damaged: it does not say what the prior was trained on ({error!r}): {AGAIN}") from None
+        raise InvalidInput(
+            f"the record in {path} is damaged: it does not say what the prior was trained on ({error!r}): {AGAIN}"
+        ) from None

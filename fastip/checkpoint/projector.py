@@ -13,7 +13,11 @@ from ..errors import InvalidInput, strict_keywords
 from .container import AGAIN, check_path, read, write
 from .parts import build, check_weights
 
-PARTS: dict[str, Mapping[str, type[Any]]] = {"generator": nets.GENERATORS, "encoder": nets.ENCODERS, "corrector": nets.ENCODERS}
+PARTS: dict[str, Mapping[str, type[Any]]] = {
+    "generator": nets.GENERATORS,
+    "encoder": nets.ENCODERS,
+    "corrector": nets.ENCODERS,
+}
 OPTIONAL = "corrector"
 
 
@@ -45,7 +49,9 @@ def _described(net: Any) -> dict[str, Any]:
             continue
         name = type(inner).__name__
         if known.get(name) is not type(inner):
-            raise InvalidInput(f"the {part} is {name}; a checkpoint can hold one of {', '.join(known)}: save others with torch.save")
+            raise InvalidInput(
+                f"the {part} is {name}; a checkpoint can hold one of {', '.join(known)}: save others with torch.save"
+            )
         record[part] = {"name": name, "config": inner.config()}
     return record | {"corrections": net.corrections}
 

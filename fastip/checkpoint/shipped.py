@@ -79,7 +79,9 @@ def prior(
         found = checkpoint.load_prior(path)
     most = math.inf if found.trained is None else found.trained.levels[1]
     if max(schedule.levels) > most:
-        raise InvalidInput(f"noise is {noise!r}; the denoiser of {name!r} was trained on noise up to {most:g}: give the noise of the data, images in [0, 1]")
+        raise InvalidInput(
+            f"noise is {noise!r}; the denoiser of {name!r} was trained on noise up to {most:g}: give the noise of the data, images in [0, 1]"
+        )
     return priors.PlugAndPlay(found.net, schedule=schedule, memory=memory, dtype=dtype)
 
 

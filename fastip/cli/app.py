@@ -16,7 +16,12 @@ from ..errors import InvalidInput
 from . import data, degrade, experiment, restore, train
 from .console import err, out, plainly
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, help="Solve linear inverse problems in imaging.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="Solve linear inverse problems in imaging.",
+)
 
 
 def main() -> None:
@@ -32,7 +37,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def callback(
-    version: Annotated[bool, typer.Option("--version", help="Say the version and leave.", callback=_version, is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version and leave.", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
     pass
 
@@ -55,7 +62,11 @@ def list_tasks() -> None:
         does = f"{task.summary}; {task.data_text}"
         table.add_row(task.name, does, task.prior_text, *_measured(record.tasks.get(task.name))[: len(headings)])
     out.print(table)
-    said = [f"{word} {text}" for word, text in (("on", "; ".join(record.machines)), ("by", "; ".join(record.commands))) if text]
+    said = [
+        f"{word} {text}"
+        for word, text in (("on", "; ".join(record.machines)), ("by", "; ".join(record.commands)))
+        if text
+    ]
     if headings:
         out.print(" ".join(["Means over the test pictures, measured", *said]), markup=False)
     denoisers = " | ".join(f'fastip.shipped.prior("{name}", noise=...)' for name in fastip.shipped.DENOISERS)
@@ -66,14 +77,21 @@ def _measured(quality: fastip.tasks.Quality | None) -> tuple[str, str]:
     """PSNR beside the baseline's, and SSIM, as they are shown; empty where they were not measured."""
     if quality is None:
         return "", ""
-    baseline = "" if quality.baseline_psnr is None else f" ({quality.baseline or 'baseline'} {quality.baseline_psnr:.2f})"
-    return "" if quality.psnr is None else f"{quality.psnr:.2f} dB{baseline}", "" if quality.ssim is None else f"{quality.ssim:.3f}"
+    baseline = (
+        "" if quality.baseline_psnr is None else f" ({quality.baseline or 'baseline'} {quality.baseline_psnr:.2f})"
+    )
+    return (
+        "" if quality.psnr is None else f"{quality.psnr:.2f} dB{baseline}",
+        "" if quality.ssim is None else f"{quality.ssim:.3f}",
+    )
 
 
 @app.command("demo")
 @plainly
 def run_demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for demo.png, made if it is missing.")] = Path("."),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder for demo.png, made if it is missing.")
+    ] = Path("."),
 ) -> None:
     """Restore two photographs, print PSNR and time against the baselines, and draw one figure."""
     import torch
@@ -93,24 +111,37 @@ def run_demo(
             results.append(demo.restore(scene))
         for run in results[-1].runs:
             style = "bold" if run is results[-1].runs[-1] else ""
-            table.add_row(scene.title, run.method, f"{run.psnr:.2f} dB", f"{run.seconds:.3f} s", str(run.iterations or ""), style=style)
+            table.add_row(
+                scene.title,
+                run.method,
+                f"{run.psnr:.2f} dB",
+                f"{run.seconds:.3f} s",
+                str(run.iterations or ""),
+                style=style,
+            )
         table.add_section()
     demo.draw(path, results)
     out.print(table)
-    out.print("learned: the networks of the tasks; TV: total variation; CG-ADMM: the same with conjugate gradients (to 1e-5, warm-started) inside.")
+    out.print(
+        "learned: the networks of the tasks; TV: total variation; CG-ADMM: the same with conjugate gradients (to 1e-5, warm-started) inside."
+    )
     out.print(f"figure: {path}", markup=False, soft_wrap=True)
 
 
 @app.command()
 @plainly
 def bench(
-    size: Annotated[int | None, typer.Option(help="Time 3 x SIZE x SIZE pixels instead of the whole benchmark.", show_default=False)] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Time 3 x SIZE x SIZE pixels instead of the whole benchmark.", show_default=False)
+    ] = None,
     iterations: Annotated[int, typer.Option(help="ADMM iterations in each timed solve.")] = 30,
 ) -> None:
     """Time the solver: the benchmarks of the repository where they are at hand, else a short comparison."""
     folder = Path(__file__).resolve().parents[2] / "bench"
     if size is None and list(folder.glob("bench_*.py")):
-        raise typer.Exit(subprocess.call([sys.executable, "-P", "-m", "pytest", str(folder), "--benchmark-only"], cwd=folder.parent))
+        raise typer.Exit(
+            subprocess.call([sys.executable, "-P", "-m", "pytest", str(folder), "--benchmark-only"], cwd=folder.parent)
+        )
     import torch
     from rich.table import Table
 
@@ -119,7 +150,9 @@ def bench(
     size = 512 if size is None else size
     rows = demo.benchmark(size=size, iterations=iterations)
     table = Table(
-        "data step", "ms an iteration", title=f"× 4, 9 × 9 Gaussian, L1, 3 × {size} × {size}, {iterations} iterations, {torch.get_num_threads()} threads"
+        "data step",
+        "ms an iteration",
+        title=f"× 4, 9 × 9 Gaussian, L1, 3 × {size} × {size}, {iterations} iterations, {torch.get_num_threads()} threads",
     )
     for name, milliseconds in rows:
         table.add_row(name, f"{milliseconds:.3f}")

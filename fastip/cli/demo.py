@@ -64,7 +64,10 @@ def psnr(x: Tensor, truth: Tensor) -> float:
 
 def timed(solves: Sequence[Callable[[], Solution]], repeats: int) -> list[tuple[Solution, float]]:
     """Each solution and its shortest of ``repeats`` wall-clock times in seconds; the solves take turns, so that a busy moment hits all alike."""
-    solutions, seconds = [solve() for solve in solves], [float("inf")] * len(solves)  # the first call pays for plans and threads
+    solutions, seconds = (
+        [solve() for solve in solves],
+        [float("inf")] * len(solves),
+    )  # the first call pays for plans and threads
     for _ in range(repeats):
         for i, solve in enumerate(solves):
             start = time.perf_counter()
@@ -86,10 +89,14 @@ def restore(scene: Scene, *, repeats: int = 2) -> Result:
     exact = learned.op(scene.truth)
     y = exact + task.noise * torch.randn(exact.shape, generator=torch.Generator().manual_seed(0))
     classical = tasks.classical(task.instead or "deblur").problem(psf=task.psf)
-    baseline = dataclasses.replace(classical, inverse=inverses.ConjugateGradient(), iterations=classical.solve(y).iterations, tolerance=0.0)
+    baseline = dataclasses.replace(
+        classical, inverse=inverses.ConjugateGradient(), iterations=classical.solve(y).iterations, tolerance=0.0
+    )
     ways = {"TV": classical, "CG-ADMM": baseline, "learned": learned}
     runs = [_plain(y, learned.op, scene.truth, task.stride)]
-    for name, (solution, seconds) in zip(ways, timed([_solving(problem, y) for problem in ways.values()], repeats), strict=True):
+    for name, (solution, seconds) in zip(
+        ways, timed([_solving(problem, y) for problem in ways.values()], repeats), strict=True
+    ):
         runs.append(Run(name, solution.x, psnr(solution.x, scene.truth), seconds, solution.iterations))
     return Result(scene, y, runs)
 
@@ -131,7 +138,9 @@ def benchmark(*, size: int = 512, iterations: int = 30, repeats: int = 3) -> lis
     }
 
     def prepared(inverse: str | Inverse, callback: Callable[[State], None] | None) -> Callable[[], Solution]:
-        return lambda: admm(y, op, priors.L1(1e-3), beta=1e-2, inverse=inverse, iterations=iterations, tolerance=0, callback=callback)
+        return lambda: admm(
+            y, op, priors.L1(1e-3), beta=1e-2, inverse=inverse, iterations=iterations, tolerance=0, callback=callback
+        )
 
     times = timed([prepared(*way) for way in ways.values()], check_count(repeats, "repeats", low=1))
     return [(name, 1e3 * seconds / iterations) for name, (_, seconds) in zip(ways, times, strict=True)]
@@ -146,7 +155,9 @@ def scenes() -> list[Scene]:
     try:
         from skimage import data
     except ImportError:
-        raise Unsupported("the demonstration takes its photographs from scikit-image: pip install 'fastip[data]'") from None
+        raise Unsupported(
+            "the demonstration takes its photographs from scikit-image: pip install 'fastip[data]'"
+        ) from None
     astronaut, chelsea = _tensor(data.astronaut()[0:384]), _tensor(data.chelsea()[:, 40:440])
     return [
         Scene("super-resolution × 4", "astronaut", astronaut, "photo-sr4-wide", (0.11, 0.36, 0.26)),
@@ -170,10 +181,19 @@ def draw(path: str | Path, results: list[Result]) -> None:
 def _row(result: Result) -> figures.Row:
     h, w = result.y.shape[-2:]
     blurred = result.y.shape == result.scene.truth.shape
-    given = figures.Panel(result.y, "blurred input" if blurred else f"input {w} × {h}", f"{psnr(result.y, result.scene.truth):.2f} dB" if blurred else "")
+    given = figures.Panel(
+        result.y,
+        "blurred input" if blurred else f"input {w} × {h}",
+        f"{psnr(result.y, result.scene.truth):.2f} dB" if blurred else "",
+    )
     runs = [run for run in result.runs if run.method != "CG-ADMM"]  # it looks as TV does
-    shown = [figures.Panel(run.x, run.method, f"{run.psnr:.2f} dB, {_seconds(run.seconds)}", strong=run is runs[-1]) for run in runs]
-    return figures.Row([given, *shown, figures.Panel(result.scene.truth, "truth")], [], result.scene.zoom, "", result.scene.title)
+    shown = [
+        figures.Panel(run.x, run.method, f"{run.psnr:.2f} dB, {_seconds(run.seconds)}", strong=run is runs[-1])
+        for run in runs
+    ]
+    return figures.Row(
+        [given, *shown, figures.Panel(result.scene.truth, "truth")], [], result.scene.zoom, "", result.scene.title
+    )
 
 
 def _seconds(value: float) -> str:

@@ -17,10 +17,21 @@ if TYPE_CHECKING:
 
 
 def experiment(
-    name: Annotated[str | None, typer.Argument(help="The experiment; without a name they are listed.", show_default=False)] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for NAME.json, .png and .md, made if it is missing.")] = Path("experiments"),
+    name: Annotated[
+        str | None, typer.Argument(help="The experiment; without a name they are listed.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder for NAME.json, .png and .md, made if it is missing.")
+    ] = Path("experiments"),
     change: Annotated[
-        list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="Another value for a parameter; the list names them.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            "--set",
+            "-s",
+            metavar="KEY=VALUE",
+            help="Another value for a parameter; the list names them.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Run an experiment: measure, draw, and write a page with the numbers. Without a name: list all experiments with their parameters."""
@@ -33,7 +44,10 @@ def experiment(
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         job = progress.add_task(name, total=None)
         page = fastip.experiments.perform(
-            name, output, parameters=_pairs(change or []), report=lambda what, done, total: progress.update(job, description=what, completed=done, total=total)
+            name,
+            output,
+            parameters=_pairs(change or []),
+            report=lambda what, done, total: progress.update(job, description=what, completed=done, total=total),
         )
     out.print(str(page), markup=False, soft_wrap=True)
 

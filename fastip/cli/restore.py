@@ -42,20 +42,48 @@ class Settings:
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="An image (PNG, JPEG, TIFF, NPY), measurements (NPY), or a folder.", show_default=False)],
-    task: Annotated[str, typer.Option(help="What to do: photo-sr4, sr2, deblur, ...; 'fastip tasks' lists them.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The image to write, or a folder: names are kept.", show_default=False)],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT",
+            help="An image (PNG, JPEG, TIFF, NPY), measurements (NPY), or a folder.",
+            show_default=False,
+        ),
+    ],
+    task: Annotated[
+        str,
+        typer.Option(help="What to do: photo-sr4, sr2, deblur, ...; 'fastip tasks' lists them.", show_default=False),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The image to write, or a folder: names are kept.", show_default=False),
+    ],
     psf: Annotated[str | None, typer.Option(help=PSF, show_default=False)] = None,
     prior: Annotated[str | None, typer.Option(help=f"One of {', '.join(PRIORS)}.", show_default=False)] = None,
-    weight: Annotated[float | None, typer.Option(help="Weight of the prior: larger is smoother.", show_default=False)] = None,
-    beta: Annotated[float | None, typer.Option(help="Penalty of the splitting: changes the speed, not the answer.", show_default=False)] = None,
+    weight: Annotated[
+        float | None, typer.Option(help="Weight of the prior: larger is smoother.", show_default=False)
+    ] = None,
+    beta: Annotated[
+        float | None,
+        typer.Option(help="Penalty of the splitting: changes the speed, not the answer.", show_default=False),
+    ] = None,
     iterations: Annotated[int | None, typer.Option(help="Iterations at most.", show_default=False)] = None,
-    tolerance: Annotated[float | None, typer.Option(help="When to stop, as for the solver; 0: when the iterations are used up.", show_default=False)] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="When to stop, as for the solver; 0: when the iterations are used up.", show_default=False),
+    ] = None,
     boundary: Annotated[str | None, typer.Option(help=BOUNDARY, show_default=False)] = None,
     inverse: Annotated[str | None, typer.Option(help=f"One of {', '.join(INVERSES)}.", show_default=False)] = None,
-    memory: Annotated[str | None, typer.Option(help="What a task with a network may take, e.g. 800MB (2GB by default).", show_default=False)] = None,
-    crop: Annotated[bool, typer.Option("--crop/--no-crop", help="With valid: cut off what lies outside the input.")] = True,
-    figure: Annotated[Path | None, typer.Option(help="Also draw input, result and residuals (one image only).", show_default=False)] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="What a task with a network may take, e.g. 800MB (2GB by default).", show_default=False),
+    ] = None,
+    crop: Annotated[
+        bool, typer.Option("--crop/--no-crop", help="With valid: cut off what lies outside the input.")
+    ] = True,
+    figure: Annotated[
+        Path | None, typer.Option(help="Also draw input, result and residuals (one image only).", show_default=False)
+    ] = None,
 ) -> None:
     """Restore an image, or every image of a folder."""
     for given, known, what in ((task, TASKS, "task"), (prior, PRIORS, "prior"), (inverse, INVERSES, "inverse")):
@@ -95,17 +123,27 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
         if source.exists():
             fastip.io.check_write(target)
         return [(source, target)]
-    found = sorted(p for p in source.iterdir() if p.is_file() and p.suffix.lower() in fastip.io.SUFFIXES and not p.name.startswith("."))
+    found = sorted(
+        p
+        for p in source.iterdir()
+        if p.is_file() and p.suffix.lower() in fastip.io.SUFFIXES and not p.name.startswith(".")
+    )
     if not found:
-        raise InvalidInput(f"the folder {source} holds no image; expected files ending in {', '.join(fastip.io.SUFFIXES)}")
+        raise InvalidInput(
+            f"the folder {source} holds no image; expected files ending in {', '.join(fastip.io.SUFFIXES)}"
+        )
     if output.resolve() == source.resolve():
         raise InvalidInput(f"the output folder {output} is the input folder; choose another one")
     try:
         output.mkdir(exist_ok=True)
     except FileNotFoundError:
-        raise InvalidInput(f"the folder {output.parent} does not exist, so {output.name} cannot be made in it; create it first") from None
+        raise InvalidInput(
+            f"the folder {output.parent} does not exist, so {output.name} cannot be made in it; create it first"
+        ) from None
     except OSError as error:
-        raise InvalidInput(f"the output {output} cannot be used as a folder: {error.strerror}; {source} is a folder, so give a folder") from error
+        raise InvalidInput(
+            f"the output {output} cannot be used as a folder: {error.strerror}; {source} is a folder, so give a folder"
+        ) from error
     return [(p, output / p.name) for p in found]
 
 
@@ -125,19 +163,40 @@ def _restore_file(read: Path, write: Path, settings: Settings, figure: Path | No
         fastip.io.write_image(write, x, like=kind)
         if figure is not None:
             shown = y if y.ndim == 4 else problem.op.adjoint(y)
-            fastip.figures.restoration(figure, shown, x, solution, name=settings.task.name, settings=f"{solution.iterations} iterations")
+            fastip.figures.restoration(
+                figure, shown, x, solution, name=settings.task.name, settings=f"{solution.iterations} iterations"
+            )
     _tell(write, y, x, settings, solution, problem.tolerance > 0, time.perf_counter() - start)
 
 
 def _progress() -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("iterations"), TimeElapsedColumn()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("iterations"),
+        TimeElapsedColumn(),
+    )
     return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
 
 
-def _tell(write: Path, y: torch.Tensor, x: torch.Tensor, settings: Settings, solution: fastip.Solution, stoppable: bool, seconds: float) -> None:
+def _tell(
+    write: Path,
+    y: torch.Tensor,
+    x: torch.Tensor,
+    settings: Settings,
+    solution: fastip.Solution,
+    stoppable: bool,
+    seconds: float,
+) -> None:
     given = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
     sizes = f"{given} -> {x.shape[3]} × {x.shape[2]}"
     ended = f", {str(solution.status).partition(':')[0]}" if stoppable else ""
-    out.print(f"{write}  {sizes}, {settings.words()}, {solution.iterations} iterations, {seconds:.1f} s{ended}", markup=False, soft_wrap=True)
+    out.print(
+        f"{write}  {sizes}, {settings.words()}, {solution.iterations} iterations, {seconds:.1f} s{ended}",
+        markup=False,
+        soft_wrap=True,
+    )

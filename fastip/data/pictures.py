@@ -92,4 +92,6 @@ class Batches:
         if self.pictures.endless:
             return self.pictures.batch(list(positions))
         count = len(self.pictures)
-        return self.pictures.batch([int(draws.permutation(self.seed, at // count, count)[at % count]) for at in positions])
+        return self.pictures.batch(
+            [int(draws.permutation(self.seed, at // count, count)[at % count]) for at in positions]
+        )

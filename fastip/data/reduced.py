@@ -58,16 +58,28 @@ class ReducedPhotographs(Pictures):
         if not self.sets:
             raise InvalidInput("sets is empty; expected names of sets of photographs, such as ('photos',)")
         if self.split == "validation" and self.sets[0] != "photos":
-            raise InvalidInput(f"sets is {self.sets!r}; validation photographs are of the set 'photos' alone: name it first")
-        found = _kept(self.sets if self.split == "train" else self.sets[:1], self.split, self.reductions, report or (lambda what, done, total: None))
+            raise InvalidInput(
+                f"sets is {self.sets!r}; validation photographs are of the set 'photos' alone: name it first"
+            )
+        found = _kept(
+            self.sets if self.split == "train" else self.sets[:1],
+            self.split,
+            self.reductions,
+            report or (lambda what, done, total: None),
+        )
         self.photographs = [picture for picture in found if min(picture.shape[:2]) >= self.size]
         if not self.photographs:
-            raise InvalidInput(f"no reduced photograph holds a patch of {self.size} x {self.size} pixels; choose a smaller size")
+            raise InvalidInput(
+                f"no reduced photograph holds a patch of {self.size} x {self.size} pixels; choose a smaller size"
+            )
         self._upto = _shares(self.photographs)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process maps the photographs again instead of being sent them."""
-        return functools.partial(type(self), sets=self.sets, reductions=self.reductions, seed=self.seed), (self.split, self.size)
+        return functools.partial(type(self), sets=self.sets, reductions=self.reductions, seed=self.seed), (
+            self.split,
+            self.size,
+        )
 
     def sized(self, size: int) -> ReducedPhotographs:
         """The same photographs in patches of another size, without reading them again. Raises InvalidInput where none is large enough."""
@@ -90,7 +102,9 @@ class ReducedPhotographs(Pictures):
 
     def _patch(self, index: int) -> np.ndarray:
         which, turn, *places = draws.words(self.seed, f"reduced photographs {self.split}", index, 6)
-        picture = self.photographs[min(int(np.searchsorted(self._upto, which / 2**64, side="right")), len(self.photographs) - 1)]
+        picture = self.photographs[
+            min(int(np.searchsorted(self._upto, which / 2**64, side="right")), len(self.photographs) - 1)
+        ]
         rows, columns = (n - self.size + 1 for n in picture.shape[:2])
         corners = [(row % rows, column % columns) for row, column in zip(places[::2], places[1::2], strict=True)]
         patches = [picture[top : top + self.size, left : left + self.size] for top, left in corners]
@@ -103,12 +117,16 @@ def validation_photographs(size: int = 192) -> list[Tensor]:
     Raises MissingData where the set "photos" is not fetched.
     """
     check_count(size, "size", low=1)
-    return [_middle(picture, size) for picture in _kept(("photos",), "validation", WHOLE, lambda what, done, total: None)]
+    return [
+        _middle(picture, size) for picture in _kept(("photos",), "validation", WHOLE, lambda what, done, total: None)
+    ]
 
 
 def _middle(picture: np.ndarray, size: int) -> Tensor:
     top, left = (max(0, (n - size) // 2) for n in picture.shape[:2])
-    return torch.from_numpy(picture[top : top + size, left : left + size].copy()).permute(2, 0, 1)[None].float().div_(255)
+    return (
+        torch.from_numpy(picture[top : top + size, left : left + size].copy()).permute(2, 0, 1)[None].float().div_(255)
+    )
 
 
 # ---- kept in the cache -----------------------------------------------------------------------------------------------
@@ -117,7 +135,9 @@ def _middle(picture: np.ndarray, size: int) -> Tensor:
 def _kept(sets: Sequence[str], split: str, reductions: Sequence[float], report: Report) -> list[np.ndarray]:
     """The reduced photographs of a split, h w 3 uint8, mapped; made where they are not there."""
     found = [(path, name) for one in sets for path, name in originals(one, split if one == "photos" else "train")]
-    told = repr([[str(path.parent.name) for path, _ in found], [name for _, name in found], list(reductions), SMALLEST, VERSION])
+    told = repr(
+        [[str(path.parent.name) for path, _ in found], [name for _, name in found], list(reductions), SMALLEST, VERSION]
+    )
     digest = hashlib.sha256(told.encode()).hexdigest()
     folder = cache.folder() / f"reduced-{split}-{digest[:12]}"
     if store.read_manifest(folder, digest) is None:
@@ -130,11 +150,19 @@ def _kept(sets: Sequence[str], split: str, reductions: Sequence[float], report: 
 
 def originals(one: str, split: str) -> list[tuple[Path, str]]:
     """(file, name) of each photograph of a set in this split; sets beside "photos" are for training alone."""
-    found = [(folder / f"{number:04d}.npy", name) for folder, names in cache.opened(one) for number, name in enumerate(names)]
-    return [(path, name) for path, name in found if one != "photos" or (draws.fraction(name) < VALIDATION) == (split == "validation")]
+    found = [
+        (folder / f"{number:04d}.npy", name) for folder, names in cache.opened(one) for number, name in enumerate(names)
+    ]
+    return [
+        (path, name)
+        for path, name in found
+        if one != "photos" or (draws.fraction(name) < VALIDATION) == (split == "validation")
+    ]
 
 
-def _make(folder: Path, digest: str, found: list[tuple[Path, str]], reductions: Sequence[float], report: Report) -> None:
+def _make(
+    folder: Path, digest: str, found: list[tuple[Path, str]], reductions: Sequence[float], report: Report
+) -> None:
     """Write the reduced photographs one after the other, with their sizes; the folder appears whole, and only one process makes it."""
     with cache.alone(folder.name, lambda: report("another process reduces the photographs", 0, 1)):
         if store.read_manifest(folder, digest) is not None:  # made by another process while this one waited
@@ -164,7 +192,9 @@ def reduced(photograph: np.ndarray, r: float) -> np.ndarray:
     image, box = Image.fromarray(photograph), (0, 0, w * r, h * r)
     if r == int(r):
         return np.asarray(image.reduce(int(r), box=tuple(map(int, box))))  # type: ignore[arg-type]
-    return np.asarray(image.resize((w, h), Image.Resampling.HAMMING, box=box))  # its box filter takes whole pixels alone, two and one in turn at 1.5
+    return np.asarray(
+        image.resize((w, h), Image.Resampling.HAMMING, box=box)
+    )  # its box filter takes whole pixels alone, two and one in turn at 1.5
 
 
 def _checked(reductions: Sequence[float]) -> tuple[float, ...]:

@@ -41,7 +41,9 @@ def faces(contents: Contents, folder: Path, report: Report) -> list[str]:
     """faces.npy, 400 112 92 uint8: ten pictures of each person in turn."""
     from PIL import Image
 
-    names = sorted(contents, key=lambda name: [int(word) for word in name.removesuffix(".pgm").removeprefix("s").split("/")])
+    names = sorted(
+        contents, key=lambda name: [int(word) for word in name.removesuffix(".pgm").removeprefix("s").split("/")]
+    )
     np.save(folder / "faces.npy", np.stack([np.asarray(Image.open(io.BytesIO(contents[name]))) for name in names]))
     return names
 
@@ -54,7 +56,9 @@ def avatars(contents: Contents, folder: Path, report: Report) -> list[str]:
     layers = np.empty((len(names), AVATAR, AVATAR, 4), np.uint8)
     for number, name in enumerate(names):
         with Image.open(io.BytesIO(contents[name])) as image:
-            layers[number] = np.asarray(image.convert("RGBA").convert("RGBa").resize((AVATAR, AVATAR), Image.Resampling.BOX))
+            layers[number] = np.asarray(
+                image.convert("RGBA").convert("RGBa").resize((AVATAR, AVATAR), Image.Resampling.BOX)
+            )
         report(number + 1, len(names))
     np.save(folder / "avatars.npy", layers)
     return names
@@ -70,7 +74,9 @@ def read_manifest(folder: Path, digest: str) -> list[str] | None:
     """The names, or None where the folder is missing, incomplete or of another digest."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
-        whole = manifest["digest"] == digest and all((folder / name).stat().st_size == size for name, size in manifest["sizes"].items())
+        whole = manifest["digest"] == digest and all(
+            (folder / name).stat().st_size == size for name, size in manifest["sizes"].items()
+        )
         return list(manifest["names"]) if whole else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

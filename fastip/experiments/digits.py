@@ -88,4 +88,8 @@ Stop it early, or take a β in the middle.
 """
 
 
-EXPERIMENT = Experiment(summary="digits from a sixteenth of their pixels with a learned prior: NMSE against iterations for six penalties", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="digits from a sixteenth of their pixels with a learned prior: NMSE against iterations for six penalties",
+    run=run,
+    page=page,
+)

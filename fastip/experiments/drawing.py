@@ -27,7 +27,9 @@ def sheet(width: float, height: float) -> Figure:
     return figure
 
 
-def clean(axes: Axes, title: str, *, note: str = "", x: str = "", y: str = "", xscale: str = "linear", yscale: str = "linear") -> None:
+def clean(
+    axes: Axes, title: str, *, note: str = "", x: str = "", y: str = "", xscale: str = "linear", yscale: str = "linear"
+) -> None:
     """Axes with a title at the left, a note at the right, labels, scales and a faint grid, without the box."""
     axes.set(xscale=xscale, yscale=yscale)
     axes.set_title(title, loc="left", fontsize=12, color=INK)
@@ -41,7 +43,9 @@ def clean(axes: Axes, title: str, *, note: str = "", x: str = "", y: str = "", x
         axes.spines[side].set_visible(False)
 
 
-def curve(axes: Axes, x: Sequence[float], y: Sequence[float], label: str, *, rank: int = 0, style: str = "-", marker: str = "") -> None:
+def curve(
+    axes: Axes, x: Sequence[float], y: Sequence[float], label: str, *, rank: int = 0, style: str = "-", marker: str = ""
+) -> None:
     """One labelled curve; ``rank`` 0 is the strong one; ``style`` "none" leaves the markers alone. Values that are None (not finite) leave a gap."""
     values = np.array([np.nan if v is None else v for v in y], dtype=float)
     colour, width = COLOURS[rank % len(COLOURS)], 2.0 if rank == 0 else 1.5
@@ -53,7 +57,15 @@ def legend(axes: Axes) -> None:
     axes.legend(frameon=False, fontsize=9.5)
 
 
-def matrix(axes: Axes, values: Tensor | np.ndarray, title: str, *, note: str = "", centred: bool = False, limit: float | None = None) -> Any:
+def matrix(
+    axes: Axes,
+    values: Tensor | np.ndarray,
+    title: str,
+    *,
+    note: str = "",
+    centred: bool = False,
+    limit: float | None = None,
+) -> Any:
     """A matrix as a picture with a colour bar: white to dark from 0, or ``centred``: blue, white, red around 0 up to +-``limit``.
 
     One that is at least 4 times as wide as high is stretched.
@@ -73,7 +85,9 @@ def matrix(axes: Axes, values: Tensor | np.ndarray, title: str, *, note: str = "
 def image(axes: Axes, x: Tensor, title: str, *, note: str = "", strong: bool = False) -> None:
     """An image 1 c h w in [0, 1], grey or colour."""
     pixels = x[0].detach().cpu().float().clamp(0, 1).permute(1, 2, 0).numpy()
-    axes.imshow(pixels if pixels.shape[2] == 3 else pixels[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(
+        pixels if pixels.shape[2] == 3 else pixels[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+    )
     _frame(axes, title, note, strong)
 
 
@@ -81,10 +95,20 @@ def _frame(axes: Axes, title: str, note: str, strong: bool = False) -> None:
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(edgecolor=INK, linewidth=0.6)
-    axes.set_title(title, loc="left", fontsize=12, color=ACCENT if strong else INK, fontweight="bold" if strong else "normal")
+    axes.set_title(
+        title, loc="left", fontsize=12, color=ACCENT if strong else INK, fontweight="bold" if strong else "normal"
+    )
     axes.set_title(note, loc="right", fontsize=10, color=MUTED)
 
 
-def magnified(axes: Axes, x: Tensor, title: str, *, note: str = "", strong: bool = False, zoom: tuple[float, float, float] = (0.35, 0.35, 0.2)) -> None:
+def magnified(
+    axes: Axes,
+    x: Tensor,
+    title: str,
+    *,
+    note: str = "",
+    strong: bool = False,
+    zoom: tuple[float, float, float] = (0.35, 0.35, 0.2),
+) -> None:
     """An image 1 c h w in [0, 1] with a part of it enlarged in its corner; ``zoom``: top, left and side of that part, as fractions."""
     draw_panel(axes, Panel(x, title, note, strong), zoom)

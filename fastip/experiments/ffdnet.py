@@ -36,13 +36,17 @@ class FFDNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         channels = [COLOURS * 5, *[WIDTH] * (LAYERS - 1), COLOURS * 4]
-        self.layers = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in zip(channels, channels[1:], strict=False))
+        self.layers = nn.ModuleList(
+            nn.Conv2d(before, after, 3, padding=1) for before, after in zip(channels, channels[1:], strict=False)
+        )
 
     def forward(self, v: Tensor, level: float) -> Tensor:
         h, w = v.shape[-2:]
         even = F.pad(v, (0, w % 2, 0, h % 2), mode="replicate")
         maps = even.new_full((len(v), COLOURS, even.shape[2] // 2, even.shape[3] // 2), level)
-        f = torch.cat([maps, F.pixel_unshuffle(even, 2)], dim=1).to(next(self.parameters()).dtype, memory_format=torch.channels_last)
+        f = torch.cat([maps, F.pixel_unshuffle(even, 2)], dim=1).to(
+            next(self.parameters()).dtype, memory_format=torch.channels_last
+        )
         for layer in self.layers[:-1]:
             f = torch.relu_(layer(f))
         return v - F.pixel_shuffle(self.layers[-1](f), 2).to(v)[..., :h, :w]
@@ -51,14 +55,25 @@ class FFDNet(nn.Module):
 def load(path: pathlib.Path) -> FFDNet:
     """The trained network, frozen. The file holds, for layer k, a convolution without bias and, but for the first and last, BatchNorm in eval mode."""
     state = torch.load(path, map_location="cpu", weights_only=True)
-    weight = iter([(name.removesuffix(".weight"), value) for name, value in state.items() if name.endswith(".weight") and value.ndim == 4])
+    weight = iter(
+        [
+            (name.removesuffix(".weight"), value)
+            for name, value in state.items()
+            if name.endswith(".weight") and value.ndim == 4
+        ]
+    )
     norms = [name.removesuffix(".running_mean") for name in state if name.endswith(".running_mean")]
     net = FFDNet()
     for k, (layer, (_, kernel)) in enumerate(zip(net.layers, weight, strict=True)):
         gain, offset = torch.ones(len(kernel)), torch.zeros(len(kernel))
         if 0 < k < LAYERS - 1:
-            mean, variance, scale, shift = (state[f"{norms[k - 1]}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+            mean, variance, scale, shift = (
+                state[f"{norms[k - 1]}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+            )
             gain = scale / (variance + 1e-5).sqrt()
             offset = shift - gain * mean
-        layer.weight.data, layer.bias.data = (kernel * gain[:, None, None, None]).to(memory_format=torch.channels_last), offset
+        layer.weight.data, layer.bias.data = (
+            (kernel * gain[:, None, None, None]).to(memory_format=torch.channels_last),
+            offset,
+        )
     return net.eval().requires_grad_(False)

@@ -16,12 +16,16 @@ from .record import command, machine, place, plain
 def check_file(quality: str) -> None:
     """Refuse, before anything is measured, a file in no folder or with something else in it; "" is none."""
     if quality and not Path(quality).parent.is_dir():
-        raise InvalidInput(f"quality is {quality}, and {Path(quality).parent} is no folder; make it first, or choose another file")
+        raise InvalidInput(
+            f"quality is {quality}, and {Path(quality).parent} is no folder; make it first, or choose another file"
+        )
     if quality:
         tasks.quality(quality)
 
 
-def publish(quality: str, experiment: str, changed: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> None:
+def publish(
+    quality: str, experiment: str, changed: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]
+) -> None:
     """Write the ``entries`` of these tasks into the file, each with the machine and the command; the other tasks stay as they are.
 
     changed: the parameters of the experiment that are not its defaults, but for ``quality`` itself.
@@ -36,7 +40,13 @@ def publish(quality: str, experiment: str, changed: Mapping[str, Any], entries: 
 
 def summary(baseline: str, simple: float, psnr: float, ssim: float, pictures: str) -> dict[str, Any]:
     """Of one task: PSNR and SSIM, the PSNR of the named baseline, and which pictures."""
-    return {"baseline": baseline, "baseline_psnr": short(simple), "psnr": short(psnr), "ssim": short(ssim), "pictures": pictures}
+    return {
+        "baseline": baseline,
+        "baseline_psnr": short(simple),
+        "psnr": short(psnr),
+        "ssim": short(ssim),
+        "pictures": pictures,
+    }
 
 
 def short(value: float) -> float:

@@ -75,7 +75,10 @@ def find(name: str) -> Experiment:
     if experiment is None:
         known = names()
         close = difflib.get_close_matches(own, known, 1)
-        raise InvalidInput(f"there is no experiment {name!r}: " + (f"did you mean {close[0]!r}?" if close else f"they are {', '.join(known)}"))
+        raise InvalidInput(
+            f"there is no experiment {name!r}: "
+            + (f"did you mean {close[0]!r}?" if close else f"they are {', '.join(known)}")
+        )
     return experiment
 
 
@@ -98,7 +101,9 @@ def _load(name: str) -> Experiment | None:
 
 
 @strict_keywords
-def perform(name: str, folder: str | Path, *, parameters: Mapping[str, Any] | None = None, report: Report = silent) -> Path:
+def perform(
+    name: str, folder: str | Path, *, parameters: Mapping[str, Any] | None = None, report: Report = silent
+) -> Path:
     """Run the experiment and write NAME.json, NAME.png and NAME.md into ``folder`` (made if it is missing); returns the path of the page.
 
     ``parameters``: keywords of the experiment that differ from their defaults, numbers or their texts. Each file appears whole or not at all, and none
@@ -136,11 +141,16 @@ def _parse(name: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> 
     for key, value in given.items():
         if key not in defaults:
             close = difflib.get_close_matches(key, defaults, 1)
-            raise InvalidInput(f"experiment {name} has no parameter {key!r}: " + (f"did you mean {close[0]!r}?" if close else f"it has {', '.join(defaults)}"))
+            raise InvalidInput(
+                f"experiment {name} has no parameter {key!r}: "
+                + (f"did you mean {close[0]!r}?" if close else f"it has {', '.join(defaults)}")
+            )
         try:
             parsed[key] = _like(defaults[key], value)
         except (TypeError, ValueError):
-            raise InvalidInput(f"{key} is {value!r}; expected a value such as the default, {_text(defaults[key])}") from None
+            raise InvalidInput(
+                f"{key} is {value!r}; expected a value such as the default, {_text(defaults[key])}"
+            ) from None
     return parsed
 
 
@@ -167,7 +177,9 @@ def _prepare(folder: Path) -> Path:
 
 def _write(folder: Path, name: str, experiment: Experiment, record: Mapping[str, Any], figure: Figure) -> None:
     text = json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False)
-    text = re.sub(r"\[[^\[\]{}\"]*\]", lambda numbers: re.sub(r"\s+", " ", numbers.group()), text)  # a list of numbers is one line
+    text = re.sub(
+        r"\[[^\[\]{}\"]*\]", lambda numbers: re.sub(r"\s+", " ", numbers.group()), text
+    )  # a list of numbers is one line
     picture = memory.BytesIO()
     figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
     page = page_of(name, experiment, json.loads(text))
@@ -199,7 +211,15 @@ def plain(value: Any) -> Any:
     """``value`` as JSON can hold it: tensors and arrays as lists, tuples as lists, keys as texts; a number that is not finite becomes null."""
     if isinstance(value, Tensor):
         value = value.detach().cpu()
-        return plain((value if value.is_floating_point() and value.dtype is torch.float64 else value.double() if value.is_floating_point() else value).tolist())
+        return plain(
+            (
+                value
+                if value.is_floating_point() and value.dtype is torch.float64
+                else value.double()
+                if value.is_floating_point()
+                else value
+            ).tolist()
+        )
     if isinstance(value, (np.ndarray, np.generic)):
         return plain(value.tolist())
     if isinstance(value, Mapping):
@@ -210,7 +230,9 @@ def plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, (str, bool, int)):
         return value
-    raise InvalidInput(f"{type(value).__name__} cannot be written as JSON; expected numbers, texts, lists, dictionaries, tensors or arrays")
+    raise InvalidInput(
+        f"{type(value).__name__} cannot be written as JSON; expected numbers, texts, lists, dictionaries, tensors or arrays"
+    )
 
 
 def machine() -> dict[str, Any]:
@@ -220,14 +242,27 @@ def machine() -> dict[str, Any]:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"cpu": model, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "kernels": str(kernels.available().get("isa")), "gpu": gpu}
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "kernels": str(kernels.available().get("isa")),
+        "gpu": gpu,
+    }
 
 
 def place(found: Mapping[str, Any]) -> str:
     """What :func:`machine` found, in words."""
-    return f"{found['cpu']}, {found['threads']} of {found['cores']} cores" + (f", {found['gpu']}" if found["gpu"] else "")
+    return f"{found['cpu']}, {found['threads']} of {found['cores']} cores" + (
+        f", {found['gpu']}" if found["gpu"] else ""
+    )
 
 
 def versions() -> dict[str, str]:
     """The versions of what computed the numbers."""
-    return {"fastip": __version__, "torch": str(torch.__version__), "numpy": np.__version__, "python": platform.python_version()}
+    return {
+        "fastip": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

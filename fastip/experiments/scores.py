@@ -78,7 +78,9 @@ def best_wiener(y: Tensor, op: LinearOperator, truth: Tensor) -> Tensor:
     """For each image the Wiener filter of the constant in CONSTANTS that comes closest to the truth, which nobody has outside of an experiment."""
     best = errors = None
     reference = under_data(truth, op, y)
-    inverse: Inverse = ConjugateGradient() if Exact().structure(op, y) is None else Exact()  # to 1e-5 or exact: one step is enough
+    inverse: Inverse = (
+        ConjugateGradient() if Exact().structure(op, y) is None else Exact()
+    )  # to 1e-5 or exact: one step is enough
     for constant in CONSTANTS:
         x = wiener(y, op, constant, inverse=inverse, iterations=1, tolerance=0).x
         error = (under_data(x, op, y).clamp(0, 1) - reference).square().flatten(1).mean(dim=1)

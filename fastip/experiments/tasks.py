@@ -45,12 +45,26 @@ def run(
     quality: str = "",
 ) -> Outcome:
     """Restore the middles of the held-out photographs, the first digits of the test set and coloured tiles; ``quality`` is a file to publish the means in."""
-    given = {"names": names, "photos": photos, "others": others, "size": size, "boundaries": boundaries, "digits": digits, "large": large, "repeats": repeats}
+    given = {
+        "names": names,
+        "photos": photos,
+        "others": others,
+        "size": size,
+        "boundaries": boundaries,
+        "digits": digits,
+        "large": large,
+        "repeats": repeats,
+    }
     _check(names, boundaries)
     check_file(quality)
     wanted = [name for name in names if name in photo_tasks.NAMES]
     judge = comparator()
-    numbers: dict[str, Any] = {"settings": given | {"perceptual": judge is not None}, "photographs": {}, "other kinds": {}, "time": {}}
+    numbers: dict[str, Any] = {
+        "settings": given | {"perceptual": judge is not None},
+        "photographs": {},
+        "other kinds": {},
+        "time": {},
+    }
     compared: dict[str, Compared] = {}
     for k, name in enumerate(wanted):
         by_boundary: dict[str, Any] = {}
@@ -68,7 +82,12 @@ def run(
     strips = _small(names, digits, photos, numbers, report)
     if quality:
         defaults = EXPERIMENT.parameters()
-        publish(quality, "tasks", {key: value for key, value in given.items() if value != defaults[key]}, _summaries(numbers))
+        publish(
+            quality,
+            "tasks",
+            {key: value for key, value in given.items() if value != defaults[key]},
+            _summaries(numbers),
+        )
     return Outcome(numbers, _draw(compared, photos, strips))
 
 
@@ -76,10 +95,14 @@ def _check(names: tuple[str, ...], boundaries: tuple[str, ...]) -> None:
     known = (*photo_tasks.NAMES, small_tasks.DIGITS, small_tasks.COLOUR)
     unknown = [name for name in names if name not in known]
     if unknown or not names or not boundaries:
-        raise InvalidInput(f"names is {names} and boundaries {boundaries}; expected at least one of each, names among {', '.join(known)}")
+        raise InvalidInput(
+            f"names is {names} and boundaries {boundaries}; expected at least one of each, names among {', '.join(known)}"
+        )
 
 
-def _small(names: tuple[str, ...], digits: int, photos: tuple[str, ...], numbers: dict[str, Any], report: Report) -> dict[str, dict[str, Tensor]]:
+def _small(
+    names: tuple[str, ...], digits: int, photos: tuple[str, ...], numbers: dict[str, Any], report: Report
+) -> dict[str, dict[str, Tensor]]:
     """The tasks for digits and colour, into ``numbers``; their images."""
     strips = {}
     if small_tasks.DIGITS in names:
@@ -100,12 +123,20 @@ def _summaries(numbers: Numbers) -> dict[str, dict[str, Any]]:
     for name, entry in numbers["photographs"].items():
         first = next(iter(entry["boundaries"].values()))
         pictures = f"{len(s['photos'])} photographs, {s['size']} × {s['size']}"
-        found[name] = _summary(entry["baseline"], {method: {key: mean(values) for key, values in one.items()} for method, one in first.items()}, pictures)
+        found[name] = _summary(
+            entry["baseline"],
+            {method: {key: mean(values) for key, values in one.items()} for method, one in first.items()},
+            pictures,
+        )
     if "digits" in numbers:
         digits = numbers["digits"]
-        found[small_tasks.DIGITS] = _summary(small_tasks.BICUBIC, digits, f"{s['digits']} digits") | {"nmse": short(digits[small_tasks.LEARNED]["nmse"])}
+        found[small_tasks.DIGITS] = _summary(small_tasks.BICUBIC, digits, f"{s['digits']} digits") | {
+            "nmse": short(digits[small_tasks.LEARNED]["nmse"])
+        }
     if "colour" in numbers:
-        found[small_tasks.COLOUR] = _summary(small_tasks.GREY, numbers["colour"], f"{len(s['photos'])} photographs in tiles of 64 × 64")
+        found[small_tasks.COLOUR] = _summary(
+            small_tasks.GREY, numbers["colour"], f"{len(s['photos'])} photographs in tiles of 64 × 64"
+        )
     return found
 
 
@@ -128,7 +159,9 @@ def _draw(compared: dict[str, Compared], photos: tuple[str, ...], strips: dict[s
         part = sides[side].subgridspec(max(map(len, strips.values())), 1)
         for line, (title, image) in enumerate(images.items()):
             strip = torch.cat(list(image[:: max(1, len(image) // STRIP)][:STRIP]), dim=-1)[None]
-            drawing.image(figure.add_subplot(part[line]), strip, f"{name}: {title}", strong=title == small_tasks.LEARNED)
+            drawing.image(
+                figure.add_subplot(part[line]), strip, f"{name}: {title}", strong=title == small_tasks.LEARNED
+            )
     return figure
 
 
@@ -173,8 +206,13 @@ the best constant for each photograph. The same data for every method; for a val
             _times(numbers),
         ]
     if "digits" in numbers:
-        rows = [[method, shown(n["nmse"]), f"{n['psnr']:.2f}", f"{n['ssim']:.4f}"] for method, n in numbers["digits"].items()]
-        heading = f"Task `{small_tasks.DIGITS}`: the first {s['digits']} digits of the MNIST test set, 28 × 28 from 7 × 7."
+        rows = [
+            [method, shown(n["nmse"]), f"{n['psnr']:.2f}", f"{n['ssim']:.4f}"]
+            for method, n in numbers["digits"].items()
+        ]
+        heading = (
+            f"Task `{small_tasks.DIGITS}`: the first {s['digits']} digits of the MNIST test set, 28 × 28 from 7 × 7."
+        )
         parts += [heading, table(["", "NMSE", "PSNR", "SSIM"], rows)]
     if "colour" in numbers:
         rows = [[method, f"{n['psnr']:.2f}", f"{n['ssim']:.4f}"] for method, n in numbers["colour"].items()]
@@ -195,7 +233,16 @@ def _photographs(numbers: Numbers) -> str:
                 gain = mean(values["psnr"]) - mean(simple["psnr"])
                 distance = shown(mean(values["distance"])) if "distance" in values else "not measured"
                 first = f"`{name}`, {boundary}" if method == entry["baseline"] else ""
-                rows.append([first, method, f"{mean(values['psnr']):.2f}", "" if values is simple else f"{gain:+.2f}", f"{mean(values['ssim']):.4f}", distance])
+                rows.append(
+                    [
+                        first,
+                        method,
+                        f"{mean(values['psnr']):.2f}",
+                        "" if values is simple else f"{gain:+.2f}",
+                        f"{mean(values['ssim']):.4f}",
+                        distance,
+                    ]
+                )
     return table(["", "", "PSNR", "gain", "SSIM", "perceptual distance"], rows)
 
 
@@ -203,7 +250,9 @@ def _each(numbers: Numbers) -> str:
     rows = []
     for name, entry in numbers["photographs"].items():
         methods = next(iter(entry["boundaries"].values()))
-        rows += [[f"`{name}`, {method}", *(f"{value:.2f}" for value in values["psnr"])] for method, values in methods.items()]
+        rows += [
+            [f"`{name}`, {method}", *(f"{value:.2f}" for value in values["psnr"])] for method, values in methods.items()
+        ]
     return table(["", *numbers["settings"]["photos"]], rows)
 
 
@@ -211,7 +260,9 @@ def _others(numbers: Numbers) -> str:
     rows = []
     for name, pictures in numbers["other kinds"].items():
         for method in next(iter(pictures.values()), {}):
-            rows.append([f"`{name}`, {method}", *(f"{methods[method]['psnr'][0]:.2f}" for methods in pictures.values())])
+            rows.append(
+                [f"`{name}`, {method}", *(f"{methods[method]['psnr'][0]:.2f}" for methods in pictures.values())]
+            )
     return table(["", *numbers["settings"]["others"]], rows) if rows else ""
 
 
@@ -220,8 +271,19 @@ def _times(numbers: Numbers) -> str:
     for name, entries in numbers["time"].items():
         for t in entries:
             what = f"`{name}`, {t['batch']} of {t['size']} × {t['size']} on {t['device']}"
-            rows.append([what, f"{t['seconds'][LEARNED]:.2f} s", f"{t['seconds'][VARIATION]:.2f} s", shown(t["images per second"])])
+            rows.append(
+                [
+                    what,
+                    f"{t['seconds'][LEARNED]:.2f} s",
+                    f"{t['seconds'][VARIATION]:.2f} s",
+                    shown(t["images per second"]),
+                ]
+            )
     return table(["", "learned", "total variation", "learned, images per second"], rows)
 
 
-EXPERIMENT = Experiment(summary="every task with a network on pictures that no training saw: PSNR, SSIM, perceptual distance, time", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="every task with a network on pictures that no training saw: PSNR, SSIM, perceptual distance, time",
+    run=run,
+    page=page,
+)

@@ -29,7 +29,9 @@ def offer(learned: Learned) -> None:
     Raises InvalidInput without a training record.
     """
     if not isinstance(learned, Learned) or learned.trained is None:
-        raise InvalidInput("only a Learned inverse with its training record can be offered: fastip.load_inverse and fastip.train.inverse give one")
+        raise InvalidInput(
+            "only a Learned inverse with its training record can be offered: fastip.load_inverse and fastip.train.inverse give one"
+        )
     offered = _offered.setdefault(learned.trained.fingerprint, [])
     if learned not in offered:
         offered.append(learned)
@@ -47,14 +49,20 @@ def choose(op: LinearOperator, y: Tensor, beta: float, *, pointwise: bool, relax
 
 
 @constant
-def _traced(op: LinearOperator, shape: Shape, dtype: torch.dtype, beta: float, pointwise: bool, relaxation: float) -> int | None:
+def _traced(
+    op: LinearOperator, shape: Shape, dtype: torch.dtype, beta: float, pointwise: bool, relaxation: float
+) -> int | None:
     """The half-width of the chosen stencil, None for the exact inverse: a graph keeps numbers, not objects."""
-    chosen = _choose(op, torch.empty(shape, dtype=dtype), beta, pointwise, relaxation)  # the values of the data do not matter
+    chosen = _choose(
+        op, torch.empty(shape, dtype=dtype), beta, pointwise, relaxation
+    )  # the values of the data do not matter
     if isinstance(chosen, Stencil):
         return chosen.half_width
     if isinstance(chosen, Exact):
         return None
-    raise Unsupported(f"inverse='auto' chooses {type(chosen).__name__} here, which torch.compile cannot trace; leave the solve outside the compiled function")
+    raise Unsupported(
+        f"inverse='auto' chooses {type(chosen).__name__} here, which torch.compile cannot trace; leave the solve outside the compiled function"
+    )
 
 
 def _choose(op: LinearOperator, y: Tensor, beta: float, pointwise: bool, relaxation: float) -> Inverse:
@@ -72,7 +80,9 @@ def _choose(op: LinearOperator, y: Tensor, beta: float, pointwise: bool, relaxat
         half_width = _least_work(convolution, y, beta, relaxation, pointwise)
         if half_width is not None:
             certificate = _certificate(convolution, y, beta, relaxation, half_width)
-            return learned if learned and not pointwise and certificate and low > certificate.low else Stencil(half_width)
+            return (
+                learned if learned and not pointwise and certificate and low > certificate.low else Stencil(half_width)
+            )
     rows = y[0, 0].numel() if convolution is not None else y[0].numel()
     if rows <= LARGEST_FACTOR and not y.is_complex():
         return Exact()
@@ -114,7 +124,9 @@ def _products(convolution: Convolution, half_width: int) -> int:
     return 2 * taps + (2 * half_width + 1) ** 2
 
 
-def _certificate(convolution: Convolution, y: Tensor, beta: float, relaxation: float, half_width: int) -> Certificate | None:
+def _certificate(
+    convolution: Convolution, y: Tensor, beta: float, relaxation: float, half_width: int
+) -> Certificate | None:
     """That of the certified stencil on this grid; None when it is refused."""
     try:
         return fitted(convolution, (y.shape[-2], y.shape[-1]), beta, relaxation, half_width)[1].scaled()

@@ -69,7 +69,9 @@ class Certificate:
     def scaled(self) -> Certificate:
         """The certificate of C times :meth:`scale`."""
         s = self.scale()
-        return dataclasses.replace(self, kappa=self.kappa * s, low=self.low * s, high=self.high * s, smallest=self.smallest * s)
+        return dataclasses.replace(
+            self, kappa=self.kappa * s, low=self.low * s, high=self.high * s, smallest=self.smallest * s
+        )
 
 
 def weights(beta: float, relaxation: float) -> tuple[float, float]:
@@ -85,7 +87,9 @@ def from_spectrum(c: Tensor, r: Tensor, beta: float, relaxation: float) -> Certi
     return Certificate(kappa, product.min().item(), product.max().item(), beta * c.min().item(), relaxation)
 
 
-def lanczos(apply: Apply, metric: Apply, shape: tuple[int, ...], steps: int = 80, tolerance: float = 1e-4) -> tuple[float, float]:
+def lanczos(
+    apply: Apply, metric: Apply, shape: tuple[int, ...], steps: int = 80, tolerance: float = 1e-4
+) -> tuple[float, float]:
     """(smallest, largest) eigenvalue of apply(metric(.)), both symmetric, metric positive definite; float64, full reorthogonalisation.
 
     The product is self-adjoint in the inner product of the metric, so the ordinary three-term recurrence runs there.
@@ -106,7 +110,11 @@ def lanczos(apply: Apply, metric: Apply, shape: tuple[int, ...], steps: int = 80
                 w = w - (w * i).sum() * b
         m = metric(w)
         square = (w * m).sum().item()
-        t = torch.diag(torch.tensor(diagonal)) + torch.diag(torch.tensor(off), 1) + torch.diag(torch.tensor(off), -1) if off else torch.tensor([[diagonal[0]]])
+        t = (
+            torch.diag(torch.tensor(diagonal)) + torch.diag(torch.tensor(off), 1) + torch.diag(torch.tensor(off), -1)
+            if off
+            else torch.tensor([[diagonal[0]]])
+        )
         values = torch.linalg.eigvalsh(t.double())
         previous, extremes = extremes, (values[0].item(), values[-1].item())
         settled = all(abs(a - b) <= tolerance * abs(extremes[1]) for a, b in zip(previous, extremes, strict=True))
@@ -118,7 +126,9 @@ def lanczos(apply: Apply, metric: Apply, shape: tuple[int, ...], steps: int = 80
     return extremes
 
 
-def from_lanczos(c: Apply, g: Apply, shape: tuple[int, ...], beta: float, relaxation: float, smallest: float | None = None) -> Certificate:
+def from_lanczos(
+    c: Apply, g: Apply, shape: tuple[int, ...], beta: float, relaxation: float, smallest: float | None = None
+) -> Certificate:
     """The certificate by Lanczos on the actual grid: ``c`` and ``g`` apply C and A A^T to tensors of ``shape``.
 
     ``smallest``: a known lower bound of C's spectrum (for instance its symbol's minimum); computed when it is absent or not positive.

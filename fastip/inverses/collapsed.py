@@ -50,7 +50,9 @@ class Bordered:
         near, far = slice(0, depth), slice(-depth, None)
         for weights, rows, columns in zip(self.corners, (near, near, far, far), (near, far, near, far), strict=True):
             values = (plane[:, 0, rows, columns].flatten(1) @ weights).view(-1, b, b)
-            result[:, slice(0, b) if rows is near else slice(-b, None), slice(0, b) if columns is near else slice(-b, None)] = values
+            result[
+                :, slice(0, b) if rows is near else slice(-b, None), slice(0, b) if columns is near else slice(-b, None)
+            ] = values
         return result.view_as(r)
 
     def _edge_weights(self, net: InverseNet, beta: float) -> list[Tensor]:
@@ -61,7 +63,12 @@ class Bordered:
         across = slice(middle - self.reach, middle + self.reach + 1)
         rows = _responses(net, beta, (tall, wide), [(d, middle) for d in (*range(b), *range(tall - b, tall))])
         columns = _responses(net, beta, (wide, tall), [(middle, d) for d in (*range(b), *range(tall - b, tall))])
-        return [rows[:b, :, :depth, across], rows[b:, :, -depth:, across], columns[:b, :, across, :depth], columns[b:, :, across, -depth:]]
+        return [
+            rows[:b, :, :depth, across],
+            rows[b:, :, -depth:, across],
+            columns[:b, :, across, :depth],
+            columns[b:, :, across, -depth:],
+        ]
 
     def _corner_weights(self, net: InverseNet, beta: float) -> list[Tensor]:
         """Matrices (depth^2, band^2): top left, top right, bottom left, bottom right."""

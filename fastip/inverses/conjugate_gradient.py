@@ -63,7 +63,11 @@ class ConjugateGradient(StrictKeywords):
         self.side = side
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep | ImageStep:
-        check_traceable("ConjugateGradient", "its inner loop stops by what it finds", "use inverses.Stencil(), Exact() or GradientDescent()")
+        check_traceable(
+            "ConjugateGradient",
+            "its inner loop stops by what it finds",
+            "use inverses.Stencil(), Exact() or GradientDescent()",
+        )
         kept = accumulator(y.dtype)
         reference = y.to(kept) if self.side == "data" else op.adjoint(y.to(kept))
         target = self.tolerance * _dot(reference, reference).detach().sqrt()

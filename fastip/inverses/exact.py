@@ -34,7 +34,9 @@ class Exact(StrictKeywords):
             raise InvalidInput(f"side is {side!r}; expected one of {', '.join(SIDES)}")
         self.side = side
 
-    def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep | ImageStep | FourierStep:
+    def bind(
+        self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0
+    ) -> DataStep | ImageStep | FourierStep:
         known = _structure(self.side, op, fixed(y.shape, op), y.device)
         if known is not None:
             side, structure = known
@@ -97,7 +99,11 @@ def _structure(side: str, op: LinearOperator, shape: Shape, device: torch.device
 def _on_data(op: LinearOperator, y: Tensor, beta: float, cogram: Structure) -> DataStep:
     if isinstance(cogram, Scalar):
         convolution = op.convolution()
-        stencil = StencilStep(convolution, *_tap(1 / (beta + cogram.value), y.device), beta) if convolution is not None else None
+        stencil = (
+            StencilStep(convolution, *_tap(1 / (beta + cogram.value), y.device), beta)
+            if convolution is not None
+            else None
+        )
         return DataStep(op, y, beta, _pointwise(cogram, beta), "exact, a scalar", stencil)
     apply, how = _apply(cogram, beta, y)
     return DataStep(op, y, beta, apply, f"exact, {how} on the data grid")

@@ -27,7 +27,9 @@ def forward_map(op: LinearOperator, beta: float) -> Apply:
 
 
 @strict_keywords
-def relative_residual(net: InverseModule, op: LinearOperator, beta: float, *, shape: Sequence[int] = NOISE_SHAPE, seed: int = 0) -> float:
+def relative_residual(
+    net: InverseModule, op: LinearOperator, beta: float, *, shape: Sequence[int] = NOISE_SHAPE, seed: int = 0
+) -> float:
     """||(I - C B^-1) e|| / ||e|| on Gaussian noise e of ``shape`` (b c h w, on the data grid), computed in float64."""
     noise = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     with torch.no_grad():
@@ -36,7 +38,15 @@ def relative_residual(net: InverseModule, op: LinearOperator, beta: float, *, sh
 
 
 @strict_keywords
-def worst_error(net: InverseModule, op: LinearOperator, beta: float, *, shape: Sequence[int] = START_SHAPE, steps: int = 60, seed: int = 0) -> float:
+def worst_error(
+    net: InverseModule,
+    op: LinearOperator,
+    beta: float,
+    *,
+    shape: Sequence[int] = START_SHAPE,
+    steps: int = 60,
+    seed: int = 0,
+) -> float:
     """The largest ||e - C B^-1 e|| / ||e|| in the norm of B^-1 that gradient ascent finds, from one random start for each image of ``shape``.
 
     An estimate from below: a non-linear C has no spectrum.
@@ -65,7 +75,9 @@ def certify(net: InverseNet, op: LinearOperator, shape: Sequence[int], beta: flo
     """
     convolution, (h, w) = op.convolution(), (shape[-2], shape[-1])
     if convolution is not None and convolution.boundary == net.boundary == "circular":
-        return from_spectrum(spectrum(net.stencil(beta), (h, w)), spectrum(symbol_taps(convolution), (h, w)), beta, relaxation)
+        return from_spectrum(
+            spectrum(net.stencil(beta), (h, w)), spectrum(symbol_taps(convolution), (h, w)), beta, relaxation
+        )
     grid = (1, *shape[1:]) if convolution is None else (1, 1, *settled(convolution, net, (h, w)))
 
     def apply(v: Tensor) -> Tensor:
@@ -90,7 +102,9 @@ def _start_shape(op: LinearOperator, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 @strict_keywords
-def examine(net: InverseModule, op: LinearOperator, beta: float | tuple[float, float], *, shape: Sequence[int] = NOISE_SHAPE) -> Trained:
+def examine(
+    net: InverseModule, op: LinearOperator, beta: float | tuple[float, float], *, shape: Sequence[int] = NOISE_SHAPE
+) -> Trained:
     """Measure a network as the inverse of this operator: what :class:`Trained` holds.
 
     beta: one number, or (low, high) for a network that takes it as an input; a range is certified at both ends and in the (geometric) middle.

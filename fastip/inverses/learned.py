@@ -38,7 +38,9 @@ class Learned(StrictKeywords):
 
     def __init__(self, net: nn.Module, *, trained: Trained | None = None) -> None:
         if not isinstance(net, nn.Module):
-            raise InvalidInput(f"net is {type(net).__name__}; expected a network such as nets.InverseNet(): load trained ones with fastip.load_inverse(path)")
+            raise InvalidInput(
+                f"net is {type(net).__name__}; expected a network such as nets.InverseNet(): load trained ones with fastip.load_inverse(path)"
+            )
         self.net, self.trained = net, trained
         self._examined = None if trained is None else digest(net)
         self._remembered: dict[Hashable, Any] = {}
@@ -51,7 +53,11 @@ class Learned(StrictKeywords):
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
         """The data step with this C. Raises InvalidInput for another operator, a beta out of range, or data that the network does not take."""
         if self.trained is not None or isinstance(self.net, InverseNet):
-            check_traceable("Learned", "each bind looks at the weights that its network has now", "use inverses.Stencil() or Exact()")
+            check_traceable(
+                "Learned",
+                "each bind looks at the weights that its network has now",
+                "use inverses.Stencil() or Exact()",
+            )
         self._check(op, y, beta)
         net = self.net
         if not isinstance(net, InverseNet):
@@ -88,7 +94,9 @@ class Learned(StrictKeywords):
                     return stored
         with torch.no_grad():
             key = ("certificate", op.fingerprint(), grid, beta, relaxation)
-            return self._remember(key, lambda: certify(cast(InverseNet, placed(net, torch.device("cpu"))), op, shape, beta, relaxation))
+            return self._remember(
+                key, lambda: certify(cast(InverseNet, placed(net, torch.device("cpu"))), op, shape, beta, relaxation)
+            )
 
     def _remember(self, key: tuple[Hashable, ...], make: Callable[[], Any]) -> Any:
         """``make()``, kept while the weights are the same."""
@@ -115,9 +123,13 @@ class Learned(StrictKeywords):
         colours = getattr(self.net, "colours", 1)
         if y.is_complex() or y.ndim != 4:
             found = f"{'complex' if y.is_complex() else 'real'} of shape {tuple(y.shape)}"
-            raise InvalidInput(f"y is {found}; a learned inverse works on real images b c h w: for other data use inverses.Exact()")
+            raise InvalidInput(
+                f"y is {found}; a learned inverse works on real images b c h w: for other data use inverses.Exact()"
+            )
         if y.shape[1] % colours:
-            raise InvalidInput(f"y has {y.shape[1]} channels; expected a multiple of {colours}, which this network takes together")
+            raise InvalidInput(
+                f"y has {y.shape[1]} channels; expected a multiple of {colours}, which this network takes together"
+            )
         allowed = getattr(self.net, "beta_range", None) if self.trained is None else self.trained.beta
         if self.trained is not None and op.fingerprint() != self.trained.fingerprint:
             raise InvalidInput(
@@ -126,11 +138,17 @@ class Learned(StrictKeywords):
             )
         if allowed is not None and not allowed[0] * (1 - ROUNDING) <= beta <= allowed[1] * (1 + ROUNDING):
             trained_for = f"{allowed[0]:g}" if allowed[0] == allowed[1] else f"{allowed[0]:g} to {allowed[1]:g}"
-            raise InvalidInput(f"beta is {beta:g}, and this learned inverse was trained for {trained_for}: pass that, train one for it, or use inverse='auto'")
+            raise InvalidInput(
+                f"beta is {beta:g}, and this learned inverse was trained for {trained_for}: pass that, train one for it, or use inverse='auto'"
+            )
 
     def _about(self) -> str:
         net, name = self.net, type(self.net).__name__
         if isinstance(net, InverseNet):
             return f"learned inverse, {name} of {2 * net.reach + 1} x {2 * net.reach + 1}"
-        known = "" if self.trained is None or self.trained.estimate is None else f", worst error found {self.trained.estimate:.2g} (an estimate)"
+        known = (
+            ""
+            if self.trained is None or self.trained.estimate is None
+            else f", worst error found {self.trained.estimate:.2g} (an estimate)"
+        )
         return f"learned inverse, {name}, not linear: not certified{known}"

@@ -12,7 +12,9 @@ from .steps import DataStep
 def _bound(inverse: Inverse, op: LinearOperator, y: Tensor, beta: float, relaxation: float, name: str) -> DataStep:
     step = inverse.bind(op, y, beta, relaxation)
     if not isinstance(step, DataStep):
-        raise Unsupported(f"inverses.{name} needs an inverse that works on the data side; for inverses.Exact() write inverses.Exact(side='data')")
+        raise Unsupported(
+            f"inverses.{name} needs an inverse that works on the data side; for inverses.Exact() write inverses.Exact(side='data')"
+        )
     return step
 
 

@@ -26,7 +26,9 @@ def symbol_taps(convolution: Convolution) -> Tensor:
     """A A^T as a stencil on the data grid: the autocorrelation of the psf, decimated by the stride; float64, odd sizes."""
     h, s = convolution.psf.double(), convolution.stride
     (kh, kw), shape = h.shape, (2 * h.shape[0] - 1, 2 * h.shape[1] - 1)
-    correlation = torch.fft.irfft2(torch.fft.rfft2(h, s=shape).abs().square(), s=shape)  # lag d at index d modulo the size
+    correlation = torch.fft.irfft2(
+        torch.fft.rfft2(h, s=shape).abs().square(), s=shape
+    )  # lag d at index d modulo the size
     rows = torch.arange(-((kh - 1) // s), (kh - 1) // s + 1) * s % shape[0]
     columns = torch.arange(-((kw - 1) // s), (kw - 1) // s + 1) * s % shape[1]
     return correlation[rows][:, columns]
@@ -65,7 +67,9 @@ def fit(convolution: Convolution, beta: float, half_width: int) -> Tensor:
     return taps
 
 
-def certify(convolution: Convolution, taps: Tensor, shape: tuple[int, int], beta: float, relaxation: float) -> Certificate:
+def certify(
+    convolution: Convolution, taps: Tensor, shape: tuple[int, int], beta: float, relaxation: float
+) -> Certificate:
     """kappa and rho of a stencil on a grid of ``shape``: by spectrum when circular, by Lanczos on the operator's own boundary otherwise."""
     if convolution.boundary == "circular":
         return from_spectrum(spectrum(taps, shape), spectrum(symbol_taps(convolution), shape), beta, relaxation)
@@ -92,7 +96,11 @@ def certified_shape(convolution: Convolution, shape: tuple[int, int], half_width
 
 @functools.lru_cache(maxsize=64)
 def _fitted(
-    key: tuple[bytes, tuple[int, int], int, str], shape: tuple[int, int], beta: float, relaxation: float, half_width: int
+    key: tuple[bytes, tuple[int, int], int, str],
+    shape: tuple[int, int],
+    beta: float,
+    relaxation: float,
+    half_width: int,
 ) -> tuple[Tensor, Certificate]:
     data, size, stride, boundary = key
     convolution = Convolution(torch.frombuffer(bytearray(data), dtype=torch.float64).reshape(size), stride, boundary)
@@ -101,7 +109,9 @@ def _fitted(
         return taps, certify(convolution, taps, shape, beta, relaxation)
 
 
-def fitted(convolution: Convolution, shape: tuple[int, int], beta: float, relaxation: float, half_width: int) -> tuple[Tensor, Certificate]:
+def fitted(
+    convolution: Convolution, shape: tuple[int, int], beta: float, relaxation: float, half_width: int
+) -> tuple[Tensor, Certificate]:
     """The fit and its certificate, unscaled, remembered for the last problems."""
     return _fitted(*_problem(convolution, shape, beta, relaxation, half_width))
 
@@ -115,19 +125,27 @@ def _problem(convolution: Convolution, shape: tuple[int, int], beta: float, rela
 
 @functools.lru_cache(maxsize=64)
 def _scaled(
-    key: tuple[bytes, tuple[int, int], int, str], shape: tuple[int, int], beta: float, relaxation: float, half_width: int
+    key: tuple[bytes, tuple[int, int], int, str],
+    shape: tuple[int, int],
+    beta: float,
+    relaxation: float,
+    half_width: int,
 ) -> tuple[Tensor, Certificate]:
     taps, certificate = _fitted(key, shape, beta, relaxation, half_width)
     return taps * certificate.scale(), certificate.scaled()
 
 
-def scaled(convolution: Convolution, shape: tuple[int, int], beta: float, relaxation: float, half_width: int) -> tuple[Tensor, Certificate]:
+def scaled(
+    convolution: Convolution, shape: tuple[int, int], beta: float, relaxation: float, half_width: int
+) -> tuple[Tensor, Certificate]:
     """As :func:`fitted`, scaled as it is used. The same tensor each time, so that it is placed on a GPU once. Raises InvalidInput where it is refused."""
     return _scaled(*_problem(convolution, shape, beta, relaxation, half_width))
 
 
 @constant
-def _described(op: LinearOperator, shape: Shape, device: torch.device, beta: float, relaxation: float, half_width: int) -> tuple[Tensor, Tensor, str]:
+def _described(
+    op: LinearOperator, shape: Shape, device: torch.device, beta: float, relaxation: float, half_width: int
+) -> tuple[Tensor, Tensor, str]:
     """The psf and the scaled taps on ``device``, and what is known of them."""
     convolution = op.convolution()
     assert convolution is not None
@@ -142,7 +160,9 @@ class StencilDataStep(DataStep):
 
     def __init__(self, op: LinearOperator, y: Tensor, step: StencilStep, description: str) -> None:
         self._step = step = beside(step, y.device)
-        super().__init__(op, y, step.beta, lambda r: kernels.stencil(r, step.taps, step.convolution.boundary), description, step)
+        super().__init__(
+            op, y, step.beta, lambda r: kernels.stencil(r, step.taps, step.convolution.boundary), description, step
+        )
 
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         c = self._step.convolution
@@ -167,4 +187,6 @@ class Stencil(StrictKeywords):
                 "use inverses.Exact() or inverses.ConjugateGradient()"
             )
         psf, taps, text = _described(op, fixed(y.shape, op), y.device, float(beta), float(relaxation), self.half_width)
-        return StencilDataStep(op, y, StencilStep(Convolution(psf, convolution.stride, convolution.boundary), taps, beta), text)
+        return StencilDataStep(
+            op, y, StencilStep(Convolution(psf, convolution.stride, convolution.boundary), taps, beta), text
+        )

@@ -33,7 +33,15 @@ def beside(step: StencilStep, device: torch.device) -> StencilStep:
 class DataStep:
     """q' = q + C (y - A x - beta q) with q on the data grid; ``apply`` is C. Fixed points solve the problem exactly whatever C is."""
 
-    def __init__(self, op: LinearOperator, y: Tensor, beta: float, apply: Apply, description: str, stencil: StencilStep | None = None) -> None:
+    def __init__(
+        self,
+        op: LinearOperator,
+        y: Tensor,
+        beta: float,
+        apply: Apply,
+        description: str,
+        stencil: StencilStep | None = None,
+    ) -> None:
         self.op, self.y, self.beta, self.apply = op, y, beta, apply
         self._description, self._stencil = description, None if stencil is None else beside(stencil, y.device)
         self.size = per_image(y)

@@ -22,9 +22,25 @@ from .replace import replace_file
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".npy": "NPY"}
 _SCALE = {"uint8": 255, "uint16": 65535}
-_SIGNATURES = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF", b"\x93NUMPY": "NPY"}
+_SIGNATURES = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"\x93NUMPY": "NPY",
+}
 # Row and column flips, then a transposition: what undoes each EXIF orientation.
-_ORIENTATIONS = {2: (1, -1, False), 3: (-1, -1, False), 4: (-1, 1, False), 5: (1, 1, True), 6: (-1, 1, True), 7: (-1, -1, True), 8: (1, -1, True)}
+_ORIENTATIONS = {
+    2: (1, -1, False),
+    3: (-1, -1, False),
+    4: (-1, 1, False),
+    5: (1, 1, True),
+    6: (-1, 1, True),
+    7: (-1, -1, True),
+    8: (1, -1, True),
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,9 @@ def format_of(path: str | Path) -> str:
     """The format that a file name stands for. Raises InvalidInput for a suffix that fastip does not read or write."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise InvalidInput(f"{path} has the suffix {suffix!r}; expected one of {', '.join(SUFFIXES)}: convert or rename the file")
+        raise InvalidInput(
+            f"{path} has the suffix {suffix!r}; expected one of {', '.join(SUFFIXES)}: convert or rename the file"
+        )
     return SUFFIXES[suffix]
 
 
@@ -61,8 +79,13 @@ def read_image(path: str | Path) -> tuple[Tensor, Kind]:
         array, profile, has_alpha = _READERS[found](path)
     except FastipError:
         raise
-    except (Exception, SystemError) as error:  # decoders raise what they like: OSError, SyntaxError, struct.error, their own
-        raise InvalidInput(f"{path} cannot be read as {found}: {error}; the file may be truncated or damaged: open and save it anew") from error
+    except (
+        Exception,
+        SystemError,
+    ) as error:  # decoders raise what they like: OSError, SyntaxError, struct.error, their own
+        raise InvalidInput(
+            f"{path} cannot be read as {found}: {error}; the file may be truncated or damaged: open and save it anew"
+        ) from error
     array = array[..., None] if array.ndim == 2 else array
     if array.size == 0:
         raise InvalidInput(f"{path} holds an array of shape {array.shape}; expected at least one pixel")
@@ -87,7 +110,9 @@ def _signature(path: Path) -> str:
     for signature, found in _SIGNATURES.items():
         if head.startswith(signature):
             return found
-    raise InvalidInput(f"{path} begins with {head!r}, which is not a {format_of(path)} image; expected PNG, JPEG, TIFF or NPY content")
+    raise InvalidInput(
+        f"{path} begins with {head!r}, which is not a {format_of(path)} image; expected PNG, JPEG, TIFF or NPY content"
+    )
 
 
 def _to_tensor(array: np.ndarray) -> Tensor:
@@ -143,12 +168,16 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, bytes | None, bool]:
             raise InvalidInput(f"{path} holds {len(pages)} pages; expected one image: split the file first")
         page: Any = pages[0]
         if page.dtype is None or page.dtype.name not in ("bool", "uint8", "uint16", "float16", "float32", "float64"):
-            raise InvalidInput(f"{path} holds samples of type {page.dtype}; expected 8 or 16 bit unsigned integers or floats: convert the file")
+            raise InvalidInput(
+                f"{path} holds samples of type {page.dtype}; expected 8 or 16 bit unsigned integers or floats: convert the file"
+            )
         plain = page.photometric.name in ("RGB", "MINISBLACK") and page.dtype.name != "bool"
         if not plain and page.dtype.itemsize == 1:
             return _read_pillow(path)
         if not plain and page.photometric.name != "MINISWHITE":
-            raise InvalidInput(f"{path} is a {page.dtype.name} TIFF of kind {page.photometric.name}; expected grey or RGB: convert the file")
+            raise InvalidInput(
+                f"{path} is a {page.dtype.name} TIFF of kind {page.photometric.name}; expected grey or RGB: convert the file"
+            )
         array = page.asarray()
         if array.ndim == 3 and page.planarconfig.name == "SEPARATE":
             array = np.moveaxis(array, 0, -1)
@@ -157,7 +186,9 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, bytes | None, bool]:
         colours = 3 if page.photometric.name == "RGB" else 1
         samples = array.shape[2] if array.ndim == 3 else array.ndim // 2
         if not samples or samples > colours + 1 or (samples == colours + 1 and not page.extrasamples):
-            raise InvalidInput(f"{path} holds {samples} samples a pixel; expected grey or RGB, with or without alpha: save other channels as .npy")
+            raise InvalidInput(
+                f"{path} holds {samples} samples a pixel; expected grey or RGB, with or without alpha: save other channels as .npy"
+            )
         profile = page.tags.valueof(34675)
         return _orient(array, page.tags.valueof(274, default=1)), profile, samples == colours + 1
 
@@ -171,15 +202,24 @@ def _orient(array: np.ndarray, orientation: int) -> np.ndarray:
 def _read_npy(path: Path) -> tuple[np.ndarray, bytes | None, bool]:
     array = np.load(path, allow_pickle=False)
     if array.dtype.name not in ("float16", "float32", "float64"):
-        raise InvalidInput(f"{path} holds dtype {array.dtype}; expected float32 with images in [0, 1]: save array.astype('float32') / 255")
+        raise InvalidInput(
+            f"{path} holds dtype {array.dtype}; expected float32 with images in [0, 1]: save array.astype('float32') / 255"
+        )
     if array.ndim not in (2, 3):
         raise InvalidInput(f"{path} holds an array of shape {array.shape}; expected h w or h w c")
     if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] > 4:
-        raise InvalidInput(f"{path} holds an array of shape {array.shape}, which looks like c h w; expected h w c: save np.moveaxis(array, 0, -1)")
+        raise InvalidInput(
+            f"{path} holds an array of shape {array.shape}, which looks like c h w; expected h w c: save np.moveaxis(array, 0, -1)"
+        )
     return array, None, False
 
 
-_READERS: dict[str, Callable[[Path], tuple[np.ndarray, bytes | None, bool]]] = {"PNG": _read_png, "JPEG": _read_pillow, "TIFF": _read_tiff, "NPY": _read_npy}
+_READERS: dict[str, Callable[[Path], tuple[np.ndarray, bytes | None, bool]]] = {
+    "PNG": _read_png,
+    "JPEG": _read_pillow,
+    "TIFF": _read_tiff,
+    "NPY": _read_npy,
+}
 
 
 @strict_keywords
@@ -197,7 +237,9 @@ def write_image(path: str | Path, x: Tensor, *, like: Kind | None = None) -> Non
     kind = format_of(path)
     if x.shape[0] != 1:
         raise InvalidInput(f"the image to write has shape {tuple(x.shape)}; expected 1 c h w: write images one by one")
-    depth = {"NPY": "float32", "JPEG": "uint8"}.get(kind, "uint16" if kind == "PNG" and like.depth == "float32" else like.depth)
+    depth = {"NPY": "float32", "JPEG": "uint8"}.get(
+        kind, "uint16" if kind == "PNG" and like.depth == "float32" else like.depth
+    )
     alpha = like.alpha if kind in ("PNG", "TIFF") else None
     array = _to_array(x, depth, alpha)
     replace_file(path, lambda file: _WRITERS[kind](file, array, like.profile))
@@ -212,9 +254,13 @@ def check_write(path: str | Path, *, channels: int = 3) -> None:
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder; expected the name of an image file to write")
     if not path.parent.is_dir():
-        raise InvalidInput(f"the folder {path.parent} does not exist, so {path.name} cannot be written in it; create it first")
+        raise InvalidInput(
+            f"the folder {path.parent} does not exist, so {path.name} cannot be written in it; create it first"
+        )
     if not os.access(path.parent, os.W_OK):
-        raise InvalidInput(f"the folder {path.parent} cannot be written to; choose another one or change its permissions")
+        raise InvalidInput(
+            f"the folder {path.parent} cannot be written to; choose another one or change its permissions"
+        )
 
 
 def _to_array(x: Tensor, depth: str, alpha: np.ndarray | None) -> np.ndarray:
@@ -277,11 +323,25 @@ def _write_tiff(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> Non
     samples = array.shape[2] if array.ndim == 3 else 1
     photometric, planes = "rgb" if samples >= 3 else "minisblack", "contig" if samples > 1 else None
     extra, compression = ["unassalpha"] if samples in (2, 4) else None, "zlib" if array.dtype.kind == "u" else None
-    tifffile.imwrite(file, array, photometric=photometric, planarconfig=planes, extrasamples=extra, compression=compression, iccprofile=profile, metadata=None)
+    tifffile.imwrite(
+        file,
+        array,
+        photometric=photometric,
+        planarconfig=planes,
+        extrasamples=extra,
+        compression=compression,
+        iccprofile=profile,
+        metadata=None,
+    )
 
 
 def _write_npy(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> None:
     np.save(file, array)
 
 
-_WRITERS: dict[str, Callable[[BinaryIO, np.ndarray, bytes | None], None]] = {"PNG": _write_png, "JPEG": _write_jpeg, "TIFF": _write_tiff, "NPY": _write_npy}
+_WRITERS: dict[str, Callable[[BinaryIO, np.ndarray, bytes | None], None]] = {
+    "PNG": _write_png,
+    "JPEG": _write_jpeg,
+    "TIFF": _write_tiff,
+    "NPY": _write_npy,
+}

@@ -21,6 +21,8 @@ def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
             os.fsync(file.fileno())  # or a lost machine could leave the new name on an empty file
         os.replace(temporary, path)
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error.strerror or error}; check free space and permissions") from error
+        raise InvalidInput(
+            f"{path} cannot be written: {error.strerror or error}; check free space and permissions"
+        ) from error
     finally:  # also on Ctrl-C
         temporary.unlink(missing_ok=True)

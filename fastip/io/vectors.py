@@ -28,7 +28,9 @@ def read_vector(path: str | Path, length: int) -> Tensor:
         raise InvalidInput(f"{path} is no file with measurements; {what}")
     try:
         with open(path, "rb") as file:
-            found = np.lib.format.read_array(file, allow_pickle=False)  # NPY alone, where numpy.load would also open archives
+            found = np.lib.format.read_array(
+                file, allow_pickle=False
+            )  # NPY alone, where numpy.load would also open archives
     except FileNotFoundError:
         raise InvalidInput(f"{path} does not exist; check the spelling of the path") from None
     except (OSError, ValueError, EOFError, MemoryError) as error:
@@ -48,10 +50,14 @@ def write_vector(path: str | Path, y: Tensor) -> None:
     """
     path = Path(path)
     if path.suffix.lower() != SUFFIX:
-        raise InvalidInput(f"measurements are written to NPY files, and {path.name} is none; choose a name that ends in {SUFFIX}")
+        raise InvalidInput(
+            f"measurements are written to NPY files, and {path.name} is none; choose a name that ends in {SUFFIX}"
+        )
     if not isinstance(y, Tensor) or y.ndim != 2 or len(y) != 1 or not y.is_floating_point():
         given = f"of shape {tuple(y.shape)} and {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
-        raise InvalidInput(f"the measurements are {given}; expected a tensor of real numbers 1 m: write them one by one")
+        raise InvalidInput(
+            f"the measurements are {given}; expected a tensor of real numbers 1 m: write them one by one"
+        )
     check_finite(y, "the measurements")
     check_write(path)
     array = y[0].detach().cpu().to(torch.float32).numpy()

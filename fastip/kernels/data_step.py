@@ -14,7 +14,9 @@ from .family import Family, Operator, own
 Pair = tuple[Tensor, Tensor]
 
 
-def _native(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float | Tensor) -> Pair:
+def _native(
+    x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float | Tensor
+) -> Pair:
     """The sums are inside the convolutions."""
     shape = shapes.of_data_step(x, q, y, psf, stride, boundary, taps)
     shapes.check_dtypes((("x", x), ("q", q), ("y", y)))
@@ -64,7 +66,9 @@ def _gradient(ctx: Any, to_new: Tensor | None, to_r: Tensor | None) -> Gradients
     return to_x, to_q, g, to_psf, None, None, to_taps, None
 
 
-def _registered(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float | Tensor) -> Pair:
+def _registered(
+    x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float | Tensor
+) -> Pair:
     """The operator, or for a beta that is a tensor the two it consists of: its gradient is theirs."""
     shapes.check_stride(stride)
     ops = torch.ops.fastip

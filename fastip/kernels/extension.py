@@ -85,7 +85,9 @@ def target(tensor: Tensor) -> tuple[Any, Any]:
     Raises Unsupported for a dtype that no compiled kernel of the device takes.
     """
     if tensor.dtype not in (CPU_DTYPES if tensor.is_cpu else DTYPES):
-        raise Unsupported(f"the compiled kernels do not take {tensor.dtype} on {tensor.device.type}: fastip.kernels takes the reference for it")
+        raise Unsupported(
+            f"the compiled kernels do not take {tensor.dtype} on {tensor.device.type}: fastip.kernels takes the reference for it"
+        )
     if tensor.is_cpu:
         return _C, torch.get_num_threads()
     return _C.cuda, (tensor.device.index, torch.cuda.current_stream(tensor.device).cuda_stream)
@@ -102,7 +104,9 @@ def run(function: Any, arguments: Any, like: Tensor, where: Any) -> Any:
         if like.is_cpu:
             raise
         family = function.__name__
-        instead = "where memory is short pass fewer images at a time; after a fault of the device start the process again"
+        instead = (
+            "where memory is short pass fewer images at a time; after a fault of the device start the process again"
+        )
         failed = f"the CUDA kernel {family} failed on {like.device} ({error})"
         raise DeviceError(f"{failed}; {instead}; FASTIP_BACKEND=reference does without it") from error
 
@@ -143,7 +147,12 @@ class _Uploads:
         if found is not None:
             return found
         if key not in self._last:
-            check_uncaptured(device, "weights that are not on the GPU yet", "their copy is waited for", "run the solve once before capturing")
+            check_uncaptured(
+                device,
+                "weights that are not on the GPU yet",
+                "their copy is waited for",
+                "run the solve once before capturing",
+            )
             self._last[key] = values.to(device)
             if len(self._last) > 64:
                 self._last.popitem(last=False)

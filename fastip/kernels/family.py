@@ -210,7 +210,9 @@ def own(result: Tensor, *arguments: Tensor | None) -> Tensor:
     return result.clone() if shared else result
 
 
-def of_one_image(schema: str, shape: Callable[..., Shape], gradient: Callable[..., Any], keep: Callable[..., None]) -> Operator:
+def of_one_image(
+    schema: str, shape: Callable[..., Shape], gradient: Callable[..., Any], keep: Callable[..., None]
+) -> Operator:
     """The operator that makes one image of one image by the raw kernels of the family of its name.
 
     shape: checks the arguments and tells the shape of the result.

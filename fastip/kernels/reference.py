@@ -80,7 +80,9 @@ def stencil(r: Tensor, taps: Tensor, boundary: str) -> Tensor:
     return strided_conv(r, taps, 1, "circular" if boundary == "circular" else "zero")
 
 
-def woodbury(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+def woodbury(
+    x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float
+) -> tuple[Tensor, Tensor]:
     """The data step (q + C r, r) with r = y - A x - beta q, A a strided convolution and C a stencil. All of q, y, r: b c h w."""
     r = y - strided_conv(x, psf, stride, boundary) - beta * q
     return q + stencil(r, taps, boundary), r
@@ -102,7 +104,12 @@ def pixel_shuffle(phases: Tensor, height: int, width: int) -> Tensor:
 
 
 def soft_threshold(
-    v: Tensor, threshold: float | Tensor, shrink: float | Tensor = 1.0, low: float = float("-inf"), high: float = float("inf"), add: Tensor | None = None
+    v: Tensor,
+    threshold: float | Tensor,
+    shrink: float | Tensor = 1.0,
+    low: float = float("-inf"),
+    high: float = float("inf"),
+    add: Tensor | None = None,
 ) -> Tensor:
     """clip(soft(v + add, threshold) * shrink, low, high) with soft(a, t) = a - clip(a, -t, t): the pointwise prox and, in ``add``, the extrapolation."""
     if add is not None:

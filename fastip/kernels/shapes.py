@@ -44,7 +44,9 @@ def check_devices(named: Sequence[tuple[str, Tensor]]) -> None:
     """Refuse images on different devices."""
     if any(tensor.device != named[0][1].device for _, tensor in named):
         where = ", ".join(f"{name} on {tensor.device}" for name, tensor in named)
-        raise InvalidInput(f"the images are on different devices ({where}); expected one device: move them with .to(...)")
+        raise InvalidInput(
+            f"the images are on different devices ({where}); expected one device: move them with .to(...)"
+        )
 
 
 def check_dtypes(named: Sequence[tuple[str, Tensor]]) -> None:
@@ -60,7 +62,11 @@ def number(value: float | Tensor, v: Tensor) -> float | None:
         return float(value)
     if not value.is_cpu:
         return None
-    return float(value) if value.ndim == 0 or (value.numel() == 1 and value.dtype == v.dtype and value.ndim <= v.ndim) else None
+    return (
+        float(value)
+        if value.ndim == 0 or (value.numel() == 1 and value.dtype == v.dtype and value.ndim <= v.ndim)
+        else None
+    )
 
 
 def check_iterations(iterations: int) -> None:
@@ -79,7 +85,9 @@ def shrunk(size: int, k: int, stride: int, boundary: str) -> int:
     if boundary != "valid":
         return -(-size // stride)
     if size < k:
-        raise InvalidInput(f"the image has {size} pixels along an axis where the psf has {k}; a valid convolution needs at least as many")
+        raise InvalidInput(
+            f"the image has {size} pixels along an axis where the psf has {k}; a valid convolution needs at least as many"
+        )
     return (size - k) // stride + 1
 
 
@@ -100,7 +108,9 @@ def of_adjoint(y: Tensor, psf: Tensor, stride: int, boundary: str) -> Shape:
     check_matrix(psf, "psf", boundary)
     check_stride(stride)
     (b, c, h, w), (kh, kw) = y.shape, psf.shape
-    return (b, c, (h - 1) * stride + kh, (w - 1) * stride + kw) if boundary == "valid" else (b, c, h * stride, w * stride)
+    return (
+        (b, c, (h - 1) * stride + kh, (w - 1) * stride + kw) if boundary == "valid" else (b, c, h * stride, w * stride)
+    )
 
 
 def of_stencil(r: Tensor, taps: Tensor, boundary: str) -> Shape:
@@ -150,7 +160,9 @@ def of_planes(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor) -> Shape:
         raise InvalidInput(f"f, p, offset and gain have shapes {shapes}; expected n h w three times, and h w")
     if not (f.is_complex() and f.dtype == p.dtype == offset.dtype and gain.dtype == f.dtype.to_real()):
         dtypes = ", ".join(str(t.dtype) for t in (f, p, offset, gain))
-        raise InvalidInput(f"f, p, offset and gain have dtypes {dtypes}; expected the same complex one three times, and its real one")
+        raise InvalidInput(
+            f"f, p, offset and gain have dtypes {dtypes}; expected the same complex one three times, and its real one"
+        )
     check_devices((("f", f), ("p", p), ("offset", offset), ("gain", gain)))
     return tuple(f.shape)
 
@@ -161,10 +173,14 @@ def check_planes(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor) -> None:
     fits = f.shape == p.shape == offset.shape and f.ndim > 0 and f.numel() * 2 == len(f) * gain.numel()
     if not fits or not all(t.is_contiguous() and not t.is_conj() for _, t in given):
         shapes = ", ".join(str(tuple(t.shape)) for _, t in given)
-        raise InvalidInput(f"f, p, offset and gain have shapes {shapes}; expected contiguous planes h w three times, and h w 2")
+        raise InvalidInput(
+            f"f, p, offset and gain have shapes {shapes}; expected contiguous planes h w three times, and h w 2"
+        )
     if not (f.dtype == p.dtype == offset.dtype and f.is_complex() and gain.dtype == f.dtype.to_real()):
         dtypes = ", ".join(str(t.dtype) for _, t in given)
-        raise InvalidInput(f"f, p, offset and gain have dtypes {dtypes}; expected the same complex one three times, and its real one")
+        raise InvalidInput(
+            f"f, p, offset and gain have dtypes {dtypes}; expected the same complex one three times, and its real one"
+        )
     check_devices(given)
 
 
@@ -173,7 +189,9 @@ def check_fields(v: Tensor, u: Tensor, r: Tensor) -> None:
     check_dimensions(v, "v")
     check_real(v, "v")
     if not (u.shape == r.shape == (2, *v.shape) and u.is_contiguous() and r.is_contiguous()):
-        raise InvalidInput(f"u and r have shapes {tuple(u.shape)} and {tuple(r.shape)}; expected contiguous {(2, *v.shape)}")
+        raise InvalidInput(
+            f"u and r have shapes {tuple(u.shape)} and {tuple(r.shape)}; expected contiguous {(2, *v.shape)}"
+        )
     check_dtypes((("v", v), ("u", u), ("r", r)))
     check_devices((("v", v), ("u", u), ("r", r)))
 

@@ -50,12 +50,16 @@ def _native(
 # ---- the operators: with numbers, and with tensors -------------------------------------------------------------------
 
 
-def _run(v: Tensor, threshold: float | Tensor, shrink: float | Tensor, low: float, high: float, add: Tensor | None) -> Tensor:
+def _run(
+    v: Tensor, threshold: float | Tensor, shrink: float | Tensor, low: float, high: float, add: Tensor | None
+) -> Tensor:
     images = (v,) if add is None else (v, add)
     return own(soft_threshold.raw(*images)(v, threshold, shrink, low, high, add), *images)
 
 
-def _fake(v: Tensor, threshold: float | Tensor, shrink: float | Tensor, low: float, high: float, add: Tensor | None) -> Tensor:
+def _fake(
+    v: Tensor, threshold: float | Tensor, shrink: float | Tensor, low: float, high: float, add: Tensor | None
+) -> Tensor:
     """The formula itself tells shape and dtype of whatever broadcasts."""
     result = reference.soft_threshold(v, threshold, shrink, low, high, add)
     return torch.empty_like(result, memory_format=torch.contiguous_format)
@@ -133,7 +137,9 @@ def _registered(
 
 
 NUMBERS = "soft_threshold(Tensor v, float threshold, float shrink, float low, float high, Tensor? add) -> Tensor"
-TENSORS = "soft_threshold.Tensor(Tensor v, Tensor threshold, Tensor shrink, float low, float high, Tensor? add) -> Tensor"
+TENSORS = (
+    "soft_threshold.Tensor(Tensor v, Tensor threshold, Tensor shrink, float low, float high, Tensor? add) -> Tensor"
+)
 soft_threshold = Family(
     reference.soft_threshold,
     native=_native,

@@ -35,7 +35,9 @@ def why_unsolved(step: StencilStep, q: Tensor) -> str | None:
 # ---- compiled --------------------------------------------------------------------------------------------------------
 
 
-def _native(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float = 1.0) -> Solved:
+def _native(
+    step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float = 1.0
+) -> Solved:
     """On a GPU nothing is waited for when ``rule.tolerance`` is 0.
 
     The dual has there the precision of the sums (float32 for images in half precision).
@@ -67,7 +69,9 @@ def runs_on_gpu(y: Tensor) -> bool:
     return y.is_cuda
 
 
-def on_gpu(x: Tensor, q: Tensor, y: Tensor, fields: dict[str, Any], path: int = 0, ranks: int = 0, by_phase: bool = False) -> tuple[Tensor, Tensor, Counts]:
+def on_gpu(
+    x: Tensor, q: Tensor, y: Tensor, fields: dict[str, Any], path: int = 0, ranks: int = 0, by_phase: bool = False
+) -> tuple[Tensor, Tensor, Counts]:
     """A compiled solve on a GPU. fields: those of its argument struct that the CPU has too, but for q; arrays as tensors.
 
     path: 0 the fastest, 1 sweeps through memory, 2 planes kept on the chip where they fit, each by ``ranks`` blocks (0:
@@ -76,7 +80,9 @@ def on_gpu(x: Tensor, q: Tensor, y: Tensor, fields: dict[str, Any], path: int = 
     functions, where = extension.target(y)
     dual = plain(q).to(torch.float64 if y.dtype == torch.float64 else torch.float32, copy=True)
     fields = fields | {"q": dual}
-    bytes_needed = functions.admm_workspace(functions.AdmmArgs(**extension.addresses(fields)), extension.DTYPES[y.dtype])
+    bytes_needed = functions.admm_workspace(
+        functions.AdmmArgs(**extension.addresses(fields)), extension.DTYPES[y.dtype]
+    )
     workspace = torch.empty(bytes_needed, dtype=torch.uint8, device=y.device)
     relaxed = torch.empty_like(x) if fields["relaxation"] != 1.0 else None
     looked = fields["tolerance"] > 0
@@ -92,7 +98,9 @@ def on_gpu(x: Tensor, q: Tensor, y: Tensor, fields: dict[str, Any], path: int = 
 Pair = tuple[Tensor, Tensor]
 
 
-def _run(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float, *numbers: Any) -> Pair:
+def _run(
+    x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float, *numbers: Any
+) -> Pair:
     l1, l2, low, high, relaxation, iterations = numbers
     _check(x, q, y, psf, stride, boundary, taps, beta, iterations)
     step, prox = StencilStep(Convolution(psf, stride, boundary), taps, beta), Pointwise(l1, l2, low, high)
@@ -102,7 +110,9 @@ def _run(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: st
     return x.contiguous(), q.contiguous()
 
 
-def _check(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float, iterations: int) -> None:
+def _check(
+    x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float, iterations: int
+) -> None:
     shapes.check_solve(x, q, y, psf, stride, boundary, taps)
     shapes.check_dtypes((("q", q), ("y", y)))
     shapes.check_iterations(iterations)
@@ -110,7 +120,9 @@ def _check(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: 
         raise InvalidInput(f"beta is {beta!r}; expected a number > 0")
 
 
-def _fake(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float, *numbers: Any) -> Pair:
+def _fake(
+    x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float, *numbers: Any
+) -> Pair:
     _check(x, q, y, psf, stride, boundary, taps, beta, numbers[-1])
     return x.new_empty(x.shape), q.new_empty(q.shape)
 
@@ -120,10 +132,14 @@ def _gradient(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
     raise Unsupported(f"torch.ops.fastip.admm runs a whole solve and has no gradient; {advice}")
 
 
-def _registered(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float = 1.0) -> Solved:
+def _registered(
+    step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float = 1.0
+) -> Solved:
     """As the others, but it keeps x, and the rule may never look."""
     if rule.tolerance > 0:
-        given = f"tolerance is {rule.tolerance:g}, but a solve inside a compiled graph runs a fixed number of iterations"
+        given = (
+            f"tolerance is {rule.tolerance:g}, but a solve inside a compiled graph runs a fixed number of iterations"
+        )
         raise Unsupported(f"{given}; pass tolerance=0")
     a = step.convolution
     numbers = (step.beta, prox.l1, prox.l2, prox.low, prox.high, relaxation, rule.iterations)

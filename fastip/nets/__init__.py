@@ -34,14 +34,21 @@ from .prior.prior_net import PriorNet as PriorNet
 from .prior.tiled import Tiled as Tiled
 from .squeezenet import SqueezeNet as SqueezeNet
 
-INVERSE_NETS: dict[str, type[InverseNet] | type[PaperInverseNet]] = {"InverseNet": InverseNet, "PaperInverseNet": PaperInverseNet}
+INVERSE_NETS: dict[str, type[InverseNet] | type[PaperInverseNet]] = {
+    "InverseNet": InverseNet,
+    "PaperInverseNet": PaperInverseNet,
+}
 PRIOR_NETS: dict[str, type[PriorNet]] = {
     "DigitAutoencoder": DigitAutoencoder,
     "NonexpansiveDenoiser": NonexpansiveDenoiser,
     "PaperPixelShuffleAutoencoder": PaperPixelShuffleAutoencoder,
     "PixelShuffleAutoencoder": PixelShuffleAutoencoder,
 }
-GENERATORS: dict[str, type[Generator]] = {"DCGANGenerator": DCGANGenerator, "SAGANGenerator": SAGANGenerator, "VAEDecoder": VAEDecoder}
+GENERATORS: dict[str, type[Generator]] = {
+    "DCGANGenerator": DCGANGenerator,
+    "SAGANGenerator": SAGANGenerator,
+    "VAEDecoder": VAEDecoder,
+}
 ENCODERS: dict[str, type[DCGANEncoder]] = {"DCGANEncoder": DCGANEncoder}
 PROJECTORS: dict[str, type[OneNetProjector]] = {"OneNetProjector": OneNetProjector}
 
@@ -56,7 +63,9 @@ def build(known: Mapping[str, type[Net]], name: str, config: dict[str, Any]) -> 
     Raises InvalidInput for a name or a configuration that does not exist.
     """
     if name not in known:
-        raise InvalidInput(f"there is no network {name!r}; expected one of {', '.join(known)}: a newer fastip may have written it")
+        raise InvalidInput(
+            f"there is no network {name!r}; expected one of {', '.join(known)}: a newer fastip may have written it"
+        )
     try:
         return known[name](**config)
     except TypeError as error:

@@ -23,7 +23,11 @@ def fold_batchnorm(net: Net) -> Net:
     for chain in [module for module in result.modules() if isinstance(module, nn.Sequential)]:
         for k in range(len(chain) - 1):
             conv, norm = chain[k], chain[k + 1]
-            if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None:
+            if (
+                isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
+                and isinstance(norm, nn.BatchNorm2d)
+                and norm.running_mean is not None
+            ):
                 chain[k] = fuse_conv_bn_eval(conv, norm, transpose=isinstance(conv, nn.ConvTranspose2d))
                 chain[k + 1] = nn.Identity()
     if hasattr(result, "batchnorm"):

@@ -29,7 +29,13 @@ def extend(v: Tensor, pads: Pads, boundary: str) -> Tensor:
     if boundary == "zero":
         return F.pad(v, pads * 2)
     for axis in (-2, -1):
-        v = torch.cat([_turned(v, axis, turn).narrow(axis, start, size) for turn, start, size in _tiles(v.shape[axis], pads, boundary)], dim=axis)
+        v = torch.cat(
+            [
+                _turned(v, axis, turn).narrow(axis, start, size)
+                for turn, start, size in _tiles(v.shape[axis], pads, boundary)
+            ],
+            dim=axis,
+        )
     return v
 
 

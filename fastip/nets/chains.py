@@ -66,5 +66,9 @@ class AlexNet(Chain):
     def __init__(self) -> None:
         first = [nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)]
         second = [nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)]
-        rest = [layer for i, o in ((192, 384), (384, 256), (256, 256)) for layer in (nn.Conv2d(i, o, 3, padding=1), nn.ReLU())]
+        rest = [
+            layer
+            for i, o in ((192, 384), (384, 256), (256, 256))
+            for layer in (nn.Conv2d(i, o, 3, padding=1), nn.ReLU())
+        ]
         super().__init__([*first, *second, *rest])

@@ -34,11 +34,15 @@ class Comparator(nn.Module, abc.ABC):
         check_image(x, "x")
         if x.shape[1] not in (1, 3) or min(x.shape[2:]) < self.smallest:
             least = f"{self.smallest} x {self.smallest}"
-            raise InvalidInput(f"x has shape {tuple(x.shape)}; {type(self).__name__} compares images of 1 or 3 channels and at least {least} pixels")
+            raise InvalidInput(
+                f"x has shape {tuple(x.shape)}; {type(self).__name__} compares images of 1 or 3 channels and at least {least} pixels"
+            )
         return [f * (f.square().sum(dim=1, keepdim=True) + TINY).rsqrt() for f in self.layers(x.expand(-1, 3, -1, -1))]
 
     def forward(self, x: Tensor, reference: Tensor) -> Tensor:
         if x.shape != reference.shape:
-            raise InvalidInput(f"x has shape {tuple(x.shape)} and reference {tuple(reference.shape)}; expected images of one shape")
+            raise InvalidInput(
+                f"x has shape {tuple(x.shape)} and reference {tuple(reference.shape)}; expected images of one shape"
+            )
         pairs = zip(self.features(x), self.features(reference), strict=True)
         return torch.stack([(f - g).square().sum(dim=1).mean(dim=(1, 2)) for f, g in pairs]).sum(dim=0)

@@ -37,7 +37,11 @@ class BetaGains(nn.Module):
         self.widths = tuple(widths)
         low, high = math.log(beta_range[0]), math.log(beta_range[1])
         self.middle, self.span = (low + high) / 2, (high - low) / 2
-        self.first, self.second, self.last = nn.Linear(1, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, sum(self.widths))
+        self.first, self.second, self.last = (
+            nn.Linear(1, hidden),
+            nn.Linear(hidden, hidden),
+            nn.Linear(hidden, sum(self.widths)),
+        )
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
@@ -55,8 +59,12 @@ def as_batch(beta: float | Tensor | None, beta_range: Range | None, images: Tens
     if beta_range is None:
         return None
     if beta is None:
-        raise InvalidInput(f"this {name} takes beta as an input, between {beta_range[0]:g} and {beta_range[1]:g}: call net(r, beta)")
-    if isinstance(beta, int | float) and beta > 0:  # filled in where the images are: a copy would wait for a GPU in each iteration
+        raise InvalidInput(
+            f"this {name} takes beta as an input, between {beta_range[0]:g} and {beta_range[1]:g}: call net(r, beta)"
+        )
+    if (
+        isinstance(beta, int | float) and beta > 0
+    ):  # filled in where the images are: a copy would wait for a GPU in each iteration
         return images.new_full((images.shape[0],), beta)
     values = torch.as_tensor(beta, dtype=images.dtype, device=images.device).reshape(-1)
     if values.numel() not in (1, images.shape[0]) or not bool((values > 0).all()):

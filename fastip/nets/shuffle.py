@@ -12,7 +12,9 @@ from .boundary import extend
 def check_strides(factor: int, stride: int) -> None:
     """Refuse data whose grid is neither finer nor coarser than the shuffled one by a whole number."""
     if factor % stride and stride % factor:
-        raise InvalidInput(f"factor is {factor} and stride {stride}; expected one to divide the other, so that data and shuffled image share a grid")
+        raise InvalidInput(
+            f"factor is {factor} and stride {stride}; expected one to divide the other, so that data and shuffled image share a grid"
+        )
 
 
 def data_channels(data_colours: int, factor: int, stride: int) -> int:

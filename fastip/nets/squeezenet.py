@@ -9,7 +9,16 @@ from torch import Tensor, nn
 from .comparator import Comparator
 
 MEAN = (103.939, 116.779, 123.68)  # blue, green, red: what Caffe took away from its images
-FIRES = ((64, 16, 64), (128, 16, 64), (128, 32, 128), (256, 32, 128), (256, 48, 192), (384, 48, 192), (384, 64, 256), (512, 64, 256))
+FIRES = (
+    (64, 16, 64),
+    (128, 16, 64),
+    (128, 32, 128),
+    (256, 32, 128),
+    (256, 48, 192),
+    (384, 48, 192),
+    (384, 64, 256),
+    (512, 64, 256),
+)
 POOLED = (0, 2, 4)  # fires with a pooling before them
 
 

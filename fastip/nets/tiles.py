@@ -39,16 +39,27 @@ class Tiles(StrictKeywords):
     Raises InvalidInput unless 2 margin <= overlap < tile, and the tile is a multiple of ``multiple``.
     """
 
-    def __init__(self, height: int, width: int, tile: int = 256, *, overlap: int = 32, margin: int = 0, multiple: int = 1) -> None:
+    def __init__(
+        self, height: int, width: int, tile: int = 256, *, overlap: int = 32, margin: int = 0, multiple: int = 1
+    ) -> None:
         self.height, self.width = check_count(height, "height", low=1), check_count(width, "width", low=1)
         check_count(tile, "tile", low=1), check_count(overlap, "overlap", low=0), check_count(margin, "margin", low=0)
         if not 2 * margin <= overlap < tile:
-            raise InvalidInput(f"tile {tile}, overlap {overlap}, margin {margin}; expected 2 * margin <= overlap < tile")
-        self.tile, self.overlap, self.margin, self.multiple = tile, overlap, margin, check_count(multiple, "multiple", low=1)
+            raise InvalidInput(
+                f"tile {tile}, overlap {overlap}, margin {margin}; expected 2 * margin <= overlap < tile"
+            )
+        self.tile, self.overlap, self.margin, self.multiple = (
+            tile,
+            overlap,
+            margin,
+            check_count(multiple, "multiple", low=1),
+        )
         if tile % multiple:
             raise InvalidInput(f"tile is {tile}; expected a multiple of {multiple}: choose another tile")
         if tile < max(height, width) and tile - overlap < multiple:
-            raise InvalidInput(f"tile {tile} less overlap {overlap} is below the multiple {multiple}, so tiles could not advance; choose a smaller overlap")
+            raise InvalidInput(
+                f"tile {tile} less overlap {overlap} is below the multiple {multiple}, so tiles could not advance; choose a smaller overlap"
+            )
         self._rows, self._columns = self._starts(height), self._starts(width)
         self._row_weights, self._column_weights = self._weights(self._rows, height), self._weights(self._columns, width)
         self._cast: dict[tuple[torch.dtype, torch.device], tuple[list[Tensor], list[Tensor]]] = {}
@@ -87,7 +98,9 @@ class Tiles(StrictKeywords):
 
     def __getitem__(self, index: int) -> Box:
         row, column = self._place(index)
-        return Box(self._rows[row], self._columns[column], len(self._row_weights[row]), len(self._column_weights[column]))
+        return Box(
+            self._rows[row], self._columns[column], len(self._row_weights[row]), len(self._column_weights[column])
+        )
 
     def _place(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):
@@ -142,8 +155,12 @@ class Tiles(StrictKeywords):
             if self.multiple % s == 0 and tuple(t.shape[2:]) == (-(-self.height // s), -(-self.width // s)):
                 return s
         whole = f"{self.height} x {self.width}"
-        raise InvalidInput(f"an image to tile is {t.shape[2]} x {t.shape[3]}; expected {whole}, or s times smaller with s dividing multiple={self.multiple}")
+        raise InvalidInput(
+            f"an image to tile is {t.shape[2]} x {t.shape[3]}; expected {whole}, or s times smaller with s dividing multiple={self.multiple}"
+        )
 
     def _check(self, pieces: Tensor, count: int, box: Box) -> None:
         if pieces.ndim != 4 or (pieces.shape[0], *pieces.shape[2:]) != (count, box.height, box.width):
-            raise InvalidInput(f"the function returned shape {tuple(pieces.shape)}; expected {count} images of {box.height} x {box.width}")
+            raise InvalidInput(
+                f"the function returned shape {tuple(pieces.shape)}; expected {count} images of {box.height} x {box.width}"
+            )

@@ -37,7 +37,9 @@ def check_beside(net: object, y: Tensor) -> None:
     """Refuse data on a device where the network has no weights; whatever has no weights is let through."""
     homes = {p.device for p in net.parameters()} if isinstance(net, nn.Module) else set()
     if homes and y.device not in homes:
-        raise InvalidInput(f"y is on {y.device} and the network on {', '.join(sorted(map(str, homes)))}; move it with net.to({str(y.device)!r})")
+        raise InvalidInput(
+            f"y is on {y.device} and the network on {', '.join(sorted(map(str, homes)))}; move it with net.to({str(y.device)!r})"
+        )
 
 
 def placed(net: nn.Module, device: torch.device) -> nn.Module:

@@ -39,12 +39,21 @@ class Blur(Operator):
     def __init__(self, psf: Any, stride: int = 1, boundary: str = "circular") -> None:
         self.psf = real_array(psf, "psf", (2,))
         if not bool(self.psf.any()):
-            raise InvalidInput(f"psf is all zeros ({self.psf.shape[0]} x {self.psf.shape[1]}), which sees nothing; expected at least one tap that is not 0")
+            raise InvalidInput(
+                f"psf is all zeros ({self.psf.shape[0]} x {self.psf.shape[1]}), which sees nothing; expected at least one tap that is not 0"
+            )
         self.stride = check_count(stride, "stride", low=1)
         if boundary not in BOUNDARIES:
             close = difflib.get_close_matches(str(boundary).lower(), [*BOUNDARIES, "wrap", "symmetric", "constant"], 1)
-            meant = {"wrap": "circular", "symmetric": "reflect", "constant": "zero"}.get(close[0], close[0]) if close else None
-            raise InvalidInput(f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}" + (f": did you mean {meant!r}?" if meant else ""))
+            meant = (
+                {"wrap": "circular", "symmetric": "reflect", "constant": "zero"}.get(close[0], close[0])
+                if close
+                else None
+            )
+            raise InvalidInput(
+                f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}"
+                + (f": did you mean {meant!r}?" if meant else "")
+            )
         self.boundary = boundary
         self._taps = Constant(self.psf)
         large = int(self.psf.count_nonzero()) > LARGEST_DIRECT * self.stride**2
@@ -71,8 +80,14 @@ class Blur(Operator):
         for n, k, axis in zip(size, self.psf.shape, ("height", "width"), strict=True):
             free = n - k if self.boundary == "valid" else n
             if free % self.stride:
-                rule = f"{axis} - {k} a multiple of {self.stride} (valid)" if self.boundary == "valid" else f"{axis} a multiple of {self.stride}"
-                raise InvalidInput(f"stride {self.stride} does not divide an image {axis} of {n}; expected {rule}: crop the image to {n - free % self.stride}")
+                rule = (
+                    f"{axis} - {k} a multiple of {self.stride} (valid)"
+                    if self.boundary == "valid"
+                    else f"{axis} a multiple of {self.stride}"
+                )
+                raise InvalidInput(
+                    f"stride {self.stride} does not divide an image {axis} of {n}; expected {rule}: crop the image to {n - free % self.stride}"
+                )
             kept.append(free // self.stride + (self.boundary == "valid"))
         return (b, c, *kept)
 
@@ -121,7 +136,9 @@ class Downsample(Blur):
     def __init__(self, factor: int) -> None:
         factor = check_count(factor, "factor", low=1)
         self.factor = factor
-        super().__init__(torch.full((factor, factor), factor**-2.0, dtype=torch.float64), stride=factor, boundary="valid")
+        super().__init__(
+            torch.full((factor, factor), factor**-2.0, dtype=torch.float64), stride=factor, boundary="valid"
+        )
 
     def _parameters(self) -> tuple[Any, ...]:
         return (self.factor,)
@@ -130,5 +147,7 @@ class Downsample(Blur):
         b, c, height, width = check_grid(input_shape, "image")
         if height % self.factor or width % self.factor:
             crop = f"{height - height % self.factor} x {width - width % self.factor}"
-            raise InvalidInput(f"factor {self.factor} does not divide an image of {height} x {width}: crop it to {crop}")
+            raise InvalidInput(
+                f"factor {self.factor} does not divide an image of {height} x {width}: crop it to {crop}"
+            )
         return (b, c, height // self.factor, width // self.factor)

@@ -40,7 +40,9 @@ class ToGray(Operator):
     def output_shape(self, input_shape: Shape) -> Shape:
         b, c, h, w = check_grid(input_shape, "image")
         if c != len(self.weights):
-            raise InvalidInput(f"the image has {c} channels but there are {len(self.weights)} weights; expected one weight per channel")
+            raise InvalidInput(
+                f"the image has {c} channels but there are {len(self.weights)} weights; expected one weight per channel"
+            )
         return (b, 1, h, w)
 
     def input_shape(self, output_shape: Shape) -> Shape:

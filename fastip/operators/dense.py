@@ -31,10 +31,18 @@ class Dense(Operator):
             raise InvalidInput("matrix is all zeros; expected at least one entry that is not 0")
         m, n = self.matrix.shape
         if image_shape is not None and not isinstance(image_shape, (tuple, list)):
-            raise InvalidInput(f"image_shape is {image_shape!r}; expected (c, h, w) with c h w = {n}, the columns of the matrix")
-        self.image_shape = None if image_shape is None else tuple(check_count(size, "a size in image_shape", low=1) for size in image_shape)
+            raise InvalidInput(
+                f"image_shape is {image_shape!r}; expected (c, h, w) with c h w = {n}, the columns of the matrix"
+            )
+        self.image_shape = (
+            None
+            if image_shape is None
+            else tuple(check_count(size, "a size in image_shape", low=1) for size in image_shape)
+        )
         if self.image_shape is not None and (len(self.image_shape) != 3 or math.prod(self.image_shape) != n):
-            raise InvalidInput(f"image_shape is {self.image_shape}; expected (c, h, w) with c h w = {n}, the columns of the matrix")
+            raise InvalidInput(
+                f"image_shape is {self.image_shape}; expected (c, h, w) with c h w = {n}, the columns of the matrix"
+            )
         self._matrix = Constant(self.matrix)
 
     def _forward(self, x: Tensor) -> Tensor:
@@ -55,7 +63,9 @@ class Dense(Operator):
         expected = (n,) if self.image_shape is None else self.image_shape
         if tuple(input_shape[1:]) != expected or input_shape[0] < 1:
             wanted = " x ".join(["b", *map(str, expected)])
-            raise InvalidInput(f"the image has shape {tuple(input_shape)}; expected {wanted} for a matrix of {m} x {n}; reshape it or give image_shape")
+            raise InvalidInput(
+                f"the image has shape {tuple(input_shape)}; expected {wanted} for a matrix of {m} x {n}; reshape it or give image_shape"
+            )
         return (input_shape[0], m)
 
     def input_shape(self, output_shape: Shape) -> Shape:

@@ -103,7 +103,11 @@ class Operator(StrictKeywords, abc.ABC):
     @last
     def _norm(self, shape: Shape) -> float:
         structure = self.cogram(self.output_shape(shape)) or self.gram(shape)
-        return structures.largest(structure) ** 0.5 if structure is not None else largest_singular_value(self, shape, self.complex_input)
+        return (
+            structures.largest(structure) ** 0.5
+            if structure is not None
+            else largest_singular_value(self, shape, self.complex_input)
+        )
 
     def _known_shape(self) -> Shape:
         shape = self._own_shape()
@@ -113,7 +117,9 @@ class Operator(StrictKeywords, abc.ABC):
                 return shape
         except InvalidInput:  # the parameters fix the size but not the channels
             pass
-        raise InvalidInput(f"the norm of {type(self).__name__} depends on the image size; pass it, e.g. op.norm(x.shape)")
+        raise InvalidInput(
+            f"the norm of {type(self).__name__} depends on the image size; pass it, e.g. op.norm(x.shape)"
+        )
 
     def fingerprint(self) -> str:
         """sha256 over the class and its parameters, in hex: the same in every process and on every processor. What differs by rounding counts as one."""
@@ -132,7 +138,9 @@ class Operator(StrictKeywords, abc.ABC):
 
     def __matmul__(self, other: Any) -> Operator:
         if not isinstance(other, Operator):
-            raise InvalidInput(f"A @ B composes two operators, but B is {type(other).__name__}; apply an operator to data with A(x)")
+            raise InvalidInput(
+                f"A @ B composes two operators, but B is {type(other).__name__}; apply an operator to data with A(x)"
+            )
         return Composition(self, other)
 
     def __mul__(self, factor: Any) -> Operator:
@@ -207,7 +215,9 @@ class Composition(Operator):
         if left.complex_input != right.complex_output:
             takes, gives = ("complex", "real") if left.complex_input else ("real", "complex")
             names = type(left).__name__, type(right).__name__
-            raise InvalidInput(f"{names[0]} takes {takes} data but {names[1]} gives {gives} data; put an adjoint (op.T) or a real operator in between")
+            raise InvalidInput(
+                f"{names[0]} takes {takes} data but {names[1]} gives {gives} data; put an adjoint (op.T) or a real operator in between"
+            )
         self.complex_input, self.complex_output = right.complex_input, left.complex_output
         self.channelwise = left.channelwise and right.channelwise
         self.pixelwise = left.pixelwise and right.pixelwise

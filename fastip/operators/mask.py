@@ -24,7 +24,9 @@ class Mask(Operator):
     def __init__(self, mask: Any) -> None:
         values = real_array(mask, "mask", (2, 3, 4))
         if not bool(values.any()):
-            raise InvalidInput("mask is 0 everywhere, so no pixel is measured; expected at least one value that is not 0")
+            raise InvalidInput(
+                "mask is 0 everywhere, so no pixel is measured; expected at least one value that is not 0"
+            )
         self.mask = values.reshape(*[1] * (4 - values.ndim), *values.shape)
         self.channelwise = self.mask.shape[:2] == (1, 1)
         self._weights = Constant(self.mask)
@@ -41,7 +43,9 @@ class Mask(Operator):
     def output_shape(self, input_shape: Shape) -> Shape:
         shape, own = check_grid(input_shape, "image"), tuple(self.mask.shape)
         if own[2:] != shape[2:] or own[0] not in (1, shape[0]) or own[1] not in (1, shape[1]):
-            raise InvalidInput(f"the image has shape {shape} but the mask {own}; expected the same h and w, and the same or 1 for c and b")
+            raise InvalidInput(
+                f"the image has shape {shape} but the mask {own}; expected the same h and w, and the same or 1 for c and b"
+            )
         return shape
 
     def input_shape(self, output_shape: Shape) -> Shape:

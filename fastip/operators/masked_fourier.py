@@ -29,12 +29,16 @@ class MaskedFourier(Operator):
     def __init__(self, mask: Any) -> None:
         self.mask = real_array(mask, "mask", (2,))
         if not bool(self.mask.any()):
-            raise InvalidInput("mask is 0 everywhere, so no frequency is measured; expected at least one value that is not 0")
+            raise InvalidInput(
+                "mask is 0 everywhere, so no frequency is measured; expected at least one value that is not 0"
+            )
         self._weights = Constant(self.mask)
 
     def _forward(self, x: Tensor) -> Tensor:
         if x.dtype not in (torch.float32, torch.float64):
-            raise InvalidInput(f"x has dtype {x.dtype}, which has no complex Fourier transform; expected float32 or float64: call x.float()")
+            raise InvalidInput(
+                f"x has dtype {x.dtype}, which has no complex Fourier transform; expected float32 or float64: call x.float()"
+            )
         return torch.fft.fft2(x, norm="ortho") * self._weights.like(x)
 
     def _adjoint(self, y: Tensor) -> Tensor:
@@ -46,7 +50,9 @@ class MaskedFourier(Operator):
     def output_shape(self, input_shape: Shape) -> Shape:
         shape = check_grid(input_shape, "image")
         if shape[2:] != tuple(self.mask.shape):
-            raise InvalidInput(f"the image is {shape[2]} x {shape[3]} but the mask {self.mask.shape[0]} x {self.mask.shape[1]}; expected the same size")
+            raise InvalidInput(
+                f"the image is {shape[2]} x {shape[3]} but the mask {self.mask.shape[0]} x {self.mask.shape[1]}; expected the same size"
+            )
         return shape
 
     def input_shape(self, output_shape: Shape) -> Shape:

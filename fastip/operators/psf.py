@@ -62,7 +62,9 @@ def disk(size: int, radius: float | None = None) -> Tensor:
     inside = (r[:, None] ** 2 + r[None] ** 2 <= radius**2).double()
     psf = inside.reshape(size, fine, size, fine).mean(dim=(1, 3))
     if not bool(psf.any()):
-        raise InvalidInput(f"a disk of radius {radius} covers no pixel of {size} x {size}; use a larger radius or psf.delta({size})")
+        raise InvalidInput(
+            f"a disk of radius {radius} covers no pixel of {size} x {size}; use a larger radius or psf.delta({size})"
+        )
     return psf / psf.sum()
 
 
@@ -97,7 +99,11 @@ def parse(text: str) -> Tensor:
     name, *numbers = str(text).strip().split(":")
     if name not in FORMS:
         close = difflib.get_close_matches(name.lower(), FORMS, 1)
-        advice = f"did you mean {FORMS[close[0]][1]}?" if close else f"expected one of {', '.join(form for _, form, _, _ in FORMS.values())}"
+        advice = (
+            f"did you mean {FORMS[close[0]][1]}?"
+            if close
+            else f"expected one of {', '.join(form for _, form, _, _ in FORMS.values())}"
+        )
         raise InvalidInput(f"{text!r} names no psf: {advice}")
     function, form, fewest, most = FORMS[name]
     if not fewest <= len(numbers) <= most:
@@ -107,4 +113,6 @@ def parse(text: str) -> Tensor:
     except FastipError as error:
         raise InvalidInput(f"{text!r}: {error}") from None
     except ValueError:
-        raise InvalidInput(f"{text!r} holds something that is not a number; expected {form} with a whole SIZE") from None
+        raise InvalidInput(
+            f"{text!r} holds something that is not a number; expected {form} with a whole SIZE"
+        ) from None

@@ -64,7 +64,9 @@ class Stack(Operator):
         if not parts or not all(isinstance(part, Operator) for part in parts):
             raise InvalidInput("operators must be a list of at least one operator, e.g. Stack([A, B])")
         if len({(part.complex_input, part.complex_output) for part in parts}) > 1:
-            raise InvalidInput(f"the operators {', '.join(type(part).__name__ for part in parts)} mix real and complex data; stack those of one kind")
+            raise InvalidInput(
+                f"the operators {', '.join(type(part).__name__ for part in parts)} mix real and complex data; stack those of one kind"
+            )
         self.parts = parts
         self.complex_input, self.complex_output = parts[0].complex_input, parts[0].complex_output
         self._input_shape = functools.lru_cache(maxsize=16)(self._find_input_shape)
@@ -93,7 +95,9 @@ class Stack(Operator):
     def output_shape(self, input_shape: Shape) -> Shape:
         shapes = [part.output_shape(input_shape) for part in self.parts]
         if len({(shape[0], *shape[2:]) for shape in shapes}) > 1:
-            raise InvalidInput(f"the stacked operators give shapes {', '.join(map(str, shapes))}; expected equal sizes but for the channels")
+            raise InvalidInput(
+                f"the stacked operators give shapes {', '.join(map(str, shapes))}; expected equal sizes but for the channels"
+            )
         return (shapes[0][0], sum(shape[1] for shape in shapes), *shapes[0][2:])
 
     def input_shape(self, output_shape: Shape) -> Shape:
@@ -111,7 +115,9 @@ class Stack(Operator):
             except FastipError as refusal:
                 refusals[str(refusal)] = None
         reason = f" ({next(iter(refusals))})" if refusals else ""
-        raise InvalidInput(f"the data has shape {output_shape}, which no image gives under {self!r}{reason}; expected op.output_shape(x.shape)")
+        raise InvalidInput(
+            f"the data has shape {output_shape}, which no image gives under {self!r}{reason}; expected op.output_shape(x.shape)"
+        )
 
     @last
     def gram(self, input_shape: Shape) -> Structure | None:

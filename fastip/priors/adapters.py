@@ -29,19 +29,28 @@ def level_map(net: Net, *, pixels: bool = True, multiple: int = 1, scale: float 
     multiple: the sizes that the network takes; others are mirrored at the lower right border up to one, and cropped. scale: the network's unit, 255 for one of
     images in [0, 255]. v is given in the precision of the network's weights and comes back in its own.
     """
-    return _Adapter(net, _map if pixels else _point, check_count(multiple, "multiple", low=1), check_number(scale, "scale", low=0.0, strict=True))
+    return _Adapter(
+        net,
+        _map if pixels else _point,
+        check_count(multiple, "multiple", low=1),
+        check_number(scale, "scale", low=0.0, strict=True),
+    )
 
 
 @strict_keywords
 def level_channel(net: Net, *, multiple: int = 1, scale: float = 1.0) -> Estimate:
     """net([v, level]): the level as a last channel of the image. multiple, scale: as for :func:`level_map`."""
-    return _Adapter(net, _channel, check_count(multiple, "multiple", low=1), check_number(scale, "scale", low=0.0, strict=True))
+    return _Adapter(
+        net, _channel, check_count(multiple, "multiple", low=1), check_number(scale, "scale", low=0.0, strict=True)
+    )
 
 
 @strict_keywords
 def blind(net: Net, *, multiple: int = 1, scale: float = 1.0) -> Estimate:
     """net(v): a network that finds the level by itself. multiple, scale: as for :func:`level_map`."""
-    return _Adapter(net, _blind, check_count(multiple, "multiple", low=1), check_number(scale, "scale", low=0.0, strict=True))
+    return _Adapter(
+        net, _blind, check_count(multiple, "multiple", low=1), check_number(scale, "scale", low=0.0, strict=True)
+    )
 
 
 @strict_keywords
@@ -66,7 +75,9 @@ class _Adapter:
         x = self.call(self.net, padded.to(dtype) * self.scale, levels)
         if not isinstance(x, Tensor) or x.shape != padded.shape:
             shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise InvalidInput(f"the network returned {shape} for an image of shape {tuple(padded.shape)}; expected the same: give the multiple it needs")
+            raise InvalidInput(
+                f"the network returned {shape} for an image of shape {tuple(padded.shape)}; expected the same: give the multiple it needs"
+            )
         return x[..., :h, :w].to(v) / self.scale
 
 

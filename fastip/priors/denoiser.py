@@ -32,7 +32,13 @@ class Denoiser(Levelled):
     Source: Venkatakrishnan, Bouman and Wohlberg, Plug-and-play priors for model based reconstruction, 2013.
     """
 
-    def __init__(self, denoiser: Callable[..., Tensor], *, sigma: float | Sequence[float] | None = None, noise: float | None = None) -> None:
+    def __init__(
+        self,
+        denoiser: Callable[..., Tensor],
+        *,
+        sigma: float | Sequence[float] | None = None,
+        noise: float | None = None,
+    ) -> None:
         if not callable(denoiser) or isinstance(denoiser, type):
             raise InvalidInput(f"denoiser is {denoiser!r}; expected a callable (v) -> x or (v, level) -> x")
         self.denoiser = denoiser
@@ -64,8 +70,14 @@ def _takes_level(denoiser: Any) -> bool:
         return False  # a built-in without a signature
     places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     required = [p for p in places if p.default is p.empty]
-    if len(required) > 2 or any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters) or not (places or _variadic(parameters)):
-        raise InvalidInput(f"denoiser {denoiser!r} has the arguments ({', '.join(p.name for p in parameters)}); expected (v) or (v, level)")
+    if (
+        len(required) > 2
+        or any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
+        or not (places or _variadic(parameters))
+    ):
+        raise InvalidInput(
+            f"denoiser {denoiser!r} has the arguments ({', '.join(p.name for p in parameters)}); expected (v) or (v, level)"
+        )
     return len(required) == 2 or (len(places) > 1 and places[1].name in LEVELS)
 
 

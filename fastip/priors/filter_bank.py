@@ -48,7 +48,9 @@ class FilterBank:
         half = x.shape[-1] // 2
         approximation, odd, detail = x.split([half, x.shape[-1] - 2 * half, half], dim=-1)
         length = half + self._window - 1
-        windows = [_periodic(part, -self._first, length).unfold(-1, self._window, 1) for part in (approximation, detail)]
+        windows = [
+            _periodic(part, -self._first, length).unfold(-1, self._window, 1) for part in (approximation, detail)
+        ]
         whole = (torch.cat(windows, dim=-1) @ self._synthesis.like(x)).flatten(-2)
         return torch.cat([whole, odd], dim=-1).movedim(-1, axis)
 

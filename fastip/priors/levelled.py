@@ -31,10 +31,14 @@ class Levelled(Prior):
 
     def _set_levels(self, sigma: Any, noise: float | None) -> None:
         several = isinstance(sigma, Sequence) and not isinstance(sigma, str)
-        self.sigma = _levels(sigma) if several else None if sigma is None else check_number(sigma, "sigma", low=0.0, strict=True)
+        self.sigma = (
+            _levels(sigma) if several else None if sigma is None else check_number(sigma, "sigma", low=0.0, strict=True)
+        )
         self.noise = check_number(noise, "noise", low=0.0) if noise is not None else 0.0
         if several and self.noise:
-            raise InvalidInput(f"noise is {noise!r} and sigma a sequence; expected one of them: with a sequence of levels pass beta to the solver")
+            raise InvalidInput(
+                f"noise is {noise!r} and sigma a sequence; expected one of them: with a sequence of levels pass beta to the solver"
+            )
 
     def _require_level(self) -> None:
         """Refuse a prior that needs a level and has none."""
@@ -46,7 +50,9 @@ class Levelled(Prior):
         """noise^2 / sigma^2. Raises InvalidInput where one of them is missing: beta must then be given."""
         if not isinstance(self.sigma, float) or not self.noise:
             name, missing = type(self).__name__, "noise" if self.sigma is not None else "sigma"
-            raise InvalidInput(f"beta is not given and the {name} cannot imply it without {missing}: pass beta, or {name}(..., sigma=..., noise=...)")
+            raise InvalidInput(
+                f"beta is not given and the {name} cannot imply it without {missing}: pass beta, or {name}(..., sigma=..., noise=...)"
+            )
         return self.noise**2 / self.sigma**2
 
     def check_beta(self, beta: float) -> None:

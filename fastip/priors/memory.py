@@ -30,17 +30,27 @@ def parse(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         found = value
     else:
-        match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?i?)b?\s*", str(value).lower()) if isinstance(value, str) else None
+        match = (
+            re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?i?)b?\s*", str(value).lower())
+            if isinstance(value, str)
+            else None
+        )
         found = int(float(match[1]) * _UNITS[match[2]]) if match and match[2] in _UNITS else 0
     if found <= 0:
-        raise InvalidInput(f"memory is {value!r}; expected a number of bytes such as 2_000_000_000, or a text such as 2GB or 800MB")
+        raise InvalidInput(
+            f"memory is {value!r}; expected a number of bytes such as 2_000_000_000, or a text such as 2GB or 800MB"
+        )
     return found
 
 
 def state(op: LinearOperator, shape: Shape, stride: int, dtype: torch.dtype) -> float:
     """Bytes of the solve without its network, for an image of this shape b c h w."""
     convolution = op.convolution()
-    inner = convolution is not None and convolution.boundary != "circular" and max(convolution.psf.shape) > convolution.stride
+    inner = (
+        convolution is not None
+        and convolution.boundary != "circular"
+        and max(convolution.psf.shape) > convolution.stride
+    )
     return math.prod(shape) * (VALUE + (INNER if inner else EXACT) / stride**2) * dtype.itemsize / 4
 
 

@@ -32,14 +32,25 @@ class PixelShuffleAutoencoder(Levelled):
     Source: Fan, Wei, Carin and Heller, An inner-loop free solution to inverse problems using deep neural networks, NIPS 2017, section 3.1.
     """
 
-    def __init__(self, net: nets.PriorNet, *, sigma: float | Sequence[float] | None = None, noise: float | None = None, trained: Trained | None = None) -> None:
+    def __init__(
+        self,
+        net: nets.PriorNet,
+        *,
+        sigma: float | Sequence[float] | None = None,
+        noise: float | None = None,
+        trained: Trained | None = None,
+    ) -> None:
         if not isinstance(net, nets.PriorNet):
-            raise InvalidInput(f"net is {net!r}; expected one of {', '.join(nets.PRIOR_NETS)}; any other denoiser: priors.Denoiser(net, sigma=...)")
+            raise InvalidInput(
+                f"net is {net!r}; expected one of {', '.join(nets.PRIOR_NETS)}; any other denoiser: priors.Denoiser(net, sigma=...)"
+            )
         self.net, self.trained = net, trained
         self._set_levels(sigma, noise)
 
     @strict_keywords
-    def at(self, *, sigma: float | Sequence[float] | None = None, noise: float | None = None) -> PixelShuffleAutoencoder:
+    def at(
+        self, *, sigma: float | Sequence[float] | None = None, noise: float | None = None
+    ) -> PixelShuffleAutoencoder:
         """The same network with these levels instead of its own."""
         return PixelShuffleAutoencoder(self.net, sigma=sigma, noise=noise, trained=self.trained)
 
@@ -49,7 +60,9 @@ class PixelShuffleAutoencoder(Levelled):
         check_beside(self.net, y)
         shape = image_shape(y, op)
         if len(shape) != 4 or shape[1] % self.net.colours:
-            raise InvalidInput(f"the image has shape {shape}; this {type(self.net).__name__} takes b c h w with c a multiple of {self.net.colours}")
+            raise InvalidInput(
+                f"the image has shape {shape}; this {type(self.net).__name__} takes b c h w with c a multiple of {self.net.colours}"
+            )
         if self.net.conditional and self.trained is not None:
             self.trained.check_operator(op)
         return BoundPixelShuffleAutoencoder(self, _placed(y, op, shape, self.net) if self.net.conditional else None)
@@ -74,8 +87,15 @@ def _placed(y: Tensor, op: LinearOperator, shape: Shape, net: nets.PriorNet) -> 
     convolution = op.convolution()
     if tuple(y.shape) == due:
         return y
-    if convolution is None or convolution.boundary != "valid" or convolution.stride != net.stride or tuple(y.shape[:2]) != due[:2]:
-        raise InvalidInput(f"y has shape {tuple(y.shape)}; this {type(net).__name__} takes data of shape {due} for an image of shape {shape}")
+    if (
+        convolution is None
+        or convolution.boundary != "valid"
+        or convolution.stride != net.stride
+        or tuple(y.shape[:2]) != due[:2]
+    ):
+        raise InvalidInput(
+            f"y has shape {tuple(y.shape)}; this {type(net).__name__} takes data of shape {due} for an image of shape {shape}"
+        )
     pads = []
     for k, n, m in zip(convolution.psf.shape, y.shape[2:], due[2:], strict=True):
         before = (k - 1 - k // 2 + net.stride // 2) // net.stride

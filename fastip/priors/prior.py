@@ -29,7 +29,9 @@ class Prior(StrictKeywords):
 
     def value(self, x: Tensor) -> Tensor:
         """R(x) for each image, shape (b,). Raises Unsupported for priors that are known by their prox alone."""
-        raise Unsupported(f"{type(self).__name__} is known by its prox alone and has no value R(x); watch solution.residuals instead")
+        raise Unsupported(
+            f"{type(self).__name__} is known by its prox alone and has no value R(x); watch solution.residuals instead"
+        )
 
     def suggested_beta(self) -> float | None:
         """The beta that the prior's own numbers imply, or None."""
@@ -44,7 +46,9 @@ class Prior(StrictKeywords):
 
     def __add__(self, other: Any) -> Prior:
         if not isinstance(other, Prior):
-            raise InvalidInput(f"{type(self).__name__} + {type(other).__name__}: only priors can be added, e.g. priors.TV(1e-3) + priors.Box(0, 1)")
+            raise InvalidInput(
+                f"{type(self).__name__} + {type(other).__name__}: only priors can be added, e.g. priors.TV(1e-3) + priors.Box(0, 1)"
+            )
         total = self.plus(other)
         total = other.plus(self) if total is None else total
         if total is None:
@@ -68,7 +72,9 @@ def check_weight(value: Any, name: str) -> Weight:
         return check_number(value, name, low=0.0)
     check_real(value, name)
     if value.numel() == 0 or value.ndim not in (0, 1, 4) or (value.ndim == 1 and value.numel() > 1):
-        raise InvalidInput(f"{name} has shape {tuple(value.shape)}; expected one number, or four dimensions that broadcast to the image such as 1 c 1 1")
+        raise InvalidInput(
+            f"{name} has shape {tuple(value.shape)}; expected one number, or four dimensions that broadcast to the image such as 1 c 1 1"
+        )
     check_sign(value, name)
     if value.numel() > 1 or value.requires_grad:
         return value
@@ -77,9 +83,15 @@ def check_weight(value: Any, name: str) -> Weight:
 
 def check_sign(value: Weight, name: str) -> None:
     """Refuse a weight tensor that holds negative numbers, NaN or Inf."""
-    if isinstance(value, Tensor) and not torch.compiler.is_compiling() and not bool((torch.isfinite(value) & (value >= 0)).all()):
+    if (
+        isinstance(value, Tensor)
+        and not torch.compiler.is_compiling()
+        and not bool((torch.isfinite(value) & (value >= 0)).all())
+    ):
         low, high = value.detach().min().item(), value.detach().max().item()
-        raise InvalidInput(f"{name} holds numbers from {low:g} to {high:g}; expected finite ones >= 0 (to learn it, learn its logarithm: log_weight.exp())")
+        raise InvalidInput(
+            f"{name} holds numbers from {low:g} to {high:g}; expected finite ones >= 0 (to learn it, learn its logarithm: log_weight.exp())"
+        )
 
 
 def check_fit(value: Weight, name: str, shape: Shape) -> None:
@@ -88,7 +100,9 @@ def check_fit(value: Weight, name: str, shape: Shape) -> None:
         return
     check_sign(value, name)
     if value.numel() > 1 and (len(shape) != 4 or any(n not in (1, m) for n, m in zip(value.shape, shape, strict=True))):
-        raise InvalidInput(f"{name} has shape {tuple(value.shape)}, which does not broadcast to the image of shape {tuple(shape)}; expected e.g. 1 c 1 1")
+        raise InvalidInput(
+            f"{name} has shape {tuple(value.shape)}, which does not broadcast to the image of shape {tuple(shape)}; expected e.g. 1 c 1 1"
+        )
 
 
 def like(weight: Weight, v: Tensor) -> Weight:

@@ -26,17 +26,23 @@ class Projector(Prior):
 
     def __init__(self, net: nn.Module) -> None:
         if not isinstance(net, nn.Module):
-            raise InvalidInput(f"net is {net!r}; expected a network that projects images, e.g. fastip.load_projector('digits.safetensors').net")
+            raise InvalidInput(
+                f"net is {net!r}; expected a network that projects images, e.g. fastip.load_projector('digits.safetensors').net"
+            )
         self.net: Any = net  # so that what a network has, such as .generator, can be asked for
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundProjector:
         check_beside(self.net, y)
         if self.net.training:
-            raise InvalidInput("the network is in training mode, in which an image depends on its neighbours: call net.eval()")
+            raise InvalidInput(
+                "the network is in training mode, in which an image depends on its neighbours: call net.eval()"
+            )
         shape, expected = image_shape(y, op), getattr(self.net, "shape", None)
         if len(shape) != 4 or (expected is not None and shape[1:] != tuple(expected)):
             wanted = "b c h w" if expected is None else f"(b, {', '.join(map(str, expected))})"
-            raise InvalidInput(f"the image has shape {shape}; this {type(self.net).__name__} projects images {wanted}: give an operator on such images")
+            raise InvalidInput(
+                f"the image has shape {shape}; this {type(self.net).__name__} projects images {wanted}: give an operator on such images"
+            )
         return BoundProjector(self.net)
 
 
@@ -52,6 +58,8 @@ class BoundProjector(BoundWithout):
         x: Any = self._net(v if self._dtype is None else v.to(self._dtype))
         if not isinstance(x, Tensor) or x.shape != v.shape:
             found = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise InvalidInput(f"the network returned {found} for an image of shape {tuple(v.shape)}; expected the same shape")
+            raise InvalidInput(
+                f"the network returned {found} for an image of shape {tuple(v.shape)}; expected the same shape"
+            )
         projected: torch.Tensor = x.to(v.dtype)
         return projected

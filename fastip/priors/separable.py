@@ -24,11 +24,15 @@ class Separable(Prior):
     Source: Parikh and Boyd, Proximal Algorithms, 2014, sections 2.2 and 6.5.
     """
 
-    def __init__(self, l1: Weight = 0.0, l2: Weight = 0.0, low: float = float("-inf"), high: float = float("inf")) -> None:
+    def __init__(
+        self, l1: Weight = 0.0, l2: Weight = 0.0, low: float = float("-inf"), high: float = float("inf")
+    ) -> None:
         self.l1, self.l2 = check_weight(l1, "l1"), check_weight(l2, "l2")
         self.low, self.high = check_bound(low, "low"), check_bound(high, "high")
         if self.low > self.high or self.low == float("inf") or self.high == float("-inf"):
-            raise InvalidInput(f"low is {self.low:g} and high is {self.high:g}: no pixel value lies between them; expected low <= high")
+            raise InvalidInput(
+                f"low is {self.low:g} and high is {self.high:g}: no pixel value lies between them; expected low <= high"
+            )
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundSeparable:
         for name in ("l1", "l2"):
@@ -71,7 +75,9 @@ class Separable(Prior):
             return None
         low, high = max(self.low, other.low), min(self.high, other.high)
         if low > high:
-            raise InvalidInput(f"the boxes [{self.low:g}, {self.high:g}] and [{other.low:g}, {other.high:g}] do not meet: no image satisfies both")
+            raise InvalidInput(
+                f"the boxes [{self.low:g}, {self.high:g}] and [{other.low:g}, {other.high:g}] do not meet: no image satisfies both"
+            )
         return Separable(self.l1 + other.l1, self.l2 + other.l2, low, high)
 
 

@@ -22,7 +22,9 @@ class Trained:
     def __post_init__(self) -> None:
         numbers = (*self.levels, *(number for pair in self.schedule for number in pair))
         if len(self.levels) != 2 or not self.levels[0] <= self.levels[1] or not all(number > 0 for number in numbers):
-            raise InvalidInput(f"levels are {self.levels} and the schedule {self.schedule}; expected positive numbers, levels (low, high)")
+            raise InvalidInput(
+                f"levels are {self.levels} and the schedule {self.schedule}; expected positive numbers, levels (low, high)"
+            )
 
     @property
     def beta(self) -> tuple[float, ...] | None:
@@ -37,7 +39,9 @@ class Trained:
     def check_operator(self, op: LinearOperator) -> None:
         """Refuse data of another operator than that of the training."""
         if self.data is not None and likeness(op) != self.data:
-            raise InvalidInput(f"op is {op!r}, and the network takes the data of another operator: use the one it was trained for, or train it for this one")
+            raise InvalidInput(
+                f"op is {op!r}, and the network takes the data of another operator: use the one it was trained for, or train it for this one"
+            )
 
 
 @constant

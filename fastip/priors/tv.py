@@ -41,14 +41,18 @@ class TV(Prior):
     def __init__(self, weight: Weight, *, steps: int = 5) -> None:
         self.weight = check_weight(weight, "weight")
         if isinstance(self.weight, Tensor) and self.weight.ndim == 4 and self.weight.shape[2:] != (1, 1):
-            raise InvalidInput(f"weight has shape {tuple(self.weight.shape)}; expected one number, or one per image and channel: b c 1 1 or 1 c 1 1")
+            raise InvalidInput(
+                f"weight has shape {tuple(self.weight.shape)}; expected one number, or one per image and channel: b c 1 1 or 1 c 1 1"
+            )
         self.steps = check_count(steps, "steps", low=1)
         self.separable = Separable()
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundTV:
         shape = image_shape(y, op)
         if len(shape) != 4:
-            raise InvalidInput(f"the image has shape {shape}; {type(self).__name__} needs b c h w: give operators.Dense an image_shape")
+            raise InvalidInput(
+                f"the image has shape {shape}; {type(self).__name__} needs b c h w: give operators.Dense an image_shape"
+            )
         check_fit(self.weight, "weight", shape)
         self.separable.bind(y, op)
         return BoundTV(self, placed(self.weight, y), self.separable.beside(y))
@@ -57,7 +61,9 @@ class TV(Prior):
         """R(x) for each image, shape (b,), with what was added."""
         g = kernels.reference.differences(x)
         length = g.square().sum(dim=0).sqrt() if self.isotropic else g.abs().sum(dim=0)
-        return (like(self.weight, x) * length.sum(dim=(-2, -1), keepdim=True)).flatten(1).sum(dim=1) + self.separable.value(x)
+        return (like(self.weight, x) * length.sum(dim=(-2, -1), keepdim=True)).flatten(1).sum(
+            dim=1
+        ) + self.separable.value(x)
 
     def plus(self, other: Prior) -> TV | None:
         if not isinstance(other, Separable):

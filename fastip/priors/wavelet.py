@@ -38,7 +38,9 @@ class Wavelet(Prior):
     def __init__(self, weight: Weight, wavelet: str = "db4", *, levels: int = 3) -> None:
         self.weight = check_weight(weight, "weight")
         if isinstance(self.weight, Tensor) and self.weight.ndim == 4 and self.weight.shape[2:] != (1, 1):
-            raise InvalidInput(f"weight has shape {tuple(self.weight.shape)}; expected one number, or one per image and channel: b c 1 1 or 1 c 1 1")
+            raise InvalidInput(
+                f"weight has shape {tuple(self.weight.shape)}; expected one number, or one per image and channel: b c 1 1 or 1 c 1 1"
+            )
         self.wavelet = _orthogonal(wavelet)
         self._bank = FilterBank(self.wavelet.dec_lo, self.wavelet.dec_hi)
         self.levels = check_count(levels, "levels", low=1)
@@ -46,7 +48,9 @@ class Wavelet(Prior):
     def bind(self, y: Tensor, op: LinearOperator) -> BoundWavelet:
         shape = image_shape(y, op)
         if len(shape) != 4:
-            raise InvalidInput(f"the image has shape {shape}; Wavelet needs b c h w: give operators.Dense an image_shape")
+            raise InvalidInput(
+                f"the image has shape {shape}; Wavelet needs b c h w: give operators.Dense an image_shape"
+            )
         check_fit(self.weight, "weight", shape)
         self._check(shape, real_dtype(y.dtype))
         return BoundWavelet(self, placed(self.weight, y))
@@ -57,7 +61,9 @@ class Wavelet(Prior):
         most = min(shape[-2:]).bit_length() - 1
         if most < self.levels:
             advice = f"use levels={most} or fewer" if most else "both sides must be at least 2"
-            raise InvalidInput(f"an image of {shape[-2]} x {shape[-1]} pixels is too small for {self.levels} wavelet levels: {advice}")
+            raise InvalidInput(
+                f"an image of {shape[-2]} x {shape[-1]} pixels is too small for {self.levels} wavelet levels: {advice}"
+            )
 
     def transform(self, x: Tensor) -> Tensor:
         """W x in Mallat's layout: the approximation in the top left corner of a tensor of the shape of x. Differentiable."""
@@ -122,13 +128,21 @@ class _Transform(torch.autograd.Function):
             turn(out, bank.join if transposed else bank.split, levels)
             return out
         step = functools.partial(_join if transposed else _split, wavelet)
-        for plane in out.numpy().reshape(-1, *out.shape[-2:]):  # one at a time: the coefficients of one channel in memory
+        for plane in out.numpy().reshape(
+            -1, *out.shape[-2:]
+        ):  # one at a time: the coefficients of one channel in memory
             turn(plane, step, levels)
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
-        return _Transform.apply(gradients[0], ctx.wavelet, ctx.bank, ctx.levels, not ctx.transposed), None, None, None, None
+        return (
+            _Transform.apply(gradients[0], ctx.wavelet, ctx.bank, ctx.levels, not ctx.transposed),
+            None,
+            None,
+            None,
+            None,
+        )
 
 
 def _analyse(image: Any, split: Callable[[Any, int], Any], levels: int) -> None:
@@ -179,11 +193,15 @@ def _orthogonal(name: Any) -> Any:
     except ImportError:
         raise Unsupported("priors.Wavelet needs PyWavelets: pip install PyWavelets") from None
     if not isinstance(name, str) or name not in pywt.wavelist(kind="discrete"):
-        raise InvalidInput(f"wavelet is {name!r}; expected the name of an orthogonal wavelet such as 'haar', 'db4', 'sym8' or 'coif2'")
+        raise InvalidInput(
+            f"wavelet is {name!r}; expected the name of an orthogonal wavelet such as 'haar', 'db4', 'sym8' or 'coif2'"
+        )
     wavelet = pywt.Wavelet(name)
     taps = np.asarray(wavelet.dec_lo)
     correlation = np.correlate(taps, taps, "full")[len(taps) - 1 :: 2]
     correlation[0] -= 1
     if np.abs(correlation).max() > ORTHOGONAL:
-        raise Unsupported(f"the wavelet {name!r} is not orthogonal, so its soft threshold is not an exact prox; use one that is: 'haar', 'db4', 'sym8'")
+        raise Unsupported(
+            f"the wavelet {name!r} is not orthogonal, so its soft threshold is not an exact prox; use one that is: 'haar', 'db4', 'sym8'"
+        )
     return wavelet

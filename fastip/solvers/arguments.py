@@ -21,11 +21,17 @@ DEFAULT_BETA = 0.02  # times ||A||^2; docs/mathematics.md has the measurement th
 def check_data(y: Tensor, op: LinearOperator) -> Shape:
     """Refuse data that ``op`` cannot have produced, or that holds NaN or Inf; returns the shape of the image."""
     if not isinstance(op, LinearOperator):
-        raise InvalidInput(f"op is {type(op).__name__}; expected an operator, e.g. operators.Blur(psf.gaussian(9, sigma=1.6), stride=4)")
+        raise InvalidInput(
+            f"op is {type(op).__name__}; expected an operator, e.g. operators.Blur(psf.gaussian(9, sigma=1.6), stride=4)"
+        )
     if y.dtype in HALF and not y.is_cuda:
-        raise InvalidInput(f"y has dtype {y.dtype} on {y.device}; expected float32 or float64, half precision is taken on GPUs only: convert with y.float()")
+        raise InvalidInput(
+            f"y has dtype {y.dtype} on {y.device}; expected float32 or float64, half precision is taken on GPUs only: convert with y.float()"
+        )
     if y.dtype not in (*SUPPORTED, *HALF):
-        raise InvalidInput(f"y has dtype {y.dtype}; expected float32 or float64 (complex for MaskedFourier): convert with y.float(), images in [0, 1]")
+        raise InvalidInput(
+            f"y has dtype {y.dtype}; expected float32 or float64 (complex for MaskedFourier): convert with y.float(), images in [0, 1]"
+        )
     if y.ndim < 2 or y.numel() == 0:
         raise InvalidInput(
             f"y has shape {tuple(y.shape)}; expected a non-empty batch b c h w (or b m for operators.Dense): add the missing dimensions with y[None]"
@@ -33,7 +39,9 @@ def check_data(y: Tensor, op: LinearOperator) -> Shape:
     if y.is_meta:
         raise InvalidInput("y is on the meta device, which holds no data; expected a tensor on a CPU or GPU")
     shape = op.input_shape(tuple(y.shape))
-    check_shape(y, op.output_shape(shape), "y", f"the shape that {type(op).__name__} gives for an image of shape {tuple(shape)}")
+    check_shape(
+        y, op.output_shape(shape), "y", f"the shape that {type(op).__name__} gives for an image of shape {tuple(shape)}"
+    )
     check_finite(y, "y")
     return shape
 
@@ -50,7 +58,11 @@ def check_tolerance(value: float, y: Tensor) -> float:
     """tolerance >= 0; inside torch.compile, and while a CUDA graph of a solve of ``y`` is captured, 0: a graph does not stop by what it finds."""
     tolerance = check_number(value, "tolerance", low=0.0)
     if tolerance > 0:
-        reason = (f"a solve with tolerance={tolerance:g}", "when it stops depends on the data", "pass tolerance=0 and a number of iterations")
+        reason = (
+            f"a solve with tolerance={tolerance:g}",
+            "when it stops depends on the data",
+            "pass tolerance=0 and a number of iterations",
+        )
         check_traceable(*reason)
         check_uncaptured(y.device, *reason)
     return tolerance
@@ -59,14 +71,20 @@ def check_tolerance(value: float, y: Tensor) -> float:
 def check_inverse(inverse: Any) -> Inverse:
     """``inverse`` when it can be bound."""
     if not callable(getattr(inverse, "bind", None)) or isinstance(inverse, type):
-        raise InvalidInput(f"inverse is {inverse!r}; expected 'auto' or an object such as inverses.Exact() or inverses.Stencil(3)")
+        raise InvalidInput(
+            f"inverse is {inverse!r}; expected 'auto' or an object such as inverses.Exact() or inverses.Stencil(3)"
+        )
     return inverse
 
 
 def check_prior(prior: Any) -> Prior:
     """``prior`` when it can be bound."""
     if not callable(getattr(prior, "bind", None)) or isinstance(prior, type):
-        advice = "priors.Projector(net) or priors.Denoiser(net, sigma=0.1)" if isinstance(prior, torch.nn.Module) else "priors.TV(weight=1e-3)"
+        advice = (
+            "priors.Projector(net) or priors.Denoiser(net, sigma=0.1)"
+            if isinstance(prior, torch.nn.Module)
+            else "priors.TV(weight=1e-3)"
+        )
         raise InvalidInput(f"prior is {prior!r}; expected an object of fastip.priors such as {advice}")
     return prior
 
@@ -99,7 +117,9 @@ def initial(init: Any, step: BoundInverse, shape: Shape, like: Tensor) -> tuple[
                 "resume with the same inverse, or pass init=solution.x"
             )
         if init.q.device != q.device:
-            raise InvalidInput(f"init is a Solution on {init.q.device}; expected one on {q.device}, as y: pass init=solution.x moved there")
+            raise InvalidInput(
+                f"init is a Solution on {init.q.device}; expected one on {q.device}, as y: pass init=solution.x moved there"
+            )
         check_finite(init.q, "the dual of init")
         q = init.q if init.beta is None else init.q * (init.beta / step.beta)
         init = init.x
@@ -107,7 +127,9 @@ def initial(init: Any, step: BoundInverse, shape: Shape, like: Tensor) -> tuple[
     check_shape(x, shape, "init", "the shape of the image")
     real = real_dtype(like.dtype)
     if x.dtype != real or x.device != like.device:
-        raise InvalidInput(f"init has dtype {x.dtype} on {x.device}; expected {real} on {like.device}, as y: use init.to(y)")
+        raise InvalidInput(
+            f"init has dtype {x.dtype} on {x.device}; expected {real} on {like.device}, as y: use init.to(y)"
+        )
     check_finite(x, "init")
     return x.clone(), q  # the fused kernel writes its result over x
 
@@ -119,6 +141,8 @@ def start(init: Any, guess: Tensor, shape: Shape) -> Tensor:
     x, _ = as_tensor(init.x if isinstance(init, Solution) else init, "init")
     check_shape(x, shape, "init", "the shape of the image")
     if x.dtype != guess.dtype or x.device != guess.device:
-        raise InvalidInput(f"init has dtype {x.dtype} on {x.device}; expected {guess.dtype} on {guess.device}, as y: use init.to(y)")
+        raise InvalidInput(
+            f"init has dtype {x.dtype} on {x.device}; expected {guess.dtype} on {guess.device}, as y: use init.to(y)"
+        )
     check_finite(x, "init")
     return x

@@ -23,6 +23,8 @@ def bicubic(y: Tensor, factor: int) -> Tensor:
         t = ((at % factor) / factor).to(y).reshape(-1, *[1] * (3 - axis))
         before, first = ((-t + 2) * t - 1) * t / 2, ((3 * t - 5) * t * t + 2) / 2
         second, after = ((-3 * t + 4) * t + 1) * t / 2, (t - 1) * t * t / 2
-        taken = [y.index_select(axis, (at // factor + k).clamp(0, y.shape[axis] - 1).to(y.device)) for k in (-1, 0, 1, 2)]
+        taken = [
+            y.index_select(axis, (at // factor + k).clamp(0, y.shape[axis] - 1).to(y.device)) for k in (-1, 0, 1, 2)
+        ]
         y = before * taken[0] + first * taken[1] + second * taken[2] + after * taken[3]
     return y

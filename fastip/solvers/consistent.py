@@ -26,6 +26,8 @@ def consistent(x: Any, y: Any, op: LinearOperator, *, inverse: str | Inverse = "
     x, restore = as_tensor(x, "x")
     check_shape(x, check_data(y, op), "x", "the shape of the image")
     if x.dtype != real_dtype(y.dtype) or x.device != y.device:
-        raise InvalidInput(f"x has dtype {x.dtype} on {x.device}; expected {real_dtype(y.dtype)} on {y.device}, as y: use x.to(y)")
+        raise InvalidInput(
+            f"x has dtype {x.dtype} on {x.device}; expected {real_dtype(y.dtype)} on {y.device}, as y: use x.to(y)"
+        )
     check_finite(x, "x")
     return restore(BackProjection(inverse, epsilon=epsilon).bind(op, y)(x))

@@ -13,10 +13,14 @@ from ..tracing import check_uncaptured
 from . import spectral
 
 
-def why_unfused(step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor, y: Tensor, tolerance: float = 0.0) -> str | None:
+def why_unfused(
+    step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor, y: Tensor, tolerance: float = 0.0
+) -> str | None:
     """None where :func:`admm` can run this solve, else the reason in words."""
     if prior.pointwise() is None:
-        return "the prior is not pointwise with fixed weights, as L1, L2, ElasticNet, NonNegative, Box and their sums are"
+        return (
+            "the prior is not pointwise with fixed weights, as L1, L2, ElasticNet, NonNegative, Box and their sums are"
+        )
     description = step.fused()
     if description is None:
         needed = "no stencil on the data of a convolution and no FFT on the image grid"

@@ -92,7 +92,10 @@ def pgdgan(
     y, restore = as_tensor(y, "y")
     search = _Search(y, op, generator, check_count(restarts, "restarts", low=1), seed)
     count, steps = check_count(iterations, "iterations", low=1), check_count(inner, "inner", low=1)
-    scale, move = check_number(weight, "weight", low=0.0), (RestrictedStep(search.images()) if step is None else descent(step)).bind(op, search.y)
+    scale, move = (
+        check_number(weight, "weight", low=0.0),
+        (RestrictedStep(search.images()) if step is None else descent(step)).bind(op, search.y),
+    )
     x = search.y.new_zeros(op.input_shape(tuple(search.y.shape)))
     for k in range(count):
         with torch.no_grad():
@@ -121,7 +124,9 @@ class _Search:
             try:
                 op.output_shape((starts * shape[0], *shape[1:]))
             except InvalidInput as error:
-                raise InvalidInput(f"with restarts={starts} the operator is given {starts} times as many images: {error}; or give restarts=1") from None
+                raise InvalidInput(
+                    f"with restarts={starts} the operator is given {starts} times as many images: {error}; or give restarts=1"
+                ) from None
         self.op, self.generator, self.starts, self.data = op, generator, starts, y.detach()
         self.y = self.data.repeat_interleave(starts, dim=0)
         draws = stream(seed, "starts")
@@ -149,7 +154,9 @@ class _Search:
         x = self.images()[:: self.starts]
         return State(iteration, x, self._ratios(x))
 
-    def solution(self, objective: Callable[[Tensor], Tensor], status: Status, iterations: int, restore: Callable[[Tensor], Any]) -> Solution:
+    def solution(
+        self, objective: Callable[[Tensor], Tensor], status: Status, iterations: int, restore: Callable[[Tensor], Any]
+    ) -> Solution:
         """The start of least objective for each image; one that went to NaN is not the least."""
         with torch.no_grad():
             values = objective(self.z).nan_to_num(nan=float("inf"), posinf=float("inf"))
@@ -169,15 +176,27 @@ def _check_generator(generator: Any, y: Tensor, shape: Shape) -> None:
     if y.is_complex():
         raise InvalidInput(f"y has dtype {y.dtype}; expected real data")
     if y.dtype in HALF:
-        raise InvalidInput(f"y has dtype {y.dtype}; expected float32 or float64: Adam's small numbers vanish in half precision, give y.float()")
+        raise InvalidInput(
+            f"y has dtype {y.dtype}; expected float32 or float64: Adam's small numbers vanish in half precision, give y.float()"
+        )
     if torch.is_inference_mode_enabled():
-        raise InvalidInput("a descent on z takes gradients, which torch.inference_mode() forbids; call it under torch.no_grad() or without either")
+        raise InvalidInput(
+            "a descent on z takes gradients, which torch.inference_mode() forbids; call it under torch.no_grad() or without either"
+        )
     if not isinstance(generator, Generator):
-        raise InvalidInput(f"generator is {type(generator).__name__}; expected a network of fastip.nets such as DCGANGenerator")
+        raise InvalidInput(
+            f"generator is {type(generator).__name__}; expected a network of fastip.nets such as DCGANGenerator"
+        )
     if tuple(shape[1:]) != generator.shape:
-        raise InvalidInput(f"the image behind y has shape {tuple(shape)}; the generator makes (b, {', '.join(map(str, generator.shape))})")
+        raise InvalidInput(
+            f"the image behind y has shape {tuple(shape)}; the generator makes (b, {', '.join(map(str, generator.shape))})"
+        )
     weight = next(generator.parameters(), y)
     if weight.dtype != y.dtype or weight.device != y.device:
-        raise InvalidInput(f"y is {y.dtype} on {y.device}, the generator {weight.dtype} on {weight.device}; expected the same: generator.to(y)")
+        raise InvalidInput(
+            f"y is {y.dtype} on {y.device}, the generator {weight.dtype} on {weight.device}; expected the same: generator.to(y)"
+        )
     if generator.training:
-        raise InvalidInput("the generator is in training mode, in which an image depends on its neighbours: call generator.eval()")
+        raise InvalidInput(
+            "the generator is in training mode, in which an image depends on its neighbours: call generator.eval()"
+        )

@@ -24,7 +24,15 @@ class State:
 Callback = Callable[[State], bool | None]
 
 
-def look(rule: StopRule, callback: Callback | None, iteration: int, x: Tensor, x_new: Tensor, r: Tensor, norm: Callable[[Tensor], Tensor]) -> Status | None:
+def look(
+    rule: StopRule,
+    callback: Callback | None,
+    iteration: int,
+    x: Tensor,
+    x_new: Tensor,
+    r: Tensor,
+    norm: Callable[[Tensor], Tensor],
+) -> Status | None:
     """A status when the solve is over after this iteration, else None. ``norm`` gives the data ratio of ``r``; the callback stops by returning False."""
     due = rule.due(iteration)
     if not due and callback is None:

@@ -43,7 +43,9 @@ class _Nearest:
         nearer = (self.misfit < self.least) & torch.logical_not(self.settled | self.lost)
         if self.x is None:
             self.x = x
-        elif not x.requires_grad or bool(nearer.any()):  # an iterate that nobody keeps has no part in the gradient, where its NaN would be felt
+        elif not x.requires_grad or bool(
+            nearer.any()
+        ):  # an iterate that nobody keeps has no part in the gradient, where its NaN would be felt
             self.x = torch.where(nearer.reshape(-1, *[1] * (x.ndim - 1)), x, self.x)
         self.least = torch.where(nearer, self.misfit, self.least)
 
@@ -57,7 +59,9 @@ class _Nearest:
         An image has settled when its least misfit is at most tolerance ||y||, or has fallen by at most the tolerance while x stays near it.
         """
         stalled = (self.least >= (1 - self.tolerance) * self.last) & (self.misfit <= NEAR * self.least)
-        self.settled = self.settled | torch.logical_not(self.lost) & ((self.least <= self.tolerance * self.size) | (stalled & whole))
+        self.settled = self.settled | torch.logical_not(self.lost) & (
+            (self.least <= self.tolerance * self.size) | (stalled & whole)
+        )
         self.lost = self.lost | torch.logical_not(self.settled | (self.misfit <= FAR * self.least))  # NaN is far, too
         self.last = self.least
         self.looks.append(ratios.double().cpu())
@@ -66,7 +70,9 @@ class _Nearest:
     def status(self) -> Status:
         """How the solve ends now."""
         lost = self.lost | torch.logical_not(torch.isfinite(self.least))
-        return Status.UNSTABLE if bool(lost.any()) else Status.CONVERGED if bool(self.settled.all()) else Status.ITERATIONS
+        return (
+            Status.UNSTABLE if bool(lost.any()) else Status.CONVERGED if bool(self.settled.all()) else Status.ITERATIONS
+        )
 
     def residuals(self) -> Tensor:
         return torch.stack(self.looks) if self.looks else torch.zeros(0, 2, len(self.y), dtype=torch.float64)
@@ -114,7 +120,9 @@ def npgd(
     nearest, count = _Nearest(y, op, check_tolerance(tolerance, y)), check_count(iterations, "iterations", low=1)
     project = check_prior(prior).bind(y, op)
     if step is None and _weighted(prior):
-        raise InvalidInput(f"step is None, which is for projections, and {type(prior).__name__} has a weight that the step scales: give step=1 / ||A||^2")
+        raise InvalidInput(
+            f"step is None, which is for projections, and {type(prior).__name__} has a weight that the step scales: give step=1 / ||A||^2"
+        )
     if step is None:
         step = RestrictedStep(project(torch.zeros(shape, dtype=real_dtype(y.dtype), device=y.device), 0.5))
         first = project(op.adjoint(y), 0.5) if init is None else None

@@ -80,7 +80,9 @@ class BackProjection(StrictKeywords):
         beta = self.epsilon * norm(op, op.input_shape(tuple(y.shape))) ** 2
         if beta == 0:
             raise InvalidInput("the operator is zero, so the data say nothing about the image")
-        inverse: Any = auto.choose(op, y, beta, pointwise=False, relaxation=SAFE) if self.inverse == "auto" else self.inverse
+        inverse: Any = (
+            auto.choose(op, y, beta, pointwise=False, relaxation=SAFE) if self.inverse == "auto" else self.inverse
+        )
         return _BoundBackProjection(inverse.bind(op, y, beta, SAFE))
 
 
@@ -206,7 +208,9 @@ def _check_size(descend: BoundDescent, momentum: Any) -> None:
     largest = descend.limit if momentum is None else descend.limit / 2
     if descend.size >= largest * (1 if momentum is None else 1 + 1e-6):
         why = "1 / ||A||^2" if momentum is None else "1 / (2 ||A||^2) under momentum"
-        raise InvalidInput(f"step is {descend.size:g}, which diverges; expected less than {why} = {largest:g}, or None for the safe default")
+        raise InvalidInput(
+            f"step is {descend.size:g}, which diverges; expected less than {why} = {largest:g}, or None for the safe default"
+        )
 
 
 def _norms(x: Tensor) -> Tensor:

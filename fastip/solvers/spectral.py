@@ -67,7 +67,9 @@ class Spectral:
         return torch.stack([data, relative_change(unpack(z, self.shape), unpack(z_new, self.shape))])
 
 
-def admm(step: SpectralStep, prox: Pointwise, x: Tensor, q: Tensor, sizes: Tensor, rule: StopRule, relaxation: float) -> tuple[Tensor, Tensor, int, Status]:
+def admm(
+    step: SpectralStep, prox: Pointwise, x: Tensor, q: Tensor, sizes: Tensor, rule: StopRule, relaxation: float
+) -> tuple[Tensor, Tensor, int, Status]:
     """(x, q, iterations done, status): the visible loop on packed planes, to rounding. q: rfft2 layout, in and out."""
     solve = Spectral(step, prox, x, q, relaxation)
     verdict: Status | None = None

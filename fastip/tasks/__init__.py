@@ -53,7 +53,9 @@ def learned(name: str) -> LearnedTask:
 
 
 @strict_keywords
-def load_task(name: str, *, boundary: str | None = None, memory: int | str | None = None, dtype: torch.dtype | None = None) -> Problem:
+def load_task(
+    name: str, *, boundary: str | None = None, memory: int | str | None = None, dtype: torch.dtype | None = None
+) -> Problem:
     """A named task with its weights, ready to solve: x = load_task("photo-sr4").solve(y).x, or with its parts
 
         fastip.admm(y, task.op, task.prior, beta=task.beta, inverse=task.inverse, iterations=task.iterations, tolerance=task.tolerance)

@@ -17,7 +17,12 @@ from .choice import Choice
 from .problem import AdmmProblem
 from .task import Task
 
-PRIORS: dict[str, Callable[[float], Prior]] = {"tv": priors.TV, "wavelet": priors.Wavelet, "l1": priors.L1, "l2": priors.L2}
+PRIORS: dict[str, Callable[[float], Prior]] = {
+    "tv": priors.TV,
+    "wavelet": priors.Wavelet,
+    "l1": priors.L1,
+    "l2": priors.L2,
+}
 BOXED = ("tv", "l1", "l2")  # priors that keep an exact prox when a box is added
 INVERSES: dict[str, Callable[[], str | Inverse]] = {
     "auto": lambda: "auto",
@@ -62,13 +67,19 @@ class ClassicalTask(Task[AdmmProblem]):
             prior=self._prior(choice),
             inverse=INVERSES[closest(choice.inverse or self.inverse, INVERSES, "inverse")](),
             beta=check_number(self.beta if choice.beta is None else choice.beta, "beta", low=0.0, strict=True),
-            iterations=check_count(self.iterations if choice.iterations is None else choice.iterations, "iterations", low=1),
-            tolerance=check_number(self.tolerance if choice.tolerance is None else choice.tolerance, "tolerance", low=0.0),
+            iterations=check_count(
+                self.iterations if choice.iterations is None else choice.iterations, "iterations", low=1
+            ),
+            tolerance=check_number(
+                self.tolerance if choice.tolerance is None else choice.tolerance, "tolerance", low=0.0
+            ),
         )
 
     def _prior(self, choice: Choice) -> Prior:
         name = closest(choice.prior or self.prior, PRIORS, "prior")
-        regulariser = PRIORS[name](check_number(self.weights[name] if choice.weight is None else choice.weight, "weight", low=0.0))
+        regulariser = PRIORS[name](
+            check_number(self.weights[name] if choice.weight is None else choice.weight, "weight", low=0.0)
+        )
         if choice.bounded and name in BOXED:
             regulariser = regulariser + priors.Box(0.0, 1.0)  # type: ignore[operator]
         return regulariser
@@ -85,7 +96,9 @@ def read_psf(text: str) -> Tensor:
     taps = io.read_image(text)[0][0].double().mean(dim=0)
     total = float(taps.sum())
     if not abs(total) > 1e-12 * float(taps.abs().sum()):
-        raise InvalidInput(f"the psf in {text} sums to {total:g}; expected a sum that is not zero, so that it can be scaled to 1")
+        raise InvalidInput(
+            f"the psf in {text} sums to {total:g}; expected a sum that is not zero, so that it can be scaled to 1"
+        )
     return taps / total
 
 
@@ -95,7 +108,13 @@ def read_psf(text: str) -> Tensor:
 # deblur 24.4 -> 29.3, after 10 to 25 iterations. A tolerance of 1e-4 takes 20 to 110 iterations and changes these means by -0.15 to 0 dB.
 # The l1 weights suit sparse images (2 % bright points).
 TASKS = (
-    ClassicalTask("sr4", "super-resolution × 4", 4, "gaussian:9:1.6", {"tv": 5e-4, "wavelet": 1e-3, "l1": 1e-4, "l2": 1e-4}, 1e-2),
-    ClassicalTask("sr2", "super-resolution × 2", 2, "gaussian:9:1.6", {"tv": 6e-4, "wavelet": 2e-3, "l1": 2e-3, "l2": 1e-2}, 3e-2),
-    ClassicalTask("deblur", "remove a known blur", 1, None, {"tv": 1.5e-3, "wavelet": 4e-3, "l1": 5e-3, "l2": 2e-2}, 3e-2),
+    ClassicalTask(
+        "sr4", "super-resolution × 4", 4, "gaussian:9:1.6", {"tv": 5e-4, "wavelet": 1e-3, "l1": 1e-4, "l2": 1e-4}, 1e-2
+    ),
+    ClassicalTask(
+        "sr2", "super-resolution × 2", 2, "gaussian:9:1.6", {"tv": 6e-4, "wavelet": 2e-3, "l1": 2e-3, "l2": 1e-2}, 3e-2
+    ),
+    ClassicalTask(
+        "deblur", "remove a known blur", 1, None, {"tv": 1.5e-3, "wavelet": 4e-3, "l1": 5e-3, "l2": 2e-2}, 3e-2
+    ),
 )

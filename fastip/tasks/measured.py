@@ -52,14 +52,20 @@ class MeasuredTask(Task[NpgdProblem]):
             fixed = f"task {self.name!r} is for measurements and a trained projector, which have none"
             raise InvalidInput(f"{option} is given, and {fixed}: leave it out")
         if choice.dtype is not None and choice.dtype not in REAL:
-            raise InvalidInput(f"dtype is {choice.dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for float32")
+            raise InvalidInput(
+                f"dtype is {choice.dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for float32"
+            )
         projector = shipped.projector(self.pictures)
         projector.net.to(choice.dtype)
         return NpgdProblem(
             op=operators.GaussianMeasurements(self.measurements, self.shape),
             prior=projector,
-            iterations=check_count(self.iterations if choice.iterations is None else choice.iterations, "iterations", low=1),
-            tolerance=check_number(self.tolerance if choice.tolerance is None else choice.tolerance, "tolerance", low=0.0),
+            iterations=check_count(
+                self.iterations if choice.iterations is None else choice.iterations, "iterations", low=1
+            ),
+            tolerance=check_number(
+                self.tolerance if choice.tolerance is None else choice.tolerance, "tolerance", low=0.0
+            ),
             noise=0.0,
         )
 

@@ -43,13 +43,25 @@ class TaskPrior(priors.PixelShuffleAutoencoder):
 
     @strict_keywords
     def at(self, *, sigma: float | Sequence[float] | None = None, noise: float | None = None) -> TaskPrior:
-        return TaskPrior(self.net, sigma=sigma, noise=noise, trained=self.trained, memory=self.memory, dtype=self.dtype, size=self.size)
+        return TaskPrior(
+            self.net,
+            sigma=sigma,
+            noise=noise,
+            trained=self.trained,
+            memory=self.memory,
+            dtype=self.dtype,
+            size=self.size,
+        )
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundPixelShuffleAutoencoder:
         shape = image_shape(y, op)
         if self.size is not None and shape[2:] != self.size:
-            raise InvalidInput(f"the image would be {shape[2]} x {shape[3]}; expected {self.size[0]} x {self.size[1]}, the only size that the network knows")
-        plain = priors.PixelShuffleAutoencoder(self._fitted(y, op, shape), sigma=self.sigma, noise=self.noise or None, trained=self.trained)
+            raise InvalidInput(
+                f"the image would be {shape[2]} x {shape[3]}; expected {self.size[0]} x {self.size[1]}, the only size that the network knows"
+            )
+        plain = priors.PixelShuffleAutoencoder(
+            self._fitted(y, op, shape), sigma=self.sigma, noise=self.noise or None, trained=self.trained
+        )
         return plain.bind(y, op)
 
     def _fitted(self, y: Tensor, op: LinearOperator, shape: Shape) -> nets.PriorNet:

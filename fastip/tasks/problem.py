@@ -57,7 +57,14 @@ class NpgdProblem(Problem):
 
         home = as_tensor(y, "y")[0].device
         prior = Projector(placed(self.prior.net, home))
-        return npgd(y, self.op, prior, iterations=self.iterations, tolerance=self.tolerance, callback=None if report is None else look)
+        return npgd(
+            y,
+            self.op,
+            prior,
+            iterations=self.iterations,
+            tolerance=self.tolerance,
+            callback=None if report is None else look,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +87,28 @@ class AdmmProblem(Problem):
         def look(state: State) -> None:
             report(state.iteration)
 
-        return admm(y, self.op, self.prior, beta=self.beta, inverse=self.inverse, iterations=self.iterations, tolerance=self.tolerance, callback=look)
+        return admm(
+            y,
+            self.op,
+            self.prior,
+            beta=self.beta,
+            inverse=self.inverse,
+            iterations=self.iterations,
+            tolerance=self.tolerance,
+            callback=look,
+        )
 
     def _admm(self, y: Any, iterations: int | None = None, init: Solution | None = None) -> Solution:
-        return admm(y, self.op, self.prior, beta=self.beta, inverse=self.inverse, iterations=iterations or self.iterations, tolerance=self.tolerance, init=init)
+        return admm(
+            y,
+            self.op,
+            self.prior,
+            beta=self.beta,
+            inverse=self.inverse,
+            iterations=iterations or self.iterations,
+            tolerance=self.tolerance,
+            init=init,
+        )
 
     def _in_chunks(self, y: Any, report: Report) -> Solution:
         solution, done, residuals = None, 0, []

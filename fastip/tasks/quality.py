@@ -56,11 +56,15 @@ def quality(path: str | Path | None = None) -> Record:
         found = json.loads(text)
         return Record({str(name): _quality(entry) for name, entry in found["tasks"].items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"{source} is no record of quality ({error!r}): install fastip again, or measure anew") from None
+        raise InvalidInput(
+            f"{source} is no record of quality ({error!r}): install fastip again, or measure anew"
+        ) from None
 
 
 def _quality(entry: Any) -> Quality:
-    psnr, ssim, simple = (None if entry.get(key) is None else float(entry[key]) for key in ("psnr", "ssim", "baseline_psnr"))
+    psnr, ssim, simple = (
+        None if entry.get(key) is None else float(entry[key]) for key in ("psnr", "ssim", "baseline_psnr")
+    )
     words = {key: _text(entry.get(key)) for key in ("pictures", "machine", "command")}
     return Quality(psnr, ssim, _text(entry.get("baseline")), simple, **words)
 

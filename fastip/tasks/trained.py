@@ -59,11 +59,15 @@ class LearnedTask(Task[AdmmProblem]):
         """The trained prior. memory, dtype: as for :meth:`problem`. Raises InvalidInput where the weights are missing or damaged."""
         bound = bounds.DEFAULT if memory is None else bounds.parse(memory)
         if dtype is not None and dtype not in REAL:
-            raise InvalidInput(f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for the fastest that is good enough")
+            raise InvalidInput(
+                f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for the fastest that is good enough"
+            )
         with nullcontext(self.weights) if self.weights else shipped.weights("tasks", self.name) as path:
             prior = load_prior(path)
         if prior.trained is None or not prior.trained.schedule:
-            raise InvalidInput(f"{path} holds a prior without a schedule; task {self.name!r} needs one that was trained through the solver")
+            raise InvalidInput(
+                f"{path} holds a prior without a schedule; task {self.name!r} needs one that was trained through the solver"
+            )
         return TaskPrior(prior.net, sigma=prior.sigma, trained=prior.trained, memory=bound, dtype=dtype, size=self.size)
 
     def chosen(self, choice: Choice) -> AdmmProblem:
@@ -88,7 +92,11 @@ class LearnedTask(Task[AdmmProblem]):
 
     def _refuse_fixed(self, options: Mapping[str, object]) -> None:
         for option, value in options.items():
-            another = f"or choose task {self.instead!r}, which takes any" if self.instead else "for another one build the solve with fastip.admm"
+            another = (
+                f"or choose task {self.instead!r}, which takes any"
+                if self.instead
+                else "for another one build the solve with fastip.admm"
+            )
             shown = "given" if isinstance(value, Tensor) else repr(value)
             alone = f"the network of task {self.name!r} was trained for one {option} alone"
             raise InvalidInput(f"{option} is {shown}, and {alone}: leave it out, {another}")
@@ -106,8 +114,24 @@ def _grey_half(boundary: str) -> LinearOperator:
 
 TASKS = (
     LearnedTask("photo-sr4", "photographs × 4, little blur", 4, "gaussian:3:1", _blur("gaussian:3:1", 4), 0.0, "sr4"),
-    LearnedTask("photo-sr4-wide", "photographs × 4, wide blur, noise 0.01", 4, "gaussian:9:1.6", _blur("gaussian:9:1.6", 4), 0.01, "sr4"),
-    LearnedTask("photo-deblur-motion", "photographs, motion blur, noise 0.01", 1, "motion:9:45", _blur("motion:9:45", 1), 0.01, "deblur"),
+    LearnedTask(
+        "photo-sr4-wide",
+        "photographs × 4, wide blur, noise 0.01",
+        4,
+        "gaussian:9:1.6",
+        _blur("gaussian:9:1.6", 4),
+        0.01,
+        "sr4",
+    ),
+    LearnedTask(
+        "photo-deblur-motion",
+        "photographs, motion blur, noise 0.01",
+        1,
+        "motion:9:45",
+        _blur("motion:9:45", 1),
+        0.01,
+        "deblur",
+    ),
     LearnedTask(
         "digits-sr4",
         "handwritten digits, 7 × 7 -> 28 × 28",

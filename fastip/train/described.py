@@ -11,4 +11,9 @@ from ..data import Pictures
 def described(pictures: Pictures) -> dict[str, Any]:
     """The class of the set, its size, and the bytes of its first picture, as JSON values."""
     first = pictures.batch([0]).contiguous()
-    return {"set": type(pictures).__name__, "count": len(pictures), "shape": list(first.shape[1:]), "first": checkpoint.digest({}, {"picture": first})[:16]}
+    return {
+        "set": type(pictures).__name__,
+        "count": len(pictures),
+        "shape": list(first.shape[1:]),
+        "first": checkpoint.digest({}, {"picture": first})[:16],
+    }

@@ -82,7 +82,16 @@ def gan(
     settings = Settings(**how.decisive, loss=loss, discriminator_rate=rate, penalty=penalty, betas=pair(betas, "betas"))
     whole = _Run(generator, discriminator, images, validation, settings)
     plan = how.plan(betas=settings.betas)
-    course = Course("generator", checkpoint.load_generator, saved_generator, whole.record(), how.output, plan, how.accelerator, settings)
+    course = Course(
+        "generator",
+        checkpoint.load_generator,
+        saved_generator,
+        whole.record(),
+        how.output,
+        plan,
+        how.accelerator,
+        settings,
+    )
     return course.run(partial(_train, whole), partial(with_weights, generator))
 
 
@@ -101,11 +110,15 @@ class _Run:
         check_pictures(self.images, self.validation, self.generator.shape, compared=2)
         weight = next(self.discriminator.parameters(), None) if isinstance(self.discriminator, nn.Module) else None
         if weight is None:
-            raise InvalidInput(f"the discriminator is {type(self.discriminator).__name__}; expected a network with weights, e.g. DCGANEncoder(outputs=1)")
+            raise InvalidInput(
+                f"the discriminator is {type(self.discriminator).__name__}; expected a network with weights, e.g. DCGANEncoder(outputs=1)"
+            )
         with torch.no_grad():
             odds = copy.deepcopy(self.discriminator).eval()(self.images.batch([0, 0]).to(weight))
         if odds.numel() != 2:
-            raise InvalidInput(f"the discriminator gives {tuple(odds.shape)} for two images; expected one number for each: DCGANEncoder(outputs=1)")
+            raise InvalidInput(
+                f"the discriminator gives {tuple(odds.shape)} for two images; expected one number for each: DCGANEncoder(outputs=1)"
+            )
 
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, with the networks' structure and first weights, and the pictures."""
@@ -118,8 +131,12 @@ def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.H
     """In each process: the averaged weights, and what happened."""
     settings = run.settings
     own = copied(run.generator)
-    generation = adversarial.Generation(own, copied(run.discriminator), adversarial.GAMES[settings.loss], settings.average)
-    draw = adversarial.Draw(Batches(run.images, settings.batch, settings.seed, fabric.world_size), own.latent, settings.seed)
+    generation = adversarial.Generation(
+        own, copied(run.discriminator), adversarial.GAMES[settings.loss], settings.average
+    )
+    draw = adversarial.Draw(
+        Batches(run.images, settings.batch, settings.seed, fabric.world_size), own.latent, settings.seed
+    )
     look = None if run.validation is None else adversarial.Samples(generation, run.validation, settings.seed)
     opponent = adversarial.opponent(generation, settings.discriminator_rate, settings.betas, settings.penalty)
     history = loop.fit(fabric, generation, draw, plan.watched(generation.follow, look), opponent)

@@ -19,8 +19,12 @@ Net = TypeVar("Net", bound=nn.Module)
 
 def check_generator(generator: Any) -> None:
     """Refuse what no checkpoint could hold in the end."""
-    if not isinstance(generator, nets.Generator) or nets.GENERATORS.get(type(generator).__name__) is not type(generator):
-        raise InvalidInput(f"generator is {type(generator).__name__}; expected one of {', '.join(nets.GENERATORS)} of fastip.nets")
+    if not isinstance(generator, nets.Generator) or nets.GENERATORS.get(type(generator).__name__) is not type(
+        generator
+    ):
+        raise InvalidInput(
+            f"generator is {type(generator).__name__}; expected one of {', '.join(nets.GENERATORS)} of fastip.nets"
+        )
 
 
 def check_pictures(images: Any, validation: Any, shape: tuple[int, ...], *, compared: int = 1) -> None:
@@ -29,12 +33,18 @@ def check_pictures(images: Any, validation: Any, shape: tuple[int, ...], *, comp
         if pictures is None and name == "validation":
             continue
         if not isinstance(pictures, Pictures):
-            raise InvalidInput(f"{name} is {type(pictures).__name__}; expected pictures of fastip.data, e.g. data.Digits('train')")
+            raise InvalidInput(
+                f"{name} is {type(pictures).__name__}; expected pictures of fastip.data, e.g. data.Digits('train')"
+            )
         if len(pictures) < (least := compared if name == "validation" else 1):
-            raise InvalidInput(f"the number of pictures in {name} is {len(pictures)}; expected at least {least}: take a larger set")
+            raise InvalidInput(
+                f"the number of pictures in {name} is {len(pictures)}; expected at least {least}: take a larger set"
+            )
         found = tuple(pictures.batch([0]).shape[1:])
         if found != shape:
-            raise InvalidInput(f"{name} have the shape {found} and the network is for {shape}; build it with these colours and this size")
+            raise InvalidInput(
+                f"{name} have the shape {found} and the network is for {shape}; build it with these colours and this size"
+            )
 
 
 def pair(value: Any, name: str) -> tuple[float, float]:

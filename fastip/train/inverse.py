@@ -75,11 +75,15 @@ def _check_net(net: InverseNet, op: LinearOperator, beta: tuple[float, float]) -
     convolution = op.convolution()
     if convolution is not None and net.boundary != nets.boundary_of(convolution.boundary):
         due = nets.boundary_of(convolution.boundary)
-        raise InvalidInput(f"the net has boundary {net.boundary!r} and the operator {convolution.boundary!r}; build the net with boundary={due!r}")
+        raise InvalidInput(
+            f"the net has boundary {net.boundary!r} and the operator {convolution.boundary!r}; build the net with boundary={due!r}"
+        )
     if net.beta_range is None and beta[0] < beta[1]:
         raise InvalidInput(f"beta is the range {beta} and the net takes no beta; build it with beta_range={beta}")
     if net.beta_range is not None and not net.beta_range[0] <= beta[0] <= beta[1] <= net.beta_range[1]:
-        raise InvalidInput(f"beta is {beta} and the net takes {net.beta_range[0]:g} to {net.beta_range[1]:g}; build it with a beta_range that holds it")
+        raise InvalidInput(
+            f"beta is {beta} and the net takes {net.beta_range[0]:g} to {net.beta_range[1]:g}; build it with a beta_range that holds it"
+        )
 
 
 def _colours(net: InverseNet) -> int:
@@ -91,7 +95,9 @@ def _check_operator(op: LinearOperator, noise: Noise) -> None:
     e = torch.zeros(1, *noise.shape[1:])
     image = op(op.adjoint(e))
     if image.shape != e.shape or image.is_complex():
-        raise InvalidInput(f"A A^T turns data of shape {tuple(e.shape)} into {tuple(image.shape)} {image.dtype}; training needs an operator with real data")
+        raise InvalidInput(
+            f"A A^T turns data of shape {tuple(e.shape)} into {tuple(image.shape)} {image.dtype}; training needs an operator with real data"
+        )
 
 
 # ---- the training ----------------------------------------------------------------------------------------------------
@@ -140,7 +146,9 @@ def inverse(
         checkpoint.save_inverse(path, learned, op=op, training=summary)
 
     plan = how.plan()
-    whole = course.Course("inverse", checkpoint.load_inverse, save, settings.record(op, net), how.output, plan, how.accelerator, settings)
+    whole = course.Course(
+        "inverse", checkpoint.load_inverse, save, settings.record(op, net), how.output, plan, how.accelerator, settings
+    )
     return whole.run(partial(_train, net, op, noise), make)
 
 
@@ -150,18 +158,26 @@ def default_power(op: LinearOperator, net: InverseNet) -> int:
     return 4 if net.linear and convolution is not None and convolution.stride == 1 else 1
 
 
-def _train(net: InverseNet, op: LinearOperator, noise: Noise, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.History]:
+def _train(
+    net: InverseNet, op: LinearOperator, noise: Noise, plan: loop.Plan, fabric: Fabric
+) -> tuple[Weights, state.History]:
     """In each process: the trained weights of C itself, and what happened."""
-    own = copy.deepcopy(net).cpu().train().requires_grad_()  # a copy: spawned processes share the memory of what they are given
+    own = (
+        copy.deepcopy(net).cpu().train().requires_grad_()
+    )  # a copy: spawned processes share the memory of what they are given
     objective = Objective(own, op)
     e, beta, _ = noise(0, 0)
     objective.suit(e, beta)
     history = loop.fit(fabric, objective, noise, plan)
     own.cpu().rescale(1 / float(objective.scale))
-    return {name: tensor.numpy().copy() for name, tensor in own.state_dict().items()}, history  # arrays, because tensors die with a spawned process
+    return {
+        name: tensor.numpy().copy() for name, tensor in own.state_dict().items()
+    }, history  # arrays, because tensors die with a spawned process
 
 
-def _learned(net: InverseNet, weights: Weights, op: LinearOperator, beta: tuple[float, float], shape: tuple[int, ...]) -> Learned:
+def _learned(
+    net: InverseNet, weights: Weights, op: LinearOperator, beta: tuple[float, float], shape: tuple[int, ...]
+) -> Learned:
     tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
     own = copy.deepcopy(net).to("cpu", next(iter(tensors.values())).dtype)
     own.load_state_dict(tensors)

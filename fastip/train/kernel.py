@@ -45,7 +45,9 @@ class KernelFit:
 
 
 @strict_keywords
-def kernel(x: Any, y: Any, size: int | Sequence[int], stride: int = 1, *, boundary: str = "circular", ridge: float = 0.0) -> KernelFit:
+def kernel(
+    x: Any, y: Any, size: int | Sequence[int], stride: int = 1, *, boundary: str = "circular", ridge: float = 0.0
+) -> KernelFit:
     """The psf that turns the images x into the data y, by linear least squares.
 
     min_h ||y - X h||^2 + ridge ||h||^2, where column t of X holds x[stride i + k // 2 - t] (valid: + k - 1 - t) for every datum i, so that X h = A_h x.
@@ -63,7 +65,9 @@ def kernel(x: Any, y: Any, size: int | Sequence[int], stride: int = 1, *, bounda
     _check(images, data, Blur(torch.ones(kh, kw, dtype=torch.float64), stride=stride, boundary=boundary))
     n, rows = kh * kw, data.numel()
     if rows < n and ridge == 0:
-        raise InvalidInput(f"y holds {rows} values, fewer than the {n} taps of a {kh} x {kw} psf; use more images, a smaller size, or ridge > 0")
+        raise InvalidInput(
+            f"y holds {rows} values, fewer than the {n} taps of a {kh} x {kw} psf; use more images, a smaller size, or ridge > 0"
+        )
     r = data.new_zeros((0, n + 1), dtype=torch.float64)
     for block in _blocks(images, data, (kh, kw), stride, boundary):
         r = torch.linalg.qr(torch.cat([r, block]), mode="r").R
@@ -121,7 +125,9 @@ def _blocks(x: Tensor, y: Tensor, size: tuple[int, int], stride: int, boundary: 
             extended = _extend(extended, dim, k, boundary)
         windows = extended.unfold(1, size[0], stride).unfold(2, size[1], stride)  # p h w kh kw, a view
         for top in range(0, h, band):
-            part = windows[:, top : top + band].double().flip(3, 4).reshape(-1, n)  # true convolution: tap t meets the pixel - t
+            part = (
+                windows[:, top : top + band].double().flip(3, 4).reshape(-1, n)
+            )  # true convolution: tap t meets the pixel - t
             yield torch.cat([part, values[first : first + group, top : top + band].double().reshape(-1, 1)], dim=1)
 
 

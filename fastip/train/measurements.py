@@ -16,7 +16,9 @@ OVERSAMPLED = 20  # directions beyond those that are asked for, so that these co
 
 
 @strict_keywords
-def measurements(generator: nets.Generator, count: int, *, pairs: int = 50_000, passes: int = 4, seed: int = 0) -> Dense:
+def measurements(
+    generator: nets.Generator, count: int, *, pairs: int = 50_000, passes: int = 4, seed: int = 0
+) -> Dense:
     """The matrix with ``count`` orthonormal rows that sees most of how a generator's images differ: max over A of the mean of ||A s||^2, A A^T = I.
 
     s = (G(z1) - G(z2)) / ||G(z1) - G(z2)||, ``pairs`` of them; the rows are the first right singular vectors of the matrix of all s, found by subspace
@@ -28,7 +30,9 @@ def measurements(generator: nets.Generator, count: int, *, pairs: int = 50_000, 
     Source: Raj, Li and Bresler, GAN-based projector for faster recovery, 2019; Halko, Martinsson and Tropp, Finding structure with randomness, 2011.
     """
     if not isinstance(generator, nets.Generator) or generator.training:
-        raise InvalidInput(f"generator is {type(generator).__name__}; expected a network such as nets.DCGANGenerator, trained, after generator.eval()")
+        raise InvalidInput(
+            f"generator is {type(generator).__name__}; expected a network such as nets.DCGANGenerator, trained, after generator.eval()"
+        )
     rows, n = check_count(count, "count", low=1), generator.shape[0] * generator.shape[1] * generator.shape[2]
     secants = Secants(generator, check_count(pairs, "pairs", low=1), check_count(seed, "seed", low=0))
     if rows > min(n, pairs):

@@ -25,12 +25,16 @@ def networks(
             generator = nets.DCGANGenerator(colours=colours, size=size, width=width, latent=latent)
             return generator, nets.DCGANEncoder(colours=colours, size=size, width=width, outputs=1)
         if name == "sagan" and size == 64:
-            return nets.SAGANGenerator(colours=colours, width=width, latent=latent), nets.SAGANDiscriminator(colours=colours, width=width)
+            return nets.SAGANGenerator(colours=colours, width=width, latent=latent), nets.SAGANDiscriminator(
+                colours=colours, width=width
+            )
     raise InvalidInput(f"there is no {name!r} for {size} x {size}; expected dcgan (28 or 64), or sagan (64)")
 
 
 @strict_keywords
-def encoder(generator: nets.Generator, *, images: int = 1, width: int | None = None, seed: int = 0) -> nets.DCGANEncoder:
+def encoder(
+    generator: nets.Generator, *, images: int = 1, width: int | None = None, seed: int = 0
+) -> nets.DCGANEncoder:
     """An encoder for the projector of a generator, with first weights drawn from ``seed``: of one image, or a corrector of ``images`` = 2, one above the other.
 
     width: that of the generator where it has one, else 64. Raises InvalidInput for images of sizes that the network is not built for.
@@ -40,7 +44,9 @@ def encoder(generator: nets.Generator, *, images: int = 1, width: int | None = N
     colours, size, _ = generator.shape
     chosen = getattr(generator, "width", 64) if width is None else width
     with drawn_from(seed):
-        return nets.DCGANEncoder(colours=check_count(images, "images", low=1) * colours, size=size, width=chosen, outputs=generator.latent)
+        return nets.DCGANEncoder(
+            colours=check_count(images, "images", low=1) * colours, size=size, width=chosen, outputs=generator.latent
+        )
 
 
 @contextmanager

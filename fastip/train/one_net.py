@@ -41,7 +41,9 @@ class Settings(AveragedSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= check_number(self.noise[0], "noise") <= check_number(self.noise[1], "noise"):
-            raise InvalidInput(f"noise is {self.noise}; expected (low, high) with 0 <= low <= high, levels in image units")
+            raise InvalidInput(
+                f"noise is {self.noise}; expected (low, high) with 0 <= low <= high, levels in image units"
+            )
 
 
 @training(AveragedOptions)
@@ -73,9 +75,20 @@ def one_net(
     settings = Settings(**how.decisive, noise=pair(noise, "noise"))
     if nets.PROJECTORS.get(type(net).__name__) is not type(net):
         raise InvalidInput(f"net is {type(net).__name__}; expected one of {', '.join(nets.PROJECTORS)} of fastip.nets")
-    whole = _Run(net, _default(net, how.seed) if discriminators is None else discriminators, images, validation, settings)
+    whole = _Run(
+        net, _default(net, how.seed) if discriminators is None else discriminators, images, validation, settings
+    )
     plan = how.plan(clip=CLIP)
-    course = Course("projector", checkpoint.load_projector, saved_projector, whole.record(), how.output, plan, how.accelerator, settings)
+    course = Course(
+        "projector",
+        checkpoint.load_projector,
+        saved_projector,
+        whole.record(),
+        how.output,
+        plan,
+        how.accelerator,
+        settings,
+    )
     return course.run(partial(_train, whole), lambda weights: priors.Projector(with_weights(net, weights)))
 
 
@@ -83,7 +96,9 @@ def _default(net: nets.OneNetProjector, seed: int) -> tuple[nn.Module, nn.Module
     """Discriminators of images and codes, with weights drawn from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(check_count(seed, "seed", low=0) % 2**63)
-        return nets.OneNetDiscriminator(colours=net.shape[0], width=net.width), nets.OneNetLatentDiscriminator(width=net.width)
+        return nets.OneNetDiscriminator(colours=net.shape[0], width=net.width), nets.OneNetLatentDiscriminator(
+            width=net.width
+        )
 
 
 @dataclass(frozen=True)
@@ -100,17 +115,25 @@ class _Run:
         check_pictures(self.images, self.validation, self.net.shape)
         given = self.discriminators
         if not isinstance(given, tuple) or len(given) != 2 or not all(isinstance(one, nn.Module) for one in given):
-            raise InvalidInput("discriminators is no pair of networks; expected (of images, of codes), or None for nets.OneNetDiscriminator and its like")
+            raise InvalidInput(
+                "discriminators is no pair of networks; expected (of images, of codes), or None for nets.OneNetDiscriminator and its like"
+            )
         net, (image, latent) = copy.deepcopy(self.net).eval(), (copy.deepcopy(one).eval() for one in given)
         with torch.no_grad():
             x = self.images.batch([0, 0]).to(next(net.parameters()))
             for name, odds in (("images", image(x)), ("codes", latent(net.encode(x)))):
                 if odds.numel() != 2:
-                    raise InvalidInput(f"the discriminator of {name} gives {tuple(odds.shape)} for two of them; expected one number for each")
+                    raise InvalidInput(
+                        f"the discriminator of {name} gives {tuple(odds.shape)} for two of them; expected one number for each"
+                    )
 
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, with the networks' structure and first weights, and the pictures."""
-        networks = {"net": self.net, "discriminator": self.discriminators[0], "latent_discriminator": self.discriminators[1]}
+        networks = {
+            "net": self.net,
+            "discriminator": self.discriminators[0],
+            "latent_discriminator": self.discriminators[1],
+        }
         parts = {key: {"name": type(net).__name__, "start": start_digest(net)} for key, net in networks.items()}
         return parts | {"config": self.net.config(), "images": described(self.images)} | asdict(self.settings)
 

@@ -44,7 +44,9 @@ class Settings(AveragedSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if check_count(self.norm, "norm", low=1) > 2:
-            raise InvalidInput(f"norm is {self.norm}; expected 1 for the mean of absolute differences, or 2 for that of squares")
+            raise InvalidInput(
+                f"norm is {self.norm}; expected 1 for the mean of absolute differences, or 2 for that of squares"
+            )
         check_number(self.data_noise, "data_noise", low=0.0)
         check_number(self.clip, "clip", low=0.0, strict=True)
 
@@ -81,7 +83,9 @@ def prior(
     settings = Settings(**how.decisive, data_noise=data_noise, norm=norm)
     trained = Trained(_range(noise), _likeness(net, op))
     if op is not None and not net.conditional:
-        raise InvalidInput(f"op is given, and this {type(net).__name__} takes no data; leave op out, or build the network with data_colours")
+        raise InvalidInput(
+            f"op is given, and this {type(net).__name__} takes no data; leave op out, or build the network with data_colours"
+        )
     whole = _Run(net, images, op, validation, trained, settings, "denoising", Denoising, perceptual)
     return whole.prior(how)
 
@@ -135,7 +139,9 @@ def _each(value: float | Sequence[float], name: str, count: int) -> tuple[float,
     given = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
     numbers = tuple(check_number(number, name, low=0.0, strict=True) for number in given)
     if not 1 <= len(numbers) <= count:
-        raise InvalidInput(f"{name} has {len(numbers)} numbers for {count} iterations; expected one, or at most as many")
+        raise InvalidInput(
+            f"{name} has {len(numbers)} numbers for {count} iterations; expected one, or at most as many"
+        )
     return numbers + numbers[-1:] * (count - len(numbers))
 
 
@@ -167,10 +173,14 @@ class _Run:
     def __post_init__(self) -> None:
         for name, pictures in (("images", self.images), ("validation", self.validation)):
             if not isinstance(pictures, Pictures) and not (name == "validation" and pictures is None):
-                raise InvalidInput(f"{name} is {type(pictures).__name__}; expected pictures of fastip.data, e.g. data.Photographs('train', 128)")
+                raise InvalidInput(
+                    f"{name} is {type(pictures).__name__}; expected pictures of fastip.data, e.g. data.Photographs('train', 128)"
+                )
         if self.perceptual is not None:
             if not isinstance(self.perceptual, Perceptual):
-                raise InvalidInput(f"perceptual is {type(self.perceptual).__name__}; expected a train.Perceptual, e.g. train.Perceptual(comparator=0.1)")
+                raise InvalidInput(
+                    f"perceptual is {type(self.perceptual).__name__}; expected a train.Perceptual, e.g. train.Perceptual(comparator=0.1)"
+                )
             object.__setattr__(self, "perceptual", self.perceptual.suited(self.images.batch([0]), self.settings.seed))
 
     def record(self) -> dict[str, Any]:
@@ -184,7 +194,11 @@ class _Run:
             "schedule": [list(pair) for pair in self.trained.schedule],
         }
         # A key that is not used is left out, so that trainings without it are those of before.
-        return record | ({} if self.perceptual is None else {"perceptual": self.perceptual.record()}) | asdict(self.settings)
+        return (
+            record
+            | ({} if self.perceptual is None else {"perceptual": self.perceptual.record()})
+            | asdict(self.settings)
+        )
 
     def prior(self, how: Run) -> PixelShuffleAutoencoder:
         """What an earlier run made, or what this one makes."""
@@ -193,7 +207,9 @@ class _Run:
         def save(path: Path, made: PixelShuffleAutoencoder, summary: Mapping[str, Any]) -> None:
             checkpoint.save_prior(path, made, op=self.op, training=summary, dtype=how.dtype)
 
-        course = Course("prior", checkpoint.load_prior, save, self.record(), how.output, how.plan(), how.accelerator, self.settings)
+        course = Course(
+            "prior", checkpoint.load_prior, save, self.record(), how.output, how.plan(), how.accelerator, self.settings
+        )
         return course.run(partial(_train, self), self._made)
 
     def _made(self, weights: Weights) -> PixelShuffleAutoencoder:
@@ -209,8 +225,12 @@ def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.H
     settings = run.settings
     own = copy.deepcopy(run.net).cpu().train().requires_grad_()
     objective: Restoration = run.objective(own, run.op, settings.data_noise, settings.norm, settings.average)
-    draw = Draw(Batches(run.images, settings.batch, settings.seed, fabric.world_size), run.trained.levels, run.op, settings.seed)
-    look = None if run.validation is None else Score(objective, run.validation, draw, min(LOOKED_AT, len(run.validation)))
+    draw = Draw(
+        Batches(run.images, settings.batch, settings.seed, fabric.world_size), run.trained.levels, run.op, settings.seed
+    )
+    look = (
+        None if run.validation is None else Score(objective, run.validation, draw, min(LOOKED_AT, len(run.validation)))
+    )
     if run.perceptual is None:
         history = loop.fit(fabric, objective, draw, plan.watched(objective.follow, look))
     else:

@@ -92,13 +92,24 @@ def projector(
     check_generator(generator)
     for name, given in (("encoder, None for the mirror", encoder), ("corrector", corrector)):
         if given is not None and nets.ENCODERS.get(type(given).__name__) is not type(given):
-            raise InvalidInput(f"{type(given).__name__} is no {name}; expected one of {', '.join(nets.ENCODERS)} of fastip.nets")
+            raise InvalidInput(
+                f"{type(given).__name__} is no {name}; expected one of {', '.join(nets.ENCODERS)} of fastip.nets"
+            )
     start = mirror(generator, seed=how.seed) if encoder is None else encoder
     if images is not None or validation is not None:
         check_pictures(images if images is not None else validation, validation, generator.shape)
     whole = _Run(nets.Projector(generator, start, corrector, corrections), images, validation, settings)
     plan = how.plan()
-    course = Course("projector", checkpoint.load_projector, saved_projector, whole.record(), how.output, plan, how.accelerator, settings)
+    course = Course(
+        "projector",
+        checkpoint.load_projector,
+        saved_projector,
+        whole.record(),
+        how.output,
+        plan,
+        how.accelerator,
+        settings,
+    )
     return course.run(partial(_train, whole), partial(_made, whole.net))
 
 
@@ -106,7 +117,9 @@ def _made(net: nets.Projector, weights: Weights) -> priors.Projector:
     """The prior with these weights of the encoders, frozen, on the CPU, its generator in the precision that they were trained for it in."""
     parts = {name: with_weights(part, _below(f"{name}.", weights)) for name, part in encoders(net).items()}
     generator = copy.deepcopy(net.generator).to("cpu", next(parts["encoder"].parameters()).dtype)
-    return priors.Projector(nets.Projector(generator, **parts, corrections=net.corrections).eval().requires_grad_(False))
+    return priors.Projector(
+        nets.Projector(generator, **parts, corrections=net.corrections).eval().requires_grad_(False)
+    )
 
 
 def _below(prefix: str, weights: Weights) -> Weights:
@@ -125,7 +138,10 @@ class _Run:
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, with the networks' structure and weights."""
         parts: dict[str, nets.Generator | nets.DCGANEncoder] = {"generator": self.net.generator, **encoders(self.net)}
-        networks: dict[str, Any] = {key: {"name": type(net).__name__, "config": net.config(), "start": digest(net)} for key, net in parts.items()}
+        networks: dict[str, Any] = {
+            key: {"name": type(net).__name__, "config": net.config(), "start": digest(net)}
+            for key, net in parts.items()
+        }
         networks |= {"corrections": self.net.corrections}
         return networks | {"images": None if self.images is None else described(self.images)} | asdict(self.settings)
 
@@ -135,8 +151,12 @@ def _train(run: _Run, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.H
     settings = run.settings
     dtype = torch.float64 if settings.precision == "64-true" else torch.float32
     generator = copy.deepcopy(run.net.generator).to(fabric.device, dtype).eval().requires_grad_(False)
-    parts = {name: copy.deepcopy(net).to("cpu", dtype).train().requires_grad_() for name, net in encoders(run.net).items()}
-    projection = Projection(nets.Projector(generator, **parts, corrections=run.net.corrections), settings.terms, settings.average)
+    parts = {
+        name: copy.deepcopy(net).to("cpu", dtype).train().requires_grad_() for name, net in encoders(run.net).items()
+    }
+    projection = Projection(
+        nets.Projector(generator, **parts, corrections=run.net.corrections), settings.terms, settings.average
+    )
     real = 0 if run.images is None else settings.batch // 2
     pictures = None if run.images is None else Batches(run.images, real, settings.seed, fabric.world_size)
     draw = Draw(settings.batch - real, generator.latent, generator.shape, settings.noise, pictures, settings.seed)

@@ -60,7 +60,16 @@ def vae(
     settings = Settings(**how.decisive)
     whole = _Run(decoder, encoder, images, validation, settings)
     plan = how.plan()
-    course = Course("generator", checkpoint.load_generator, saved_generator, whole.record(), how.output, plan, how.accelerator, settings)
+    course = Course(
+        "generator",
+        checkpoint.load_generator,
+        saved_generator,
+        whole.record(),
+        how.output,
+        plan,
+        how.accelerator,
+        settings,
+    )
     return course.run(partial(_train, whole), partial(with_weights, decoder))
 
 
@@ -101,14 +110,22 @@ class _Run:
             if type(net) is not kind:
                 raise InvalidInput(f"{name} is {type(net).__name__}; expected a nets.{kind.__name__}")
         if self.encoder.shape != self.decoder.shape or self.encoder.latent != self.decoder.latent:
-            made, read = f"{self.decoder.shape} of {self.decoder.latent} numbers", f"{self.encoder.shape} and gives {self.encoder.latent}"
-            raise InvalidInput(f"the decoder makes images {made}, the encoder reads {read}; build both with the same shape and latent")
+            made, read = (
+                f"{self.decoder.shape} of {self.decoder.latent} numbers",
+                f"{self.encoder.shape} and gives {self.encoder.latent}",
+            )
+            raise InvalidInput(
+                f"the decoder makes images {made}, the encoder reads {read}; build both with the same shape and latent"
+            )
         check_pictures(self.images, self.validation, self.decoder.shape, compared=2)
 
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, with the networks' structure and first weights, and the pictures."""
         parts: dict[str, nets.VAEDecoder | nets.VAEEncoder] = {"generator": self.decoder, "encoder": self.encoder}
-        networks = {key: {"name": type(net).__name__, "config": net.config(), "start": digest(net)} for key, net in parts.items()}
+        networks = {
+            key: {"name": type(net).__name__, "config": net.config(), "start": digest(net)}
+            for key, net in parts.items()
+        }
         return networks | {"images": described(self.images)} | asdict(self.settings)
 
 

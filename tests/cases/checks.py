@@ -17,12 +17,16 @@ from fastip.contracts import Circulant, Cosine, Dense, Diagonal, Scalar, Structu
 Map = Callable[[Any], Any]
 
 
-def noise(shape: Sequence[int], dtype: torch.dtype = torch.float64, *, seed: int = 0, is_complex: bool = False) -> Tensor:
+def noise(
+    shape: Sequence[int], dtype: torch.dtype = torch.float64, *, seed: int = 0, is_complex: bool = False
+) -> Tensor:
     """Reproducible standard normal values; complex of the matching precision on request."""
     generator = torch.Generator().manual_seed(seed)
     values = torch.randn(*shape, generator=generator, dtype=torch.float64)
     if is_complex:
-        return torch.complex(values, torch.randn(*shape, generator=generator, dtype=torch.float64)).to(dtype.to_complex())
+        return torch.complex(values, torch.randn(*shape, generator=generator, dtype=torch.float64)).to(
+            dtype.to_complex()
+        )
     return values.to(dtype)
 
 

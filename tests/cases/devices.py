@@ -74,13 +74,27 @@ def every_inverse() -> dict[str, Bound]:
         "exact-assembled": Bound(inverses.Exact(), operators.Blur(psf.motion(5, 30), boundary="zero"), image),
         "exact-stacked": Bound(inverses.Exact(), operators.Stack([motion, operators.Identity()]), image),
         **{
-            f"stencil-{b}-s{s}": Bound(inverses.Stencil(2), blur(s, b), (2, 3, 21, 25) if b == "valid" else (2, 3, 16, 20)) for b in _BOUNDARIES for s in (1, 2)
+            f"stencil-{b}-s{s}": Bound(
+                inverses.Stencil(2), blur(s, b), (2, 3, 21, 25) if b == "valid" else (2, 3, 16, 20)
+            )
+            for b in _BOUNDARIES
+            for s in (1, 2)
         },
         "learned-taps": Bound(inverses.Learned(net_of(nets.InverseNet)), blur(), (1, 2, 20, 21)),
-        "learned-bordered": Bound(inverses.Learned(net_of(nets.InverseNet, boundary=grey)), blur(boundary="valid"), (2, 1, 48, 50)),
-        "learned-layers": Bound(inverses.Learned(net_of(nets.InverseNet, boundary=grey)), blur(boundary="valid"), (1, 1, 20, 21)),
-        "learned-range": Bound(inverses.Learned(net_of(nets.InverseNet, channels=(3,), sizes=(9,), beta_range=(1e-3, 1.0))), blur(), (1, 2, 20, 21)),
-        "learned-paper": Bound(inverses.Learned(net_of(nets.PaperInverseNet, beta_range=(1e-3, 1.0))), blur(), (2, 2, 16, 20)),
+        "learned-bordered": Bound(
+            inverses.Learned(net_of(nets.InverseNet, boundary=grey)), blur(boundary="valid"), (2, 1, 48, 50)
+        ),
+        "learned-layers": Bound(
+            inverses.Learned(net_of(nets.InverseNet, boundary=grey)), blur(boundary="valid"), (1, 1, 20, 21)
+        ),
+        "learned-range": Bound(
+            inverses.Learned(net_of(nets.InverseNet, channels=(3,), sizes=(9,), beta_range=(1e-3, 1.0))),
+            blur(),
+            (1, 2, 20, 21),
+        ),
+        "learned-paper": Bound(
+            inverses.Learned(net_of(nets.PaperInverseNet, beta_range=(1e-3, 1.0))), blur(), (2, 2, 16, 20)
+        ),
         "uncorrected": Bound(inverses.Uncorrected(inverses.Stencil(1)), blur(2), image),
         "printed": Bound(inverses.Printed(inverses.Exact(side="data")), blur(2), image),
         "descent": Bound(inverses.GradientDescent(3), motion, image),
@@ -108,12 +122,20 @@ def wavelet() -> priors.Wavelet:
 
 SOLVERS: dict[str, Callable[..., Any]] = {
     "admm": lambda y, op, n: fastip.admm(y, op, priors.L1(1e-2), iterations=n, tolerance=0),
-    "admm-relaxed": lambda y, op, n: fastip.admm(y, op, priors.TV(1e-3) + priors.Box(), beta=BETA, iterations=n, tolerance=0, relaxation=1.6),
+    "admm-relaxed": lambda y, op, n: fastip.admm(
+        y, op, priors.TV(1e-3) + priors.Box(), beta=BETA, iterations=n, tolerance=0, relaxation=1.6
+    ),
     "admm-wavelet": lambda y, op, n: fastip.admm(y, op, wavelet(), iterations=n, tolerance=0),
-    "admm-denoiser": lambda y, op, n: fastip.admm(y, op, priors.Denoiser(smooth, sigma=0.1), beta=BETA, iterations=n, tolerance=0),
+    "admm-denoiser": lambda y, op, n: fastip.admm(
+        y, op, priors.Denoiser(smooth, sigma=0.1), beta=BETA, iterations=n, tolerance=0
+    ),
     "pgd": lambda y, op, n: fastip.pgd(y, op, priors.L1(1e-2), iterations=n, tolerance=0),
-    "pgd-nesterov": lambda y, op, n: fastip.pgd(y, op, priors.AnisotropicTV(1e-3), momentum=solvers.Nesterov(), iterations=n, tolerance=0),
-    "pgd-back-projection": lambda y, op, n: fastip.pgd(y, op, priors.L1(1e-2), step=solvers.BackProjection(), iterations=n, tolerance=0),
+    "pgd-nesterov": lambda y, op, n: fastip.pgd(
+        y, op, priors.AnisotropicTV(1e-3), momentum=solvers.Nesterov(), iterations=n, tolerance=0
+    ),
+    "pgd-back-projection": lambda y, op, n: fastip.pgd(
+        y, op, priors.L1(1e-2), step=solvers.BackProjection(), iterations=n, tolerance=0
+    ),
     "npgd": lambda y, op, n: fastip.npgd(y, op, priors.Box(0, 1), iterations=n, tolerance=0),
     "wiener": lambda y, op, n: fastip.wiener(y, op, 1e-2, iterations=n, tolerance=0),
 }

@@ -33,7 +33,9 @@ def built(kind: str, *options: str) -> Path:
 
 def build(folder: Path, *options: str) -> Path:
     """Configures and compiles csrc/tests in ``folder``; returns the module's file."""
-    pybind11 = subprocess.run([sys.executable, "-P", "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True).stdout.strip()
+    pybind11 = subprocess.run(
+        [sys.executable, "-P", "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     cmake = shutil.which("cmake", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     assert cmake, "cmake is missing: pip install 'fastip[dev]'"
     defined = {"CMAKE_BUILD_TYPE": "Release", "Python_EXECUTABLE": sys.executable, "pybind11_DIR": pybind11}

@@ -89,7 +89,9 @@ def pictures(count: int = 40, size: int = 28, colours: int = 1, seed: int = 0) -
     """Smooth shades with an edge."""
     generator = torch.Generator().manual_seed(seed)
     coarse = F.interpolate(torch.rand(count, colours, 4, 4, generator=generator), size=(size, size), mode="bicubic")
-    edges = torch.where(torch.arange(size) < torch.randint(4, size - 4, (count, 1, 1, 1), generator=generator), 0.4, 0.0)
+    edges = torch.where(
+        torch.arange(size) < torch.randint(4, size - 4, (count, 1, 1, 1), generator=generator), 0.4, 0.0
+    )
     return data.Stored((255 * (0.5 * coarse + edges).clamp(0, 1)).numpy().astype(np.uint8), np.zeros(count))
 
 

@@ -22,7 +22,9 @@ triton = Implementations("triton")
 GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 PROX = Pointwise(l1=0.02, l2=0.1, low=-0.4, high=1.0)
-NATIVE = pytest.mark.skipif(not fastip.kernels.available().get("cuda_compiled"), reason="the extension is compiled without CUDA")
+NATIVE = pytest.mark.skipif(
+    not fastip.kernels.available().get("cuda_compiled"), reason="the extension is compiled without CUDA"
+)
 TRITON = pytest.mark.skipif(start.why_missing() is not None, reason=str(start.why_missing()))
 KERNELS = (pytest.param(native, id="native", marks=NATIVE), pytest.param(triton, id="triton", marks=TRITON))
 BACKENDS = (pytest.param("native", marks=NATIVE), pytest.param("triton", marks=TRITON))

@@ -23,7 +23,12 @@ from fastip.stopping import StopRule
 triton = Implementations("triton")
 
 INTERPRETED = start.interpreted()
-EPS = {torch.float64: 1e-14, torch.float32: 3e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}  # a few units in the last place of a result
+EPS = {
+    torch.float64: 1e-14,
+    torch.float32: 3e-6,
+    torch.float16: 2e-3,
+    torch.bfloat16: 1.6e-2,
+}  # a few units in the last place of a result
 PHASES = 1024  # more than the barriers that a program passes
 
 
@@ -33,8 +38,21 @@ def run_again(file: str) -> None:
     path = os.pathsep.join(p for p in sys.path if p)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("FASTIP_", "PYTEST_"))}
     environment |= {"PYTHONPATH": path, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-P", "-m", "pytest", "--import-mode=importlib", "-p", "no:cacheprovider", "-q", "--durations=5", file]
-    result = subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True, timeout=600)
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pytest",
+        "--import-mode=importlib",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "--durations=5",
+        file,
+    ]
+    result = subprocess.run(
+        command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True, timeout=600
+    )
     print(result.stdout[-4000:])
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -69,7 +87,9 @@ class Inspector:
         for first, last in self.ranges:
             inside |= (addresses >= first) & (addresses < last)
         assert inside.all(), "a kernel reaches outside the memory that it was given"
-        seen.append(np.stack([addresses, np.full_like(addresses, self.program), addresses * PHASES + self.phase, threads]))
+        seen.append(
+            np.stack([addresses, np.full_like(addresses, self.program), addresses * PHASES + self.phase, threads])
+        )
 
     def end(self) -> None:
         if self.writes:
@@ -149,9 +169,13 @@ def assert_close(found: Tensor, expected: Tensor, dtype: torch.dtype, units: flo
     assert float(error) <= units * EPS[dtype] * max(1.0, float(expected.abs().max())), float(error)
 
 
-def problem(kh: int, kw: int, stride: int, half: int, h: int, w: int, images: tuple[int, int], boundary: str) -> tuple[StencilStep, Tensor, Tensor, Tensor]:
+def problem(
+    kh: int, kw: int, stride: int, half: int, h: int, w: int, images: tuple[int, int], boundary: str
+) -> tuple[StencilStep, Tensor, Tensor, Tensor]:
     """(step, x, q, y), float64: psf kh x kw, C of (2 half + 1)^2 taps, data h x w, images b c."""
-    step = StencilStep(Convolution(kernel(kh, kw, seed=kh), stride, boundary), kernel(2 * half + 1, 2 * half + 1, seed=kw) / 2, 0.3)
+    step = StencilStep(
+        Convolution(kernel(kh, kw, seed=kh), stride, boundary), kernel(2 * half + 1, 2 * half + 1, seed=kw) / 2, 0.3
+    )
     x = draw(*images, *image_size(h, w, kh, kw, stride, boundary), seed=3)
     return step, x, draw(*images, h, w, seed=4), draw(*images, h, w, seed=5)
 
@@ -169,7 +193,9 @@ def looped(
         norms = [torch.linalg.vector_norm(t.flatten(1), dim=1) for t in (r, image - x, x, image)]
         scales = (sizes, torch.maximum(norms[2], norms[3]))
         x, q = x + relaxation * (image - x), q + relaxation * (new - q)
-        ratios = torch.stack([n / torch.where(s > 0, s, torch.ones_like(s)) for n, s in zip(norms[:2], scales, strict=True)])
+        ratios = torch.stack(
+            [n / torch.where(s > 0, s, torch.ones_like(s)) for n, s in zip(norms[:2], scales, strict=True)]
+        )
         verdict = rule.judge(ratios) if rule.due(k) else None
         if verdict is not None:
             return image, q, k, verdict, rule.residuals(len(y))

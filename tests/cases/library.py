@@ -21,7 +21,9 @@ INFINITY = math.inf
 class Draw:
     """One random problem: a psf, a stride, a boundary, and tensors of what shape is asked for."""
 
-    def __init__(self, seed: int, dtype: torch.dtype = torch.float64, stride: int | None = None, boundary: str | None = None) -> None:
+    def __init__(
+        self, seed: int, dtype: torch.dtype = torch.float64, stride: int | None = None, boundary: str | None = None
+    ) -> None:
         self.random, self.generator, self.dtype = random.Random(seed), torch.Generator().manual_seed(seed), dtype
         self.stride = self.random.randint(1, 4) if stride is None else stride
         self.boundary = BOUNDARIES[seed % 4] if boundary is None else boundary
@@ -30,7 +32,9 @@ class Draw:
         self.psf = self.normal(*self.k, dtype=torch.float64)
 
     def normal(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-        return torch.randn(shape, dtype=torch.float64, generator=self.generator).to(self.dtype if dtype is None else dtype)
+        return torch.randn(shape, dtype=torch.float64, generator=self.generator).to(
+            self.dtype if dtype is None else dtype
+        )
 
     def positive(self, *shape: int) -> Tensor:
         return self.normal(*shape).abs() + 0.1
@@ -66,7 +70,16 @@ def woodbury(d: Draw) -> tuple[Any, ...]:
     x = d.image(divides=d.random.random() < 0.5)
     shape = reference.strided_conv(x, d.psf, d.stride, d.boundary).shape
     side = d.random.choice((1, 3, 5))
-    return x, d.normal(*shape), d.normal(*shape), d.psf, d.stride, d.boundary, d.normal(side, side, dtype=torch.float64), 0.1 + d.random.random()
+    return (
+        x,
+        d.normal(*shape),
+        d.normal(*shape),
+        d.psf,
+        d.stride,
+        d.boundary,
+        d.normal(side, side, dtype=torch.float64),
+        0.1 + d.random.random(),
+    )
 
 
 def pixel_unshuffle(d: Draw) -> tuple[Any, ...]:

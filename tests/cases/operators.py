@@ -96,7 +96,11 @@ def _others() -> list[Case]:
         Case("grey", lambda dtype: operators.ToGray(), (2, 3, 4, 5)),
         Case("grey-four-bands", lambda dtype: operators.ToGray((0.1, 0.2, -0.3, 0.4)), (1, 4, 5, 3)),
         Case("dense-wide", lambda dtype: operators.Dense(draw(7, 12, seed=4).to(dtype)), (3, 12)),
-        Case("dense-tall", lambda dtype: operators.Dense(draw(20, 12, seed=5).to(dtype), image_shape=(1, 3, 4)), (2, 1, 3, 4)),
+        Case(
+            "dense-tall",
+            lambda dtype: operators.Dense(draw(20, 12, seed=5).to(dtype), image_shape=(1, 3, 4)),
+            (2, 1, 3, 4),
+        ),
         Case("gaussian-measurements", lambda dtype: operators.GaussianMeasurements(5, (2, 3, 4), seed=3), (2, 2, 3, 4)),
         Case("masked-fourier-even", _masked_fourier(6, 8), (2, 1, 6, 8)),
         Case("masked-fourier-odd", _masked_fourier(5, 7), (1, 2, 5, 7)),
@@ -111,21 +115,51 @@ def _compositions() -> list[Case]:
         Case("grey-of-blur", lambda dtype: operators.ToGray() @ blur(dtype), (1, 3, 6, 8)),
         Case("blur-of-grey", lambda dtype: blur(dtype) @ operators.ToGray(), (2, 3, 6, 8)),
         Case("mask-of-blur", lambda dtype: operators.Mask(mask.to(dtype)) @ blur(dtype), (1, 2, 6, 8)),
-        Case("mask-of-downsample", lambda dtype: operators.Mask(mask.to(dtype)) @ operators.Downsample(2), (1, 1, 6, 8)),
+        Case(
+            "mask-of-downsample", lambda dtype: operators.Mask(mask.to(dtype)) @ operators.Downsample(2), (1, 1, 6, 8)
+        ),
         Case("downsample-of-blur", lambda dtype: operators.Downsample(2) @ wide(dtype), (1, 1, 6, 8)),
         Case("blur-of-blur", lambda dtype: blur(dtype) @ wide(dtype), (1, 1, 8, 10)),
         Case("fourier-of-blur", lambda dtype: _masked_fourier(6, 5)(dtype) @ wide(dtype), (1, 1, 6, 5)),
-        Case("composition-three", lambda dtype: operators.ToGray() @ operators.Mask(draw(6, 8, seed=8).to(dtype)) @ wide(dtype), (1, 3, 6, 8)),
-        Case("normal-of-fourier", lambda dtype: _masked_fourier(4, 5)(dtype).T @ _masked_fourier(4, 5)(dtype), (1, 1, 4, 5)),
+        Case(
+            "composition-three",
+            lambda dtype: operators.ToGray() @ operators.Mask(draw(6, 8, seed=8).to(dtype)) @ wide(dtype),
+            (1, 3, 6, 8),
+        ),
+        Case(
+            "normal-of-fourier",
+            lambda dtype: _masked_fourier(4, 5)(dtype).T @ _masked_fourier(4, 5)(dtype),
+            (1, 1, 4, 5),
+        ),
         Case("scaled-blur", lambda dtype: 2.5 * blur(dtype), (1, 1, 6, 10)),
         Case("negative-fourier", lambda dtype: -_masked_fourier(4, 6)(dtype), (1, 1, 4, 6)),
         Case("adjoint-of-blur", lambda dtype: blur(dtype).T, (1, 2, 3, 4)),
         Case("adjoint-of-fourier", lambda dtype: _masked_fourier(4, 5)(dtype).T, (1, 1, 4, 5)),
-        Case("adjoint-of-dense", lambda dtype: operators.Dense(draw(6, 12, seed=9).to(dtype), image_shape=(1, 3, 4)).T, (2, 6)),
-        Case("stack-of-blurs", lambda dtype: operators.Stack([wide(dtype), _gaussian(1, "circular")(dtype)]), (2, 1, 6, 7)),
-        Case("stack-with-grey", lambda dtype: operators.Stack([operators.ToGray(), wide(dtype), operators.Identity()]), (1, 3, 4, 5)),
-        Case("stack-of-masks", lambda dtype: operators.Stack([operators.Mask(mask.to(dtype)), 0.5 * operators.Mask(mask > 0)]), (1, 1, 3, 4)),
-        Case("stack-of-dense", lambda dtype: operators.Stack([operators.Dense(draw(m, 8, seed=m).to(dtype)) for m in (3, 4)]), (2, 8)),
+        Case(
+            "adjoint-of-dense",
+            lambda dtype: operators.Dense(draw(6, 12, seed=9).to(dtype), image_shape=(1, 3, 4)).T,
+            (2, 6),
+        ),
+        Case(
+            "stack-of-blurs",
+            lambda dtype: operators.Stack([wide(dtype), _gaussian(1, "circular")(dtype)]),
+            (2, 1, 6, 7),
+        ),
+        Case(
+            "stack-with-grey",
+            lambda dtype: operators.Stack([operators.ToGray(), wide(dtype), operators.Identity()]),
+            (1, 3, 4, 5),
+        ),
+        Case(
+            "stack-of-masks",
+            lambda dtype: operators.Stack([operators.Mask(mask.to(dtype)), 0.5 * operators.Mask(mask > 0)]),
+            (1, 1, 3, 4),
+        ),
+        Case(
+            "stack-of-dense",
+            lambda dtype: operators.Stack([operators.Dense(draw(m, 8, seed=m).to(dtype)) for m in (3, 4)]),
+            (2, 8),
+        ),
     ]
 
 
@@ -137,4 +171,8 @@ def operator_cases() -> list[Case]:
 def public_operator_classes() -> list[type[operators.Operator]]:
     """Every concrete operator class that ``fastip.operators`` shows."""
     shown = [getattr(operators, name) for name in operators.__all__]
-    return [item for item in shown if isinstance(item, type) and issubclass(item, operators.Operator) and not inspect.isabstract(item)]
+    return [
+        item
+        for item in shown
+        if isinstance(item, type) and issubclass(item, operators.Operator) and not inspect.isabstract(item)
+    ]

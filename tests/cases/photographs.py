@@ -22,7 +22,12 @@ class Numbered(data.Pictures):
         return type(self)(size)
 
     def batch(self, indices) -> torch.Tensor:
-        return torch.tensor(list(indices), dtype=torch.float64).div(1e6).float()[:, None, None, None].expand(-1, 3, self.size, self.size)
+        return (
+            torch.tensor(list(indices), dtype=torch.float64)
+            .div(1e6)
+            .float()[:, None, None, None]
+            .expand(-1, 3, self.size, self.size)
+        )
 
 
 class Shades(Numbered):

@@ -39,8 +39,19 @@ READS = (
     "_unique2",
     "unique_dim",
 )  # each waits for the device
-ATOMICS = ("index_add", "index_add_", "scatter_add", "scatter_add_", "scatter_reduce", "bincount", "cumsum")  # floats in an order that changes
-LAZY = {"_conj": torch.conj_physical, "_neg_view": torch.neg}  # done at once: below the level where operations arrive nobody looks at the mark on a tensor
+ATOMICS = (
+    "index_add",
+    "index_add_",
+    "scatter_add",
+    "scatter_add_",
+    "scatter_reduce",
+    "bincount",
+    "cumsum",
+)  # floats in an order that changes
+LAZY = {
+    "_conj": torch.conj_physical,
+    "_neg_view": torch.neg,
+}  # done at once: below the level where operations arrive nobody looks at the mark on a tensor
 
 
 class Event(NamedTuple):
@@ -52,7 +63,13 @@ class Event(NamedTuple):
 
 def ours(events: list[Event]) -> list[Event]:
     """All but those of three functions of the reference kernels, which serve devices that have no others: they place small tables at each call."""
-    return [event for event in events if not (event.place.startswith("kernels/reference.py") and event.place.split()[-1] in ("extend", "fold", "limit"))]
+    return [
+        event
+        for event in events
+        if not (
+            event.place.startswith("kernels/reference.py") and event.place.split()[-1] in ("extend", "fold", "limit")
+        )
+    ]
 
 
 class Far(Tensor):
@@ -140,7 +157,9 @@ class Pretended(TorchDispatchMode):
         result = func(*tree_map(_inner, args), **tree_map(_inner, kwargs))
         if name in ("equal", "_local_scalar_dense"):
             return result
-        on_device = target.type == "cuda" if target is not None else isinstance(args[0], Far) if name == "copy_" else bool(far)
+        on_device = (
+            target.type == "cuda" if target is not None else isinstance(args[0], Far) if name == "copy_" else bool(far)
+        )
         return tree_map(lambda t: self._wrapped(t, far), result) if on_device else result
 
     def _wrapped(self, result: Any, given: list[Far]) -> Any:
@@ -153,7 +172,9 @@ class Pretended(TorchDispatchMode):
         near = [t for t in tensors if not isinstance(t, Far)]
         if name == "copy_" or all(t.ndim == 0 and torch.Tag.pointwise in func.tags for t in near):
             return
-        raise RuntimeError(f"Expected all tensors to be on the same device, but {name} got some on {CUDA} and some on {near[0].device}")
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but {name} got some on {CUDA} and some on {near[0].device}"
+        )
 
     def index(self, far: Far, index: Any) -> Tensor:
         self._check_index(index)
@@ -194,9 +215,15 @@ def _place() -> str:
 @contextmanager
 def pretended() -> Iterator[Pretended]:
     """The pretended device for the time of the block, without gradients."""
-    device, before, overwritten = Pretended(), torch._C._only_lift_cpu_tensors(), torch.__future__.get_overwrite_module_params_on_conversion()
+    device, before, overwritten = (
+        Pretended(),
+        torch._C._only_lift_cpu_tensors(),
+        torch.__future__.get_overwrite_module_params_on_conversion(),
+    )
     _current.append(device)
-    torch.__future__.set_overwrite_module_params_on_conversion(True)  # net.to(device) makes new parameters: old ones cannot hold tensors of another class
+    torch.__future__.set_overwrite_module_params_on_conversion(
+        True
+    )  # net.to(device) makes new parameters: old ones cannot hold tensors of another class
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(..., device="cuda:0") is then a copy that can be seen
     try:
         capturing = mock.patch.object(torch.cuda, "is_current_stream_capturing", lambda: device.capturing)

@@ -73,7 +73,12 @@ CASES = (
     Case("Wavelet", lambda w: priors.Wavelet(w, levels=2)),
     Case("Wavelet-haar", lambda w: priors.Wavelet(w, "haar", levels=1)),
     Case("Denoiser", lambda w: priors.Denoiser(smooth, sigma=0.1), convex=False, weighted=False),
-    Case("PixelShuffleAutoencoder", lambda w: priors.PixelShuffleAutoencoder(network(), sigma=0.1), convex=False, weighted=False),
+    Case(
+        "PixelShuffleAutoencoder",
+        lambda w: priors.PixelShuffleAutoencoder(network(), sigma=0.1),
+        convex=False,
+        weighted=False,
+    ),
     Case("PlugAndPlay", lambda w: plugged(), convex=False, weighted=False),
     Case("Projector", lambda w: priors.Projector(Pull().eval()), convex=False, weighted=False),
 )

@@ -12,7 +12,9 @@ from fastip.operators import psf
 def spikes(*shape: int, seed: int = 0, density: float = 0.05) -> Tensor:
     """A sparse image, float64."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64) * (torch.rand(*shape, generator=generator, dtype=torch.float64) < density)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64) * (
+        torch.rand(*shape, generator=generator, dtype=torch.float64) < density
+    )
 
 
 def observe(op: operators.Operator, x: Tensor, noise: float = 0.01, seed: int = 1) -> Tensor:

@@ -26,7 +26,17 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
 
 
 def problem(
-    kh: int, kw: int, stride: int, half: int, h: int, w: int, planes: tuple[int, int], boundary: str, *, seed: int = 3, separable: bool = False
+    kh: int,
+    kw: int,
+    stride: int,
+    half: int,
+    h: int,
+    w: int,
+    planes: tuple[int, int],
+    boundary: str,
+    *,
+    seed: int = 3,
+    separable: bool = False,
 ) -> tuple[StencilStep, Tensor, Tensor, Tensor]:
     """(step, x, q, y) with random psf and taps whose sums of magnitudes are 1 and 1/2."""
     psf = draw(kh, 1, seed=seed) * draw(1, kw, seed=seed + 1) if separable else draw(kh, kw, seed=seed)
@@ -34,11 +44,17 @@ def problem(
     taps = draw(2 * half + 1, 2 * half + 1, seed=seed + 2)
     taps = taps / (2 * taps.abs().sum())
     height, width = ((h - 1) * stride + kh, (w - 1) * stride + kw) if boundary == "valid" else (h * stride, w * stride)
-    x, q, y = draw(*planes, height, width, seed=seed + 3), draw(*planes, h, w, seed=seed + 4), draw(*planes, h, w, seed=seed + 5)
+    x, q, y = (
+        draw(*planes, height, width, seed=seed + 3),
+        draw(*planes, h, w, seed=seed + 4),
+        draw(*planes, h, w, seed=seed + 5),
+    )
     return StencilStep(Convolution(psf, stride, boundary), taps, 0.3), x, q, y
 
 
-def looped(step: Any, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, iterations: int, relaxation: float) -> tuple[Tensor, Tensor]:
+def looped(
+    step: Any, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, iterations: int, relaxation: float
+) -> tuple[Tensor, Tensor]:
     """The two lines on reference kernels, whatever the taps are."""
     c, tau = step.convolution, 1 / (2 * step.beta)
     for _ in range(iterations):

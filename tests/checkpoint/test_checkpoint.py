@@ -41,7 +41,9 @@ def make(kind="linear", boundary="circular", beta=BETA, dtype=torch.float32):
     ]
     stored = tuple(inverses.Stored(b, c) for b in sorted({low, high}) for c in made_up) if net.linear else ()
     estimate = None if net.linear else 0.1 + torch.rand(1).item()
-    return op, inverses.Learned(net, trained=inverses.Trained(op.fingerprint(), (low, high), torch.rand(1).item(), stored, estimate))
+    return op, inverses.Learned(
+        net, trained=inverses.Trained(op.fingerprint(), (low, high), torch.rand(1).item(), stored, estimate)
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -52,7 +54,11 @@ def test_what_is_written_is_read(tmp_path, kind, boundary, beta, dtype):
     path = tmp_path / "c.safetensors"
     checkpoint.save_inverse(path, learned, op=op, training={"steps": 7})
     back = checkpoint.load_inverse(path)
-    assert back.trained == learned.trained and type(back.net) is type(learned.net) and back.net.config() == learned.net.config()
+    assert (
+        back.trained == learned.trained
+        and type(back.net) is type(learned.net)
+        and back.net.config() == learned.net.config()
+    )
     assert not back.net.training and not any(p.requires_grad for p in back.net.parameters())
     for name, tensor in learned.net.state_dict().items():
         again = back.net.state_dict()[name]
@@ -61,7 +67,10 @@ def test_what_is_written_is_read(tmp_path, kind, boundary, beta, dtype):
     assert torch.equal(back.net(r, 0.1), learned.net(r, 0.1))
     record = checkpoint.read_record(path)
     shape = record["operator"]["convolution"]
-    assert torch.equal(torch.tensor(shape["psf"], dtype=torch.float64), op.psf) and (shape["stride"], shape["boundary"]) == (2, boundary)
+    assert torch.equal(torch.tensor(shape["psf"], dtype=torch.float64), op.psf) and (
+        shape["stride"],
+        shape["boundary"],
+    ) == (2, boundary)
     assert record["training"] == {"steps": 7} and record["fastip"] == fastip.__version__
     assert os.listdir(tmp_path) == ["c.safetensors"]
 
@@ -137,7 +146,10 @@ BAD = {
     "unknown keyword": (_set("net", "config", "width", value=3), "width"),
     "channels that do not fit": (_set("net", "config", "channels", value=[3, 4]), r"kernels\.1 .*expected"),
     "fewer layers": (_set("net", "config", value={"channels": [3], "sizes": [3]}), r"unknown tensors .*kernels\.1"),
-    "more layers": (_set("net", "config", value={"channels": [3, 2, 2], "sizes": [3, 5, 3]}), r"misses tensors .*kernels\.2"),
+    "more layers": (
+        _set("net", "config", value={"channels": [3, 2, 2], "sizes": [3, 5, 3]}),
+        r"misses tensors .*kernels\.2",
+    ),
     "channels beyond memory": (_set("net", "config", "channels", value=[10**7, 10**7]), "expected"),
     "channels beyond integers": (_set("net", "config", "channels", value=[10**20, 2]), "record|built"),
     "even size": (_set("net", "config", "sizes", value=[4, 5]), "odd"),
@@ -154,13 +166,19 @@ BAD = {
     "accuracy is missing": (_remove("trained", "accuracy"), "trained for"),
     "certificate without kappa": (lambda r, t: r["trained"]["certificates"][0].pop("kappa"), "kappa"),
     "kappa is zero": (lambda r, t: r["trained"]["certificates"][0].update(kappa=0.0, smallest=0.1), "no certificate"),
-    "kappa is negative": (lambda r, t: r["trained"]["certificates"][0].update(kappa=-1.0, smallest=0.1), "no certificate"),
+    "kappa is negative": (
+        lambda r, t: r["trained"]["certificates"][0].update(kappa=-1.0, smallest=0.1),
+        "no certificate",
+    ),
     "low above high": (lambda r, t: r["trained"]["certificates"][0].update(low=2.0, high=1.0), "no certificate"),
     "relaxation of 3": (lambda r, t: r["trained"]["certificates"][0].update(relaxation=3.0), "no certificate"),
     "accuracy beyond floats": (_set("trained", "accuracy", value=10**400), "no finite number"),
     "beta beyond floats": (_set("trained", "beta", value=[1, 10**400]), "no finite number"),
     "dilations beyond memory": (_set("net", "config", "dilations", value=[1, 10**9]), "at most 256"),
-    "tensor of eight bits": (lambda r, t: t.update(log_scale=torch.tensor(1.0).to(torch.float8_e4m3fn)), "log_scale .*float8"),
+    "tensor of eight bits": (
+        lambda r, t: t.update(log_scale=torch.tensor(1.0).to(torch.float8_e4m3fn)),
+        "log_scale .*float8",
+    ),
     "certificates are a number": (_set("trained", "certificates", value=3), "trained for"),
     "missing tensor": (lambda r, t: t.pop("log_scale"), "misses tensors .*log_scale"),
     "extra tensor": (lambda r, t: t.update(more=torch.zeros(2)), "unknown tensors .*more"),
@@ -194,8 +212,21 @@ def test_files_that_are_no_checkpoints(tmp_path):
     save_file({"a": torch.zeros(3)}, tmp_path / "other.safetensors", metadata={"format": "pt"})
     for name, text in (("json", "{"), ("list", "[1]"), ("deep", "[" * 100000), ("null", "null")):
         save_file({"a": torch.zeros(3)}, tmp_path / f"{name}.safetensors", metadata={"fastip": text})
-    cases = {"missing": "does not exist", "folder": "is a folder", "empty": "damaged", "text": "damaged", "torch": "damaged"}
-    cases |= {"bare": "without a record", "other": "without a record", "json": "record", "list": "record", "deep": "record", "null": "record"}
+    cases = {
+        "missing": "does not exist",
+        "folder": "is a folder",
+        "empty": "damaged",
+        "text": "damaged",
+        "torch": "damaged",
+    }
+    cases |= {
+        "bare": "without a record",
+        "other": "without a record",
+        "json": "record",
+        "list": "record",
+        "deep": "record",
+        "null": "record",
+    }
     for name, message in cases.items():
         with pytest.raises(InvalidInput, match=message):
             checkpoint.load_inverse(tmp_path / f"{name}.safetensors")
@@ -231,7 +262,9 @@ def test_a_flipped_bit_is_refused_wherever_it_is(tmp_path):
         except InvalidInput:
             seen += 1
         else:  # white space or the spelling of the header, which carries nothing
-            assert back.trained == learned.trained and all(torch.equal(a, b) for a, b in zip(back.net.parameters(), learned.net.parameters(), strict=True))
+            assert back.trained == learned.trained and all(
+                torch.equal(a, b) for a, b in zip(back.net.parameters(), learned.net.parameters(), strict=True)
+            )
     assert seen > 150
 
 
@@ -243,7 +276,11 @@ def test_what_cannot_be_written_is_refused_and_leaves_the_old_file(tmp_path, mon
     path = tmp_path / "c.safetensors"
     checkpoint.save_inverse(path, learned)
     old = path.read_bytes()
-    for bad, message in ((tmp_path / "c.pt", "suffix"), (tmp_path / "no" / "c.safetensors", "does not exist"), (tmp_path, "suffix")):
+    for bad, message in (
+        (tmp_path / "c.pt", "suffix"),
+        (tmp_path / "no" / "c.safetensors", "does not exist"),
+        (tmp_path, "suffix"),
+    ):
         with pytest.raises(InvalidInput, match=message):
             checkpoint.save_inverse(bad, learned)
     with pytest.raises(InvalidInput, match="examine"):
@@ -253,7 +290,9 @@ def test_what_cannot_be_written_is_refused_and_leaves_the_old_file(tmp_path, mon
     with pytest.raises(InvalidInput, match="Conv2d"):
         checkpoint.save_inverse(path, inverses.Learned(torch.nn.Conv2d(1, 1, 3), trained=learned.trained))
     with pytest.raises(InvalidInput, match="NaN or infinite"):
-        checkpoint.save_inverse(path, inverses.Learned(learned.net, trained=dataclasses.replace(learned.trained, accuracy=float("nan"))))
+        checkpoint.save_inverse(
+            path, inverses.Learned(learned.net, trained=dataclasses.replace(learned.trained, accuracy=float("nan")))
+        )
 
     def interrupted(*names):
         raise KeyboardInterrupt

@@ -36,8 +36,14 @@ GENERATORS = {"DCGANGenerator": dcgan, "SAGANGenerator": sagan, "VAEDecoder": va
 
 
 def test_every_generator_has_a_case():
-    assert set(GENERATORS) == set(nets.GENERATORS) and {type(make()).__name__ for make in GENERATORS.values()} == set(nets.GENERATORS)
-    assert all(getattr(nets, name) is kind for table in (nets.GENERATORS, nets.ENCODERS, nets.PROJECTORS) for name, kind in table.items())
+    assert set(GENERATORS) == set(nets.GENERATORS) and {type(make()).__name__ for make in GENERATORS.values()} == set(
+        nets.GENERATORS
+    )
+    assert all(
+        getattr(nets, name) is kind
+        for table in (nets.GENERATORS, nets.ENCODERS, nets.PROJECTORS)
+        for name, kind in table.items()
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16], ids=str)
@@ -48,7 +54,9 @@ def test_a_generator_comes_back(tmp_path, name, dtype):
     back = fastip.load_generator(path)
     assert type(back) is type(net) and back.config() == net.config() and same(back, net)
     assert not back.training and not any(p.requires_grad for p in back.parameters())
-    assert checkpoint.read_record(path, "generator")["training"] == {"steps": 7} and os.listdir(tmp_path) == ["g.safetensors"]
+    assert checkpoint.read_record(path, "generator")["training"] == {"steps": 7} and os.listdir(tmp_path) == [
+        "g.safetensors"
+    ]
     if dtype != torch.float16:
         assert torch.equal(back.sample(3), net.sample(3))
 
@@ -61,7 +69,11 @@ def test_a_projector_comes_back(tmp_path, make, dtype):
     back = fastip.load_projector(path)
     assert isinstance(back, priors.Projector) and type(back.net) is type(net) and same(back.net, net)
     x = torch.rand(2, *net.shape, dtype=dtype)
-    assert torch.equal(back.net(x), net(x)) and not back.net.training and not any(p.requires_grad for p in back.net.parameters())
+    assert (
+        torch.equal(back.net(x), net(x))
+        and not back.net.training
+        and not any(p.requires_grad for p in back.net.parameters())
+    )
 
 
 def test_it_goes_straight_into_a_solver(tmp_path):
@@ -70,7 +82,9 @@ def test_it_goes_straight_into_a_solver(tmp_path):
     back = fastip.load_projector(path)
     op = fastip.operators.GaussianMeasurements(40, (1, 28, 28))
     y = op(net.generator.sample(2))
-    assert torch.equal(fastip.npgd(y, op, back, iterations=5).x, fastip.npgd(y, op, priors.Projector(net), iterations=5).x)
+    assert torch.equal(
+        fastip.npgd(y, op, back, iterations=5).x, fastip.npgd(y, op, priors.Projector(net), iterations=5).x
+    )
     assert fastip.csgm(y, op, back.net.generator, iterations=2, restarts=2).x.shape == (2, 1, 28, 28)
 
 
@@ -95,7 +109,10 @@ def move(prefix):
 
 
 BAD_GENERATORS = {
-    "another kind": (lambda r, t: r.update(kind="projector"), "holds a trained projector; expected a trained generator"),
+    "another kind": (
+        lambda r, t: r.update(kind="projector"),
+        "holds a trained projector; expected a trained generator",
+    ),
     "unknown network": (lambda r, t: r["net"].update(name="StyleGAN"), "no network 'StyleGAN'"),
     "an encoder": (lambda r, t: r["net"].update(name="DCGANEncoder"), "no network 'DCGANEncoder'"),
     "another width": (lambda r, t: r["net"]["config"].update(width=4), "expected"),
@@ -107,14 +124,20 @@ BAD_GENERATORS = {
     "NaN": (lambda r, t: t["layers.1.bias"].fill_(float("nan")), "layers.1.bias .*NaN"),
 }
 BAD_PROJECTORS = {
-    "another kind": (lambda r, t: r.update(kind="generator"), "holds a trained generator; expected a trained projector"),
+    "another kind": (
+        lambda r, t: r.update(kind="generator"),
+        "holds a trained generator; expected a trained projector",
+    ),
     "no encoder": (lambda r, t: r.pop("encoder"), "describes no encoder"),
     "encoder is a text": (lambda r, t: r.update(encoder="DCGANEncoder"), "describes no encoder"),
     "generator is no generator": (lambda r, t: r["generator"].update(name="DCGANEncoder"), "no network 'DCGANEncoder'"),
     "missing tensor": (move("encoder.layers.0.weight"), "misses tensors .*layers.0.weight"),
     "extra tensor": (lambda r, t: t.update(more=torch.zeros(2)), "unknown tensors.* more"),
     "a corrector without weights": (lambda r, t: r.update(corrector=r["encoder"]), "misses tensors"),
-    "weights of no corrector": (lambda r, t: t.update({"corrector.layers.0.weight": torch.zeros(2)}), "unknown tensors.* corrector"),
+    "weights of no corrector": (
+        lambda r, t: t.update({"corrector.layers.0.weight": torch.zeros(2)}),
+        "unknown tensors.* corrector",
+    ),
     "a net of another kind": (lambda r, t: r.update(net={"name": "OneNetProjector", "config": {}}), "misses tensors"),
     "a net that is no network": (lambda r, t: r.update(net=3), "describes no network"),
 }

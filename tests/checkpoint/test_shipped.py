@@ -48,11 +48,17 @@ def test_trained_tasks_and_inverses_know_their_operators_on_this_processor():
         blur, boundary = re.fullmatch("(.*)-(valid|circular)(-dilated|-paper)?", name).groups()[:2]
         text, stride = ops[blur]
         with shipped.weights("inverses", name) as path:
-            assert fastip.load_inverse(path).trained.fingerprint == operators.Blur(psf.parse(text), stride=stride, boundary=boundary).fingerprint(), name
+            assert (
+                fastip.load_inverse(path).trained.fingerprint
+                == operators.Blur(psf.parse(text), stride=stride, boundary=boundary).fingerprint()
+            ), name
 
 
 def test_weights_that_are_not_there():
-    with pytest.raises(InvalidInput, match="'ships' should be .*install fastip again"), shipped.weights("projectors", "ships"):
+    with (
+        pytest.raises(InvalidInput, match="'ships' should be .*install fastip again"),
+        shipped.weights("projectors", "ships"),
+    ):
         pass
     with pytest.raises(InvalidInput, match="no projector 'digit': did you mean 'digits'"):
         shipped.projector("digit")
@@ -67,7 +73,11 @@ def test_a_projector_comes_in_float32_with_its_generator(monkeypatch, tmp_path):
     fastip.save_projector(tmp_path / "projectors" / "small.safetensors", priors.Projector(net))
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     loaded = shipped.projector("small")
-    assert same(loaded.net, net.float()) and {p.dtype for p in loaded.net.parameters()} == {torch.float32} and not loaded.net.training
+    assert (
+        same(loaded.net, net.float())
+        and {p.dtype for p in loaded.net.parameters()} == {torch.float32}
+        and not loaded.net.training
+    )
     assert same(shipped.generator("small"), net.generator) and shipped.names("projectors") == ["small"]
 
 

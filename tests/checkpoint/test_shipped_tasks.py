@@ -33,8 +33,12 @@ def restored(y, name):
 
 def handwritten(count):
     """The 8 x 8 digits of scikit-learn as MNIST has them: 20 x 20 in a frame of 4, with as many bright and as few grey pixels."""
-    table = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"  # importing it brings another OpenMP
-    small = torch.tensor(np.loadtxt(table, delimiter=",", max_rows=count)[:, :64] / 16, dtype=torch.float32).view(-1, 1, 8, 8)
+    table = (
+        Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
+    )  # importing it brings another OpenMP
+    small = torch.tensor(np.loadtxt(table, delimiter=",", max_rows=count)[:, :64] / 16, dtype=torch.float32).view(
+        -1, 1, 8, 8
+    )
     strokes = (2 * (torch.nn.functional.interpolate(small, size=20, mode="bicubic") - 0.3)).clamp(0, 1)
     return torch.nn.functional.pad(strokes, (4, 4, 4, 4))
 
@@ -63,7 +67,9 @@ def test_a_colour_is_found_that_beats_grey_and_the_mean_colour():
 @pytest.mark.parametrize("size", [(2, 6), (38, 90), (64, 64)])
 def test_any_even_size_is_coloured(size):
     torch.manual_seed(size[1])
-    x = colour_baselines.tiles(next(iter(data.held_out_photographs(("coffee",)).values())), 2, side=96)[:2, :, : size[0], : size[1]]
+    x = colour_baselines.tiles(next(iter(data.held_out_photographs(("coffee",)).values())), 2, side=96)[
+        :2, :, : size[0], : size[1]
+    ]
     y = OPERATORS["colorize-sr2"](x)
     result = restored(y, "colorize-sr2")
     assert result.shape == x.shape and bool(torch.isfinite(result).all())
@@ -76,6 +82,8 @@ def test_the_log_beside_the_weights_tells_how_they_were_made(name):
         training, prior = json.loads(log.read_text())["training"], fastip.load_prior(weights)
     prior.trained.check_operator(OPERATORS[name])
     settings = training["settings"]
-    assert settings["kind"] == "unrolled" and [tuple(pair) for pair in settings["schedule"]] == list(prior.trained.schedule)
+    assert settings["kind"] == "unrolled" and [tuple(pair) for pair in settings["schedule"]] == list(
+        prior.trained.schedule
+    )
     assert training["losses"]["step"][-1] + 1 >= settings["steps"] and settings["net"]["config"] == prior.net.config()
     assert training["machine"]["threads"] >= 1 and training["seconds"] > 0

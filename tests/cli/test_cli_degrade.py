@@ -26,7 +26,9 @@ def test_an_image_is_blurred_sampled_and_noisy(tmp_path):
 
 def test_the_noise_is_that_of_the_task(tmp_path):
     x = picture(tmp_path / "in.png")
-    assert fastip("degrade", tmp_path / "in.png", "--task", "photo-deblur-motion", "-o", tmp_path / "y.npy").exit_code == 0
+    assert (
+        fastip("degrade", tmp_path / "in.png", "--task", "photo-deblur-motion", "-o", tmp_path / "y.npy").exit_code == 0
+    )
     problem = tasks.get("photo-deblur-motion").problem()
     assert problem.noise == 0.01
     torch.testing.assert_close(io.read_image(tmp_path / "y.npy")[0], data.degrade(x, problem.op, 0.01))
@@ -45,12 +47,32 @@ def test_a_digit_is_measured_and_restored(tmp_path, digits):
     x = torch.rand(1, 1, 28, 28).mul(255).round() / 255
     io.write_image(tmp_path / "x.png", x)
     result = fastip("degrade", tmp_path / "x.png", "--task", "digits-cs100", "-o", tmp_path / "y.npy")
-    assert result.exit_code == 0 and "28 × 28 -> 100 numbers, digits-cs100, Gaussian matrix of seed 0" in result.output, result.output
-    torch.testing.assert_close(vectors.read_vector(tmp_path / "y.npy", 100), operators.GaussianMeasurements(100, (1, 28, 28))(x))
-    result = fastip("restore", tmp_path / "y.npy", "--task", "digits-cs100", "--iterations", 3, "-o", tmp_path / "out.png", "--figure", tmp_path / "f.png")
-    assert result.exit_code == 0 and "100 numbers -> 28 × 28, digits-cs100, 3 iterations" in result.output, result.output
+    assert (
+        result.exit_code == 0 and "28 × 28 -> 100 numbers, digits-cs100, Gaussian matrix of seed 0" in result.output
+    ), result.output
+    torch.testing.assert_close(
+        vectors.read_vector(tmp_path / "y.npy", 100), operators.GaussianMeasurements(100, (1, 28, 28))(x)
+    )
+    result = fastip(
+        "restore",
+        tmp_path / "y.npy",
+        "--task",
+        "digits-cs100",
+        "--iterations",
+        3,
+        "-o",
+        tmp_path / "out.png",
+        "--figure",
+        tmp_path / "f.png",
+    )
+    assert result.exit_code == 0 and "100 numbers -> 28 × 28, digits-cs100, 3 iterations" in result.output, (
+        result.output
+    )
     expected = tasks.get("digits-cs100").problem(iterations=3).solve(vectors.read_vector(tmp_path / "y.npy", 100)).x
-    assert float((io.read_image(tmp_path / "out.png")[0] - expected).abs().max()) < 0.5 / 255 + 1e-4 and (tmp_path / "f.png").exists()
+    assert (
+        float((io.read_image(tmp_path / "out.png")[0] - expected).abs().max()) < 0.5 / 255 + 1e-4
+        and (tmp_path / "f.png").exists()
+    )
 
 
 def test_a_folder_of_measurements(tmp_path, digits):

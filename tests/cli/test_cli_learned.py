@@ -33,13 +33,23 @@ def test_a_learned_task_writes_what_it_computes(small, tmp_path, task, options, 
     y = picture(tmp_path / "in.png", grey=grey)
     result = fastip("restore", tmp_path / "in.png", "--task", task, *options, "-o", tmp_path / "out.png")
     assert result.exit_code == 0, result.output
-    chosen = {"boundary": "circular", "iterations": 3} | {k[2:]: int(v) if v.isdigit() else v for k, v in zip(options[::2], options[1::2], strict=True)}
+    chosen = {"boundary": "circular", "iterations": 3} | {
+        k[2:]: int(v) if v.isdigit() else v for k, v in zip(options[::2], options[1::2], strict=True)
+    }
     problem = tasks.get(task).problem(**chosen)
     expected = tasks.crop_valid(problem.solve(y).x, problem.op, (14 * scale, 17 * scale)).clamp(0, 1)
     h, w = expected.shape[2:]
-    assert 14 * scale - 2 <= h <= 14 * scale and 17 * scale - 2 <= w <= 17 * scale  # a valid psf smaller than the stride leaves the last pixels out
+    assert (
+        14 * scale - 2 <= h <= 14 * scale and 17 * scale - 2 <= w <= 17 * scale
+    )  # a valid psf smaller than the stride leaves the last pixels out
     told = " ".join(result.output.split())
-    for words in (f"{w} × {h}", task, tasks.get(task).psf, f"{chosen['boundary']} boundary", f"{chosen['iterations']} iterations"):
+    for words in (
+        f"{w} × {h}",
+        task,
+        tasks.get(task).psf,
+        f"{chosen['boundary']} boundary",
+        f"{chosen['iterations']} iterations",
+    ):
         assert words in told
     assert "used up" not in told  # all iterations are what the training foresaw
     x, kind = io.read_image(tmp_path / "out.png")
@@ -69,7 +79,9 @@ def test_a_folder_of_photographs(small, tmp_path):
     result = fastip("restore", source, "--task", "photo-sr4-wide", "-o", tmp_path / "out")
     assert result.exit_code == 1 and "1 of 5 files" in result.output and "e.npy" in result.output
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "b.png", "c.png", "d.npy"]
-    assert np.asarray(Image.open(tmp_path / "out" / "c.png")).shape == (48, 56, 4) and np.load(tmp_path / "out" / "d.npy").shape == (48, 56)
+    assert np.asarray(Image.open(tmp_path / "out" / "c.png")).shape == (48, 56, 4) and np.load(
+        tmp_path / "out" / "d.npy"
+    ).shape == (48, 56)
 
 
 LEARNED_BAD = {

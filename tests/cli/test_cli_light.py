@@ -30,7 +30,9 @@ def test_no_torch_is_loaded(words: str) -> None:
 
 
 def test_the_version_is_that_of_the_package() -> None:
-    ran = subprocess.run([sys.executable, "-m", "fastip", "--version"], capture_output=True, text=True, timeout=60, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-m", "fastip", "--version"], capture_output=True, text=True, timeout=60, check=True
+    )
     assert ran.stdout.split() == ["fastip", kernels.extension.__version__]
 
 

@@ -30,7 +30,11 @@ def train(*words):
         ([], nets.InverseNet, "certificate, beta 0.05"),
         (["--boundary", "valid", "--size", 16], nets.InverseNet, "kappa"),
         (["--net", "paper", "--boundary", "reflect"], nets.PaperInverseNet, "not certified"),
-        (["--beta", "0.01:0.1", "--power", 2, "--seed", 2**70, "--learning-rate", "1e-3"], nets.InverseNet, "certificate, beta 0.0316"),
+        (
+            ["--beta", "0.01:0.1", "--power", 2, "--seed", 2**70, "--learning-rate", "1e-3"],
+            nets.InverseNet,
+            "certificate, beta 0.0316",
+        ),
     ],
 )
 def test_it_writes_what_it_says(tmp_path, options, kind, told):
@@ -38,13 +42,22 @@ def test_it_writes_what_it_says(tmp_path, options, kind, told):
     result = train(*WORDS, *options, "-o", path)
     assert result.exit_code == 0, result.output
     learned = checkpoint.load_inverse(path)
-    assert type(learned.net) is kind and told in result.output and f"{learned.trained.accuracy:.2e}" in result.output and "is written" in result.output
+    assert (
+        type(learned.net) is kind
+        and told in result.output
+        and f"{learned.trained.accuracy:.2e}" in result.output
+        and "is written" in result.output
+    )
     boundary = options[options.index("--boundary") + 1] if "--boundary" in options else "circular"
     op = operators.Blur(psf.gaussian(5, sigma=1.0), stride=2, boundary=boundary)
     assert learned.trained.fingerprint == op.fingerprint()
-    assert learned.trained == inverses.examine(learned.net, op, learned.trained.beta if learned.trained.beta[0] < learned.trained.beta[1] else 0.05)
+    assert learned.trained == inverses.examine(
+        learned.net, op, learned.trained.beta if learned.trained.beta[0] < learned.trained.beta[1] else 0.05
+    )
     settings = checkpoint.read_record(path)["training"]["settings"]
-    assert settings["steps"] == 12 and settings["batch"] == 2 and settings["seed"] == (2**70 if "--seed" in options else 0)
+    assert (
+        settings["steps"] == 12 and settings["batch"] == 2 and settings["seed"] == (2**70 if "--seed" in options else 0)
+    )
     assert sorted(os.listdir(tmp_path)) == ["c.json", "c.safetensors", "c.tensorboard"]
     before = path.stat().st_mtime_ns
     again = train(*WORDS, *options, "-o", path)
@@ -69,10 +82,15 @@ def test_a_stopped_command_goes_on(tmp_path, monkeypatch):
         patch.setattr(loop._Run, "step", interrupted)
         stopped = train(*WORDS, "--save-every", 5, "-o", path)
         assert stopped.exit_code == 130 and "the same command goes on" in stopped.output
-    assert not path.exists() and checkpoint.read_record(tmp_path / "c.unfinished.safetensors", "training")["progress"]["step"] == 5
+    assert (
+        not path.exists()
+        and checkpoint.read_record(tmp_path / "c.unfinished.safetensors", "training")["progress"]["step"] == 5
+    )
     assert train(*WORDS, "-o", path).exit_code == 0
     whole = checkpoint.load_inverse(tmp_path / "whole.safetensors").net.state_dict()
-    assert all(torch.equal(tensor, whole[name]) for name, tensor in checkpoint.load_inverse(path).net.state_dict().items())
+    assert all(
+        torch.equal(tensor, whole[name]) for name, tensor in checkpoint.load_inverse(path).net.state_dict().items()
+    )
 
 
 BAD = {

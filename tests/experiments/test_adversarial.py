@@ -29,9 +29,19 @@ def patches(split, size):
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
     """A small denoiser and two iterations of a solver."""
-    path, op = tmp_path_factory.mktemp("start") / "start.safetensors", operators.Blur(psf.gaussian(5, sigma=1.0), stride=2)
+    path, op = (
+        tmp_path_factory.mktemp("start") / "start.safetensors",
+        operators.Blur(psf.gaussian(5, sigma=1.0), stride=2),
+    )
     torch.manual_seed(0)
-    made = prior(PixelShuffleAutoencoder(widths=(8,), blocks=(1,), factor=2), patches("train", 32), noise=(0.02, 0.2), steps=60, batch=4, learning_rate=3e-3)
+    made = prior(
+        PixelShuffleAutoencoder(widths=(8,), blocks=(1,), factor=2),
+        patches("train", 32),
+        noise=(0.02, 0.2),
+        steps=60,
+        batch=4,
+        learning_rate=3e-3,
+    )
     trained = Trained((0.05, 0.1), None, ((0.02, 0.1), (0.02, 0.05)))
     save_prior(path, Prior(made.net, sigma=trained.sigma, trained=trained), op=op)
     return str(path)
@@ -43,7 +53,9 @@ def outcome(start):
         patch.setattr(data, "Photographs", patches)
         small = {"steps": 60, "batch": 2, "patch": 32, "size": 80, "kernel": "gaussian:5:1.0", "stride": 2}
         seen = []
-        return adversarial.run(lambda *told: seen.append(told), start=start, comparator=2.0, learning_rate=3e-3, **small), seen
+        return adversarial.run(
+            lambda *told: seen.append(told), start=start, comparator=2.0, learning_rate=3e-3, **small
+        ), seen
 
 
 def test_the_losses_lower_the_distance(outcome):
@@ -64,7 +76,11 @@ def test_progress_is_told(outcome):
 def test_the_page_tells_the_numbers(outcome):
     scores = outcome[0].numbers["scores"]
     page = adversarial.page(outcome[0].numbers)
-    change = adversarial._mean(scores[adversarial.BOTH], "distance") / adversarial._mean(scores[adversarial.PIXELS], "distance") - 1
+    change = (
+        adversarial._mean(scores[adversarial.BOTH], "distance")
+        / adversarial._mean(scores[adversarial.PIXELS], "distance")
+        - 1
+    )
     assert f"changes by {100 * change:+.1f} %" in page
     for name in scores:
         assert f"{adversarial._mean(scores[name], 'psnr'):.2f} | {adversarial._mean(scores[name], 'ssim'):.4f}" in page

@@ -30,9 +30,13 @@ def outcome():
 def test_both_learn_from_the_same_start(outcome):
     found = outcome.numbers["networks"]
     mean = {title: sum(entry["scores"]["psnr"]) / 2 for title, entry in found.items()}
-    assert mean[amortised.SEEING] > mean[amortised.START] + 0.05 and mean[amortised.BLIND] > mean[amortised.START] + 0.05
+    assert (
+        mean[amortised.SEEING] > mean[amortised.START] + 0.05 and mean[amortised.BLIND] > mean[amortised.START] + 0.05
+    )
     seeing, blind = (dict(found[title]["losses"]) for title in (amortised.SEEING, amortised.BLIND))
-    assert len(seeing) == 12 and seeing[1] == pytest.approx(blind[1], rel=1e-3)  # the new convolution makes nothing of the data before the first step
+    assert len(seeing) == 12 and seeing[1] == pytest.approx(
+        blind[1], rel=1e-3
+    )  # the new convolution makes nothing of the data before the first step
     assert seeing[12] != blind[12]
 
 
@@ -44,7 +48,15 @@ def test_one_convolution_more(outcome):
 def test_the_page_tells_who_is_better(outcome):
     numbers = plain(outcome.numbers)
     found = numbers["networks"]
-    gain = sum(a - b for a, b in zip(found[amortised.SEEING]["scores"]["psnr"], found[amortised.BLIND]["scores"]["psnr"], strict=True)) / 2
+    gain = (
+        sum(
+            a - b
+            for a, b in zip(
+                found[amortised.SEEING]["scores"]["psnr"], found[amortised.BLIND]["scores"]["psnr"], strict=True
+            )
+        )
+        / 2
+    )
     assert ("gains" if gain > 0 else "loses") + f" {abs(gain):.2g} dB" in amortised.page(numbers)
     found[amortised.SEEING]["scores"]["psnr"] = [value - 1 for value in found[amortised.BLIND]["scores"]["psnr"]]
     assert "loses 1 dB" in amortised.page(numbers) and "better on 0 of 2" in amortised.page(numbers)

@@ -22,7 +22,9 @@ def test_the_dilated_network_is_three_times_better_for_at_most_six_times_the_wor
     (case,) = numbers["circular"]
     closed, wide = case["inverses"][borders.CLOSED], case["inverses"][borders.WIDE]
     assert closed["rms"] >= 3 * wide["rms"] and wide["products"] <= 6 * closed["products"]
-    assert case["inverses"][borders.SMALL]["rms"] == pytest.approx(closed["rms"], rel=0.01), "training finds the closed form"
+    assert case["inverses"][borders.SMALL]["rms"] == pytest.approx(closed["rms"], rel=0.01), (
+        "training finds the closed form"
+    )
 
 
 def test_the_page_tells_the_numbers(numbers):

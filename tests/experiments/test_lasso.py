@@ -59,7 +59,9 @@ def test_the_turned_operator_measures_the_image(basis: lasso.Basis) -> None:
 def test_the_dct_lasso_agrees_with_ista(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain iterations with scipy's transforms, of another route from image to coefficients and without momentum."""
     sharp(monkeypatch)
-    x = smooth(2) + 0.05 * torch.randn(2, 1, SIDE, SIDE, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    x = smooth(2) + 0.05 * torch.randn(
+        2, 1, SIDE, SIDE, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
     y, a = OP(x).numpy(), OP.matrix.numpy()
 
     def back(r: np.ndarray) -> np.ndarray:
@@ -77,7 +79,9 @@ def test_the_dct_lasso_agrees_with_ista(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @EACH
-def test_the_solution_satisfies_the_conditions_of_optimality(basis: lasso.Basis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_solution_satisfies_the_conditions_of_optimality(
+    basis: lasso.Basis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The gradient 2 T A^T (y - A x) is the weight times the sign where s is not 0, and no larger where it is."""
     sharp(monkeypatch)
     y, turned = OP(smooth(3)), lasso.turned(OP, basis)
@@ -106,12 +110,18 @@ def test_the_basis_and_the_weight_are_those_of_least_error_on_the_held_out_pictu
     held_out, x = smooth(6, seed=1).float(), smooth(4).float()
     kind = [basis for basis in BASES if basis.title in ("pixels", "DCT")]
     chosen = lasso.choose(OP, kind, OP(held_out), held_out)
-    assert chosen.basis.title == "DCT" and chosen.weight == min(lasso.WEIGHTS)  # without noise the least weight is the best
+    assert chosen.basis.title == "DCT" and chosen.weight == min(
+        lasso.WEIGHTS
+    )  # without noise the least weight is the best
     noisy = OP(held_out) + 0.1 * torch.randn(6, 90, generator=torch.Generator().manual_seed(0))
     careful = lasso.choose(OP, kind, noisy, held_out)
-    errors = [float(compressed_sensing.errors(each, held_out).mean()) for each in lasso.path(noisy, careful.op, careful.basis)]
+    errors = [
+        float(compressed_sensing.errors(each, held_out).mean()) for each in lasso.path(noisy, careful.op, careful.basis)
+    ]
     assert min(lasso.WEIGHTS) < careful.weight == lasso.WEIGHTS[errors.index(min(errors))]
-    assert errors.index(min(errors)) + 2 < len(errors) - 1  # so there is something left that a path that ends early does not solve
+    assert (
+        errors.index(min(errors)) + 2 < len(errors) - 1
+    )  # so there is something left that a path that ends early does not solve
     *_, last = lasso.path(OP(x), chosen.op, chosen.basis)
     torch.testing.assert_close(chosen.images(OP(x)), last)
 
@@ -126,6 +136,15 @@ def test_a_path_ends_when_the_error_has_risen(monkeypatch: pytest.MonkeyPatch) -
             yield k
 
     monkeypatch.setattr(lasso, "path", path)
-    monkeypatch.setattr(lasso, "errors", lambda k, truth: torch.tensor([[0.5, 0.4, 0.45, 0.35, 0.36, 0.37, 0.1, 0.1, 0.1][k]]))
+    monkeypatch.setattr(
+        lasso, "errors", lambda k, truth: torch.tensor([[0.5, 0.4, 0.45, 0.35, 0.36, 0.37, 0.1, 0.1, 0.1][k]])
+    )
     x = smooth(1)
-    assert lasso.choose(OP, lasso.bases(SIDE)["pixels"], OP(x), x).weight == lasso.WEIGHTS[3] and asked == [0, 1, 2, 3, 4, 5]
+    assert lasso.choose(OP, lasso.bases(SIDE)["pixels"], OP(x), x).weight == lasso.WEIGHTS[3] and asked == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]

@@ -106,7 +106,9 @@ def test_the_designed_rows_are_the_directions_of_the_range(numbers: dict[str, An
 
 def test_the_searches_and_their_comparison_are_on_the_same_pictures(numbers: dict[str, Any]) -> None:
     curves, same = numbers["curves"], numbers["same"]
-    assert {name: curve["images"] for name, curve in curves.items()} == {name: 4 if name in (CSGM, PGDGAN) else 6 for name in curves}
+    assert {name: curve["images"] for name, curve in curves.items()} == {
+        name: 4 if name in (CSGM, PGDGAN) else 6 for name in curves
+    }
     assert same[CSGM]["mean"] == [curves[CSGM]["mean"][-1], curves[CSGM]["bar"][-1]] and same[NPGD]["above"] == [0, 0]
     for one in same.values():
         assert one["mean"][0] - same[NPGD]["mean"][0] == pytest.approx(one["above"][0], abs=1e-12)
@@ -119,7 +121,9 @@ def test_few_designed_measurements_are_compared_with_many_random_ones(numbers: d
 
 @pytest.mark.parametrize("noise", [0.0, 0.5])
 def test_the_lasso_is_set_up_on_the_validation_pictures_under_the_same_noise(noise: float) -> None:
-    chosen = npgd_error.run(**SMALL | {"measurements": (20,), "noise": noise, "iterations": 1, "projections": 1}).numbers["chosen"]
+    chosen = npgd_error.run(
+        **SMALL | {"measurements": (20,), "noise": noise, "iterations": 1, "projections": 1}
+    ).numbers["chosen"]
     op, held_out = operators.GaussianMeasurements(20, (1, 28, 28)), Drawn("validation").batch(range(3))
     for kind, bases in lasso.bases(28).items():
         due = lasso.choose(op, bases, compressed_sensing.measured(held_out, op, noise, seed=1), held_out)
@@ -128,7 +132,10 @@ def test_the_lasso_is_set_up_on_the_validation_pictures_under_the_same_noise(noi
 
 def test_noise_is_felt(numbers: dict[str, Any]) -> None:
     noisy = npgd_error.run(**SMALL | {"noise": 0.5, "measurements": (20,)}).numbers["curves"]
-    assert noisy[NPGD]["mean"][0] > 50 * numbers["curves"][NPGD]["mean"][-1] and noisy[CSGM]["mean"][0] > 100 * numbers["curves"][CSGM]["mean"][-1]
+    assert (
+        noisy[NPGD]["mean"][0] > 50 * numbers["curves"][NPGD]["mean"][-1]
+        and noisy[CSGM]["mean"][0] > 100 * numbers["curves"][CSGM]["mean"][-1]
+    )
 
 
 def test_the_page_tells_the_numbers(numbers: dict[str, Any]) -> None:
@@ -140,23 +147,38 @@ def test_the_page_tells_the_numbers(numbers: dict[str, Any]) -> None:
 
 def test_the_page_tells_the_weights_that_were_tried_in_the_run(numbers: dict[str, Any]) -> None:
     assert numbers["settings"]["tried"] == {**compressed_sensing.WEIGHTS, "Lasso": lasso.WEIGHTS}
-    numbers["settings"] |= {"tried": {CSGM: [0.5, 1e-6], PGDGAN: [0.25], "Lasso": [0.125, 2]}, "weights": {CSGM: 0.5, PGDGAN: 0.25}}
+    numbers["settings"] |= {
+        "tried": {CSGM: [0.5, 1e-6], PGDGAN: [0.25], "Lasso": [0.125, 2]},
+        "weights": {CSGM: 0.5, PGDGAN: 0.25},
+    }
     page = npgd_error.page(numbers)
-    assert "on 2 validation pictures: 0.5 for CSGM (tried:\n0.5, 1e-06) and 0.25 for PGDGAN (tried: 0.25)." in page and "out of\n0.125, 2, and of" in page
+    assert (
+        "on 2 validation pictures: 0.5 for CSGM (tried:\n0.5, 1e-06) and 0.25 for PGDGAN (tried: 0.25)." in page
+        and "out of\n0.125, 2, and of" in page
+    )
 
 
 @pytest.mark.parametrize("low", [False, True])
 def test_the_page_says_what_follows_whichever_way_it_comes_out(numbers: dict[str, Any], low: bool) -> None:
     own, other = ([0.01, 0.001], [0.02, 0.001]) if low else ([0.02, 0.001], [0.01, 0.001])
-    numbers["same"][NPGD]["mean"], numbers["same"][CSGM]["mean"], numbers["same"][CSGM]["above"] = own, other, [other[0] - own[0], 0.002]
+    numbers["same"][NPGD]["mean"], numbers["same"][CSGM]["mean"], numbers["same"][CSGM]["above"] = (
+        own,
+        other,
+        [other[0] - own[0], 0.002],
+    )
     numbers["curves"][NPGD] |= {"mean": [own[0]] * 3, "bar": [own[1]] * 3}
     numbers["designed"] = {"mean": other, "above": [other[0] - own[0], 0.002], "median": 0.0}
     for kind in ("pixels", "DCT", "wavelet"):
         numbers["curves"][f"Lasso, {kind}"]["mean"] = [0.3, 0.2, 0.015]
     page = npgd_error.page(numbers)
     difference = "-0.01 ± 0.002" if low else "0.01 ± 0.002"
-    assert f"NPGD's mean error is {'no worse' if low else 'worse'} than CSGM's: {own[0]:g} against {other[0]:g}, the difference {difference} is more" in page
-    assert f"2 designed measurements is {'not as good as' if low else 'at least as good as'} with 20 random ones" in page
+    assert (
+        f"NPGD's mean error is {'no worse' if low else 'worse'} than CSGM's: {own[0]:g} against {other[0]:g}, the difference {difference} is more"
+        in page
+    )
+    assert (
+        f"2 designed measurements is {'not as good as' if low else 'at least as good as'} with 20 random ones" in page
+    )
     assert ("At none of these m" in page) is low and ("At m = 20 its best basis has a lower" in page) is not low
 
 
@@ -176,7 +198,11 @@ def test_what_is_refused() -> None:
 
 
 def test_where_a_search_overtakes() -> None:
-    curves = {"NPGD": {"mean": [0.3, 0.2, 0.1], "images": 9}, "CSGM": {"mean": [0.4, 0.1, 0.05], "images": 3}, "PGDGAN": {"mean": [0.4, 0.3, 0.2], "images": 3}}
+    curves = {
+        "NPGD": {"mean": [0.3, 0.2, 0.1], "images": 9},
+        "CSGM": {"mean": [0.4, 0.1, 0.05], "images": 3},
+        "PGDGAN": {"mean": [0.4, 0.3, 0.2], "images": 3},
+    }
     below = "over 3 pictures against 9, lies below that of NPGD at m = 50, m = 100."
     assert npgd_error._crossed("CSGM", curves, [20, 50, 100]).endswith(below)
     assert npgd_error._crossed("PGDGAN", curves, [20, 50, 100]).endswith("lies above that of NPGD at every m.")

@@ -21,7 +21,17 @@ from fastip.experiments.generative.compressed_sensing import Search, errors, tun
 from fastip.experiments.generative.npgd_others import BETAS, GAN, METHODS, NPGD, ONE, VAE
 from fastip.experiments.generative.projector_tasks import Task
 
-SMALL = {"count": 3, "tuned_on": 2, "one_net_steps": 2, "one_net_width": 1, "vae_steps": 3, "hidden": 8, "iterations": 3, "steps": 4, "restarts": 2}
+SMALL = {
+    "count": 3,
+    "tuned_on": 2,
+    "one_net_steps": 2,
+    "one_net_width": 1,
+    "vae_steps": 3,
+    "hidden": 8,
+    "iterations": 3,
+    "steps": 4,
+    "restarts": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +67,19 @@ def same(found: dict[str, Any], images: torch.Tensor) -> None:
     truth = pictures(200).batch(range(3))
     error = errors(images, truth)
     assert found["psnr"][0] == pytest.approx(float(metrics.psnr(images.clamp(0, 1), truth).mean()), rel=1e-4)
-    assert found["error"] == pytest.approx(float(error.mean()), rel=1e-3) and found["median"] == pytest.approx(float(error.median()), rel=1e-3)
+    assert found["error"] == pytest.approx(float(error.mean()), rel=1e-3) and found["median"] == pytest.approx(
+        float(error.median()), rel=1e-3
+    )
 
 
 def test_every_method_on_every_task(outcome: Outcome) -> None:
     found = outcome.numbers["found"]
-    assert list(found) == ["Gaussian measurements, m = 20", "Gaussian measurements, m = 100", "inpainting, 8 × 8 hidden", "super-resolution × 2"]
+    assert list(found) == [
+        "Gaussian measurements, m = 20",
+        "Gaussian measurements, m = 100",
+        "inpainting, 8 × 8 hidden",
+        "super-resolution × 2",
+    ]
     assert all(tuple(job) == METHODS for job in found.values())
     assert all(one["seconds"] > 0 for job in found.values() for one in job.values())
 
@@ -70,7 +87,10 @@ def test_every_method_on_every_task(outcome: Outcome) -> None:
 def test_npgd_has_the_shipped_projector(outcome: Outcome) -> None:
     truth = pictures(200).batch(range(3))
     for task in jobs():
-        same(outcome.numbers["found"][task.title][NPGD], fastip.npgd(task.op(truth), task.op, shipped.projector("digits")).x)
+        same(
+            outcome.numbers["found"][task.title][NPGD],
+            fastip.npgd(task.op(truth), task.op, shipped.projector("digits")).x,
+        )
 
 
 def solved(prior: priors.Projector, x: torch.Tensor, op: operators.Operator, beta: float) -> torch.Tensor:
@@ -90,7 +110,11 @@ def test_the_one_network_is_the_prior_of_admm(outcome: Outcome, kept: Path) -> N
 
 def test_beta_is_that_of_least_error_on_other_pictures() -> None:
     """With a projector of which the answer depends on beta."""
-    prior, truth, others = priors.Projector(Nearest(Linear((1, 28, 28)))), pictures().batch(range(3)), pictures(seed=1).batch(range(2))
+    prior, truth, others = (
+        priors.Projector(Nearest(Linear((1, 28, 28)))),
+        pictures().batch(range(3)),
+        pictures(seed=1).batch(range(2)),
+    )
     chosen = set()
     for task in jobs():
         wrong = {beta: float(errors(solved(prior, others, task.op, beta), others).mean()) for beta in BETAS}
@@ -137,7 +161,9 @@ def test_sets_without_a_colour_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["count", "tuned_on", "vae_steps", "hidden", "iterations", "steps", "restarts"])
-def test_what_comes_after_the_training_is_checked_before_it(name: str, shortened: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_after_the_training_is_checked_before_it(
+    name: str, shortened: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(npgd_others, "_one_net", lambda *about: pytest.fail("it trains"))
     with pytest.raises(InvalidInput, match=f"^{name} is 0"):
         npgd_others.run(**SMALL | {name: 0})
@@ -147,11 +173,22 @@ def test_the_page_follows_the_numbers(outcome: Outcome) -> None:
     numbers = copy.deepcopy(dict(outcome.numbers))
     for k, job in enumerate(numbers["found"].values()):
         for name in METHODS:
-            job[name] |= {"error": 0.05 if name == (NPGD, ONE, VAE, GAN)[k] else 0.1, "seconds": 1.5 if name == NPGD else 6.0}
+            job[name] |= {
+                "error": 0.05 if name == (NPGD, ONE, VAE, GAN)[k] else 0.1,
+                "seconds": 1.5 if name == NPGD else 6.0,
+            }
     page = npgd_others.page(numbers)
-    assert "m = 20: NPGD; for Gaussian measurements, m = 100: one network in ADMM, in 4 times the time of NPGD; for inpainting" in page
+    assert (
+        "m = 20: NPGD; for Gaussian measurements, m = 100: one network in ADMM, in 4 times the time of NPGD; for inpainting"
+        in page
+    )
     assert "; for inpainting, 8 × 8 hidden: CSGM, VAE, in 4 times" in page
-    numbers["found"]["super-resolution × 2"][VAE] |= {"psnr": [12.341, 0.678], "error": 0.0912, "median": 0.0834, "seconds": 1.5}
+    numbers["found"]["super-resolution × 2"][VAE] |= {
+        "psnr": [12.341, 0.678],
+        "error": 0.0912,
+        "median": 0.0834,
+        "seconds": 1.5,
+    }
     numbers["training"][ONE] = {"steps": 7, "seconds": 123.0, "weights": 1_680_000}
     page = npgd_others.page(numbers)
     assert "| super-resolution × 2 | CSGM, VAE | 12.34 ± 0.68 | 0.0912 | 0.0834 | 1.5 | weight" in page

@@ -27,7 +27,9 @@ def outcome() -> Iterator[Outcome]:
 
 
 def test_descent_finds_the_nearest_image() -> None:
-    w = LINEAR.sample(3, seed=1) + 0.3 * torch.randn(3, 1, 12, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    w = LINEAR.sample(3, seed=1) + 0.3 * torch.randn(
+        3, 1, 12, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     best = npgd_projector.nearest(w, LINEAR, steps=300, restarts=2)
     torch.testing.assert_close(best, Nearest(LINEAR)(w), rtol=0, atol=1e-3)
 
@@ -38,18 +40,35 @@ def test_a_second_pass_is_one_of_the_first_result() -> None:
     once = npgd_projector.Projected.of(prior, w)
     torch.testing.assert_close(once.image, prior.net(w))
     torch.testing.assert_close(once.again, prior.net(prior.net(w)))
-    exact = npgd_projector.Projected.of(priors.Projector(Nearest(LINEAR)), torch.rand(2, 1, 12, 12, dtype=torch.float64))
+    exact = npgd_projector.Projected.of(
+        priors.Projector(Nearest(LINEAR)), torch.rand(2, 1, 12, 12, dtype=torch.float64)
+    )
     torch.testing.assert_close(exact.again, exact.image)
 
 
 def test_the_measures_by_hand() -> None:
     """Images of one value each: every mean is a square; the excess is counted from the nearest of P, descent and, in the second set, the truth."""
-    image, again, w, truth, best = (torch.tensor(values).reshape(2, 1, 1, 1) for values in ([3.0, 5.0], [4.0, 7.0], [0.0, 1.0], [1.0, 1.0], [2.0, 9.0]))
+    image, again, w, truth, best = (
+        torch.tensor(values).reshape(2, 1, 1, 1)
+        for values in ([3.0, 5.0], [4.0, 7.0], [0.0, 1.0], [1.0, 1.0], [2.0, 9.0])
+    )
     one = npgd_projector.measured(npgd_projector.Projected(image, again), w, truth, best, known=False)
-    assert one["error"] == (4 + 16) / 2 and one["again"] == (1 + 4) / 2 and one["few_error"] == 10 and one["best_error"] == (1 + 64) / 2
-    assert one["few_distance"] == (9 + 16) / 2 and one["best_distance"] == (4 + 64) / 2 and one["excess"] == (9 - 4 + 0) / 2
+    assert (
+        one["error"] == (4 + 16) / 2
+        and one["again"] == (1 + 4) / 2
+        and one["few_error"] == 10
+        and one["best_error"] == (1 + 64) / 2
+    )
+    assert (
+        one["few_distance"] == (9 + 16) / 2
+        and one["best_distance"] == (4 + 64) / 2
+        and one["excess"] == (9 - 4 + 0) / 2
+    )
     assert one["bar"] == pytest.approx(1.96 * (72**0.5) / 2**0.5)
-    assert npgd_projector.measured(npgd_projector.Projected(image, again), w, truth, best, known=True)["excess"] == (9 - 1 + 16 - 0) / 2
+    assert (
+        npgd_projector.measured(npgd_projector.Projected(image, again), w, truth, best, known=True)["excess"]
+        == (9 - 1 + 16 - 0) / 2
+    )
     few = npgd_projector.measured(npgd_projector.Projected(image, again), w, truth, best[:1], known=False)
     assert few["error"] == 10 and few["few_error"] == 4 and few["best_error"] == 1
 
@@ -63,14 +82,20 @@ def test_noise_moves_what_is_projected_and_nothing_is_random(outcome: Outcome) -
     with torch.no_grad():
         made = dcgan().sample(12, seed=1)
         assert found[MADE][0]["error"] == pytest.approx(float((prior(made) - made).square().mean()), rel=1e-5)
-    assert found[MADE][0]["excess"] == pytest.approx(found[MADE][0]["few_distance"]), "the generator made them, so the nearest is the truth"
+    assert found[MADE][0]["excess"] == pytest.approx(found[MADE][0]["few_distance"]), (
+        "the generator made them, so the nearest is the truth"
+    )
     assert found[REAL][2]["few_distance"] > 0.3**2 + found[REAL][0]["few_distance"] / 2, "the noise is in w"
 
 
 def test_the_page_tells_the_numbers(outcome: Outcome) -> None:
     page = npgd_projector.page(outcome.numbers)
     row = outcome.numbers["found"][REAL][1]
-    assert f"| 0.2 | {row['error']:.3g} ± {row['bar']:.2g} |" in page and f"| {row['excess']:.3g} |" in page and "first 3" in page
+    assert (
+        f"| 0.2 | {row['error']:.3g} ± {row['bar']:.2g} |" in page
+        and f"| {row['excess']:.3g} |" in page
+        and "first 3" in page
+    )
     assert outcome.numbers["settings"]["drawn"] == 0.2
     rows = [{"noise": noise, "error": 2.0, "again": 0.5, "few_error": noise, "best_error": 0.5} for noise in (0.0, 1.0)]
     assert "nearer to the truth than D does, in the mean, at σ = 0." in npgd_projector._words({REAL: rows})

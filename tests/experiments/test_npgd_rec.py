@@ -29,7 +29,9 @@ def test_the_extremes_are_near_the_true_ones_and_inside(outcome: Outcome) -> Non
     alpha, beta = restricted(operators.GaussianMeasurements(60, GENERATOR.shape, seed=0), GENERATOR)
     assert alpha * (1 - 1e-9) <= one["alpha"] < 1.02 * alpha and 0.98 * beta < one["beta"] <= beta * (1 + 1e-9)
     assert one["ratio"] == pytest.approx(one["beta"] / one["alpha"])
-    assert one["alpha"] <= one["low"] < one["median"] < one["high"] <= one["beta"] and one["sampled_ratio"] == pytest.approx(one["high"] / one["low"])
+    assert one["alpha"] <= one["low"] < one["median"] < one["high"] <= one["beta"] and one[
+        "sampled_ratio"
+    ] == pytest.approx(one["high"] / one["low"])
 
 
 def test_designed_rows_hold_the_range_once_there_are_enough(outcome: Outcome) -> None:
@@ -57,8 +59,13 @@ def test_nested_rows_have_nested_extremes(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_page_says_where_the_condition_is_refuted(outcome: Outcome) -> None:
     page = npgd_rec.page(outcome.numbers)
-    assert "for designed measurements the condition is not refuted at m = 4, 60" in page and "estimates from inside" in page
+    assert (
+        "for designed measurements the condition is not refuted at m = 4, 60" in page
+        and "estimates from inside" in page
+    )
     lines = [line for line in page.splitlines() if line.startswith("| 3 | designed")]
     assert len(lines) == 1 and lines[0].endswith("| refuted |")
     blind = {kind: [{"sampled_ratio": 1.5, "ratio": None}] for kind in (npgd_rec.RANDOM, npgd_rec.DESIGNED)}
-    assert npgd_rec._reached([3], blind).startswith("For Gaussian measurements the condition is refuted at every m here")
+    assert npgd_rec._reached([3], blind).startswith(
+        "For Gaussian measurements the condition is refuted at every m here"
+    )

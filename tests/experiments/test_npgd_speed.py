@@ -18,7 +18,13 @@ from fastip.experiments.generative.network_passes import Work
 from fastip.experiments.generative.npgd_speed import NPGD
 
 COUNT, M = 3, 30
-SMALL = {"csgm_iterations": (2, 4), "csgm_restarts": (1, 2), "pgdgan_iterations": (1, 2), "pgdgan_inner": (2,), "pgdgan_restarts": (1,)}
+SMALL = {
+    "csgm_iterations": (2, 4),
+    "csgm_restarts": (1, 2),
+    "pgdgan_iterations": (1, 2),
+    "pgdgan_inner": (2,),
+    "pgdgan_restarts": (1,),
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,11 @@ def numbers() -> dict[str, Any]:
 
 
 def test_the_errors_are_those_of_the_solvers(numbers: dict[str, Any]) -> None:
-    net, truth, op = nets.Projector(dcgan(), encoder()).eval(), pictures().batch(range(COUNT)), operators.GaussianMeasurements(M, (1, 28, 28))
+    net, truth, op = (
+        nets.Projector(dcgan(), encoder()).eval(),
+        pictures().batch(range(COUNT)),
+        operators.GaussianMeasurements(M, (1, 28, 28)),
+    )
     runs, y = numbers["runs"], op(truth)
     for run, solution in (
         (runs[NPGD][0], fastip.npgd(y, op, priors.Projector(net))),
@@ -39,24 +49,42 @@ def test_the_errors_are_those_of_the_solvers(numbers: dict[str, Any]) -> None:
         (runs["CSGM"][0], fastip.csgm(y, op, net.generator, iterations=2, restarts=1, weight=0.1)),
     ):
         found = errors(solution.x, truth)
-        assert run["error"] == pytest.approx(float(found.mean()), rel=1e-6) and run["median"] == pytest.approx(float(found.median()), rel=1e-6)
+        assert run["error"] == pytest.approx(float(found.mean()), rel=1e-6) and run["median"] == pytest.approx(
+            float(found.median()), rel=1e-6
+        )
         assert run["iterations"] == solution.iterations and 0 < run["seconds"] < 60
-    assert [run["iterations"] for run in runs[NPGD][1:]] == [k for k in npgd_speed.SHORTER if k < runs[NPGD][0]["iterations"]]
+    assert [run["iterations"] for run in runs[NPGD][1:]] == [
+        k for k in npgd_speed.SHORTER if k < runs[NPGD][0]["iterations"]
+    ]
 
 
 def test_the_passes_and_multiplications_are_of_each_run(numbers: dict[str, Any]) -> None:
     csgm, work = numbers["runs"]["CSGM"][0], numbers["work"]
-    assert csgm["passes"] == {"generator": 4, "back": 2, "encoders": 0, "all": 8}  # the objective and the images at the end beside two steps
+    assert csgm["passes"] == {
+        "generator": 4,
+        "back": 2,
+        "encoders": 0,
+        "all": 8,
+    }  # the objective and the images at the end beside two steps
     assert csgm["multiplications"] == 4 * work["generator"] + 2 * work["back"]
     short = numbers["runs"][NPGD][1]
-    assert short["passes"] == {"generator": 3, "back": 0, "encoders": 3, "all": 6}  # P(0) and P(A^T y) beside one iteration
+    assert short["passes"] == {
+        "generator": 3,
+        "back": 0,
+        "encoders": 3,
+        "all": 6,
+    }  # P(0) and P(A^T y) beside one iteration
     assert short["multiplications"] == 3 * (work["generator"] + work["encoder"])
 
 
 def test_the_time_is_the_median_for_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 9.0, 10.0, 12.0, 20.0, 23.0])  # runs of 9, 2 and 3 s
     monkeypatch.setattr(npgd_speed.time, "perf_counter", lambda: next(clock))
-    net, truth, op = nets.Projector(dcgan(), encoder()).eval(), pictures().batch(range(COUNT)), operators.GaussianMeasurements(M, (1, 28, 28))
+    net, truth, op = (
+        nets.Projector(dcgan(), encoder()).eval(),
+        pictures().batch(range(COUNT)),
+        operators.GaussianMeasurements(M, (1, 28, 28)),
+    )
     watch = npgd_speed._Watch(net, truth, Work(1, 1, 1))
     assert watch("", lambda: Search(1, 1).solve(op(truth), op, net.generator), 3)["seconds"] == 3.0 / COUNT
 
@@ -74,7 +102,12 @@ def test_the_search_ends_with_the_first_number_of_steps_that_reaches_the_target(
     """10 steps; 20 in two ways, of which the first reaches 0.3 and the other is run all the same; 40."""
     told: list[tuple[str, int, int]] = []
     error = {Search(10, 1): 0.4, Search(20, 1): 0.3, Search(10, 2): 0.6, Search(20, 2): 0.2}
-    found = npgd_speed._until(target, npgd_speed._searches(1e-3, (10, 20), (1, 2)), lambda search: {"error": error[search]}, lambda *what: told.append(what))
+    found = npgd_speed._until(
+        target,
+        npgd_speed._searches(1e-3, (10, 20), (1, 2)),
+        lambda search: {"error": error[search]},
+        lambda *what: told.append(what),
+    )
     assert [run["error"] for run in found] == [0.4, 0.3, 0.6, 0.2][:runs]
     assert told[0] == ("CSGM, 10 steps, 1 start", 0, 4) and len(told) == runs
 
@@ -98,9 +131,15 @@ def told(numbers: dict[str, Any], csgm: float) -> str:
 def test_the_page_says_whether_a_search_is_as_accurate(numbers: dict[str, Any]) -> None:
     reached, missed = told(numbers, 0.0209), told(numbers, 0.022)
     setting = numbers["runs"]["CSGM"][0]["setting"]
-    assert f"CSGM is as accurate with {setting}, in 40 times the time of NPGD" in reached and f"| CSGM | {setting} | 0.0209 |" in reached
+    assert (
+        f"CSGM is as accurate with {setting}, in 40 times the time of NPGD" in reached
+        and f"| CSGM | {setting} | 0.0209 |" in reached
+    )
     ended = numbers["runs"][NPGD][0]["iterations"]
-    assert "| NPGD | 1 iterations | 0.02 |" in reached and f"NPGD to its default stop: {ended} iterations, error 0.02, 3 s" in reached
+    assert (
+        "| NPGD | 1 iterations | 0.02 |" in reached
+        and f"NPGD to its default stop: {ended} iterations, error 0.02, 3 s" in reached
+    )
     assert (
         "CSGM is as accurate in none of the settings tried" in missed
         and "0.022 against 0.021, took 40 times" in missed
@@ -115,19 +154,31 @@ def test_the_page_says_when_the_median_is_as_good(numbers: dict[str, Any]) -> No
         run |= {"error": 0.02, "median": 0.01, "seconds": 2.0}
     first = runs["CSGM"][0]
     runs["CSGM"] = [
-        first | {"setting": s, "error": 0.5, "median": m, "seconds": t} for s, m, t in (("fast", 0.02, 4.0), ("fit", 0.01, 6.0), ("slow", 0.001, 8.0))
+        first | {"setting": s, "error": 0.5, "median": m, "seconds": t}
+        for s, m, t in (("fast", 0.02, 4.0), ("fit", 0.01, 6.0), ("slow", 0.001, 8.0))
     ]
-    assert "By the median CSGM is as good already with fit: 0.01 against 0.01, in 3 times the time of NPGD." in npgd_speed.page({**numbers, "runs": runs})
+    assert (
+        "By the median CSGM is as good already with fit: 0.01 against 0.01, in 3 times the time of NPGD."
+        in npgd_speed.page({**numbers, "runs": runs})
+    )
     runs["CSGM"] = runs["CSGM"][:1]
-    assert "The median error of CSGM is above that of NPGD (0.01) in all of these." in npgd_speed.page({**numbers, "runs": runs})
+    assert "The median error of CSGM is above that of NPGD (0.01) in all of these." in npgd_speed.page(
+        {**numbers, "runs": runs}
+    )
 
 
 def test_all_runs_stand_in_the_order_of_their_time(numbers: dict[str, Any]) -> None:
     runs = {name: [dict(run) for run in each[:1]] for name, each in numbers["runs"].items()}
     runs[NPGD][0] |= {"error": 0.02, "median": 0.01, "seconds": 2.0}
-    runs["CSGM"] = [runs["CSGM"][0] | {"setting": s, "error": 0.5, "median": 0.25, "seconds": t} for s, t in (("slow", 8.0), ("fast", 4.0))]
+    runs["CSGM"] = [
+        runs["CSGM"][0] | {"setting": s, "error": 0.5, "median": 0.25, "seconds": t}
+        for s, t in (("slow", 8.0), ("fast", 4.0))
+    ]
     lines = npgd_speed.page({**numbers, "runs": runs}).partition("## All runs")[2].splitlines()
-    assert [line for line in lines if "| CSGM" in line] == ["| CSGM | fast | 0.5 | 0.25 | 4 | 2 |", "| CSGM | slow | 0.5 | 0.25 | 8 | 4 |"]
+    assert [line for line in lines if "| CSGM" in line] == [
+        "| CSGM | fast | 0.5 | 0.25 | 4 | 2 |",
+        "| CSGM | slow | 0.5 | 0.25 | 8 | 4 |",
+    ]
     assert sum(line.startswith(f"| {NPGD} |") for line in lines) == 1
 
 

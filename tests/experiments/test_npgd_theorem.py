@@ -24,7 +24,9 @@ def test_alpha_and_beta_are_the_extremes_on_the_range() -> None:
     """Of many random directions none is beyond them, and the eigenvectors of the Gram matrix of the range meet them."""
     gram = (CASE.op.matrix @ CASE.basis).T @ (CASE.op.matrix @ CASE.basis)
     _, vectors = torch.linalg.eigh(gram)
-    directions = torch.cat([vectors.T, torch.randn(500, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)])
+    directions = torch.cat(
+        [vectors.T, torch.randn(500, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)]
+    )
     s = (directions @ CASE.basis.T).reshape(-1, 1, 28, 28)
     stretch = CASE.op(s).square().sum(dim=1) / s.flatten(1).square().sum(dim=1)
     assert float(stretch.min()) == pytest.approx(CASE.alpha) and float(stretch.max()) == pytest.approx(CASE.beta)
@@ -61,7 +63,10 @@ def test_what_the_theorem_promises_is_there(outcome: Outcome) -> None:
         one = found[f"δ = {delta:g}, step 1 / β"]
         assert one["held"] and delta <= one["off"] <= one["off_bound"] and one["end"] <= one["floor"] < one["bound"][-1]
     assert found[npgd_theorem.BEYOND]["end"] > found[npgd_theorem.BEYOND]["f"][0]
-    assert found[npgd_theorem.TWICE]["rate"] == pytest.approx(1, abs=1e-3) and found[npgd_theorem.TWICE]["end"] > 1e-3 * exact["f"][0]
+    assert (
+        found[npgd_theorem.TWICE]["rate"] == pytest.approx(1, abs=1e-3)
+        and found[npgd_theorem.TWICE]["end"] > 1e-3 * exact["f"][0]
+    )
     silent = found["m = 30, exact P, step 1 / β"]
     assert silent["ratio"] > 2 and "bound" not in silent
 
@@ -80,6 +85,8 @@ def test_too_few_measurements_are_refused() -> None:
 def test_the_page_follows_the_numbers(outcome: Outcome) -> None:
     numbers = copy.deepcopy(dict(outcome.numbers))
     page = npgd_theorem.page(numbers)
-    assert "Every bound held" in page and f"{CASE.beta:.3g}" in page and "m = 30" in page and "falls all the same" in page
+    assert (
+        "Every bound held" in page and f"{CASE.beta:.3g}" in page and "m = 30" in page and "falls all the same" in page
+    )
     numbers["found"][npgd_theorem.EXACT]["held"] = False
     assert "A bound was broken" in npgd_theorem.page(numbers)

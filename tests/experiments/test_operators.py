@@ -12,7 +12,8 @@ from fastip.experiments.record import plain
 
 
 @pytest.mark.parametrize(
-    ("size", "kernel", "stride", "length"), [(16, "gaussian:9:1.6", 4, 16), (15, "motion:6:30", 3, 21), (12, "disk:4", 2, 12), (8, "motion:4:10", 4, 8)]
+    ("size", "kernel", "stride", "length"),
+    [(16, "gaussian:9:1.6", 4, 16), (15, "motion:6:30", 3, 21), (12, "disk:4", 2, 12), (8, "motion:4:10", 4, 8)],
 )
 def test_the_matrices_are_the_operators(size, kernel, stride, length):
     numbers = plain(operators.run(size=size, kernel=kernel, stride=stride, length=length).numbers)

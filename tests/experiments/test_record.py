@@ -58,7 +58,11 @@ def fastip_command(*words):
 
 
 def test_an_experiment_is_found_by_existing(sample):
-    assert sample in experiments.names() and "drawers_of_frame" not in experiments.names() and "record" not in experiments.names()
+    assert (
+        sample in experiments.names()
+        and "drawers_of_frame" not in experiments.names()
+        and "record" not in experiments.names()
+    )
     assert experiments.find(sample).parameters() == {"size": 64, "weights": (1.0, 2.0), "name": "plain", "broken": 0}
     with pytest.raises(InvalidInput, match=f"there is no experiment 'sample_of_fram': did you mean '{sample}'"):
         experiments.find("sample_of_fram")
@@ -84,11 +88,22 @@ def test_a_dash_stands_for_an_underscore(sample, tmp_path):
 
 def test_the_record_holds_what_repeats_it(sample, tmp_path):
     calls = []
-    page = experiments.perform(sample, tmp_path / "new" / "out", parameters={"size": "3", "weights": "0.5,4"}, report=lambda *a: calls.append(a))
+    page = experiments.perform(
+        sample,
+        tmp_path / "new" / "out",
+        parameters={"size": "3", "weights": "0.5,4"},
+        report=lambda *a: calls.append(a),
+    )
     assert page == tmp_path / "new" / "out" / f"{sample}.md"
     assert sorted(p.name for p in page.parent.iterdir()) == [f"{sample}.json", f"{sample}.md", f"{sample}.png"]
     found = json.loads(page.with_suffix(".json").read_text())
-    assert found["numbers"] == {"square": 9, "weights": [0.5, 4.0], "name": "plain", "tensor": [[1, 0], [0, 1]], "lost": None}
+    assert found["numbers"] == {
+        "square": 9,
+        "weights": [0.5, 4.0],
+        "name": "plain",
+        "tensor": [[1, 0], [0, 1]],
+        "lost": None,
+    }
     assert found["parameters"] == {"size": 3, "weights": [0.5, 4.0], "name": "plain", "broken": 0}
     assert found["command"] == f"fastip experiment {sample} --set size=3 --set weights=0.5,4.0"
     assert found["versions"]["fastip"] == fastip.__version__ and found["versions"]["torch"] == torch.__version__
@@ -96,7 +111,9 @@ def test_the_record_holds_what_repeats_it(sample, tmp_path):
     assert calls == [("counting", i, 3) for i in range(3)]
     assert Image.open(page.with_suffix(".png")).size == (220, 220)
     text = page.read_text()
-    assert text.startswith(f"# {sample}: squares\n\n![{sample}]({sample}.png)\n\nThe square is 9, the lost one None, the tensor [[1.0, 0.0], [0.0, 1.0]].")
+    assert text.startswith(
+        f"# {sample}: squares\n\n![{sample}]({sample}.png)\n\nThe square is 9, the lost one None, the tensor [[1.0, 0.0], [0.0, 1.0]]."
+    )
     assert f"`{found['command']}`" in text and found["date"] in text and found["machine"]["cpu"] in text
 
 
@@ -110,7 +127,9 @@ def test_the_page_is_made_of_the_numbers_alone(sample, tmp_path):
 def test_a_failed_run_leaves_the_old_files_as_they_were(sample, tmp_path, broken):
     experiments.perform(sample, tmp_path, parameters={"size": 2})
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
-    with pytest.raises((RuntimeError, InvalidInput, TypeError), match="no result|object cannot be written as JSON|not callable"):
+    with pytest.raises(
+        (RuntimeError, InvalidInput, TypeError), match="no result|object cannot be written as JSON|not callable"
+    ):
         experiments.perform(sample, tmp_path, parameters={"size": 4, "broken": broken})
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
 
@@ -150,7 +169,15 @@ def test_plain_is_what_json_can_hold():
 
 
 def test_markdown():
-    assert [shown(v) for v in (1234567, 0.000123456, 2.0, None, "a", True, 1e-9)] == ["1234567", "0.000123", "2", "not finite", "a", "True", "1e-09"]
+    assert [shown(v) for v in (1234567, 0.000123456, 2.0, None, "a", True, 1e-9)] == [
+        "1234567",
+        "0.000123",
+        "2",
+        "not finite",
+        "a",
+        "True",
+        "1e-09",
+    ]
     assert table(["a", "b"], [["x", 0.5], ["y", None]]) == "| a | b |\n| :--- | ---: |\n| x | 0.5 |\n| y | not finite |"
 
 
@@ -161,7 +188,9 @@ def test_the_command_lists_runs_and_refuses(sample, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     listed = fastip_command("experiment")
-    assert listed.exit_code == 0 and sample in listed.output and "squares" in listed.output and "size=64" in listed.output
+    assert (
+        listed.exit_code == 0 and sample in listed.output and "squares" in listed.output and "size=64" in listed.output
+    )
     done = fastip_command("experiment", sample, "--set", "size=4")
     assert done.exit_code == 0 and f"experiments/{sample}.md" in done.output
     assert "is 16" in (tmp_path / "experiments" / f"{sample}.md").read_text()
@@ -181,7 +210,9 @@ def test_every_experiment_can_be_described(name):
     experiment = experiments.find(name)
     assert experiment.summary and "\n" not in experiment.summary and not experiment.summary.endswith(".")
     parameters = experiment.parameters()
-    assert all(isinstance(value, (int, float, str, tuple)) and not isinstance(value, bool) for value in parameters.values())
+    assert all(
+        isinstance(value, (int, float, str, tuple)) and not isinstance(value, bool) for value in parameters.values()
+    )
     texts = {key: record._text(value) for key, value in parameters.items()}
     assert record._parse(name, parameters, texts) == parameters
     with pytest.raises(FastipError, match="has no parameter"):

@@ -17,7 +17,15 @@ from fastip.experiments.record import silent
 from fastip.inverses import Exact
 from fastip.solvers import admm
 
-SMALL = {"size": 64, "betas": (0.05,), "steps": 80, "relu_steps": 40, "repeats": 2, "most": 120, "threshold_iterations": 200}
+SMALL = {
+    "size": 64,
+    "betas": (0.05,),
+    "steps": 80,
+    "relu_steps": 40,
+    "repeats": 2,
+    "most": 120,
+    "threshold_iterations": 200,
+}
 
 
 def narrow(boundary: str) -> nets.PaperInverseNet:
@@ -46,7 +54,9 @@ def test_every_timed_run_reaches_the_gap(record: tuple[dict, str]) -> None:
     methods = {m["method"]: m for m in numbers["methods"]}
     assert set(methods) == {repaired.LINEAR, "stencil", *repaired.BASELINES}
     for name, m in methods.items():
-        assert -1e-6 < m["gap"] <= 1.1 * numbers["target"], name  # the fused kernel rounds differently from the watched run
+        assert -1e-6 < m["gap"] <= 1.1 * numbers["target"], (
+            name
+        )  # the fused kernel rounds differently from the watched run
         assert 5 < m["iterations"] <= SMALL["most"], name
         assert name in text
 
@@ -86,7 +96,9 @@ def test_the_reference_is_not_the_solver_that_it_judges() -> None:
     problem = paper_problem(48, gain=10.0, seed=3)
     fista = by_fista().curve(problem, problem.objective, 150)
     exact = by_admm("exact", "", Exact(), 0.3).curve(problem, problem.objective, 150)
-    double = admm(problem.y, problem.op, priors.L1(problem.weight), beta=0.3, inverse=Exact(), iterations=400, tolerance=0.0)
+    double = admm(
+        problem.y, problem.op, priors.L1(problem.weight), beta=0.3, inverse=Exact(), iterations=400, tolerance=0.0
+    )
     assert fista[-1] == pytest.approx(problem.objective(double.x), rel=1e-6)
     assert exact[-1] == pytest.approx(problem.objective(double.x), rel=1e-6)
     assert fista[10] != pytest.approx(exact[10], rel=1e-3)
@@ -102,7 +114,9 @@ def test_a_learned_inverse_is_trained_where_none_is_shipped(architecture: object
     problem = paper_problem(32, gain=7.3)  # a gain that nobody ships
     steps = 40
     seen: list[int] = []
-    taught = learned(problem.op, 0.21, architecture, steps=steps, seed=1, report=lambda what, done, total: seen.append(done))  # type: ignore[arg-type]
+    taught = learned(
+        problem.op, 0.21, architecture, steps=steps, seed=1, report=lambda what, done, total: seen.append(done)
+    )  # type: ignore[arg-type]
     assert isinstance(taught, Taught) and taught.steps == steps and seen[-1] == steps
     assert taught.accuracy < 0.5
     assert not any(p.requires_grad for p in taught.inverse.net.parameters())

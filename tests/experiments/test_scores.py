@@ -14,7 +14,9 @@ pytest.importorskip("skimage")
 
 def problem(boundary, stride=4, size=53, seed=0):
     op = operators.Blur(psf.gaussian(9, 1.6), stride=stride, boundary=boundary)
-    x = scores.fitted(photographs(size // stride * stride + (1 if boundary == "valid" else 0), ("chelsea", "coffee")), op)
+    x = scores.fitted(
+        photographs(size // stride * stride + (1 if boundary == "valid" else 0), ("chelsea", "coffee")), op
+    )
     return op, x, data.degrade(x, op, 0.02, generator=seed)
 
 
@@ -25,7 +27,12 @@ def test_the_best_wiener_filter_is_the_best_of_them_for_each_image(boundary):
     truth = scores.under_data(x, op, y)
     every = torch.stack(
         [
-            metrics.psnr(scores.under_data(wiener(y, op, c, inverse=inverses.ConjugateGradient(1e-6), iterations=2).x, op, y).clamp(0, 1), truth)
+            metrics.psnr(
+                scores.under_data(
+                    wiener(y, op, c, inverse=inverses.ConjugateGradient(1e-6), iterations=2).x, op, y
+                ).clamp(0, 1),
+                truth,
+            )
             for c in scores.CONSTANTS
         ]
     )
@@ -46,8 +53,13 @@ def test_valid_data_are_judged_by_what_lies_under_them(size, kernel):
     part = scores.under_data(ramp, op, op(ramp))
     assert torch.allclose(op(ramp), part[..., ::4, ::4], atol=1e-5)
     bigger = scores.bicubic(op(ramp), op)
-    assert all(0 <= a - b < 4 for a, b in zip(bigger.shape, part.shape, strict=True)) and scores.under_data(inner, op, y).shape[-2:] == part.shape[-2:]
-    assert torch.allclose(bigger[..., 8:-12, :][..., : part.shape[-1]], part[..., 8 : bigger.shape[-2] - 12, :], atol=1e-5)
+    assert (
+        all(0 <= a - b < 4 for a, b in zip(bigger.shape, part.shape, strict=True))
+        and scores.under_data(inner, op, y).shape[-2:] == part.shape[-2:]
+    )
+    assert torch.allclose(
+        bigger[..., 8:-12, :][..., : part.shape[-1]], part[..., 8 : bigger.shape[-2] - 12, :], atol=1e-5
+    )
 
 
 def test_other_boundaries_are_judged_whole():
@@ -74,6 +86,8 @@ def test_total_variation_is_that_of_the_weightless_task():
     op, x, y = problem("reflect", stride=1, size=64)
     solve = scores.total_variation(op)
     assert solve.op.fingerprint() == op.fingerprint()
-    assert scores.mean(scores.scores(solve.solve(y).x, x)["psnr"]) > scores.mean(scores.scores(scores.bicubic(y, op), x)["psnr"])
+    assert scores.mean(scores.scores(solve.solve(y).x, x)["psnr"]) > scores.mean(
+        scores.scores(scores.bicubic(y, op), x)["psnr"]
+    )
     with pytest.raises(InvalidInput, match="no convolution"):
         scores.total_variation(operators.Mask(torch.ones(1, 1, 8, 8)))

@@ -22,14 +22,22 @@ def test_tiles_equal_the_whole_and_patches_do_not(outcome):
     assert ways[stitching.TILED]["psnr"] == pytest.approx(ways[stitching.WHOLE]["psnr"], abs=0.01)
     for boundary in ("circular", "reflect"):
         alone = ways[stitching.PATCHES.format(boundary)]
-        assert alone["on seams"] > 3 * alone["in middles"] and alone["psnr"] < ways[stitching.WHOLE]["psnr"] - 0.02 and alone["largest"] > 0.02
+        assert (
+            alone["on seams"] > 3 * alone["in middles"]
+            and alone["psnr"] < ways[stitching.WHOLE]["psnr"] - 0.02
+            and alone["largest"] > 0.02
+        )
 
 
 def test_seams_are_between_patches_and_middles_are_not():
     tiles = Tiles(176, 96, 96, overlap=16)
     seam, middle = stitching.seams(tiles)
     assert [box.top for box in tiles] == [0, 80]  # they share rows 80 to 95, around 88
-    assert seam[:, 48].nonzero().flatten().tolist() == list(range(84, 92)) and not seam[:, :24].any() and not seam[:, 72:].any()
+    assert (
+        seam[:, 48].nonzero().flatten().tolist() == list(range(84, 92))
+        and not seam[:, :24].any()
+        and not seam[:, 72:].any()
+    )
     assert middle[:, 48].nonzero().flatten().tolist() == [*range(24, 64), *range(112, 152)]
     assert not (seam & middle).any()
 

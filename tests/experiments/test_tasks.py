@@ -24,9 +24,15 @@ class Drawn:
 
     def __init__(self, split):
         assert split == "test"
-        table = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"  # importing it brings another OpenMP
-        small = torch.tensor(np.loadtxt(table, delimiter=",", max_rows=20)[:, :64] / 16, dtype=torch.float32).view(-1, 1, 8, 8)
-        self.images = torch.nn.functional.pad(torch.nn.functional.interpolate(small, size=20, mode="bicubic").clamp(0, 1), (4, 4, 4, 4))
+        table = (
+            Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
+        )  # importing it brings another OpenMP
+        small = torch.tensor(np.loadtxt(table, delimiter=",", max_rows=20)[:, :64] / 16, dtype=torch.float32).view(
+            -1, 1, 8, 8
+        )
+        self.images = torch.nn.functional.pad(
+            torch.nn.functional.interpolate(small, size=20, mode="bicubic").clamp(0, 1), (4, 4, 4, 4)
+        )
 
     def batch(self, indices):
         return self.images[list(indices)]
@@ -49,7 +55,9 @@ def test_every_learned_task_is_measured(outcome):
     measured = {*numbers["photographs"], small_tasks.DIGITS, small_tasks.COLOUR}
     assert measured == {name for name in registry.names() if isinstance(registry.get(name), registry.LearnedTask)}
     for name, entry in numbers["photographs"].items():
-        assert set(entry["boundaries"]) == {"circular", "reflect", "valid"} and entry["baseline"] == ("bicubic" if "sr4" in name else "best Wiener")
+        assert set(entry["boundaries"]) == {"circular", "reflect", "valid"} and entry["baseline"] == (
+            "bicubic" if "sr4" in name else "best Wiener"
+        )
         for methods in entry["boundaries"].values():
             assert list(methods) == [entry["baseline"], photo_tasks.VARIATION, photo_tasks.LEARNED]
             assert all(len(values) == 2 for found in methods.values() for values in found.values())
@@ -61,8 +69,12 @@ def test_networks_beat_their_baselines(outcome):
         ours, simple = (np.mean(methods[method]["psnr"]) for method in (photo_tasks.LEARNED, entry["baseline"]))
         assert ours > simple + 0.3, name
     digits, colour = outcome.numbers["digits"], outcome.numbers["colour"]
-    assert digits[small_tasks.LEARNED]["nmse"] < 0.85 * min(digits[small_tasks.BICUBIC]["nmse"], digits[small_tasks.ADJOINT]["nmse"])
-    assert colour[small_tasks.LEARNED]["psnr"] > max(colour[small_tasks.GREY]["psnr"], colour[small_tasks.CHROMA]["psnr"])
+    assert digits[small_tasks.LEARNED]["nmse"] < 0.85 * min(
+        digits[small_tasks.BICUBIC]["nmse"], digits[small_tasks.ADJOINT]["nmse"]
+    )
+    assert colour[small_tasks.LEARNED]["psnr"] > max(
+        colour[small_tasks.GREY]["psnr"], colour[small_tasks.CHROMA]["psnr"]
+    )
 
 
 def test_time_is_that_of_the_whole_batch():
@@ -72,14 +84,21 @@ def test_time_is_that_of_the_whole_batch():
 
 def test_the_record_is_what_the_registry_reads(outcome, published):
     record = registry.quality(published)
-    assert set(record.tasks) == {name for name in registry.names() if isinstance(registry.get(name), registry.LearnedTask)}
+    assert set(record.tasks) == {
+        name for name in registry.names() if isinstance(registry.get(name), registry.LearnedTask)
+    }
     told = json.loads(published.read_text())
     for name, entry in outcome.numbers["photographs"].items():
         ours = entry["boundaries"]["circular"][photo_tasks.LEARNED]
         assert record.tasks[name].psnr == pytest.approx(np.mean(ours["psnr"]), abs=6e-3)
         assert record.tasks[name].ssim == pytest.approx(np.mean(ours["ssim"]), abs=6e-5)
-        assert record.tasks[name].baseline == entry["baseline"] and record.tasks[name].baseline_psnr < record.tasks[name].psnr
-    assert told["tasks"][small_tasks.DIGITS]["nmse"] == pytest.approx(outcome.numbers["digits"][small_tasks.LEARNED]["nmse"], rel=1e-3)
+        assert (
+            record.tasks[name].baseline == entry["baseline"]
+            and record.tasks[name].baseline_psnr < record.tasks[name].psnr
+        )
+    assert told["tasks"][small_tasks.DIGITS]["nmse"] == pytest.approx(
+        outcome.numbers["digits"][small_tasks.LEARNED]["nmse"], rel=1e-3
+    )
     (command,) = {entry["command"] for entry in told["tasks"].values()}
     assert command.startswith("fastip experiment tasks --set photos=chelsea,coffee") and "/" not in command
 
@@ -90,13 +109,24 @@ def test_the_page_tells_the_numbers(outcome):
     for name, entry in numbers["photographs"].items():
         for boundary, methods in entry["boundaries"].items():
             ours = methods[photo_tasks.LEARNED]
-            assert f"`{name}`, {boundary}" in page and f"{np.mean(ours['psnr']):.2f}" in page and f"{np.mean(ours['ssim']):.4f}" in page
+            assert (
+                f"`{name}`, {boundary}" in page
+                and f"{np.mean(ours['psnr']):.2f}" in page
+                and f"{np.mean(ours['ssim']):.4f}" in page
+            )
     assert f"| {numbers['colour'][small_tasks.LEARNED]['psnr']:.2f} |" in page and "first 10 digits" in page
     titles = [axes.get_title(loc="left") for axes in outcome.figure.axes]
-    assert titles.count("learned") == 3 and titles.count("truth") == 3 and "best Wiener" in titles and f"{small_tasks.DIGITS}: learned" in titles
+    assert (
+        titles.count("learned") == 3
+        and titles.count("truth") == 3
+        and "best Wiener" in titles
+        and f"{small_tasks.DIGITS}: learned" in titles
+    )
 
 
-@pytest.mark.parametrize("wrong", [{"names": ("sr4",)}, {"names": ()}, {"boundaries": ()}, {"quality": "missing/folder/quality.json"}])
+@pytest.mark.parametrize(
+    "wrong", [{"names": ("sr4",)}, {"names": ()}, {"boundaries": ()}, {"quality": "missing/folder/quality.json"}]
+)
 def test_refused_before_any_work(wrong):
     with pytest.raises(InvalidInput):
         tasks.run(**SETTINGS | wrong)

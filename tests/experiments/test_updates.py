@@ -89,7 +89,11 @@ def test_the_corrected_update_beats_the_uncorrected_ones(record: tuple[dict, str
         runs = result["runs"]
         for form in worse:
             corrected, other = runs["learned, linear, corrected"], runs[f"learned, linear, {form}"]
-            assert other["status"] != "ran" or other["gap"] >= corrected["gap"] - 1e-6, (result["problem"], result["beta"], form)
+            assert other["status"] != "ran" or other["gap"] >= corrected["gap"] - 1e-6, (
+                result["problem"],
+                result["beta"],
+                form,
+            )
             worse[form] += other["status"] != "ran" or other["gap"] > 10 * corrected["gap"] + 1e-9
     assert worse["printed"] == 3 and worse["residual"] >= 2
 

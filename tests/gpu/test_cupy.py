@@ -54,11 +54,16 @@ def streams(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.cuda, "ExternalStream", lambda pointer, device: f"{pointer} of {device}")
 
 
-@pytest.mark.parametrize("stream, marked", [(None, "default of cuda:0"), (1, "default of cuda:0"), (77, "77 of cuda:0"), (-1, None)])
+@pytest.mark.parametrize(
+    "stream, marked", [(None, "default of cuda:0"), (1, "default of cuda:0"), (77, "77 of cuda:0"), (-1, None)]
+)
 def test_the_stream_that_asks_is_marked(stream: int | None, marked: str | None) -> None:
     result = Result(values(3))
     arrays._Handed(result, None).__dlpack__(stream=stream, max_version=(1, 0), copy=False)  # type: ignore[arg-type]
-    assert result.log == [("exported", stream, {"max_version": (1, 0), "copy": False}), *([("marked", marked)] if marked else [])]
+    assert result.log == [
+        ("exported", stream, {"max_version": (1, 0), "copy": False}),
+        *([("marked", marked)] if marked else []),
+    ]
 
 
 def test_a_stream_that_pytorch_refuses_is_not_marked() -> None:
@@ -108,7 +113,9 @@ class Asking:
 
 
 @pytest.mark.parametrize("has_streams", [True, False])
-def test_results_are_handed_over_with_the_stream_of_the_library(monkeypatch: pytest.MonkeyPatch, has_streams: bool) -> None:
+def test_results_are_handed_over_with_the_stream_of_the_library(
+    monkeypatch: pytest.MonkeyPatch, has_streams: bool
+) -> None:
     stream, result, library = Stream(), Result(values(3)), ModuleType("foreignlib")
     if has_streams:
         library.cuda = SimpleNamespace(get_current_stream=lambda stream=stream: stream)  # type: ignore[attr-defined]
@@ -169,7 +176,9 @@ def test_views_of_cupy_keep_their_values(cupy: Any, view: str) -> None:
 
 @pytest.mark.gpu
 def test_cupy_is_refused_in_the_words_of_numpy(cupy: Any) -> None:
-    with pytest.raises(InvalidInput, match=r"y is a CuPy array of dtype uint8; expected float32 .*y\.astype\('float32'\) / 255"):
+    with pytest.raises(
+        InvalidInput, match=r"y is a CuPy array of dtype uint8; expected float32 .*y\.astype\('float32'\) / 255"
+    ):
         as_tensor(cupy.ones((2, 3), dtype=cupy.uint8), "y")
 
 

@@ -44,8 +44,17 @@ GEOMETRIES = (
 
 # Every combination on the compiled kernels; some on Triton's, which compiles for each of them.
 COMBINATIONS = [
-    pytest.param(kernels, geometry, boundary, relaxation, id=f"{name}-{'-'.join(map(str, geometry))}-{boundary}-{relaxation}", marks=marks)
-    for k, (geometry, boundary, relaxation) in enumerate(itertools.product(GEOMETRIES, ("circular", "valid", "zero"), (1.0, 1.6)))
+    pytest.param(
+        kernels,
+        geometry,
+        boundary,
+        relaxation,
+        id=f"{name}-{'-'.join(map(str, geometry))}-{boundary}-{relaxation}",
+        marks=marks,
+    )
+    for k, (geometry, boundary, relaxation) in enumerate(
+        itertools.product(GEOMETRIES, ("circular", "valid", "zero"), (1.0, 1.6))
+    )
     for name, kernels, marks, every in (("native", native, NATIVE, 1), ("triton", triton, TRITON, 7))
     if k % every == 0
 ]
@@ -53,7 +62,9 @@ COMBINATIONS = [
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("kernels, geometry, boundary, relaxation", COMBINATIONS)
-def test_as_good_as_the_reference_in_the_same_precision(kernels: Any, geometry: Any, boundary: str, relaxation: float, dtype: torch.dtype) -> None:
+def test_as_good_as_the_reference_in_the_same_precision(
+    kernels: Any, geometry: Any, boundary: str, relaxation: float, dtype: torch.dtype
+) -> None:
     """Both start from the same rounded numbers; the error is at most twice that of plain torch in this precision."""
     step, *wide = problem(*geometry, boundary=boundary)
     x, q, y = (t.to(dtype) for t in wide)
@@ -71,7 +82,9 @@ def test_as_good_as_the_reference_in_the_same_precision(kernels: Any, geometry: 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("stride, half, side", [(4, 1, 64), (1, 3, 90), (2, 2, 47)])
 @NATIVE
-def test_sweeps_and_planes_on_the_chip_agree(stride: int, half: int, side: int, dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweeps_and_planes_on_the_chip_agree(
+    stride: int, half: int, side: int, dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both forced, which fails where planes do not fit; both judged by the error of plain torch in this precision."""
     step, *wide = problem(9, 9, stride, half, side, side, (3, 3))
     x, q, y = (t.to(dtype) for t in wide)
@@ -93,11 +106,15 @@ def test_sweeps_and_planes_on_the_chip_agree(stride: int, half: int, side: int, 
 def test_threads_that_solve_at_once_do_not_disturb_each_other() -> None:
     """Planes of two sizes ask for different amounts of a block's memory."""
     problems = [problem(9, 9, 4, 1, side, side, (3, 3)) for side in (64, 24)]
-    alone = [native.solve(s, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 9), 1.0)[0] for s, x, q, y in problems]
+    alone = [
+        native.solve(s, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 9), 1.0)[0] for s, x, q, y in problems
+    ]
 
     def again(k: int) -> bool:
         s, x, q, y = problems[k % 2]
-        return torch.equal(native.solve(s, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 9), 1.0)[0], alone[k % 2])
+        return torch.equal(
+            native.solve(s, PROX, x.float(), q.float(), y.float(), StopRule(0.0, 9), 1.0)[0], alone[k % 2]
+        )
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(again, range(400)))
@@ -125,8 +142,12 @@ def test_stops_where_the_cpu_stops(iterations: int, tolerance: float, backend: s
 
 def test_a_diverging_solve_is_stopped(backend: str) -> None:
     y = data(2, 1, 16, 16)
-    step = StencilStep(Convolution(psf.gaussian(9, sigma=1.6), 4, "circular"), torch.full((1, 1), 1e4, dtype=torch.float64), 1e-2)
-    *_, done, status, _ = kernels.solve(step, Pointwise(), OP.adjoint(y), torch.zeros_like(y), y, StopRule(1e-6, 400), 1.0)
+    step = StencilStep(
+        Convolution(psf.gaussian(9, sigma=1.6), 4, "circular"), torch.full((1, 1), 1e4, dtype=torch.float64), 1e-2
+    )
+    *_, done, status, _ = kernels.solve(
+        step, Pointwise(), OP.adjoint(y), torch.zeros_like(y), y, StopRule(1e-6, 400), 1.0
+    )
     assert status is Status.UNSTABLE and done < 400
 
 
@@ -140,20 +161,26 @@ def test_both_backends_agree(monkeypatch: pytest.MonkeyPatch) -> None:
         found[name] = solve(y)
     monkeypatch.undo()
     choose.choice.cache_clear()
-    assert relative(found["triton"].x, found["native"].x) < 5e-6 and relative(found["triton"].q, found["native"].q) < 5e-6
+    assert (
+        relative(found["triton"].x, found["native"].x) < 5e-6 and relative(found["triton"].q, found["native"].q) < 5e-6
+    )
 
 
 @pytest.mark.parametrize("prior", [priors.L1(1e-3), priors.TV(1e-3)], ids=["l1", "tv"])
 @pytest.mark.parametrize("inverse", ["auto", inverses.Exact()], ids=["auto", "exact"])
 def test_twice_the_same_bits(inverse: Any, prior: Any, backend: str) -> None:
     y = data(5, 3, 40, 37)
-    first, second = (fastip.admm(y, OP, prior, beta=1e-2, inverse=inverse, iterations=12, tolerance=0) for _ in range(2))
+    first, second = (
+        fastip.admm(y, OP, prior, beta=1e-2, inverse=inverse, iterations=12, tolerance=0) for _ in range(2)
+    )
     assert torch.equal(first.x, second.x) and torch.equal(first.q, second.q)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("shape", [(1, 1, 9, 11), (2, 3, 33, 65)], ids=str)
-def test_half_precision(shape: tuple[int, int, int, int], dtype: torch.dtype, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_precision(
+    shape: tuple[int, int, int, int], dtype: torch.dtype, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From the same rounded data: at most twice the error of the same solve in PyTorch."""
     y = data(*shape).to(dtype)
     found, exact = solve(y, 7), solve(y.cpu().double(), 7).x.to(y.device)
@@ -168,7 +195,11 @@ def layouts(y: Tensor) -> dict[str, Tensor]:
     """``y`` in other memory."""
     b, c, h, w = y.shape
     gaps = torch.empty(b, c, h, 2 * w, device=y.device)[..., ::2].copy_(y)
-    found = {"every other": gaps, "channels last": y.contiguous(memory_format=torch.channels_last), "transposed": y.mT.contiguous().mT}
+    found = {
+        "every other": gaps,
+        "channels last": y.contiguous(memory_format=torch.channels_last),
+        "transposed": y.mT.contiguous().mT,
+    }
     for offset in (1, 2, 3):
         found[f"offset {offset}"] = torch.empty(y.numel() + offset, device=y.device)[offset:].view(y.shape).copy_(y)
     return found
@@ -271,7 +302,9 @@ def test_an_unrolled_solve_compiles_into_one_graph(dtype: torch.dtype, backend: 
         x, q = library.strided_conv_adjoint(y, c.psf, c.stride, c.boundary), torch.zeros_like(y)
         for _ in range(3):
             new, _ = library.woodbury(x, q, y, c.psf, c.stride, c.boundary, step.taps, step.beta)
-            x = library.soft_threshold(x + library.strided_conv_adjoint(2 * new - q, c.psf, c.stride, c.boundary), weight)
+            x = library.soft_threshold(
+                x + library.strided_conv_adjoint(2 * new - q, c.psf, c.stride, c.boundary), weight
+            )
             q = new
         return x
 
@@ -282,4 +315,6 @@ def test_an_unrolled_solve_compiles_into_one_graph(dtype: torch.dtype, backend: 
         x = function(*given)
         results.append((x.detach(), *torch.autograd.grad(x.square().sum(), given)))
     for compiled, plain in zip(*reversed(results), strict=True):
-        assert compiled.device == plain.device and relative(compiled, plain) < (1e-5 if dtype == torch.float32 else 1e-12)
+        assert compiled.device == plain.device and relative(compiled, plain) < (
+            1e-5 if dtype == torch.float32 else 1e-12
+        )

@@ -25,7 +25,9 @@ def run(*arguments: Any, **environment: str) -> subprocess.CompletedProcess[str]
     path = os.pathsep.join(p for p in sys.path if p)
     seen = {**clean, "PYTHONPATH": path, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", **environment}
     command = [sys.executable, "-P", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=seen, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240)
+    return subprocess.run(
+        command, cwd=ROOT, env=seen, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240
+    )
 
 
 @pytest.mark.usefixtures("compiled")
@@ -38,7 +40,14 @@ def test_rehearsal_of_the_benchmark(tmp_path: pathlib.Path) -> None:
     page = run(BENCH / "report.py", tmp_path / "bench.json", tmp_path)
     assert page.returncode == 0, page.stdout
     text = (tmp_path / "rehearsal-without-a-gpu.md").read_text()
-    for part in ("fastip, native", "six variables, FFT at full size", "CuPy's CG", "GPU, tv_prox, float32", "network of digits-sr4", "did not run"):
+    for part in (
+        "fastip, native",
+        "six variables, FFT at full size",
+        "CuPy's CG",
+        "GPU, tv_prox, float32",
+        "network of digits-sr4",
+        "did not run",
+    ):
         assert part in text, part
     results = json.loads((tmp_path / "rehearsal-without-a-gpu.json").read_text())
     assert not any(promise["met"] for promise in results["promises"])  # no promise is about such sizes
@@ -46,7 +55,9 @@ def test_rehearsal_of_the_benchmark(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_device_every_program_says_so() -> None:
-    skipped = run("-m", "pytest", BENCH / "bench_gpu_kernels.py", "--benchmark-only", "-q", "-rs", "-p", "no:cacheprovider")
+    skipped = run(
+        "-m", "pytest", BENCH / "bench_gpu_kernels.py", "--benchmark-only", "-q", "-rs", "-p", "no:cacheprovider"
+    )
     assert "no CUDA device" in skipped.stdout and "passed" not in skipped.stdout
     for name in ("sanitize_families", "profile_admm"):
         done = run(BENCH / f"{name}.py")

@@ -67,7 +67,10 @@ def synchronizations(run: Callable[[], object]) -> int:
 def test_iterations_do_not_wait(inverse: Any, prior: Any, backend: str) -> None:
     """The door looks at the data once, for NaN and Inf; after it a solve without a stop rule waits for nothing."""
     y = data(1, 3, 16, 16)
-    few, many = (synchronizations(lambda n=n: fastip.admm(y, OP, prior, beta=1e-2, inverse=inverse, iterations=n, tolerance=0)) for n in (5, 45))
+    few, many = (
+        synchronizations(lambda n=n: fastip.admm(y, OP, prior, beta=1e-2, inverse=inverse, iterations=n, tolerance=0))
+        for n in (5, 45)
+    )
     assert few == many == 1
 
 

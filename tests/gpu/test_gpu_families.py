@@ -119,7 +119,9 @@ FAMILIES = {
     "tv_prox-isotropic": Family(_fields, _tv_prox(True), beside=True),
     "tv_prox-anisotropic": Family(_fields, _tv_prox(False), beside=True),
 }
-COMPILED = [name for name in FAMILIES if name.count("-") < 2 or "9x9" in name or "circular-4x6" in name]  # those that Triton runs, too
+COMPILED = [
+    name for name in FAMILIES if name.count("-") < 2 or "9x9" in name or "circular-4x6" in name
+]  # those that Triton runs, too
 SHAPES: tuple[Shape, ...] = ((1, 1, 11, 13), (2, 3, 33, 70), (1000, 1, 9, 10))
 
 
@@ -161,7 +163,9 @@ def error(t: Tensor, exact: Tensor) -> float:
     return relative(torch.view_as_real(t), torch.view_as_real(exact)) if t.is_complex() else relative(t, exact)
 
 
-def check(family: Family, kernels: Any, dtype: torch.dtype, shape: Shape, arrange: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+def check(
+    family: Family, kernels: Any, dtype: torch.dtype, shape: Shape, arrange: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, ...]:
     """The result, which must be as near to the exact one as twice that of PyTorch in this precision, or as its rounding."""
     given = tuple(cast(t, dtype) for t in family.draw(shape))
     exact = family.call(reference, *(wide(t) for t in given))
@@ -182,7 +186,9 @@ def test_as_good_as_the_reference(name: str, kernels: Any, dtype: torch.dtype, s
     family = FAMILIES[name]
     if dtype.itemsize == 2 and not family.half:
         pytest.skip("there is no complex half precision")
-    if kernels is triton and (name not in COMPILED or (shape, dtype) not in ((SHAPES[1], torch.float32), (SHAPES[0], torch.bfloat16))):
+    if kernels is triton and (
+        name not in COMPILED or (shape, dtype) not in ((SHAPES[1], torch.float32), (SHAPES[0], torch.bfloat16))
+    ):
         pytest.skip("Triton compiles for seconds: it runs some families, on one shape in each of two precisions")
     check(family, kernels, dtype, shape, LAYOUTS["aligned"])
 

@@ -424,7 +424,9 @@ def test_whenever_it_is_killed_one_state_is_whole(at, tmp_path, monkeypatch):
     old_parts = gpu_state.write_parts(folders, kept, gpu_state.HEADER + 5_000)
     history = state.History(4, 1.0, 1)
     new = gpu_state.Kept(kept.settings, {name: tensor + 1 for name, tensor in kept.tensors.items()}, history)
-    newer = gpu_state.Kept(kept.settings, {name: tensor + 2 for name, tensor in kept.tensors.items()}, state.History(5, 1.0, 1))
+    newer = gpu_state.Kept(
+        kept.settings, {name: tensor + 2 for name, tensor in kept.tensors.items()}, state.History(5, 1.0, 1)
+    )
     ends = set()
     for count in range(1, 200):
         with monkeypatch.context() as patch:

@@ -25,7 +25,13 @@ def dense_pair(op, grid, taps):
 
 @pytest.mark.parametrize("relaxation", [1.0, 1.6])
 @pytest.mark.parametrize(
-    "op, grid, half", [(motion("valid"), (9, 11), 3), (gaussian(4, "valid"), (8, 7), 1), (motion("circular"), (10, 13), 2), (gaussian(2, "zero"), (9, 8), 2)]
+    "op, grid, half",
+    [
+        (motion("valid"), (9, 11), 3),
+        (gaussian(4, "valid"), (8, 7), 1),
+        (motion("circular"), (10, 13), 2),
+        (gaussian(2, "zero"), (9, 8), 2),
+    ],
 )
 def test_certificate_equals_dense_eigenvalues(op, grid, half, relaxation):
     beta = 0.05
@@ -89,7 +95,17 @@ def run_without_prior(scale, relaxation):
 
     # Twice the bounds of the psf's null directions: a random start excites every mode.
     init = torch.randn(1, 1, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    return fastip.admm(y, op, priors.L1(weight=0.0), beta=beta, inverse=Unscaled(), iterations=3000, tolerance=1e-12, relaxation=relaxation, init=init)
+    return fastip.admm(
+        y,
+        op,
+        priors.L1(weight=0.0),
+        beta=beta,
+        inverse=Unscaled(),
+        iterations=3000,
+        tolerance=1e-12,
+        relaxation=relaxation,
+        init=init,
+    )
 
 
 @pytest.mark.parametrize("relaxation", [1.0, 1.6])
@@ -114,8 +130,12 @@ def test_scaling_and_refusal():
     assert Certificate(0.5, 0.9, 1.1, 0.2).scale() == 1.0
     slow = Certificate(1.4, 0.03, 1.7, 0.2).scaled()
     assert slow.kappa == pytest.approx(0.98) and slow.low == pytest.approx(0.021) and slow.rho == pytest.approx(0.979)
-    assert Certificate(1.4, 0.9, 1.7, 0.2).scaled().kappa == pytest.approx(0.92), "its small modes are fast: the large ones should be too"
-    assert Certificate(1.4, 0.9, 1.7, 0.2, 1.8).scaled().kappa == pytest.approx(0.98), "relaxed this much, no mode overshoots below 0.99"
+    assert Certificate(1.4, 0.9, 1.7, 0.2).scaled().kappa == pytest.approx(0.92), (
+        "its small modes are fast: the large ones should be too"
+    )
+    assert Certificate(1.4, 0.9, 1.7, 0.2, 1.8).scaled().kappa == pytest.approx(0.98), (
+        "relaxed this much, no mode overshoots below 0.99"
+    )
     between = Certificate(1.4, 0.3, 1.7, 0.2).scaled()
     assert 0.92 < between.kappa < 0.98 and between._slowest_large(1.0) == pytest.approx(between._slowest_small(1.0))
     with pytest.raises(InvalidInput, match="positive definite"):
@@ -138,7 +158,9 @@ def test_the_speed_of_the_extreme_modes(share, relaxation):
     assert found._slowest_small(1.0) == pytest.approx(float(speed(0.3 / 1e-2, 1e-9, 1e-2).min()), rel=1e-4)
 
 
-@pytest.mark.parametrize("op, half, beta", [(motion("valid"), 6, 1e-2), (gaussian(1, "zero"), 3, 1e-1), (gaussian(4, "valid"), 1, 1e-3)])
+@pytest.mark.parametrize(
+    "op, half, beta", [(motion("valid"), 6, 1e-2), (gaussian(1, "zero"), 3, 1e-1), (gaussian(4, "valid"), 1, 1e-3)]
+)
 def test_the_certified_side_has_settled(op, half, beta, monkeypatch):
     """Boundary effects are local: the certificate of a large grid at the certified side is the one on the grid itself."""
     convolution = op.convolution()

@@ -12,7 +12,11 @@ from fastip.inverses.steps import DataStep
 from fastip.operators import psf
 
 # Images are real: the adjoint of a Fourier operator, whose input is complex, is no image operator.
-CASES = [pytest.param(make, shape, id=name) for name, make, shape in operator_cases() if not make(torch.float64).complex_input]
+CASES = [
+    pytest.param(make, shape, id=name)
+    for name, make, shape in operator_cases()
+    if not make(torch.float64).complex_input
+]
 
 
 @pytest.mark.parametrize("beta", [0.3, 2e-3])
@@ -24,7 +28,11 @@ def test_the_data_step_solves_the_normal_equations(make, shape, beta):
     x, v = torch.randn(shape, dtype=torch.float64), torch.randn(shape, dtype=torch.float64)
     y, q = op(torch.randn(shape, dtype=torch.float64)), op(v)
     step = inverses.Exact().bind(op, y, beta)
-    dual = q if isinstance(step, DataStep) else (torch.fft.rfft2(op.adjoint(q)) if step.start().is_complex() else op.adjoint(q))
+    dual = (
+        q
+        if isinstance(step, DataStep)
+        else (torch.fft.rfft2(op.adjoint(q)) if step.start().is_complex() else op.adjoint(q))
+    )
     new, r = step(x, dual)
     pulled = step.pull(new)
     # p' = K (A^T y - A^T A w) with K^-1 = beta I + A^T A: check by applying K^-1.
@@ -50,7 +58,9 @@ def test_dct_and_dense_agree(size):
     step = inverses.Exact().bind(op, y, 0.02)
     assert "DCT" in step.describe()
     a = matrix(op, (1, 1, *size))
-    expected = torch.linalg.solve(0.02 * torch.eye(a.shape[0], dtype=torch.float64) + a @ a.T, y.reshape(2, -1).T).T.reshape(y.shape)
+    expected = torch.linalg.solve(
+        0.02 * torch.eye(a.shape[0], dtype=torch.float64) + a @ a.T, y.reshape(2, -1).T
+    ).T.reshape(y.shape)
     torch.testing.assert_close(step.apply(y), expected, rtol=1e-9, atol=1e-9)
 
 

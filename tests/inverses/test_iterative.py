@@ -26,7 +26,13 @@ def test_conjugate_gradient_reaches_the_exact_step(side):
 def test_images_of_a_batch_do_not_disturb_each_other():
     """A zero image, an easy one and a hard one: each gets the answer it gets alone, and zero stays zero."""
     d = torch.linspace(1, 1000, 50, dtype=torch.float64)
-    b = torch.stack([torch.zeros(50, dtype=torch.float64), torch.eye(50, dtype=torch.float64)[0], torch.randn(50, dtype=torch.float64)])
+    b = torch.stack(
+        [
+            torch.zeros(50, dtype=torch.float64),
+            torch.eye(50, dtype=torch.float64)[0],
+            torch.randn(50, dtype=torch.float64),
+        ]
+    )
     x = conjugate_gradient(lambda v: v * d, b, torch.full((3, 1), 1e-10, dtype=torch.float64), 500)
     assert torch.equal(x[0], torch.zeros(50, dtype=torch.float64))
     torch.testing.assert_close(x, b / d, rtol=1e-8, atol=1e-12)
@@ -65,7 +71,13 @@ def test_paper_forms_need_the_data_side():
 
 
 @pytest.mark.parametrize(
-    "inverse", [inverses.Exact(), inverses.Exact(side="data"), inverses.ConjugateGradient(1e-12), inverses.ConjugateGradient(1e-12, side="image")]
+    "inverse",
+    [
+        inverses.Exact(),
+        inverses.Exact(side="data"),
+        inverses.ConjugateGradient(1e-12),
+        inverses.ConjugateGradient(1e-12, side="image"),
+    ],
 )
 def test_woodbury_identity(inverse):
     op, beta = motion("circular"), 0.03

@@ -32,7 +32,9 @@ def trained(problem, stride, boundary, *, paper=False, steps=150):
         image = apply(e)
         if k == 0:
             guess = net(image).detach()
-            net.rescale(float((e * guess).sum() / guess.square().sum()) if not paper else float(e.norm() / guess.norm()))
+            net.rescale(
+                float((e * guess).sum() / guess.square().sum()) if not paper else float(e.norm() / guess.norm())
+            )
         loss = (e - net(image)).square().mean() + (e - apply(net(e))).square().mean() * paper
         adam.zero_grad()
         loss.backward()
@@ -42,7 +44,13 @@ def trained(problem, stride, boundary, *, paper=False, steps=150):
 
 @pytest.mark.parametrize(
     "structure",
-    [{}, {"channels": (8, 9), "sizes": (3, 5)}, {"channels": (32,), "sizes": (7,)}, {"channels": (4,), "sizes": (1,)}, {"channels": (40, 40), "sizes": (5, 1)}],
+    [
+        {},
+        {"channels": (8, 9), "sizes": (3, 5)},
+        {"channels": (32,), "sizes": (7,)},
+        {"channels": (4,), "sizes": (1,)},
+        {"channels": (40, 40), "sizes": (5, 1)},
+    ],
 )
 @pytest.mark.parametrize("boundary", ["zero", "reflect"])
 def test_stencils_near_borders_equal_the_layers(boundary, structure):
@@ -53,12 +61,21 @@ def test_stencils_near_borders_equal_the_layers(boundary, structure):
         r = noise(shape)
         torch.testing.assert_close(collapsed.Bordered(net, BETA, r)(r), net(r))
     r = noise((1, 2, 64, 41))
-    torch.testing.assert_close(collapsed.Bordered(net, BETA, r.float())(r.float()).double(), net(r), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        collapsed.Bordered(net, BETA, r.float())(r.float()).double(), net(r), rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("side", [12, 37])
 @pytest.mark.parametrize(
-    "problem, stride, boundary", [("gauss", 4, "circular"), ("gauss", 2, "valid"), ("motion", 1, "valid"), ("gauss", 2, "zero"), ("motion", 1, "reflect")]
+    "problem, stride, boundary",
+    [
+        ("gauss", 4, "circular"),
+        ("gauss", 2, "valid"),
+        ("motion", 1, "valid"),
+        ("gauss", 2, "zero"),
+        ("motion", 1, "reflect"),
+    ],
 )
 def test_the_bound_step_applies_the_network(problem, stride, boundary, side):
     """Whatever form was chosen, on grids below and above the size for stencils, scaled by the certificate."""
@@ -73,7 +90,10 @@ def test_the_bound_step_applies_the_network(problem, stride, boundary, side):
     torch.testing.assert_close(q, y + scale * net(r))
 
 
-@pytest.mark.parametrize("problem, stride, boundary", [("gauss", 4, "circular"), ("gauss", 2, "valid"), ("motion", 1, "valid"), ("gauss", 1, "zero")])
+@pytest.mark.parametrize(
+    "problem, stride, boundary",
+    [("gauss", 4, "circular"), ("gauss", 2, "valid"), ("motion", 1, "valid"), ("gauss", 1, "zero")],
+)
 def test_the_certificate_is_that_of_the_dense_matrices(problem, stride, boundary):
     op, net = trained(problem, stride, boundary)
     shape = (1, 1, 11, 9)
@@ -89,7 +109,12 @@ def test_the_certificate_is_that_of_the_dense_matrices(problem, stride, boundary
 
 @pytest.mark.parametrize(
     "problem, stride, boundary, paper",
-    [("gauss", 4, "circular", False), ("gauss", 4, "circular", True), ("gauss", 4, "valid", False), ("gauss", 4, "valid", True)],
+    [
+        ("gauss", 4, "circular", False),
+        ("gauss", 4, "circular", True),
+        ("gauss", 4, "valid", False),
+        ("gauss", 4, "valid", True),
+    ],
 )
 def test_admm_reaches_the_exact_optimum(problem, stride, boundary, paper):
     """A short training is enough: the update corrects the inverse. The same network without the correction stays away."""
@@ -100,7 +125,9 @@ def test_admm_reaches_the_exact_optimum(problem, stride, boundary, paper):
     learned = inverses.Learned(net)
     solution = fastip.admm(y, op, priors.L1(l1), beta=BETA, inverse=learned, iterations=1500, tolerance=0)
     assert objective(op, y, solution.x, l1) == pytest.approx(best, rel=1e-6)
-    left = fastip.admm(y, op, priors.L1(l1), beta=BETA, inverse=inverses.Uncorrected(learned), iterations=1500, tolerance=0)
+    left = fastip.admm(
+        y, op, priors.L1(l1), beta=BETA, inverse=inverses.Uncorrected(learned), iterations=1500, tolerance=0
+    )
     assert not objective(op, y, left.x, l1) == pytest.approx(best, rel=1e-6)
 
 
@@ -121,7 +148,16 @@ def test_the_circular_network_runs_fused(compiled):
     y = noise((1, 3, 16, 16), torch.float32)
     told = fastip.explain(op, priors.L1(1e-2), y, inverse=inverses.Learned(net), beta=BETA)
     assert "learned inverse" in told and "loop: fused" in told
-    visible = fastip.admm(y, op, priors.L1(1e-2), beta=BETA, inverse=inverses.Learned(net), iterations=20, tolerance=0, callback=lambda state: None)
+    visible = fastip.admm(
+        y,
+        op,
+        priors.L1(1e-2),
+        beta=BETA,
+        inverse=inverses.Learned(net),
+        iterations=20,
+        tolerance=0,
+        callback=lambda state: None,
+    )
     fused = fastip.admm(y, op, priors.L1(1e-2), beta=BETA, inverse=inverses.Learned(net), iterations=20, tolerance=0)
     torch.testing.assert_close(fused.x, visible.x, rtol=1e-4, atol=1e-5)
 
@@ -189,7 +225,10 @@ def test_changed_weights_are_certified_again(problem, stride, boundary, side, ha
     own = nets.build(nets.INVERSE_NETS, "InverseNet", net.config()).requires_grad_(False)
     own.load_state_dict(net.state_dict())
     learned, y = inverses.Learned(own, trained=inverses.examine(own, op, BETA)), noise((1, 1, side, side))
-    first, before = learned.certificate(op, y, BETA), learned.bind(op, y, BETA).apply(y) / learned.certificate(op, y, BETA).scale()
+    first, before = (
+        learned.certificate(op, y, BETA),
+        learned.bind(op, y, BETA).apply(y) / learned.certificate(op, y, BETA).scale(),
+    )
     assert learned.unchanged
     halve(own)
     assert not learned.unchanged
@@ -204,9 +243,20 @@ def test_inference_mode():
         own = nets.build(nets.INVERSE_NETS, "InverseNet", net.config()).requires_grad_(False)
         own.load_state_dict(net.state_dict())
         y = noise((1, 1, 12, 12))
-        inside = fastip.admm(y, op, priors.L1(1e-2), beta=BETA, inverse=inverses.Learned(own), iterations=5, tolerance=0).x
+        inside = fastip.admm(
+            y, op, priors.L1(1e-2), beta=BETA, inverse=inverses.Learned(own), iterations=5, tolerance=0
+        ).x
     torch.testing.assert_close(
-        fastip.admm(noise((1, 1, 12, 12)), op, priors.L1(1e-2), beta=BETA, inverse=inverses.Learned(own), iterations=5, tolerance=0).x, inside
+        fastip.admm(
+            noise((1, 1, 12, 12)),
+            op,
+            priors.L1(1e-2),
+            beta=BETA,
+            inverse=inverses.Learned(own),
+            iterations=5,
+            tolerance=0,
+        ).x,
+        inside,
     )
 
 
@@ -249,7 +299,9 @@ def test_auto_considers_what_was_offered(monkeypatch):
     assert isinstance(auto.choose(op, y, BETA, pointwise=False), inverses.Stencil)
     inverses.offer(learned)
     assert auto.choose(op, y, BETA, pointwise=False) is learned
-    assert isinstance(auto.choose(op, y, BETA, pointwise=True), inverses.Stencil), "a pointwise prior runs fused with a stencil"
+    assert isinstance(auto.choose(op, y, BETA, pointwise=True), inverses.Stencil), (
+        "a pointwise prior runs fused with a stencil"
+    )
     assert isinstance(auto.choose(op, y, 3e-2, pointwise=False), inverses.Stencil), "another beta"
     with pytest.raises(InvalidInput, match="training record"):
         inverses.offer(inverses.Learned(net))
@@ -273,7 +325,13 @@ def test_data_that_are_no_real_images_are_refused():
     with pytest.raises(InvalidInput, match="y is complex"):
         inverses.Learned(nets.InverseNet()).bind(op, torch.zeros(1, 1, 8, 8, dtype=torch.complex64), 0.1)
     with pytest.raises(InvalidInput, match="y is real of shape"):
-        fastip.admm(torch.zeros(1, 5), operators.Dense(torch.randn(5, 9)), priors.L1(0.1), beta=0.1, inverse=inverses.Learned(nets.InverseNet()))
+        fastip.admm(
+            torch.zeros(1, 5),
+            operators.Dense(torch.randn(5, 9)),
+            priors.L1(0.1),
+            beta=0.1,
+            inverse=inverses.Learned(nets.InverseNet()),
+        )
     with pytest.raises(InvalidInput, match="multiple of 3"):
         inverses.Learned(nets.PaperInverseNet(colours=3)).bind(gaussian(4, "circular"), torch.zeros(1, 2, 8, 8), 0.1)
 
@@ -290,7 +348,9 @@ def test_the_shipped_inverses_are_what_their_records_say():
         learned = fastip.load_inverse(path)
         assert path.with_suffix(".json").exists() and learned.trained.beta == (BETA, BETA)
         if name in ops:
-            assert relative_residual(learned.net, ops[name], BETA, seed=7) == pytest.approx(learned.trained.accuracy, rel=0.1)
+            assert relative_residual(learned.net, ops[name], BETA, seed=7) == pytest.approx(
+                learned.trained.accuracy, rel=0.1
+            )
     assert fastip.load_inverse(SHIPPED["gaussian-x4-circular"]).trained.accuracy <= 1e-4
     assert fastip.load_inverse(SHIPPED["gaussian-x4-circular-paper"]).trained.accuracy <= 0.2
 
@@ -300,5 +360,7 @@ def test_the_shipped_inverses_reach_the_optimum(name):
     op = gaussian(4, "circular")
     y = observe(op, spikes(1, 1, 64, 64))
     best = objective(op, y, fista(op, y, 1e-2, op.norm((1, 1, 64, 64))), 1e-2)
-    solution = fastip.admm(y, op, priors.L1(1e-2), beta=BETA, inverse=fastip.load_inverse(SHIPPED[name]), iterations=300, tolerance=0)
+    solution = fastip.admm(
+        y, op, priors.L1(1e-2), beta=BETA, inverse=fastip.load_inverse(SHIPPED[name]), iterations=300, tolerance=0
+    )
     assert objective(op, y, solution.x, 1e-2) == pytest.approx(best, rel=1e-6)

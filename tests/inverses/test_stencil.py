@@ -23,7 +23,9 @@ def test_larger_stencils_approach_the_exact_inverse(half_width, error):
 def test_a_scalar_problem_is_fitted_exactly():
     op = operators.Blur(psf.gaussian(3, sigma=1.0), stride=4)
     y = torch.randn(1, 1, 9, 7, dtype=torch.float64)
-    torch.testing.assert_close(inverses.Stencil(0).bind(op, y, 0.3).apply(y), inverses.Exact().bind(op, y, 0.3).apply(y))
+    torch.testing.assert_close(
+        inverses.Stencil(0).bind(op, y, 0.3).apply(y), inverses.Exact().bind(op, y, 0.3).apply(y)
+    )
 
 
 def test_small_grids_wrap():

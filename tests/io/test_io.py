@@ -18,7 +18,11 @@ from fastip.io import images
 
 def pixels(shape, dtype, seed=0):
     rng = np.random.default_rng(seed)
-    return rng.random(shape).astype(dtype) * 3 - 1 if np.dtype(dtype).kind == "f" else rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+    return (
+        rng.random(shape).astype(dtype) * 3 - 1
+        if np.dtype(dtype).kind == "f"
+        else rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+    )
 
 
 def store(path, array):
@@ -28,15 +32,27 @@ def store(path, array):
     elif path.suffix in (".tif", ".tiff"):
         samples = array.shape[2] if array.ndim == 3 else 1
         extra, planes = (["unassalpha"] if samples in (2, 4) else None), ("contig" if samples > 1 else None)
-        tifffile.imwrite(path, array, photometric="rgb" if samples > 2 else "minisblack", planarconfig=planes, extrasamples=extra)
+        tifffile.imwrite(
+            path, array, photometric="rgb" if samples > 2 else "minisblack", planarconfig=planes, extrasamples=extra
+        )
     elif array.dtype == np.uint16:
         path.write_bytes(imagecodecs.png_encode(array))
     else:
         Image.fromarray(array).save(path)
 
 
-DEPTHS = {".png": ("uint8", "uint16"), ".tif": ("uint8", "uint16", "float32"), ".tiff": ("float64",), ".npy": ("float32", "float16", "float64")}
-CASES = [(suffix, dtype, shape) for suffix, dtypes in DEPTHS.items() for dtype in dtypes for shape in ((13, 17), (13, 17, 3), (1, 1, 3), (14, 9, 4), (7, 8, 2))]
+DEPTHS = {
+    ".png": ("uint8", "uint16"),
+    ".tif": ("uint8", "uint16", "float32"),
+    ".tiff": ("float64",),
+    ".npy": ("float32", "float16", "float64"),
+}
+CASES = [
+    (suffix, dtype, shape)
+    for suffix, dtypes in DEPTHS.items()
+    for dtype in dtypes
+    for shape in ((13, 17), (13, 17, 3), (1, 1, 3), (14, 9, 4), (7, 8, 2))
+]
 
 
 @pytest.mark.parametrize(("suffix", "dtype", "shape"), CASES)
@@ -49,11 +65,15 @@ def test_round_trip_keeps_every_sample(tmp_path, suffix, dtype, shape):
     assert x.shape == (1, channels, *shape[:2]) and x.dtype == torch.float32 and x.is_contiguous()
     assert kind.depth == (dtype if dtype.startswith("u") else "float32") and (kind.alpha is not None) == alpha
     scale = np.iinfo(dtype).max if dtype.startswith("u") else 1
-    np.testing.assert_allclose(x[0].permute(1, 2, 0).numpy(), array.reshape(*shape[:2], -1)[..., :channels] / scale, rtol=1e-6)
+    np.testing.assert_allclose(
+        x[0].permute(1, 2, 0).numpy(), array.reshape(*shape[:2], -1)[..., :channels] / scale, rtol=1e-6
+    )
     io.write_image(tmp_path / f"out{suffix}", x, like=kind)
     back, again = io.read_image(tmp_path / f"out{suffix}")
     assert torch.equal(back, x) and again.depth == kind.depth
-    assert alpha == (again.alpha is not None) and (not alpha or np.array_equal(again.alpha, kind.alpha.astype(again.alpha.dtype)))
+    assert alpha == (again.alpha is not None) and (
+        not alpha or np.array_equal(again.alpha, kind.alpha.astype(again.alpha.dtype))
+    )
     assert sorted(os.listdir(tmp_path)) == sorted([f"in{suffix}", f"out{suffix}"])
 
 
@@ -121,7 +141,9 @@ def test_palettes_bilevel_cmyk_and_transparency_become_ordinary_colours(tmp_path
     np.testing.assert_allclose(x[0].permute(1, 2, 0), np.asarray(colour.quantize(16).convert("RGB")) / np.float32(255))
     assert kind.alpha is None
     colour.quantize(16).save(tmp_path / "t.png", transparency=3)
-    assert io.read_image(tmp_path / "t.png")[0].shape[1] == 3 and set(np.unique(io.read_image(tmp_path / "t.png")[1].alpha)) <= {0, 255}
+    assert io.read_image(tmp_path / "t.png")[0].shape[1] == 3 and set(
+        np.unique(io.read_image(tmp_path / "t.png")[1].alpha)
+    ) <= {0, 255}
     colour.convert("1").save(tmp_path / "b.png")
     assert io.read_image(tmp_path / "b.png")[0].shape == (1, 1, 9, 12)
     colour.convert("L").save(tmp_path / "g.png", transparency=7)
@@ -134,7 +156,13 @@ def test_palettes_bilevel_cmyk_and_transparency_become_ordinary_colours(tmp_path
 @pytest.mark.parametrize("compression", ["lzw", "zlib", "packbits", None])
 def test_compressed_planar_and_inverted_tiff(tmp_path, compression):
     array = pixels((12, 10, 3), "uint16")
-    tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(array, -1, 0), photometric="rgb", planarconfig="separate", compression=compression)
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.moveaxis(array, -1, 0),
+        photometric="rgb",
+        planarconfig="separate",
+        compression=compression,
+    )
     np.testing.assert_allclose(io.read_image(tmp_path / "a.tif")[0][0].permute(1, 2, 0), array / 65535, rtol=1e-6)
     tifffile.imwrite(tmp_path / "w.tif", array[..., 0], photometric="miniswhite", compression=compression)
     np.testing.assert_allclose(io.read_image(tmp_path / "w.tif")[0][0, 0], 1 - array[..., 0] / 65535, atol=1e-6)
@@ -204,7 +232,9 @@ def bad_file(folder, what):
     elif what == "int32.tif":
         tifffile.imwrite(path, np.zeros((8, 8), "int32"))
     elif what == "five.tif":
-        tifffile.imwrite(path, np.zeros((8, 8, 5), "uint8"), photometric="rgb", planarconfig="contig", extrasamples=[0, 0])
+        tifffile.imwrite(
+            path, np.zeros((8, 8, 5), "uint8"), photometric="rgb", planarconfig="contig", extrasamples=[0, 0]
+        )
     else:
         store(path, big if path.suffix != ".npy" else big / np.float32(255))
     if what.startswith("truncated"):
@@ -254,7 +284,9 @@ def test_nan_folder_and_misspelt_keyword_are_refused(tmp_path):
     assert os.listdir(tmp_path) == ["d.png"]
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt(), RuntimeError("broken encoder")])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), KeyboardInterrupt(), RuntimeError("broken encoder")]
+)
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "NPY"])
 def test_a_failing_writer_keeps_the_old_file_and_leaves_no_part(tmp_path, monkeypatch, error, format):
     path = tmp_path / f"a.{format.lower()}"

@@ -18,7 +18,9 @@ UNREAD = ("cut", "empty", "zip", "archive", "huge")
 def test_what_is_written_comes_back(tmp_path, dtype):
     y = torch.randn(1, 37).to(dtype)
     vectors.write_vector(tmp_path / "y.npy", y)
-    assert torch.equal(vectors.read_vector(tmp_path / "y.npy", 37), y.float()) and np.load(tmp_path / "y.npy").shape == (37,)
+    assert torch.equal(vectors.read_vector(tmp_path / "y.npy", 37), y.float()) and np.load(
+        tmp_path / "y.npy"
+    ).shape == (37,)
     assert os.listdir(tmp_path) == ["y.npy"]
 
 
@@ -54,7 +56,11 @@ def test_files_that_cannot_be(tmp_path):
     with open(tmp_path / "huge.npy", "wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (10**13,)})
     (tmp_path / "folder.npy").mkdir()
-    for name, message in (("no.npy", "does not exist"), ("y.png", "no file with measurements"), *((f"{name}.npy", "cannot be read") for name in UNREAD)):
+    for name, message in (
+        ("no.npy", "does not exist"),
+        ("y.png", "no file with measurements"),
+        *((f"{name}.npy", "cannot be read") for name in UNREAD),
+    ):
         with pytest.raises(InvalidInput, match=message):
             vectors.read_vector(tmp_path / name, 5)
     with pytest.raises(InvalidInput, match="no file with measurements"):

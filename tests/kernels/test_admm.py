@@ -29,7 +29,9 @@ def test_equals_the_reference_loop(kh, kw, stride, half, h, w, planes, boundary,
     for separable in (False, True):
         step, x, q, y = problem(kh, kw, stride, half, h, w, planes, boundary, seed=kh + 10 * kw, separable=separable)
         expected = looped(step, prox, x, q, y, 7, 1.6)
-        image, dual, done, status, residuals = native.solve(step, prox, x.to(dtype), q.to(dtype), y.to(dtype), StopRule(0.0, 7), 1.6)
+        image, dual, done, status, residuals = native.solve(
+            step, prox, x.to(dtype), q.to(dtype), y.to(dtype), StopRule(0.0, 7), 1.6
+        )
         assert (done, status, len(residuals)) == (7, Status.ITERATIONS, 0)
         bound = 1e-12 if dtype is torch.float64 else 2e-5
         assert (image - expected[0]).abs().max() < bound * expected[0].abs().max()
@@ -69,7 +71,10 @@ sys.exit(0 if (fused - visible).abs().max() < 1e-4 else 1)
 @pytest.mark.parametrize("variable", ["OMP_THREAD_LIMIT=2", "OMP_DYNAMIC=true"])
 def test_fewer_threads_than_asked_for_lose_no_rows(variable, compiled):
     name, value = variable.split("=")
-    assert subprocess.run([sys.executable, "-P", "-c", LIMITED], env={**os.environ, name: value}, timeout=300).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-P", "-c", LIMITED], env={**os.environ, name: value}, timeout=300).returncode
+        == 0
+    )
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-3])

@@ -30,7 +30,13 @@ def run(code: str, **environment: str) -> str:
     """What a fresh interpreter prints, errors included."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("FASTIP_")}
     path = os.pathsep.join(p for p in sys.path if p)
-    result = subprocess.run([sys.executable, "-P", "-c", code], env={**clean, "PYTHONPATH": path, **environment}, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={**clean, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     return result.stdout + result.stderr
 
 
@@ -78,13 +84,20 @@ def test_missing_extension_warns_once_and_works() -> None:
     )
     printed = run(code)
     assert "torch.Size([1, 2, 4, 4])" in printed and printed.count("slow pure-torch kernels") == 1, printed
-    assert "'compiled': False, 'reason'" in printed and "'backend': 'reference'" in printed and "no compiled extension" in printed, printed
+    assert (
+        "'compiled': False, 'reason'" in printed
+        and "'backend': 'reference'" in printed
+        and "no compiled extension" in printed
+    ), printed
     assert "slow pure-torch kernels on CPUs" in printed, printed
     assert "'reason': 'fastip/_C is not there'" in printed and "circular" not in printed, printed
 
 
 def test_native_asked_for_and_missing() -> None:
-    printed = run(BLOCKED + "import torch; from fastip import kernels; kernels.soft_threshold(torch.zeros(3), 0.1)", FASTIP_BACKEND="native")
+    printed = run(
+        BLOCKED + "import torch; from fastip import kernels; kernels.soft_threshold(torch.zeros(3), 0.1)",
+        FASTIP_BACKEND="native",
+    )
     assert "InvalidInput: FASTIP_BACKEND is 'native' but the compiled extension is missing" in printed
 
 
@@ -132,7 +145,9 @@ class TestDispatch:
         seen: list[str] = []
         for name in ("native", "reference"):
 
-            def spy(*arguments: object, name: str = name, original: object = getattr(kernels.strided_conv, name)) -> Tensor:
+            def spy(
+                *arguments: object, name: str = name, original: object = getattr(kernels.strided_conv, name)
+            ) -> Tensor:
                 seen.append(name)
                 return original(*arguments)  # type: ignore[operator]
 
@@ -155,12 +170,17 @@ class TestDispatch:
         """Forward and backward run compiled kernels."""
         x = torch.rand(1, 2, 6, 6, dtype=torch.float64, requires_grad=True)
         psf = PSF.clone().requires_grad_()
-        assert choose.implementation((x,), (psf,)) == choose.OPERATOR and choose.implementation((x.detach(),), (psf,)) == choose.OPERATOR
+        assert (
+            choose.implementation((x,), (psf,)) == choose.OPERATOR
+            and choose.implementation((x.detach(),), (psf,)) == choose.OPERATOR
+        )
         assert torch.autograd.gradcheck(lambda x, psf: kernels.strided_conv(x, psf, 2, "reflect"), (x, psf))
         assert set(calls) == {"native"}
 
     def test_gradients_of_what_is_not_compiled_are_reference(self, calls: list[str]) -> None:
-        kernels.strided_conv(torch.rand(1, 1, 8, 8, dtype=torch.bfloat16, requires_grad=True), PSF, 2, "zero").sum().backward()
+        kernels.strided_conv(
+            torch.rand(1, 1, 8, 8, dtype=torch.bfloat16, requires_grad=True), PSF, 2, "zero"
+        ).sum().backward()
         assert calls == ["reference"]
 
     def test_transforms_are_reference(self, calls: list[str]) -> None:
@@ -176,8 +196,14 @@ class TestDispatch:
 
     def test_compile_traces_the_registered_operators(self) -> None:
         x = torch.rand(1, 2, 8, 8)
-        compiled = torch.compile(lambda v: kernels.soft_threshold(kernels.strided_conv_adjoint(v, PSF, 2, "reflect"), 0.1), backend="eager", fullgraph=True)
-        torch.testing.assert_close(compiled(x), kernels.soft_threshold(kernels.strided_conv_adjoint(x, PSF, 2, "reflect"), 0.1))
+        compiled = torch.compile(
+            lambda v: kernels.soft_threshold(kernels.strided_conv_adjoint(v, PSF, 2, "reflect"), 0.1),
+            backend="eager",
+            fullgraph=True,
+        )
+        torch.testing.assert_close(
+            compiled(x), kernels.soft_threshold(kernels.strided_conv_adjoint(x, PSF, 2, "reflect"), 0.1)
+        )
 
     def test_empty_batches(self) -> None:
         assert kernels.strided_conv(torch.zeros(0, 3, 8, 8), PSF, 2, "circular").shape == (0, 3, 4, 4)
@@ -205,8 +231,13 @@ class TestGpuChoice:
     def unset(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("FASTIP_BACKEND", raising=False)
 
-    @pytest.mark.parametrize("native_missing, triton_missing, expected", [(None, None, "native"), ("no", None, "triton"), ("no", "nor", "reference")])
-    def test_fastest_that_is_there(self, monkeypatch: pytest.MonkeyPatch, native_missing: str | None, triton_missing: str | None, expected: object) -> None:
+    @pytest.mark.parametrize(
+        "native_missing, triton_missing, expected",
+        [(None, None, "native"), ("no", None, "triton"), ("no", "nor", "reference")],
+    )
+    def test_fastest_that_is_there(
+        self, monkeypatch: pytest.MonkeyPatch, native_missing: str | None, triton_missing: str | None, expected: object
+    ) -> None:
         monkeypatch.setattr(extension, "why_no_gpu", lambda device: native_missing)
         monkeypatch.setattr(start, "why_missing", lambda: triton_missing)
         module, reason = choose._on_gpu(self.IMAGE)
@@ -238,7 +269,9 @@ class TestGpuChoice:
             warnings.simplefilter("always")
             (on_gpu, gpu_reason), (on_cpu, cpu_reason) = choose._on_gpu(self.IMAGE), choose._on_cpu(self.IMAGE)
         assert on_gpu == expected and on_cpu == "reference"
-        assert [str(w.message).split(":")[0] for w in seen] == ([] if asked else ["fastip runs its slow pure-torch kernels on CPUs"])
+        assert [str(w.message).split(":")[0] for w in seen] == (
+            [] if asked else ["fastip runs its slow pure-torch kernels on CPUs"]
+        )
         if asked == "reference":
             assert gpu_reason == cpu_reason == "FASTIP_BACKEND is 'reference'"
         elif asked == "triton":

@@ -28,8 +28,12 @@ L1, TV = priors.L1(1e-3), priors.TV(1e-3)
 Solve = Callable[[Tensor, float], Any]
 SOLVES: dict[str, Solve] = {
     "admm": lambda y, t: fastip.admm(y, OP, L1, beta=0.1, iterations=2, tolerance=t),
-    "admm, its loop": lambda y, t: fastip.admm(y, OP, TV, beta=0.1, inverse=inverses.Stencil(1), iterations=2, tolerance=t),
-    "admm, in Fourier space": lambda y, t: fastip.admm(y, SMOOTH, L1, beta=0.1, inverse=inverses.Exact(), iterations=2, tolerance=t),
+    "admm, its loop": lambda y, t: fastip.admm(
+        y, OP, TV, beta=0.1, inverse=inverses.Stencil(1), iterations=2, tolerance=t
+    ),
+    "admm, in Fourier space": lambda y, t: fastip.admm(
+        y, SMOOTH, L1, beta=0.1, inverse=inverses.Exact(), iterations=2, tolerance=t
+    ),
     "pgd": lambda y, t: pgd(y, OP, L1, iterations=2, tolerance=t),
     "wiener": lambda y, t: wiener(y, OP, 0.1, iterations=2, tolerance=t),
 }
@@ -43,7 +47,10 @@ def test_a_solve_that_looks_is_not_captured(solve: Solve) -> None:
         solve(y, 0.0)
         gpu.capturing = True
         gpu.waits.clear()
-        with pytest.raises(Unsupported, match="CUDA graph cannot capture a solve with tolerance=0.001, because when it stops depends on the data; pass tol"):
+        with pytest.raises(
+            Unsupported,
+            match="CUDA graph cannot capture a solve with tolerance=0.001, because when it stops depends on the data; pass tol",
+        ):
             solve(y, 1e-3)
         assert not gpu.waits
         solve(y, 0.0)
@@ -84,7 +91,9 @@ def test_new_weights_are_not_captured(gpu: Pretended) -> None:
     before = uploads.get(known, CUDA)
     gpu.capturing = True
     assert uploads.get(known, CUDA) is before
-    with pytest.raises(Unsupported, match="weights that are not on the GPU yet, because .*; run the solve once before capturing"):
+    with pytest.raises(
+        Unsupported, match="weights that are not on the GPU yet, because .*; run the solve once before capturing"
+    ):
         uploads.get(new, CUDA)
     gpu.capturing = False
     assert torch.equal(gpu.get(uploads.get(new, CUDA)), new)
@@ -117,7 +126,10 @@ def strided_conv(*arguments: object) -> None:
 
 def test_what_cuda_reports_is_an_error_of_fastip() -> None:
     with pretended() as gpu:
-        with pytest.raises(DeviceError, match="CUDA kernel strided_conv failed on cuda:0 .*cudaErrorIllegalAddress.*; .*FASTIP_BACKEND=reference") as error:
+        with pytest.raises(
+            DeviceError,
+            match="CUDA kernel strided_conv failed on cuda:0 .*cudaErrorIllegalAddress.*; .*FASTIP_BACKEND=reference",
+        ) as error:
             extension.run(strided_conv, None, gpu.put(torch.ones(2)), None)
         assert isinstance(error.value, FastipError) and isinstance(error.value.__cause__, RuntimeError)
     with pytest.raises(RuntimeError) as plain:

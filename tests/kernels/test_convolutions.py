@@ -42,16 +42,25 @@ def check(seed: int, dtype: torch.dtype, stride: int, boundary: str, kind: str) 
     draw, generator = random.Random(seed), torch.Generator().manual_seed(seed)
     kh, kw = draw.randint(1, 9), draw.randint(1, 9)
     batch, channels = draw.choice(((1, 1), (1, 3), (3, 2)))
-    height, width = stride * draw.randint(1, 9) + kh * (boundary == "valid"), stride * draw.randint(1, 90) + kw * (boundary == "valid")
+    height, width = (
+        stride * draw.randint(1, 9) + kh * (boundary == "valid"),
+        stride * draw.randint(1, 90) + kw * (boundary == "valid"),
+    )
     if draw.random() < 0.3:  # the raw kernel also takes sizes that the stride does not divide
         height, width = height + draw.randint(0, stride), width + draw.randint(0, stride)
     psf = psf_of(kind, kh, kw, generator)
     x = torch.randn(batch, channels, height, width, dtype=torch.float64, generator=generator).to(dtype)
     exact = reference.strided_conv(x.double(), psf, stride, boundary)
-    assert_as_accurate(native.strided_conv(x, psf, stride, boundary), reference.strided_conv(x, psf, stride, boundary), exact)
+    assert_as_accurate(
+        native.strided_conv(x, psf, stride, boundary), reference.strided_conv(x, psf, stride, boundary), exact
+    )
     y = torch.randn(exact.shape, dtype=torch.float64, generator=generator).to(dtype)
     exact = reference.strided_conv_adjoint(y.double(), psf, stride, boundary)
-    assert_as_accurate(native.strided_conv_adjoint(y, psf, stride, boundary), reference.strided_conv_adjoint(y, psf, stride, boundary), exact)
+    assert_as_accurate(
+        native.strided_conv_adjoint(y, psf, stride, boundary),
+        reference.strided_conv_adjoint(y, psf, stride, boundary),
+        exact,
+    )
 
 
 @pytest.mark.parametrize("each_isa", ISAS, indirect=True)
@@ -74,9 +83,17 @@ def test_psf_larger_than_the_image(shape: tuple[int, int], boundary: str) -> Non
     for kind in ("dense", "separable"):
         psf = psf_of(kind, 9, 8, generator)
         x = torch.randn(1, 2, *shape, dtype=torch.float64, generator=generator)
-        torch.testing.assert_close(native.strided_conv(x, psf, 1, boundary), reference.strided_conv(x, psf, 1, boundary), rtol=1e-13, atol=1e-13)
         torch.testing.assert_close(
-            native.strided_conv_adjoint(x, psf, 1, boundary), reference.strided_conv_adjoint(x, psf, 1, boundary), rtol=1e-13, atol=1e-13
+            native.strided_conv(x, psf, 1, boundary),
+            reference.strided_conv(x, psf, 1, boundary),
+            rtol=1e-13,
+            atol=1e-13,
+        )
+        torch.testing.assert_close(
+            native.strided_conv_adjoint(x, psf, 1, boundary),
+            reference.strided_conv_adjoint(x, psf, 1, boundary),
+            rtol=1e-13,
+            atol=1e-13,
         )
 
 
@@ -109,7 +126,9 @@ def test_threads_change_nothing(kind: str, boundary: str) -> None:
         try:
             for threads in (1, 2, 3):
                 torch.set_num_threads(threads)
-                results.append((native.strided_conv(x, psf, 3, boundary), native.strided_conv_adjoint(y, psf, 3, boundary)))
+                results.append(
+                    (native.strided_conv(x, psf, 3, boundary), native.strided_conv_adjoint(y, psf, 3, boundary))
+                )
         finally:
             torch.set_num_threads(before)
         for forward, adjoint in results[1:]:
@@ -123,13 +142,26 @@ def test_views_and_signs() -> None:
     wide = torch.randn(2, 3, 24, 40, dtype=torch.float64, generator=generator)
     lazy = torch.randn(2, 3, 8, 8, dtype=torch.complex128, generator=generator).conj().imag
     assert lazy.is_neg()
-    views = [wide.transpose(2, 3), wide[:, :, ::2, 1:33:4], wide[:1, :1].expand(4, 2, 24, 40), wide.flip(3), wide.to(memory_format=torch.channels_last), lazy]
+    views = [
+        wide.transpose(2, 3),
+        wide[:, :, ::2, 1:33:4],
+        wide[:1, :1].expand(4, 2, 24, 40),
+        wide.flip(3),
+        wide.to(memory_format=torch.channels_last),
+        lazy,
+    ]
     for view in views:
         torch.testing.assert_close(
-            native.strided_conv(view, psf.t(), 2, "reflect"), reference.strided_conv(view, psf.t(), 2, "reflect"), rtol=1e-13, atol=1e-13
+            native.strided_conv(view, psf.t(), 2, "reflect"),
+            reference.strided_conv(view, psf.t(), 2, "reflect"),
+            rtol=1e-13,
+            atol=1e-13,
         )
         torch.testing.assert_close(
-            native.strided_conv_adjoint(view, psf, 2, "zero"), reference.strided_conv_adjoint(view, psf, 2, "zero"), rtol=1e-13, atol=1e-13
+            native.strided_conv_adjoint(view, psf, 2, "zero"),
+            reference.strided_conv_adjoint(view, psf, 2, "zero"),
+            rtol=1e-13,
+            atol=1e-13,
         )
 
 
@@ -149,7 +181,11 @@ def test_data_step_and_stencil(each_isa: str, boundary: str, dtype: torch.dtype)
         plain = reference.woodbury(x, q, y, *arguments)
         for result, own, truth in zip(native.woodbury(x, q, y, *arguments), plain, exact, strict=True):
             assert_as_accurate(result, own, truth)
-        assert_as_accurate(native.stencil(q, taps, boundary), reference.stencil(q, taps, boundary), reference.stencil(q.double(), taps, boundary))
+        assert_as_accurate(
+            native.stencil(q, taps, boundary),
+            reference.stencil(q, taps, boundary),
+            reference.stencil(q.double(), taps, boundary),
+        )
 
 
 def test_many_python_threads_at_once() -> None:

@@ -14,8 +14,18 @@ from fastip.kernels import extension
 from fastip.kernels.family import FAMILIES, OPERATORS
 
 ROOT = Path(__file__).parents[2]
-COMPILED = {"spectral_step_": "spectral_step", "solve": "admm", "stencil": "strided_conv", "woodbury": "strided_conv"}  # where the names differ
-SHARED = {"spectral_step_": {"spectral_step"}, "solve": {"admm"}, "soft_threshold": {"soft_threshold", "soft_threshold.Tensor"}, "tv_prox": set()}
+COMPILED = {
+    "spectral_step_": "spectral_step",
+    "solve": "admm",
+    "stencil": "strided_conv",
+    "woodbury": "strided_conv",
+}  # where the names differ
+SHARED = {
+    "spectral_step_": {"spectral_step"},
+    "solve": {"admm"},
+    "soft_threshold": {"soft_threshold", "soft_threshold.Tensor"},
+    "tv_prox": set(),
+}
 
 
 def lines() -> dict[str, tuple[str, str]]:

@@ -69,7 +69,9 @@ def loop(kernels: Any, y: Tensor, weight: Tensor, iterations: int = 5, beta: flo
     x, q = kernels.strided_conv_adjoint(y, PSF, 2, "circular"), torch.zeros_like(y)
     for _ in range(iterations):
         new, _ = kernels.woodbury(x, q, y, PSF, 2, "circular", TAPS, beta)
-        x = kernels.soft_threshold(x + kernels.strided_conv_adjoint(2 * new - q, PSF, 2, "circular"), weight / (2 * beta), 1.0, 0.0, 1.0)
+        x = kernels.soft_threshold(
+            x + kernels.strided_conv_adjoint(2 * new - q, PSF, 2, "circular"), weight / (2 * beta), 1.0, 0.0, 1.0
+        )
         q = new
     return x
 
@@ -81,7 +83,9 @@ def run(function: Callable[..., Tensor], inputs: list[Tensor]) -> list[Tensor]:
     return [result.detach(), *torch.autograd.grad(result.square().sum(), inputs)]
 
 
-def assert_same(function: Callable[..., Tensor], compiled: Callable[..., Tensor], inputs: list[Tensor], tolerance: float) -> None:
+def assert_same(
+    function: Callable[..., Tensor], compiled: Callable[..., Tensor], inputs: list[Tensor], tolerance: float
+) -> None:
     expected = run(lambda *v: function(reference, *v), inputs)
     for results in (run(lambda *v: function(library, *v), inputs), run(compiled, inputs)):
         for result, exact in zip(results, expected, strict=True):
@@ -116,8 +120,14 @@ def test_dynamic_shapes() -> None:
 
     compiled = torch.compile(lambda *v: both(library, *v), backend=count, fullgraph=True, dynamic=True)
     first: int | None = None
-    for size in ((6, 2, 7, 9), (4, 3, 12, 11), (3, 5, 8, 21)):  # no size of the first is one of a psf: torch would tie the two
-        assert_same(both, compiled, [torch.randn(size, dtype=torch.float64), torch.tensor(0.05, dtype=torch.float64)], 1e-10)
+    for size in (
+        (6, 2, 7, 9),
+        (4, 3, 12, 11),
+        (3, 5, 8, 21),
+    ):  # no size of the first is one of a psf: torch would tie the two
+        assert_same(
+            both, compiled, [torch.randn(size, dtype=torch.float64), torch.tensor(0.05, dtype=torch.float64)], 1e-10
+        )
         first = first or len(graphs)  # tracing may start over once
     assert len(graphs) == first
 
@@ -131,7 +141,15 @@ def test_the_graph_holds_the_ops() -> None:
         return module
 
     torch.compile(lambda *v: chain(library, *v), backend=look, fullgraph=True)(*inputs_of(chain, 4, torch.float64))
-    names = ("strided_conv", "strided_conv_adjoint", "stencil", "woodbury", "pixel_unshuffle", "pixel_shuffle", "soft_threshold")
+    names = (
+        "strided_conv",
+        "strided_conv_adjoint",
+        "stencil",
+        "woodbury",
+        "pixel_unshuffle",
+        "pixel_shuffle",
+        "soft_threshold",
+    )
     assert {f"fastip.{name}.default" for name in names} | {"fastip.soft_threshold.Tensor"} <= seen
 
 
@@ -140,7 +158,9 @@ def test_autocast_in_a_graph() -> None:
 
     def function(x: Tensor, image: Tensor) -> Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            return library.soft_threshold(torch.nn.functional.conv2d(x, image[:, :, :1, :1]), 0.1, add=x) + library.strided_conv(x, PSF, 1, "zero")
+            return library.soft_threshold(
+                torch.nn.functional.conv2d(x, image[:, :, :1, :1]), 0.1, add=x
+            ) + library.strided_conv(x, PSF, 1, "zero")
 
     x, weight = torch.randn(1, 1, 9, 7), torch.ones(1, 1, 1, 1)
     result = torch.compile(function, backend="aot_eager", fullgraph=True)(x, weight)
@@ -187,7 +207,9 @@ def test_whole_solve() -> None:
 @pytest.mark.filterwarnings("ignore:Error detected")
 def test_whole_solve_in_a_graph() -> None:
     step, prox, x, q, y, rule, relaxation = described(arguments("admm", 4))
-    function = torch.compile(lambda x, q, y: library.solve(step, prox, x, q, y, rule, relaxation)[0] * 2, backend="aot_eager", fullgraph=True)
+    function = torch.compile(
+        lambda x, q, y: library.solve(step, prox, x, q, y, rule, relaxation)[0] * 2, backend="aot_eager", fullgraph=True
+    )
     torch.testing.assert_close(function(x, q, y), 2 * library.solve(step, prox, x, q, y, rule, relaxation)[0])
     with pytest.raises(Exception, match="call fastip.admm") as caught:
         function(x, q, y.clone().requires_grad_()).sum().backward()

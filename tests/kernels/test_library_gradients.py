@@ -11,7 +11,18 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from cases.library import BOUNDARIES, CASES, DIFFERENTIABLE, Draw, arguments, exactly, formula, op, tensors, with_gradients
+from cases.library import (
+    BOUNDARIES,
+    CASES,
+    DIFFERENTIABLE,
+    Draw,
+    arguments,
+    exactly,
+    formula,
+    op,
+    tensors,
+    with_gradients,
+)
 from fastip.errors import Unsupported
 from fastip.kernels import reference
 from fastip.kernels.family import Implementations
@@ -24,7 +35,12 @@ def gradients(function: Callable[..., Any], values: tuple[Any, ...], seed: int =
     values = with_gradients(values)
     generator = torch.Generator().manual_seed(seed)
     results = [t for t in tensors(function(*values)) if t.requires_grad]
-    weights = [torch.randn(t.shape, dtype=torch.complex128 if t.is_complex() else torch.float64, generator=generator).to(t.dtype) for t in results]
+    weights = [
+        torch.randn(t.shape, dtype=torch.complex128 if t.is_complex() else torch.float64, generator=generator).to(
+            t.dtype
+        )
+        for t in results
+    ]
     return list(torch.autograd.grad(results, inputs_of(values), weights))
 
 
@@ -55,12 +71,22 @@ def small(name: str, seed: int) -> tuple[Any, ...]:
 def test_equal_to_the_reference(name: str) -> None:
     for seed in range(24):
         values = arguments(name, seed)
-        for result, expected, value in zip(gradients(op(name), values), gradients(formula(name), values), inputs_of(values), strict=True):
+        for result, expected, value in zip(
+            gradients(op(name), values), gradients(formula(name), values), inputs_of(values), strict=True
+        ):
             assert (result.shape, result.dtype) == (value.shape, value.dtype)
             torch.testing.assert_close(result, expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("name, dtype", [(n, d) for n in DIFFERENTIABLE for d in (torch.float32, torch.bfloat16) if n != "spectral_step" or d == torch.float32])
+@pytest.mark.parametrize(
+    "name, dtype",
+    [
+        (n, d)
+        for n in DIFFERENTIABLE
+        for d in (torch.float32, torch.bfloat16)
+        if n != "spectral_step" or d == torch.float32
+    ],
+)
 def test_other_precisions(name: str, dtype: torch.dtype) -> None:
     """Each gradient has the dtype of its argument and an error of the size of the images' precision; psf and taps keep float64."""
     for seed in range(60, 66):
@@ -117,7 +143,10 @@ def test_only_what_is_asked_for(name: str) -> None:
 def test_data_step_of_which_one_result_is_used(used: int) -> None:
     """An unrolled solve uses q' alone; r has no gradient then, and taps none where r alone is used."""
     values = arguments("woodbury", 9)
-    grads = [torch.autograd.grad(f(*v)[used].square().sum(), inputs_of(v), allow_unused=True) for f, v in both("woodbury", values)]
+    grads = [
+        torch.autograd.grad(f(*v)[used].square().sum(), inputs_of(v), allow_unused=True)
+        for f, v in both("woodbury", values)
+    ]
     for result, expected in zip(*grads, strict=True):
         assert (result is None) == (expected is None)
         if result is not None:
@@ -162,7 +191,9 @@ def test_a_number_and_a_tensor(mixed: str) -> None:
     result = library.soft_threshold(v, t, shrink, 0.0, 1.0)
     assert torch.equal(result, expected) and result.dtype == v.dtype
     values = (v, t, shrink, -0.5, 0.5)
-    for a, b in zip(gradients(library.soft_threshold, values), gradients(reference.soft_threshold, values), strict=True):
+    for a, b in zip(
+        gradients(library.soft_threshold, values), gradients(reference.soft_threshold, values), strict=True
+    ):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
 
 
@@ -170,7 +201,10 @@ def test_a_number_and_a_tensor(mixed: str) -> None:
 def test_a_number_below_zero_is_no_threshold(shrink: float | Tensor) -> None:
     v = torch.randn(1, 1, 5, 7)
     assert torch.equal(library.soft_threshold(v, -0.3, shrink), reference.soft_threshold(v, -0.3, shrink))
-    results = gradients(library.soft_threshold, (v, -0.3, shrink)), gradients(reference.soft_threshold, (v, -0.3, shrink))
+    results = (
+        gradients(library.soft_threshold, (v, -0.3, shrink)),
+        gradients(reference.soft_threshold, (v, -0.3, shrink)),
+    )
     for result, expected in zip(*results, strict=True):
         torch.testing.assert_close(result, expected)
 

@@ -23,7 +23,9 @@ REDUCED = (torch.float32, torch.bfloat16, torch.float16)
 
 def test_the_names() -> None:
     """What CASES covers is all there is; a new op has to be tested."""
-    registered = {name.removeprefix("fastip::") for name in torch._C._dispatch_get_all_op_names() if name.startswith("fastip::")}
+    registered = {
+        name.removeprefix("fastip::") for name in torch._C._dispatch_get_all_op_names() if name.startswith("fastip::")
+    }
     assert registered == set(CASES) == set(OPERATORS)
     assert all(str(op(name)._schema).removeprefix("fastip::") == OPERATORS[name].schema for name in CASES)
 
@@ -37,7 +39,9 @@ def test_equals_the_reference(name: str) -> None:
             assert result.is_contiguous()
 
 
-@pytest.mark.parametrize("name, dtype", [(n, d) for n in CASES for d in REDUCED if n != "spectral_step" or d == torch.float32])  # no complex half
+@pytest.mark.parametrize(
+    "name, dtype", [(n, d) for n in CASES for d in REDUCED if n != "spectral_step" or d == torch.float32]
+)  # no complex half
 def test_other_precisions(name: str, dtype: torch.dtype) -> None:
     """The dtype of the images is that of the result, and the error is of its size."""
     for seed in range(100, 108):
@@ -78,7 +82,9 @@ def test_strided_views(name: str) -> None:
         values = arguments(name, seed)
         expected = tensors(op(name)(*values))
         for view in (transposed, spaced):
-            for result, exact in zip(tensors(op(name)(*(view(v) if isinstance(v, Tensor) else v for v in values))), expected, strict=True):
+            for result, exact in zip(
+                tensors(op(name)(*(view(v) if isinstance(v, Tensor) else v for v in values))), expected, strict=True
+            ):
                 torch.testing.assert_close(result, exact, rtol=1e-13, atol=1e-13)
                 assert result.is_contiguous()
 
@@ -111,17 +117,28 @@ def test_fake_tensors(name: str, device: str) -> None:
             expected = tensors(formula(name)(*values))
             with FakeTensorMode(allow_non_fake_inputs=True) as mode:
                 # psf and taps, the matrices, stay; the gain of spectral_step is one too
-                fake = (empty(v, device) if isinstance(v, Tensor) and (v.ndim != 2 or name == "spectral_step") else v for v in values)
+                fake = (
+                    empty(v, device) if isinstance(v, Tensor) and (v.ndim != 2 or name == "spectral_step") else v
+                    for v in values
+                )
                 results = tensors(op(name)(*fake))
             for result, exact in zip(results, expected, strict=True):
                 assert result.fake_mode is mode
-                assert (tuple(result.shape), result.dtype, result.device.type) == (tuple(exact.shape), exact.dtype, device)
+                assert (tuple(result.shape), result.dtype, result.device.type) == (
+                    tuple(exact.shape),
+                    exact.dtype,
+                    device,
+                )
                 assert result.is_contiguous()
 
 
 def empty(like: Tensor, device: str) -> Tensor:
     """A tensor of this shape that is not contiguous."""
-    return torch.empty(like.mT.shape, dtype=like.dtype, device=device).mT if like.ndim > 1 else torch.empty(like.shape, dtype=like.dtype, device=device)
+    return (
+        torch.empty(like.mT.shape, dtype=like.dtype, device=device).mT
+        if like.ndim > 1
+        else torch.empty(like.shape, dtype=like.dtype, device=device)
+    )
 
 
 def test_images_of_different_precision() -> None:
@@ -129,11 +146,15 @@ def test_images_of_different_precision() -> None:
     mixed = op("woodbury")(x.to(torch.bfloat16), q.float(), y.float(), *rest)
     expected = reference.woodbury(x.to(torch.bfloat16).float(), q.float(), y.float(), *rest)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        fake = op("woodbury")(mode.from_tensor(x.to(torch.bfloat16)), mode.from_tensor(q.float()), mode.from_tensor(y.float()), *rest)
+        fake = op("woodbury")(
+            mode.from_tensor(x.to(torch.bfloat16)), mode.from_tensor(q.float()), mode.from_tensor(y.float()), *rest
+        )
     for result, traced, exact in zip(mixed, fake, expected, strict=True):
         torch.testing.assert_close(result, exact, rtol=1e-5, atol=1e-5)
         assert traced.dtype == result.dtype
-    widened = op("soft_threshold.Tensor")(torch.randn(2, 1, 3, 3), torch.rand(1, 1, 3, 3).double(), torch.ones(()), 0.0, 1.0, None)
+    widened = op("soft_threshold.Tensor")(
+        torch.randn(2, 1, 3, 3), torch.rand(1, 1, 3, 3).double(), torch.ones(()), 0.0, 1.0, None
+    )
     assert widened.dtype == torch.float64
 
 
@@ -172,10 +193,34 @@ REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "stencil, taps": ("stencil", (IMAGE, torch.ones(3), "zero")),
 }
 ONLY_HERE: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "planes": ("spectral_step", (*(torch.zeros(2, 3, 4, dtype=torch.complex64) for _ in range(3)), torch.ones(3, 5), 1.0)),
+    "planes": (
+        "spectral_step",
+        (*(torch.zeros(2, 3, 4, dtype=torch.complex64) for _ in range(3)), torch.ones(3, 5), 1.0),
+    ),
     "real planes": ("spectral_step", (*(torch.zeros(2, 3, 4) for _ in range(3)), torch.ones(3, 4), 1.0)),
-    "precision of gain": ("spectral_step", (*(torch.zeros(2, 3, 4, dtype=torch.complex64) for _ in range(3)), torch.ones(3, 4).double(), 1.0)),
-    "solve, image": ("admm", (torch.zeros(1, 1, 5, 4), IMAGE[:, :, :3, :2], IMAGE[:, :, :3, :2], PSF, 2, "zero", PSF, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 3)),
+    "precision of gain": (
+        "spectral_step",
+        (*(torch.zeros(2, 3, 4, dtype=torch.complex64) for _ in range(3)), torch.ones(3, 4).double(), 1.0),
+    ),
+    "solve, image": (
+        "admm",
+        (
+            torch.zeros(1, 1, 5, 4),
+            IMAGE[:, :, :3, :2],
+            IMAGE[:, :, :3, :2],
+            PSF,
+            2,
+            "zero",
+            PSF,
+            1.0,
+            0.0,
+            0.0,
+            0.0,
+            1.0,
+            1.0,
+            3,
+        ),
+    ),
     "solve, dtypes": ("admm", (IMAGE, IMAGE.double(), IMAGE, PSF, 1, "zero", PSF, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 3)),
     "solve, beta": ("admm", (IMAGE, IMAGE, IMAGE, PSF, 1, "zero", PSF, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 3)),
     "solve, iterations": ("admm", (IMAGE, IMAGE, IMAGE, PSF, 1, "zero", PSF, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0)),

@@ -20,7 +20,9 @@ library = Implementations("operator")
 ENTRIES = 3
 
 
-def stacked(name: str, seed: int, mapped: set[int]) -> tuple[tuple[Any, ...], tuple[int | None, ...], list[tuple[Any, ...]]]:
+def stacked(
+    name: str, seed: int, mapped: set[int]
+) -> tuple[tuple[Any, ...], tuple[int | None, ...], list[tuple[Any, ...]]]:
     """Arguments with a further dimension for those in ``mapped``, where it is, and the arguments of each entry."""
     values, draw = arguments(name, seed), random.Random(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -30,7 +32,9 @@ def stacked(name: str, seed: int, mapped: set[int]) -> tuple[tuple[Any, ...], tu
         entries = [values[i] * factor for factor in scale]
         dims[i] = draw.randrange(values[i].ndim + 1)
         changed[i] = torch.stack(entries, dim=dims[i])
-    each = [tuple(v if d is None else v.select(d, n) for v, d in zip(changed, dims, strict=True)) for n in range(ENTRIES)]
+    each = [
+        tuple(v if d is None else v.select(d, n) for v, d in zip(changed, dims, strict=True)) for n in range(ENTRIES)
+    ]
     return tuple(changed), tuple(dims), each
 
 
@@ -50,7 +54,9 @@ def test_vmap_is_a_loop(name: str) -> None:
                 continue
             changed, dims, each = stacked(name, seed, mapped)
             results = tensors(vmap(op(name), in_dims=dims)(*changed))
-            for result, expected in zip(results, zip(*(tensors(op(name)(*one)) for one in each), strict=True), strict=True):
+            for result, expected in zip(
+                results, zip(*(tensors(op(name)(*one)) for one in each), strict=True), strict=True
+            ):
                 torch.testing.assert_close(result, torch.stack(expected), rtol=1e-12, atol=1e-12)
 
 
@@ -94,7 +100,9 @@ def test_autocast_lowers_nothing(name: str, backend: str, monkeypatch: pytest.Mo
     """Bit by bit the results and gradients without it, also where the reference's convolution runs inside."""
     if backend == "reference":
         monkeypatch.setattr(choose, "raw", lambda images: choose.REFERENCE)
-    values = tuple(v.float() if isinstance(v, Tensor) and not v.is_complex() and v.ndim > 2 else v for v in arguments(name, 33))
+    values = tuple(
+        v.float() if isinstance(v, Tensor) and not v.is_complex() and v.ndim > 2 else v for v in arguments(name, 33)
+    )
     inputs = [v for v in values if isinstance(v, Tensor)]
     for v in inputs:
         v.requires_grad_(name in DIFFERENTIABLE)

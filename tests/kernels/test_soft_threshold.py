@@ -40,7 +40,13 @@ def test_equals_reference(each_isa: str, dtype: torch.dtype) -> None:
 
 def test_numbers_as_tensors() -> None:
     v, expected = torch.randn(2, 1, 5, 9), None
-    for t in (0.25, torch.tensor(0.25), torch.tensor([0.25]), torch.full((2, 1, 1, 1), 0.25), torch.tensor(0.25, dtype=torch.float64)):
+    for t in (
+        0.25,
+        torch.tensor(0.25),
+        torch.tensor([0.25]),
+        torch.full((2, 1, 1, 1), 0.25),
+        torch.tensor(0.25, dtype=torch.float64),
+    ):
         result = native.soft_threshold(v, t)
         expected = result if expected is None else expected
         assert torch.equal(result, expected) and result.dtype == v.dtype
@@ -78,4 +84,6 @@ def test_a_keyword_behind_one_that_is_left_out_counts() -> None:
     assert not torch.equal(expected, reference.soft_threshold(v, 0.3))
     for threshold in (0.3, torch.tensor(0.3, requires_grad=True)):
         torch.testing.assert_close(kernels.soft_threshold(v, threshold, add=add), expected)
-    torch.testing.assert_close(kernels.soft_threshold(v=v, threshold=0.3, high=0.2), reference.soft_threshold(v, 0.3, high=0.2))
+    torch.testing.assert_close(
+        kernels.soft_threshold(v=v, threshold=0.3, high=0.2), reference.soft_threshold(v, 0.3, high=0.2)
+    )

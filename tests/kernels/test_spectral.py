@@ -19,4 +19,6 @@ def test_a_real_filter_acts_on_packed_planes(h, w):
     x = torch.randn(3, 1, h, w, dtype=torch.float64)
     expected = torch.fft.irfft2(torch.fft.rfft2(x) * half, s=(h, w))
     torch.testing.assert_close(full_plane(half, w), torch.fft.fft2(kernel).abs().square())
-    torch.testing.assert_close(unpack(torch.fft.ifft2(torch.fft.fft2(pack(x)) * full_plane(half, w)), x.shape), expected)
+    torch.testing.assert_close(
+        unpack(torch.fft.ifft2(torch.fft.fft2(pack(x)) * full_plane(half, w)), x.shape), expected
+    )

@@ -13,7 +13,13 @@ KERNELS = sorted((ROOT / "csrc" / "cpu").glob("*.cpp"))
 
 def symbols(path: Path, *options: str) -> list[list[str]]:
     """nm's lines, split: [address,] kind, name."""
-    return [line.split() for line in subprocess.run(["nm", *options, str(path)], check=True, capture_output=True, text=True).stdout.splitlines() if line]
+    return [
+        line.split()
+        for line in subprocess.run(
+            ["nm", *options, str(path)], check=True, capture_output=True, text=True
+        ).stdout.splitlines()
+        if line
+    ]
 
 
 def objects(folder: Path) -> list[Path]:
@@ -27,16 +33,31 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     if not found or min(p.stat().st_mtime for p in found) < max(p.stat().st_mtime for p in KERNELS):
         folder = tmp_path_factory.mktemp("build")
         pybind11 = pytest.importorskip("pybind11")
-        configure = ["cmake", "-S", str(ROOT), "-B", str(folder / "b"), "-DFASTIP_CUDA=OFF", f"-Dpybind11_DIR={pybind11.get_cmake_dir()}"]
+        configure = [
+            "cmake",
+            "-S",
+            str(ROOT),
+            "-B",
+            str(folder / "b"),
+            "-DFASTIP_CUDA=OFF",
+            f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+        ]
         subprocess.run(configure, check=True, capture_output=True)
-        subprocess.run(["cmake", "--build", str(folder / "b"), "-j2", "--target", "fastip_avx2"], check=True, capture_output=True)
+        subprocess.run(
+            ["cmake", "--build", str(folder / "b"), "-j2", "--target", "fastip_avx2"], check=True, capture_output=True
+        )
         found = objects(folder)
     return found
 
 
 def test_no_weak_symbols(built: list[Path]) -> None:
     assert len(built) >= len(KERNELS) - 1  # all but dispatch.cpp, for one instruction set at least
-    weak = {path.name: [line[-1] for line in symbols(path, "-C") if line[-2] in "WwVvu" or (len(line) > 2 and line[1] in "WwVvu")] for path in built}
+    weak = {
+        path.name: [
+            line[-1] for line in symbols(path, "-C") if line[-2] in "WwVvu" or (len(line) > 2 and line[1] in "WwVvu")
+        ]
+        for path in built
+    }
     assert not any(weak.values()), {k: v for k, v in weak.items() if v}
 
 

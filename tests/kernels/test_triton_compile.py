@@ -36,7 +36,13 @@ from triton.compiler import ASTSource  # noqa: E402
 F = Implementations("triton")
 
 ARCHITECTURES = (80, 90, 100, 120)
-NAMES = {torch.float32: "fp32", torch.float64: "fp64", torch.bfloat16: "bf16", torch.float16: "fp16", torch.int32: "i32"}
+NAMES = {
+    torch.float32: "fp32",
+    torch.float64: "fp64",
+    torch.bfloat16: "bf16",
+    torch.float16: "fp16",
+    torch.int32: "i32",
+}
 SPILLED = 16  # bytes of a thread at most: where ptxas stops at 56 or 64 registers, of 255, it spills one or two doubles
 
 
@@ -84,7 +90,9 @@ def source(launch: Launch) -> ASTSource:
             if value.data_ptr() % 16 == 0:
                 attributes[key] = [["tt.divisibility", 16]]
         elif isinstance(value, float):
-            assert parameter.annotation_type == "fp64", f"{parameter.name} of {launch.kernel.fn.__name__} would be rounded to float32"
+            assert parameter.annotation_type == "fp64", (
+                f"{parameter.name} of {launch.kernel.fn.__name__} would be rounded to float32"
+            )
             signature[parameter.name] = parameter.annotation_type
         else:
             signature[parameter.name] = "i32" if abs(value) < 2**31 else "i64"
@@ -111,7 +119,9 @@ def compiled(launch: Launch, cc: int, folder: Path) -> Code:
     found = re.search(r"REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)", usage)
     assert found, usage
     ptx = result.asm["ptx"]
-    return Code(Counter(re.findall(r"(?:ld|st)\.global[.\w:]*", ptx)), int(found[1]), int(found[2]) + int(found[3]), ptx)
+    return Code(
+        Counter(re.findall(r"(?:ld|st)\.global[.\w:]*", ptx)), int(found[1]), int(found[2]) + int(found[3]), ptx
+    )
 
 
 # ---- what is launched ----------------------------------------------------------------------------------------------------
@@ -125,7 +135,9 @@ def psf(k: int) -> Tensor:
     return torch.rand(k, k, dtype=torch.float64)
 
 
-def solve(k: int, stride: int, boundary: str, dtype: torch.dtype, size: int, tolerance: float, relaxation: float) -> None:
+def solve(
+    k: int, stride: int, boundary: str, dtype: torch.dtype, size: int, tolerance: float, relaxation: float
+) -> None:
     height = (size - 1) * stride + k if boundary == "valid" else size * stride
     step = StencilStep(Convolution(psf(k), stride, boundary), psf(7), 0.1)
     x, y = draw(1, 3, height, height, dtype=dtype), draw(1, 3, size, size, dtype=dtype)
@@ -154,60 +166,104 @@ LOAD4, STORE4, LOAD2, STORE2 = "ld.global.v4.b32", "st.global.v4.b32", "ld.globa
 LOAD_DOUBLE, STORE_DOUBLE = "ld.global.v2.b64", "st.global.v2.b64"
 
 FAMILIES = {
-    "strided_conv": Case(lambda: F.strided_conv(draw(1, 3, 256, 256), psf(9), 4, "circular"), {"strided_conv_kernel": {LOAD4: 15, STORE4: 1}}),
+    "strided_conv": Case(
+        lambda: F.strided_conv(draw(1, 3, 256, 256), psf(9), 4, "circular"),
+        {"strided_conv_kernel": {LOAD4: 15, STORE4: 1}},
+    ),
     "strided_conv_adjoint": Case(
-        lambda: F.strided_conv_adjoint(draw(1, 3, 64, 64), psf(9), 4, "circular"), {"strided_conv_adjoint_kernel": {LOAD4: 9, STORE4: 4}}
+        lambda: F.strided_conv_adjoint(draw(1, 3, 64, 64), psf(9), 4, "circular"),
+        {"strided_conv_adjoint_kernel": {LOAD4: 9, STORE4: 4}},
     ),
     "woodbury and stencil": Case(
-        lambda: F.woodbury(draw(1, 3, 256, 256), draw(1, 3, 64, 64), draw(1, 3, 64, 64), psf(9), 4, "circular", psf(7), 0.1),
+        lambda: F.woodbury(
+            draw(1, 3, 256, 256), draw(1, 3, 64, 64), draw(1, 3, 64, 64), psf(9), 4, "circular", psf(7), 0.1
+        ),
         {"strided_conv_kernel": {LOAD4: 2, STORE4: 1}},
     ),
-    "pixel_unshuffle": Case(lambda: F.pixel_unshuffle(draw(1, 3, 256, 256), 4), {"pixel_unshuffle_kernel": {LOAD4: 4, STORE4: 4}}),
-    "pixel_shuffle": Case(lambda: F.pixel_shuffle(draw(1, 3, 4, 4, 64, 64), 256, 256), {"pixel_shuffle_kernel": {LOAD4: 4, STORE4: 4}}),
+    "pixel_unshuffle": Case(
+        lambda: F.pixel_unshuffle(draw(1, 3, 256, 256), 4), {"pixel_unshuffle_kernel": {LOAD4: 4, STORE4: 4}}
+    ),
+    "pixel_shuffle": Case(
+        lambda: F.pixel_shuffle(draw(1, 3, 4, 4, 64, 64), 256, 256), {"pixel_shuffle_kernel": {LOAD4: 4, STORE4: 4}}
+    ),
     "soft_threshold": Case(
-        lambda: F.soft_threshold(draw(3, 256, 256), 0.1, 0.9, 0.0, 1.0, draw(3, 256, 256)), {"soft_threshold_kernel": {LOAD4: 8, STORE4: 4}}
+        lambda: F.soft_threshold(draw(3, 256, 256), 0.1, 0.9, 0.0, 1.0, draw(3, 256, 256)),
+        {"soft_threshold_kernel": {LOAD4: 8, STORE4: 4}},
     ),
     "spectral_step": Case(lambda: spectral(torch.complex64), {"spectral_step_kernel": {LOAD4: 16, STORE4: 8}}),
     "tv_prox": Case(lambda: tv(torch.float32, True), {"tv_prox_kernel": {LOAD4: 8, STORE4: 2}}),
-    "admm by planes": Case(lambda: solve(9, 4, "circular", torch.float32, 64, 1e-4, 1.6), {"plane_kernel": {LOAD4: 20, STORE4: 4}}),
+    "admm by planes": Case(
+        lambda: solve(9, 4, "circular", torch.float32, 64, 1e-4, 1.6), {"plane_kernel": {LOAD4: 20, STORE4: 4}}
+    ),
     "admm in sweeps": Case(
         lambda: solve(9, 4, "circular", torch.float32, 256, 1e-4, 1.0),
-        {"residual_kernel": {LOAD4: 17, STORE4: 1}, "dual_kernel": {LOAD4: 1, STORE4: 2}, "prior_kernel": {LOAD4: 13, STORE4: 4}},
+        {
+            "residual_kernel": {LOAD4: 17, STORE4: 1},
+            "dual_kernel": {LOAD4: 1, STORE4: 2},
+            "prior_kernel": {LOAD4: 13, STORE4: 4},
+        },
     ),
 }
 OTHERS = {
-    "strided_conv bfloat16": Case(lambda: F.strided_conv(draw(1, 3, 256, 256, dtype=HALF), psf(9), 4, "zero"), {"strided_conv_kernel": {LOAD2: 12, STORE2: 1}}),
-    "strided_conv float64": Case(
-        lambda: F.strided_conv(draw(1, 3, 256, 256, dtype=DOUBLE), psf(9), 4, "circular"), {"strided_conv_kernel": {LOAD_DOUBLE: 15, STORE_DOUBLE: 1}}
+    "strided_conv bfloat16": Case(
+        lambda: F.strided_conv(draw(1, 3, 256, 256, dtype=HALF), psf(9), 4, "zero"),
+        {"strided_conv_kernel": {LOAD2: 12, STORE2: 1}},
     ),
-    "strided_conv, stride 1, reflect": Case(lambda: F.strided_conv(draw(1, 3, 256, 256), psf(9), 1, "reflect"), {"strided_conv_kernel": {STORE4: 2}}),
-    "strided_conv 31 x 31": Case(lambda: F.strided_conv(draw(1, 3, 256, 256), psf(31), 1, "zero"), {"strided_conv_kernel": {STORE4: 2}}),
+    "strided_conv float64": Case(
+        lambda: F.strided_conv(draw(1, 3, 256, 256, dtype=DOUBLE), psf(9), 4, "circular"),
+        {"strided_conv_kernel": {LOAD_DOUBLE: 15, STORE_DOUBLE: 1}},
+    ),
+    "strided_conv, stride 1, reflect": Case(
+        lambda: F.strided_conv(draw(1, 3, 256, 256), psf(9), 1, "reflect"), {"strided_conv_kernel": {STORE4: 2}}
+    ),
+    "strided_conv 31 x 31": Case(
+        lambda: F.strided_conv(draw(1, 3, 256, 256), psf(31), 1, "zero"), {"strided_conv_kernel": {STORE4: 2}}
+    ),
     "strided_conv_adjoint reflect": Case(
-        lambda: F.strided_conv_adjoint(draw(1, 3, 64, 64), psf(9), 4, "reflect"), {"strided_conv_adjoint_kernel": {STORE4: 4}}
+        lambda: F.strided_conv_adjoint(draw(1, 3, 64, 64), psf(9), 4, "reflect"),
+        {"strided_conv_adjoint_kernel": {STORE4: 4}},
     ),
     "strided_conv_adjoint float64": Case(
-        lambda: F.strided_conv_adjoint(draw(1, 3, 128, 128, dtype=DOUBLE), psf(9), 1, "zero"), {"strided_conv_adjoint_kernel": {STORE_DOUBLE: 2}}
+        lambda: F.strided_conv_adjoint(draw(1, 3, 128, 128, dtype=DOUBLE), psf(9), 1, "zero"),
+        {"strided_conv_adjoint_kernel": {STORE_DOUBLE: 2}},
     ),
-    "strided_conv_adjoint float16, stride 3, valid": Case(lambda: F.strided_conv_adjoint(draw(1, 3, 64, 64, dtype=torch.float16), psf(5), 3, "valid")),
-    "pixel_shuffle bfloat16": Case(lambda: F.pixel_shuffle(draw(1, 3, 4, 4, 64, 64, dtype=HALF), 256, 256), {"pixel_shuffle_kernel": {LOAD4: 2, STORE2: 4}}),
+    "strided_conv_adjoint float16, stride 3, valid": Case(
+        lambda: F.strided_conv_adjoint(draw(1, 3, 64, 64, dtype=torch.float16), psf(5), 3, "valid")
+    ),
+    "pixel_shuffle bfloat16": Case(
+        lambda: F.pixel_shuffle(draw(1, 3, 4, 4, 64, 64, dtype=HALF), 256, 256),
+        {"pixel_shuffle_kernel": {LOAD4: 2, STORE2: 4}},
+    ),
     "soft_threshold float64": Case(
-        lambda: F.soft_threshold(draw(3, 256, 256, dtype=DOUBLE), 0.1, low=0.0), {"soft_threshold_kernel": {LOAD_DOUBLE: 8, STORE_DOUBLE: 8}}
+        lambda: F.soft_threshold(draw(3, 256, 256, dtype=DOUBLE), 0.1, low=0.0),
+        {"soft_threshold_kernel": {LOAD_DOUBLE: 8, STORE_DOUBLE: 8}},
     ),
-    "soft_threshold float16": Case(lambda: F.soft_threshold(draw(3, 256, 256, dtype=torch.float16), 0.1), {"soft_threshold_kernel": {LOAD4: 2, STORE4: 2}}),
-    "spectral_step complex128": Case(lambda: spectral(torch.complex128), {"spectral_step_kernel": {LOAD_DOUBLE: 16, STORE_DOUBLE: 8}}),
+    "soft_threshold float16": Case(
+        lambda: F.soft_threshold(draw(3, 256, 256, dtype=torch.float16), 0.1),
+        {"soft_threshold_kernel": {LOAD4: 2, STORE4: 2}},
+    ),
+    "spectral_step complex128": Case(
+        lambda: spectral(torch.complex128), {"spectral_step_kernel": {LOAD_DOUBLE: 16, STORE_DOUBLE: 8}}
+    ),
     "tv_prox, each entry alone, float64": Case(lambda: tv(DOUBLE, False), {"tv_prox_kernel": {STORE_DOUBLE: 2}}),
     "tv_prox float16": Case(lambda: tv(torch.float16, True)),
-    "admm by planes, to the end": Case(lambda: solve(9, 4, "circular", torch.float32, 64, 0.0, 1.0), {"plane_kernel": {LOAD4: 20, STORE4: 2}}),
+    "admm by planes, to the end": Case(
+        lambda: solve(9, 4, "circular", torch.float32, 64, 0.0, 1.0), {"plane_kernel": {LOAD4: 20, STORE4: 2}}
+    ),
     "admm in sweeps, valid, bfloat16": Case(
-        lambda: solve(9, 4, "valid", HALF, 80, 0.0, 1.0), {"residual_kernel": {LOAD2: 12, STORE4: 1}, "prior_kernel": {LOAD4: 9, STORE2: 4}}
+        lambda: solve(9, 4, "valid", HALF, 80, 0.0, 1.0),
+        {"residual_kernel": {LOAD2: 12, STORE4: 1}, "prior_kernel": {LOAD4: 9, STORE2: 4}},
     ),
     "admm in sweeps, zero, float64, relaxed": Case(
         lambda: solve(9, 4, "zero", DOUBLE, 80, 0.0, 1.6),
         {"residual_kernel": {LOAD_DOUBLE: 17, STORE_DOUBLE: 1}, "prior_kernel": {LOAD_DOUBLE: 13, STORE_DOUBLE: 4}},
     ),
-    "admm in sweeps, stride 1": Case(lambda: solve(9, 1, "circular", torch.float32, 320, 0.0, 1.0), {"prior_kernel": {LOAD4: 2, STORE4: 2}}),
+    "admm in sweeps, stride 1": Case(
+        lambda: solve(9, 1, "circular", torch.float32, 320, 0.0, 1.0), {"prior_kernel": {LOAD4: 2, STORE4: 2}}
+    ),
     "admm in sweeps, stride 2": Case(
-        lambda: solve(5, 2, "circular", torch.float32, 160, 0.0, 1.0), {"residual_kernel": {LOAD2: 27, STORE4: 2}, "prior_kernel": {LOAD2: 17, STORE2: 8}}
+        lambda: solve(5, 2, "circular", torch.float32, 160, 0.0, 1.0),
+        {"residual_kernel": {LOAD2: 27, STORE4: 2}, "prior_kernel": {LOAD2: 17, STORE2: 8}},
     ),
 }
 
@@ -217,14 +273,18 @@ def distinct(launches: list[Launch]) -> list[Launch]:
     kept: dict[str, Launch] = {}
     for launch in launches:
         described = source(launch)
-        kept.setdefault(f"{launch.kernel.fn.__name__} {described.signature} {described.constants} {described.attrs}", launch)
+        kept.setdefault(
+            f"{launch.kernel.fn.__name__} {described.signature} {described.constants} {described.attrs}", launch
+        )
     return list(kept.values())
 
 
 # ---- what comes out --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case, cc", [*((case, cc) for cc in ARCHITECTURES for case in FAMILIES), *((case, 90) for case in OTHERS)])
+@pytest.mark.parametrize(
+    "case, cc", [*((case, cc) for cc in ARCHITECTURES for case in FAMILIES), *((case, 90) for case in OTHERS)]
+)
 def test_compiles_without_spills(case: str, cc: int, launches: list[Launch], tmp_path: Path) -> None:
     call, wide = (FAMILIES | OTHERS)[case]
     call()
@@ -239,8 +299,15 @@ def test_compiles_without_spills(case: str, cc: int, launches: list[Launch], tmp
 
 
 def test_every_kernel_is_compiled(launches: list[Launch]) -> None:
-    modules = [importlib.import_module(f"fastip.kernels.triton.{m.name}") for m in pkgutil.iter_modules(compiled_here.__path__)]
-    known = {name for module in modules for name, value in vars(module).items() if isinstance(value, triton.JITFunction) and name.endswith("_kernel")}
+    modules = [
+        importlib.import_module(f"fastip.kernels.triton.{m.name}") for m in pkgutil.iter_modules(compiled_here.__path__)
+    ]
+    known = {
+        name
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, triton.JITFunction) and name.endswith("_kernel")
+    }
     for case in FAMILIES.values():
         case.call()
     assert known == {launch.kernel.fn.__name__ for launch in launches} and len(known) >= 12
@@ -248,13 +315,25 @@ def test_every_kernel_is_compiled(launches: list[Launch]) -> None:
 
 @pytest.mark.parametrize(
     "side, planes, side_by_side, by_plane",
-    [(64, 1, 132, True), (65, 1, 132, False), (65, 131, 132, False), (65, 132, 132, True), (256, 132, 132, True), (257, 999, 132, False), (256, 1, 1, True)],
+    [
+        (64, 1, 132, True),
+        (65, 1, 132, False),
+        (65, 131, 132, False),
+        (65, 132, 132, True),
+        (256, 132, 132, True),
+        (257, 999, 132, False),
+        (256, 1, 1, True),
+    ],
 )
-def test_few_large_planes_are_swept(side: int, planes: int, side_by_side: int, by_plane: bool, launches: list[Launch], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_large_planes_are_swept(
+    side: int, planes: int, side_by_side: int, by_plane: bool, launches: list[Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from fastip.kernels.triton import solve
 
     monkeypatch.setattr(solve, "multiprocessors", lambda device: side_by_side)
-    step = StencilStep(Convolution(torch.ones(1, 1, dtype=torch.float64), 1, "zero"), torch.ones(1, 1, dtype=torch.float64), 0.3)
+    step = StencilStep(
+        Convolution(torch.ones(1, 1, dtype=torch.float64), 1, "zero"), torch.ones(1, 1, dtype=torch.float64), 0.3
+    )
     y = torch.zeros(planes, 1, side, side)
     F.solve(step, Pointwise(), y.clone(), y, y, StopRule(0.0, 1), 1.0)
     names = [launch.kernel.fn.__name__ for launch in launches]

@@ -38,36 +38,57 @@ class TestPointwise:
         phases = F.pixel_unshuffle(x, stride)
         assert torch.equal(phases, reference.pixel_unshuffle(x, stride))
         assert torch.equal(F.pixel_shuffle(phases, height, width), x)
-        assert torch.equal(F.pixel_shuffle(phases, height - height // 3, width - width // 4), x[..., : height - height // 3, : width - width // 4])
+        assert torch.equal(
+            F.pixel_shuffle(phases, height - height // 3, width - width // 4),
+            x[..., : height - height // 3, : width - width // 4],
+        )
 
     @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-    @pytest.mark.parametrize("prox", [(0.3,), (0.0, 0.5), (0.0, 1.0, 0.0), (0.0, 1.0, -math.inf, 0.7), (0.3, 0.8, -0.5, 0.9)], ids=str)
+    @pytest.mark.parametrize(
+        "prox", [(0.3,), (0.0, 0.5), (0.0, 1.0, 0.0), (0.0, 1.0, -math.inf, 0.7), (0.3, 0.8, -0.5, 0.9)], ids=str
+    )
     def test_soft_threshold(self, prox: tuple[float, ...], dtype: torch.dtype) -> None:
         """Aligned, misaligned, with and without the second summand."""
         for n in (1, 2048, 5001):
             v, add = draw(n + 1).to(dtype), draw(n + 1, seed=1).to(dtype)
             for a, b in ((v[:n], add[:n]), (v[1:], add[1:]), (v[:n], None)):
-                assert_close(F.soft_threshold(a, *prox, add=b), reference.soft_threshold(a.double(), *prox, add=None if b is None else b.double()), dtype)
+                assert_close(
+                    F.soft_threshold(a, *prox, add=b),
+                    reference.soft_threshold(a.double(), *prox, add=None if b is None else b.double()),
+                    dtype,
+                )
 
     @pytest.mark.parametrize("dtype", DTYPES, ids=str)
     def test_soft_threshold_of_what_is_no_number(self, dtype: torch.dtype) -> None:
         special = torch.tensor([math.nan, math.inf, -math.inf, -0.0], dtype=dtype)
         for prox in ((0.1,), (0.1, 1.0, -1.0, 1.0)):
-            assert torch.equal(F.soft_threshold(special, *prox).nan_to_num(7.0), reference.soft_threshold(special, *prox).nan_to_num(7.0))
+            assert torch.equal(
+                F.soft_threshold(special, *prox).nan_to_num(7.0),
+                reference.soft_threshold(special, *prox).nan_to_num(7.0),
+            )
 
     def test_soft_threshold_with_weights_that_vary(self) -> None:
         v, weight = draw(2, 3, 5), draw(3, 5, seed=1).abs()
         assert torch.equal(F.soft_threshold(v, weight), reference.soft_threshold(v, weight))
-        assert_close(F.soft_threshold(v, torch.tensor(0.2), torch.tensor(0.9)), reference.soft_threshold(v, 0.2, 0.9), torch.float64, units=1e7)
+        assert_close(
+            F.soft_threshold(v, torch.tensor(0.2), torch.tensor(0.9)),
+            reference.soft_threshold(v, 0.2, 0.9),
+            torch.float64,
+            units=1e7,
+        )
         assert torch.equal(F.soft_threshold(v, 0.2, add=weight), reference.soft_threshold(v, 0.2, add=weight))
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
     @pytest.mark.parametrize("relaxation", [1.0, 1.6])
     @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 9, 14), (2, 41, 30)])
     def test_spectral_step(self, shape: tuple[int, int, int], relaxation: float, dtype: torch.dtype) -> None:
-        f, p, offset = (torch.complex(draw(*shape, seed=i), draw(*shape, seed=i + 9)).to(dtype.to_complex()) for i in range(3))
+        f, p, offset = (
+            torch.complex(draw(*shape, seed=i), draw(*shape, seed=i + 9)).to(dtype.to_complex()) for i in range(3)
+        )
         gain = draw(*shape[1:], seed=5).to(dtype)
-        expected = reference.spectral_step(f.to(torch.complex128), p.to(torch.complex128), offset.to(torch.complex128), gain.double(), relaxation)
+        expected = reference.spectral_step(
+            f.to(torch.complex128), p.to(torch.complex128), offset.to(torch.complex128), gain.double(), relaxation
+        )
         f, p = f.clone(), p.clone()
         F.spectral_step_(f, p, offset, gain[:, :, None].expand(*shape[1:], 2).contiguous(), relaxation)
         for a, b in ((f, expected[0]), (p, expected[1])):

@@ -36,7 +36,9 @@ def run(request: pytest.FixtureRequest, inspected: object) -> Callable[..., Any]
     """A solve in sweeps over all planes, or in programs that keep a plane; q and y stay as they are."""
     from fastip.kernels.triton import solve as module
 
-    def solve(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float) -> Any:
+    def solve(
+        step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float
+    ) -> Any:
         x, before = x.clone(), (q.clone(), y.clone())
         found = module.run(step, prox, x, q, y, rule, relaxation, by_plane=request.param == "planes")
         assert torch.equal(q, before[0]) and torch.equal(y, before[1]) and found[0].data_ptr() == x.data_ptr()
@@ -48,9 +50,15 @@ def run(request: pytest.FixtureRequest, inspected: object) -> Callable[..., Any]
 class TestSolves:
     __test__ = INTERPRETED
 
-    @pytest.mark.parametrize("boundary, relaxation", [("circular", 1.0), ("circular", 1.6), ("valid", 1.0), ("valid", 1.6), ("zero", 1.0)])
-    @pytest.mark.parametrize("geometry", [(2, 3, 1, 0, 5, 7, (1, 1)), (1, 4, 3, 0, 4, 3, (1, 1)), (3, 5, 4, 1, 3, 4, (1, 1))], ids=str)
-    def test_equals_the_reference_loop(self, geometry: Any, boundary: str, relaxation: float, run: Callable[..., Any]) -> None:
+    @pytest.mark.parametrize(
+        "boundary, relaxation", [("circular", 1.0), ("circular", 1.6), ("valid", 1.0), ("valid", 1.6), ("zero", 1.0)]
+    )
+    @pytest.mark.parametrize(
+        "geometry", [(2, 3, 1, 0, 5, 7, (1, 1)), (1, 4, 3, 0, 4, 3, (1, 1)), (3, 5, 4, 1, 3, 4, (1, 1))], ids=str
+    )
+    def test_equals_the_reference_loop(
+        self, geometry: Any, boundary: str, relaxation: float, run: Callable[..., Any]
+    ) -> None:
         step, x, q, y = problem(*geometry, boundary)
         found = run(step, PROX, x, q, y, StopRule(0.0, 2), relaxation)
         expected = looped(step, PROX, x, q, y, StopRule(0.0, 2), relaxation)
@@ -67,7 +75,11 @@ class TestSolves:
         for a, b in zip(run(step, PROX, x, q, y, StopRule(0.0, 2), relaxation)[:2], expected[:2], strict=True):
             assert_close(a, b, dtype, units=6)
 
-    @pytest.mark.parametrize("prox", [Pointwise(), Pointwise(l1=0.1), Pointwise(l2=0.3), Pointwise(low=0.0), Pointwise(low=0.1, high=0.6)], ids=str)
+    @pytest.mark.parametrize(
+        "prox",
+        [Pointwise(), Pointwise(l1=0.1), Pointwise(l2=0.3), Pointwise(low=0.0), Pointwise(low=0.1, high=0.6)],
+        ids=str,
+    )
     def test_priors(self, prox: Pointwise, run: Callable[..., Any]) -> None:
         step, x, q, y = problem(2, 3, 2, 0, 4, 5, (1, 1), "zero")
         expected = looped(step, prox, x, q, y, StopRule(0.0, 2), 1.0)
@@ -75,7 +87,9 @@ class TestSolves:
             assert_close(a, b, torch.float64, units=10)
 
     @pytest.mark.parametrize("tolerance, iterations, relaxation", [(1e-30, 7, 1.0), (5e-2, 60, 1.6)])
-    def test_stops_as_the_visible_loop_does(self, tolerance: float, iterations: int, relaxation: float, run: Callable[..., Any]) -> None:
+    def test_stops_as_the_visible_loop_does(
+        self, tolerance: float, iterations: int, relaxation: float, run: Callable[..., Any]
+    ) -> None:
         step, x, q, y = problem(1, 2, 2, 0, 3, 4, (2, 1), "circular")
         step = StencilStep(step.convolution, torch.full((1, 1), 0.7, dtype=torch.float64), 0.3)
         found = run(step, PROX, x, q, y, StopRule(tolerance, iterations), relaxation)
@@ -130,7 +144,9 @@ class TestSolves:
                 looks = base * (1 + 0.3 * k * (seed % 3 - 1)) + torch.tensor([[0.0], [max(0.0, seed - 6.0)]])
                 looks[0, -1] = float("nan") if (seed, k) == (11, 2) else looks[0, -1]
                 watch.history[k] = looks
-                stop_rule.judge_kernel[(1,)](watch.state, watch.history, images, 5, 1.0, EVERY, PATIENCE, LANE=stop_rule.LANES)
+                stop_rule.judge_kernel[(1,)](
+                    watch.state, watch.history, images, 5, 1.0, EVERY, PATIENCE, LANE=stop_rule.LANES
+                )
                 verdict = exact.judge(looks)
                 assert watch.result()[:2] == (5 * (k + 1), verdict or Status.ITERATIONS), (seed, k)
                 if verdict is not None:
@@ -155,9 +171,19 @@ class TestAsUsersDo:
     def both(self, monkeypatch: pytest.MonkeyPatch) -> Any:
         """What a function gives on the Triton backend and on the reference, and which Triton functions ran."""
         called: list[str] = []
-        for name in ("solve", "strided_conv", "strided_conv_adjoint", "soft_threshold", "spectral_step_", "tv_prox", "woodbury"):
+        for name in (
+            "solve",
+            "strided_conv",
+            "strided_conv_adjoint",
+            "soft_threshold",
+            "spectral_step_",
+            "tv_prox",
+            "woodbury",
+        ):
             original = FAMILIES[name].triton
-            monkeypatch.setattr(FAMILIES[name], "triton", lambda *a, name=name, original=original: called.append(name) or original(*a))
+            monkeypatch.setattr(
+                FAMILIES[name], "triton", lambda *a, name=name, original=original: called.append(name) or original(*a)
+            )
 
         def run(make: Callable[[], Any]) -> tuple[Any, Any, set[str]]:
             results = []
@@ -181,19 +207,31 @@ class TestAsUsersDo:
         options = {"beta": 0.1, "inverse": inverses.Stencil(1), "iterations": 6, "tolerance": 1e-4}
 
         def solve() -> Any:
-            return fastip.admm(y, op, prior, **options), fastip.explain(op, prior, y, inverse=options["inverse"], beta=0.1)
+            return fastip.admm(y, op, prior, **options), fastip.explain(
+                op, prior, y, inverse=options["inverse"], beta=0.1
+            )
 
         (found, words), (expected, _), called = both(solve)
-        assert "solve" in called and "loop: fused" in words and "kernels: Triton, on cpu, because: FASTIP_BACKEND asks for it" in words
+        assert (
+            "solve" in called
+            and "loop: fused" in words
+            and "kernels: Triton, on cpu, because: FASTIP_BACKEND asks for it" in words
+        )
         assert (found.iterations, found.status) == (expected.iterations, expected.status)
-        torch.testing.assert_close((found.x, found.q, found.residuals), (expected.x, expected.q, expected.residuals), rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(
+            (found.x, found.q, found.residuals), (expected.x, expected.q, expected.residuals), rtol=1e-10, atol=1e-12
+        )
 
     def test_other_solves(self, both: Any) -> None:
         """The FFT on the image grid, and total variation: the families that have loops of their own."""
         op = operators.Blur(psf.gaussian(3, sigma=1.0), boundary="circular")
         y = op(draw(1, 2, 6, 8).abs())
         for prior, name in ((priors.L1(1e-2), "spectral_step_"), (priors.TV(1e-2), "tv_prox")):
-            found, expected, called = both(lambda prior=prior: fastip.admm(y, op, prior, beta=0.1, inverse=inverses.Exact(), iterations=6, tolerance=0.0).x)
+            found, expected, called = both(
+                lambda prior=prior: (
+                    fastip.admm(y, op, prior, beta=0.1, inverse=inverses.Exact(), iterations=6, tolerance=0.0).x
+                )
+            )
             assert name in called
             torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 

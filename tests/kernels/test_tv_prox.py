@@ -26,7 +26,9 @@ def test_equals_the_reference(steps, shape, dtype, isotropic, each_isa):
         v, step = torch.randn(shape, generator=generator, dtype=torch.float64), 0.4 + 0.3 * k
 
         def prox(a, step=step):
-            return reference.soft_threshold(a, step * pointwise.l1, 1 / (1 + 2 * step * pointwise.l2), pointwise.low, pointwise.high)
+            return reference.soft_threshold(
+                a, step * pointwise.l1, 1 / (1 + 2 * step * pointwise.l2), pointwise.low, pointwise.high
+            )
 
         x, u64, r64 = reference.tv_prox(v, u64, r64, step, weight, momentum, steps, isotropic, prox)
         found, *_ = native.tv_prox(v.to(dtype), u, r, step, weight, momentum, steps, isotropic, pointwise)

@@ -17,7 +17,9 @@ PADS = [(0, 0), (1, 2), (3, 3), (0, 4), (11, 9)]
 def test_extension_is_numpys(boundary, pads):
     """Also where the pads are wider than the grid."""
     v = torch.randn(2, 3, 4, 5, dtype=torch.float64)
-    np.testing.assert_array_equal(extend(v, pads, boundary).numpy(), np.pad(v.numpy(), ((0, 0), (0, 0), pads, pads), mode=NUMPY[boundary]))
+    np.testing.assert_array_equal(
+        extend(v, pads, boundary).numpy(), np.pad(v.numpy(), ((0, 0), (0, 0), pads, pads), mode=NUMPY[boundary])
+    )
 
 
 @pytest.mark.parametrize("pads", PADS)
@@ -41,6 +43,11 @@ def test_conv_transpose_is_the_transpose_of_conv(boundary, size, pads, dilation)
 
 
 def test_boundary_of_an_operator():
-    assert [nets.boundary_of(b) for b in ("circular", "valid", "zero", "reflect")] == ["circular", "zero", "zero", "reflect"]
+    assert [nets.boundary_of(b) for b in ("circular", "valid", "zero", "reflect")] == [
+        "circular",
+        "zero",
+        "zero",
+        "reflect",
+    ]
     with pytest.raises(InvalidInput, match="periodic"):
         nets.boundary_of("periodic")

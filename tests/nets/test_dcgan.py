@@ -11,7 +11,10 @@ from cases.generators import dcgan, encoder, same
 from fastip import nets
 from fastip.errors import InvalidInput, UnknownKeyword
 
-PUBLISHED = {28: ["2.17", "4.12"], 64: ["12.66", "27.90"]}  # million weights of generator and encoder, width 128, k = 100
+PUBLISHED = {
+    28: ["2.17", "4.12"],
+    64: ["12.66", "27.90"],
+}  # million weights of generator and encoder, width 128, k = 100
 
 
 def count(net):
@@ -21,16 +24,25 @@ def count(net):
 def by_hand(size, colours, d, k):
     """Weights of the convolutions and the linear layer, BatchNorm's and the biases of the tables."""
     up = {28: [(k, 4, 3), (4, 2, 3), (2, 1, 4)], 64: [(k, 8, 4), (8, 4, 4), (4, 2, 4), (2, 1, 4)]}[size]
-    generator = sum((i if n == 0 else i * d) * o * d * s**2 + 2 * o * d for n, (i, o, s) in enumerate(up)) + d * colours * 16 + colours
+    generator = (
+        sum((i if n == 0 else i * d) * o * d * s**2 + 2 * o * d for n, (i, o, s) in enumerate(up))
+        + d * colours * 16
+        + colours
+    )
     wide = up[0][1] * d
-    down = sum(i * d * o * d * s**2 + 2 * i * d for i, o, s in up[1:]) + wide**2 * up[0][2] ** 2 + 2 * wide + wide * k + k
+    down = (
+        sum(i * d * o * d * s**2 + 2 * i * d for i, o, s in up[1:]) + wide**2 * up[0][2] ** 2 + 2 * wide + wide * k + k
+    )
     return generator, down + colours * d * 16 + d
 
 
 @pytest.mark.parametrize("size, colours", [(28, 1), (64, 3)])
 def test_the_published_numbers_of_weights(size, colours):
     with torch.device("meta"):
-        found = count(nets.DCGANGenerator(size=size, colours=colours, width=128)), count(nets.DCGANEncoder(size=size, colours=colours, width=128))
+        found = (
+            count(nets.DCGANGenerator(size=size, colours=colours, width=128)),
+            count(nets.DCGANEncoder(size=size, colours=colours, width=128)),
+        )
     assert found == by_hand(size, colours, 128, 100) and [f"{n / 1e6:.2f}" for n in found] == PUBLISHED[size]
 
 
@@ -46,7 +58,9 @@ def test_the_generator_layer_by_layer(size, colours, sides):
         assert f.shape[-2:] == (sides[k], sides[k]) and (conv.bias is None) == (k < len(convolutions) - 1)
         if k < len(norms):
             n = norms[k]
-            f = (f - n.running_mean[:, None, None]) / (n.running_var[:, None, None] + n.eps).sqrt() * n.weight[:, None, None] + n.bias[:, None, None]
+            f = (f - n.running_mean[:, None, None]) / (n.running_var[:, None, None] + n.eps).sqrt() * n.weight[
+                :, None, None
+            ] + n.bias[:, None, None]
             f = torch.where(f > 0, f, 0.2 * f)
     x = net(z)
     torch.testing.assert_close(x, (1 + f.tanh()) / 2, rtol=1e-4, atol=1e-5)
@@ -64,7 +78,9 @@ def test_the_encoder_layer_by_layer(size, colours, sides):
         f = F.conv2d(f, conv.weight, conv.bias, conv.stride, conv.padding)
         assert f.shape[-2:] == (side, side) and (conv.bias is None) == (n is not None)
         if n is not None:
-            f = (f - n.running_mean[:, None, None]) / (n.running_var[:, None, None] + n.eps).sqrt() * n.weight[:, None, None] + n.bias[:, None, None]
+            f = (f - n.running_mean[:, None, None]) / (n.running_var[:, None, None] + n.eps).sqrt() * n.weight[
+                :, None, None
+            ] + n.bias[:, None, None]
         f = torch.where(f > 0, f, 0.2 * f)
     linear = net.layers[-1]
     torch.testing.assert_close(net(x), f.flatten(1) @ linear.weight.T + linear.bias, rtol=1e-4, atol=1e-4)
@@ -111,13 +127,22 @@ def test_samples_come_from_their_seed():
             g.sample(**wrong)
 
 
-@pytest.mark.parametrize("make", [lambda: nets.DCGANGenerator(size=64, colours=3, width=16), lambda: nets.DCGANEncoder(size=64, colours=3, width=16)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nets.DCGANGenerator(size=64, colours=3, width=16),
+        lambda: nets.DCGANEncoder(size=64, colours=3, width=16),
+    ],
+)
 def test_first_weights(make):
     torch.manual_seed(0)
     for module in make().modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and module.weight.numel() > 500:
             error = 4 / module.weight.numel() ** 0.5
-            assert abs(float(module.weight.detach().std()) / 0.02 - 1) < error and abs(float(module.weight.detach().mean())) < 0.02 * error
+            assert (
+                abs(float(module.weight.detach().std()) / 0.02 - 1) < error
+                and abs(float(module.weight.detach().mean())) < 0.02 * error
+            )
         if isinstance(module, nn.BatchNorm2d):
             assert abs(float(module.weight.detach().mean()) - 1) < 0.02 and 0.005 < module.weight.std() < 0.04
         bias = getattr(module, "bias", None)

@@ -22,8 +22,14 @@ def network(**changed):
 def test_a_conditioned_network_ignores_the_data_at_first_and_not_for_ever(stride):
     net = network()
     made = net.conditioned(data_colours=3, stride=stride)
-    v, y = torch.rand(2, 2, 21, 26, dtype=torch.float64), torch.rand(2, 3, -(-21 // stride), -(-26 // stride), dtype=torch.float64)
-    assert torch.equal(made(v, y, 0.1), net(v, level=0.1)) and made.config() == net.config() | {"data_colours": 3, "stride": stride}
+    v, y = (
+        torch.rand(2, 2, 21, 26, dtype=torch.float64),
+        torch.rand(2, 3, -(-21 // stride), -(-26 // stride), dtype=torch.float64),
+    )
+    assert torch.equal(made(v, y, 0.1), net(v, level=0.1)) and made.config() == net.config() | {
+        "data_colours": 3,
+        "stride": stride,
+    }
     made(v, y, 0.1).square().sum().backward()
     assert made.data.weight.grad.abs().max() > 0
     with torch.no_grad():
@@ -32,7 +38,14 @@ def test_a_conditioned_network_ignores_the_data_at_first_and_not_for_ever(stride
 
 
 @pytest.mark.parametrize(
-    ("widths", "blocks"), [((6, 8, 10), (1, 0, 2)), ((7, 8, 10), (1, 0, 2)), ((6, 12, 10), (1, 0, 2)), ((6, 8, 10), (2, 1, 5)), ((9, 11, 30), (1, 2, 3))]
+    ("widths", "blocks"),
+    [
+        ((6, 8, 10), (1, 0, 2)),
+        ((7, 8, 10), (1, 0, 2)),
+        ((6, 12, 10), (1, 0, 2)),
+        ((6, 8, 10), (2, 1, 5)),
+        ((9, 11, 30), (1, 2, 3)),
+    ],
 )
 @pytest.mark.parametrize("data_colours", [0, 2])
 def test_a_grown_network_computes_the_same(widths, blocks, data_colours):
@@ -62,7 +75,11 @@ def test_what_is_new_learns():
         descent.zero_grad()
         (made(v, level=0.1) - v).square().mean().backward()
         descent.step()
-    still = [name for name, p in made.named_parameters() if (p.detach() == first[name]).flatten(1 if p.ndim > 1 else 0).all(dim=-1).all()]
+    still = [
+        name
+        for name, p in made.named_parameters()
+        if (p.detach() == first[name]).flatten(1 if p.ndim > 1 else 0).all(dim=-1).all()
+    ]
     assert still == []
 
 
@@ -76,7 +93,10 @@ def test_the_network_itself_is_left_alone():
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
-@pytest.mark.parametrize(("widths", "blocks"), [((6, 8), (1, 0)), ((5, 8, 10), (1, 0, 2)), ((6, 8, 10), (0, 0, 2)), ((6, 8, 10, 12), (1, 0, 2, 1))])
+@pytest.mark.parametrize(
+    ("widths", "blocks"),
+    [((6, 8), (1, 0)), ((5, 8, 10), (1, 0, 2)), ((6, 8, 10), (0, 0, 2)), ((6, 8, 10, 12), (1, 0, 2, 1))],
+)
 def test_it_cannot_shrink(widths, blocks):
     with pytest.raises(InvalidInput, match="at least"):
         network().grown(widths=widths, blocks=blocks)

@@ -13,7 +13,11 @@ RANGE = (1e-3, 1e-1)
 
 def net(boundary="circular", beta_range=None, **structure):
     """A small network with weights that depend on beta as well as they can."""
-    made = nets.InverseNet(**({"channels": (3, 4), "sizes": (3, 5), "dilations": (1, 2)} | structure), boundary=boundary, beta_range=beta_range)
+    made = nets.InverseNet(
+        **({"channels": (3, 4), "sizes": (3, 5), "dilations": (1, 2)} | structure),
+        boundary=boundary,
+        beta_range=beta_range,
+    )
     if made.gains is not None:
         torch.nn.init.normal_(made.gains.last.weight)
         torch.nn.init.normal_(made.gains.last.bias)
@@ -39,7 +43,12 @@ def test_it_is_linear_and_shares_its_channels(beta):
 
 
 @pytest.mark.parametrize(
-    "structure", [{}, {"channels": (4,), "sizes": (7,), "dilations": None}, {"channels": (2, 2, 2), "sizes": (3, 1, 3), "dilations": (3, 1, 2)}]
+    "structure",
+    [
+        {},
+        {"channels": (4,), "sizes": (7,), "dilations": None},
+        {"channels": (2, 2, 2), "sizes": (3, 1, 3), "dilations": (3, 1, 2)},
+    ],
 )
 @pytest.mark.parametrize("beta", [None, 3e-3])
 def test_on_a_circular_grid_it_is_one_stencil(structure, beta):

@@ -32,7 +32,11 @@ def test_the_bound_is_above_the_norm_and_near_it(size):
     assert norm <= conv_bound(weight)
     periodic = F.pad(weight, (0, 13, 0, 13))
     exact = torch.linalg.matrix_norm(torch.fft.fft2(periodic).permute(2, 3, 0, 1), 2).max()
-    assert exact <= conv_bound(weight) < 1.02 * torch.linalg.matrix_norm(torch.fft.fft2(weight, s=(256, 256)).permute(2, 3, 0, 1), 2).max()
+    assert (
+        exact
+        <= conv_bound(weight)
+        < 1.02 * torch.linalg.matrix_norm(torch.fft.fft2(weight, s=(256, 256)).permute(2, 3, 0, 1), 2).max()
+    )
 
 
 def test_enforce_makes_it_firmly_nonexpansive():
@@ -68,10 +72,19 @@ def test_the_constant_that_is_found_is_below_the_bound():
 
 
 def test_training_keeps_it_near_one_and_makes_it_denoise():
-    x = torch.nn.functional.interpolate(torch.rand(40, 1, 4, 4, generator=torch.Generator().manual_seed(0)), size=(16, 16), mode="bicubic").clamp(0, 1)
+    x = torch.nn.functional.interpolate(
+        torch.rand(40, 1, 4, 4, generator=torch.Generator().manual_seed(0)), size=(16, 16), mode="bicubic"
+    ).clamp(0, 1)
     pictures = Stored((255 * x).numpy().astype(np.uint8), np.zeros(40))
     torch.manual_seed(0)
-    net = train.prior(nets.NonexpansiveDenoiser(colours=1, width=16, depth=3), pictures, noise=0.1, steps=120, learning_rate=1e-2, average=0.9).net
+    net = train.prior(
+        nets.NonexpansiveDenoiser(colours=1, width=16, depth=3),
+        pictures,
+        noise=0.1,
+        steps=120,
+        learning_rate=1e-2,
+        average=0.9,
+    ).net
     assert net.bound() < 1.5
     assert net.enforce() <= 1 + 1e-5
     v = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))

@@ -20,7 +20,9 @@ def made(seed=0, **changed):
 
 
 def normal(f, n):
-    f = (f - n.running_mean[:, None, None]) / (n.running_var[:, None, None] + n.eps).sqrt() * n.weight[:, None, None] + n.bias[:, None, None]
+    f = (f - n.running_mean[:, None, None]) / (n.running_var[:, None, None] + n.eps).sqrt() * n.weight[
+        :, None, None
+    ] + n.bias[:, None, None]
     return torch.where(f > 0, f, f.exp() - 1)
 
 
@@ -33,15 +35,25 @@ def test_layer_by_layer(size):
         stride = conv.stride[0]
         f = normal(F.conv2d(F.pad(f, (1, 2, 1, 2) if stride == 1 else (1, 1, 1, 1)), conv.weight, stride=stride), norm)
         sides.append(f.shape[-1])
-    assert sides == [size, size, size, size // 2, size // 4, size // 8] and [c.out_channels for c in down] == [2, 4, 8, 16, 32]
+    assert sides == [size, size, size, size // 2, size // 4, size // 8] and [c.out_channels for c in down] == [
+        2,
+        4,
+        8,
+        16,
+        32,
+    ]
     matrices, _, mixed = net.middle
     rows = torch.stack([f[:, c].flatten(1) @ matrices.weight[c] for c in range(32)], dim=1).reshape(f.shape)
     code = normal(F.conv2d(F.pad(rows, (0, 1, 0, 1)), mixed.weight), net.after[0])
     torch.testing.assert_close(net.encode(x), code)
     f = code
     norms = [*(m for m in net.up if isinstance(m, nn.BatchNorm2d)), None]
-    for up, norm, twin, side in zip((m.conv for m in net.up if hasattr(m, "conv")), norms, reversed(down), reversed(sides[:-1]), strict=True):
-        f = F.conv_transpose2d(f, up.weight, up.bias, up.stride)  # all that the kernels reach, of which the mirror of the padding is cut off
+    for up, norm, twin, side in zip(
+        (m.conv for m in net.up if hasattr(m, "conv")), norms, reversed(down), reversed(sides[:-1]), strict=True
+    ):
+        f = F.conv_transpose2d(
+            f, up.weight, up.bias, up.stride
+        )  # all that the kernels reach, of which the mirror of the padding is cut off
         f = F.pad(f, (0, 1, 0, 1))[..., 1 : 1 + side, 1 : 1 + side]
         assert up.weight.shape == twin.weight.shape
         f = f if norm is None else normal(f, norm)
@@ -77,7 +89,11 @@ def test_eval_mode_is_deterministic_and_each_image_is_on_its_own():
     found = net(x)
     assert torch.equal(net(x), found) and found.std() > 0.05
     image, latent = (
-        settled(d.double()) for d in (nets.OneNetDiscriminator(colours=2, width=2, blocks=(1, 2)), nets.OneNetLatentDiscriminator(width=2, blocks=2))
+        settled(d.double())
+        for d in (
+            nets.OneNetDiscriminator(colours=2, width=2, blocks=(1, 2)),
+            nets.OneNetLatentDiscriminator(width=2, blocks=2),
+        )
     )
     odds, doubts = image(x), latent(net.encode(x))
     assert odds.shape == doubts.shape == (4,) and odds.std() > 1e-6 and doubts.std() > 1e-6
@@ -109,7 +125,10 @@ def test_config_builds_them_again():
     again.load_state_dict(net.state_dict())
     x = torch.rand(2, 2, 16, 16, dtype=torch.float64)
     assert torch.equal(again(x), net(x))
-    for d in (nets.OneNetDiscriminator(colours=2, width=2, blocks=(1, 2)), nets.OneNetLatentDiscriminator(width=2, blocks=2)):
+    for d in (
+        nets.OneNetDiscriminator(colours=2, width=2, blocks=(1, 2)),
+        nets.OneNetLatentDiscriminator(width=2, blocks=2),
+    ):
         type(d)(**d.config()).load_state_dict(d.state_dict())
     with pytest.raises(InvalidInput, match="no network"):
         nets.build(nets.PROJECTORS, "Projector", {})

@@ -18,7 +18,9 @@ OWN = nets.PixelShuffleAutoencoder
 CASES = {
     "own": lambda: OWN(colours=3, factor=2, widths=(6,), blocks=(1,)),
     "own with data": lambda: OWN(colours=1, factor=4, widths=(6, 5), blocks=(1, 1), data_colours=2, stride=2),
-    "own with coarse data": lambda: OWN(colours=3, factor=1, widths=(4, 6, 5), blocks=(1, 0, 1), data_colours=1, stride=2),
+    "own with coarse data": lambda: OWN(
+        colours=3, factor=1, widths=(4, 6, 5), blocks=(1, 0, 1), data_colours=1, stride=2
+    ),
     "own with coarser data": lambda: OWN(colours=1, factor=1, widths=(4, 5), blocks=(0, 1), data_colours=1, stride=6),
     "own with zeros": lambda: OWN(colours=3, widths=(4, 5), blocks=(1, 1), data_colours=1, padding_mode="zeros"),
     "paper": lambda: PAPER(factor=2, channels=(6, 5, 4), stride=2),
@@ -89,7 +91,12 @@ def test_every_input_and_every_weight_matters(name):
     net = made(name).requires_grad_(True)
     v, y = inputs(net)
     level = torch.tensor([0.1, 0.2], dtype=torch.float64, requires_grad=True)
-    tensors = [v.requires_grad_(), *([y.requires_grad_()] if y is not None else []), *([level] if net.takes_level else []), *net.parameters()]
+    tensors = [
+        v.requires_grad_(),
+        *([y.requires_grad_()] if y is not None else []),
+        *([level] if net.takes_level else []),
+        *net.parameters(),
+    ]
     x = net(v, y, level)
     for gradient in torch.autograd.grad((x * noise(x.shape)).sum(), tensors):
         assert torch.isfinite(gradient).all() and gradient.abs().max() > 0
@@ -140,7 +147,12 @@ def test_wrong_inputs_are_refused(name):
 
 @pytest.mark.parametrize(
     ("options", "weights"),
-    [({}, 527_824), ({"factor": 2, "stride": 2}, 380_332), ({"factor": 2, "stride": 2, "data_colours": 1}, 378_284), ({"stride": 1}, 573_904)],
+    [
+        ({}, 527_824),
+        ({"factor": 2, "stride": 2}, 380_332),
+        ({"factor": 2, "stride": 2, "data_colours": 1}, 378_284),
+        ({"stride": 1}, 573_904),
+    ],
     ids=str,
 )
 def test_the_weights_of_tables_2_and_3(options, weights):
@@ -149,7 +161,11 @@ def test_the_weights_of_tables_2_and_3(options, weights):
     shapes = [tuple(conv.weight.shape[:2]) for conv in convolutions(net)]
     image, data = 3 * net.factor**2, net.data_colours * (net.factor // net.stride) ** 2
     assert shapes == [(128, image), (64, 128), (32, 64), (64, 32 + data), (128, 64), (image, 128)]
-    assert len([m for m in net.modules() if isinstance(m, modules.BatchNorm2d)]) == len([m for m in net.modules() if isinstance(m, modules.ReLU)]) == 6
+    assert (
+        len([m for m in net.modules() if isinstance(m, modules.BatchNorm2d)])
+        == len([m for m in net.modules() if isinstance(m, modules.ReLU)])
+        == 6
+    )
 
 
 def test_the_paper_layer_by_layer():
@@ -187,7 +203,16 @@ def test_the_digit_network_is_that_of_table_1():
             f = f.relu() if k < 3 else f.sigmoid()
             shapes.append(tuple(f.shape[1:]))
         torch.testing.assert_close(net(v), f)
-    assert shapes == [(32, 14, 14), (64, 7, 7), (128, 2, 2), (64, 1, 1), (128, 3, 3), (64, 7, 7), (32, 14, 14), (1, 28, 28)]
+    assert shapes == [
+        (32, 14, 14),
+        (64, 7, 7),
+        (128, 2, 2),
+        (64, 1, 1),
+        (128, 3, 3),
+        (64, 7, 7),
+        (32, 14, 14),
+        (1, 28, 28),
+    ]
     with pytest.raises(InvalidInput, match="28 x 28"):
         net(v[..., 1:])
 
@@ -211,24 +236,40 @@ def test_batchnorm_folds_into_the_convolutions(name):
 def test_batchnorm_folds_in_other_networks_too():
     torch.manual_seed(0)
     net = modules.Sequential(
-        modules.Conv2d(2, 4, 3, bias=False), modules.BatchNorm2d(4), modules.ReLU(), modules.ConvTranspose2d(4, 3, 3, 2), modules.BatchNorm2d(3)
+        modules.Conv2d(2, 4, 3, bias=False),
+        modules.BatchNorm2d(4),
+        modules.ReLU(),
+        modules.ConvTranspose2d(4, 3, 3, 2),
+        modules.BatchNorm2d(3),
     )
     x = torch.randn(5, 2, 9, 8)
     for _ in range(3):
         net(x)
     folded = nets.fold_batchnorm(net)
     torch.testing.assert_close(folded(x), net.eval()(x), rtol=1e-5, atol=1e-5)
-    assert sum(isinstance(m, modules.BatchNorm2d) for m in folded) == 0 < sum(isinstance(m, modules.BatchNorm2d) for m in net)
+    assert (
+        sum(isinstance(m, modules.BatchNorm2d) for m in folded)
+        == 0
+        < sum(isinstance(m, modules.BatchNorm2d) for m in net)
+    )
 
 
 # ---- the variant -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"data_colours": 3, "stride": 4}, {"factor": 2, "widths": (8,), "blocks": (1,), "data_colours": 1}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"data_colours": 3, "stride": 4}, {"factor": 2, "widths": (8,), "blocks": (1,), "data_colours": 1}],
+    ids=str,
+)
 def test_it_starts_as_the_identity_and_costs_as_much_as_the_paper(options):
     net = OWN(**options)
     v = noise((1, 3, 21, 26), torch.float32)
-    y = noise((1, net.data_colours, *(-(-n // net.stride) for n in (21, 26))), torch.float32) if net.conditional else None
+    y = (
+        noise((1, net.data_colours, *(-(-n // net.stride) for n in (21, 26))), torch.float32)
+        if net.conditional
+        else None
+    )
     assert torch.equal(net(v, y, 0.2), v)
     if not options:
         assert 0.9 < net.products / PAPER().products < 1.0
@@ -256,7 +297,11 @@ def test_the_products_are_those_of_the_convolutions(name):
 def test_the_variant_layer_by_layer(padding, beyond):
     """Two grids and data of the coarser one; the head sees the image mirrored at its borders whatever the others see."""
     torch.manual_seed(0)
-    net = OWN(colours=1, widths=(3, 4), blocks=(1, 1), data_colours=1, stride=2, padding_mode=padding).double().requires_grad_(False)
+    net = (
+        OWN(colours=1, widths=(3, 4), blocks=(1, 1), data_colours=1, stride=2, padding_mode=padding)
+        .double()
+        .requires_grad_(False)
+    )
     modules.init.normal_(net.tail.weight)
     v, y = noise((2, 1, 8, 6), seed=1), noise((2, 1, 4, 3), seed=2)
 
@@ -267,7 +312,9 @@ def test_the_variant_layer_by_layer(padding, beyond):
         return f + conv(conv(f, layers[0].first).relu(), layers[0].second)
 
     levels = torch.tensor([0.1, 0.3], dtype=torch.float64)
-    fine = block(conv(torch.cat([v, levels.view(2, 1, 1, 1).expand(2, 1, 8, 6)], dim=1), net.head, "replicate"), net.encoder[0])
+    fine = block(
+        conv(torch.cat([v, levels.view(2, 1, 1, 1).expand(2, 1, 8, 6)], dim=1), net.head, "replicate"), net.encoder[0]
+    )
     coarse = F.conv2d(fine, net.down[0].weight, net.down[0].bias, stride=2) + conv(y, net.data)
     back = F.conv2d(block(coarse, net.encoder[1]), net.up[0].weight, net.up[0].bias)
     back = back.repeat_interleave(2, -1).repeat_interleave(2, -2)
@@ -289,7 +336,11 @@ def test_the_data_join_on_the_coarsest_grid_that_is_not_coarser():
 
 @pytest.mark.parametrize(
     "options",
-    [{"factor": 2, "widths": (4,), "blocks": (2,)}, {"widths": (4, 3), "blocks": (1, 1), "stride": 2}, {"widths": (3, 3, 3), "blocks": (1, 0, 1), "stride": 8}],
+    [
+        {"factor": 2, "widths": (4,), "blocks": (2,)},
+        {"widths": (4, 3), "blocks": (1, 1), "stride": 2},
+        {"widths": (3, 3, 3), "blocks": (1, 0, 1), "stride": 8},
+    ],
     ids=str,
 )
 def test_nothing_farther_than_its_reach_matters(options):
@@ -340,11 +391,18 @@ def test_the_inside_does_not_depend_on_the_fill(rest):
 # ---- the discriminator -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("options", "widths"), [({}, (48, 64, 128, 256, 512, 1)), ({"factor": 2, "size": 64}, (12, 64, 128, 256, 1))], ids=str)
+@pytest.mark.parametrize(
+    ("options", "widths"),
+    [({}, (48, 64, 128, 256, 512, 1)), ({"factor": 2, "size": 64}, (12, 64, 128, 256, 1))],
+    ids=str,
+)
 def test_the_discriminator_is_that_of_dcgan(options, widths):
     net = nets.Discriminator(**options)
     assert tuple(conv.weight.shape[1] for conv in convolutions(net)) == widths[:-1]
-    assert all(conv.kernel_size == (4, 4) for conv in convolutions(net)) and nets.Discriminator(**net.config()).config() == net.config()
+    assert (
+        all(conv.kernel_size == (4, 4) for conv in convolutions(net))
+        and nets.Discriminator(**net.config()).config() == net.config()
+    )
     x = noise((3, 3, net.size, net.size), torch.float32).requires_grad_()
     odds = net(x)
     assert odds.shape == (3,)

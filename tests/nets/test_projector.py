@@ -17,7 +17,9 @@ def test_it_is_generator_after_encoder():
     net.eval()
     alone = torch.cat([net(one) for one in x.split(1)])
     torch.manual_seed(1)
-    torch.testing.assert_close(net(x), alone, rtol=0, atol=1e-6)  # nothing is drawn, and an image does not depend on its neighbours
+    torch.testing.assert_close(
+        net(x), alone, rtol=0, atol=1e-6
+    )  # nothing is drawn, and an image does not depend on its neighbours
 
 
 def test_a_corrector_sees_the_image_and_what_the_encoder_made_of_it():
@@ -28,7 +30,10 @@ def test_a_corrector_sees_the_image_and_what_the_encoder_made_of_it():
     second = first + c(torch.cat([x, g(first)], dim=1))
     assert torch.equal(net(x), g(second)) and (net(x) - g(first)).abs().max() > 1e-3
     passes = net.passes(x)
-    assert len(passes) == 2 and all(torch.equal(z, code) and torch.equal(image, g(code)) for (z, image), code in zip(passes, (first, second), strict=True))
+    assert len(passes) == 2 and all(
+        torch.equal(z, code) and torch.equal(image, g(code))
+        for (z, image), code in zip(passes, (first, second), strict=True)
+    )
     assert len(nets.Projector(g, e).passes(x)) == 1
 
 
@@ -40,7 +45,9 @@ def test_the_corrector_may_correct_again():
     codes = [e(x)]
     for _ in range(3):
         codes.append(codes[-1] + c(torch.cat([x, g(codes[-1])], dim=1)))
-    assert all(torch.equal(z, code) for (z, _), code in zip(net.passes(x), codes, strict=True)) and torch.equal(net(x), g(codes[3]))
+    assert all(torch.equal(z, code) for (z, _), code in zip(net.passes(x), codes, strict=True)) and torch.equal(
+        net(x), g(codes[3])
+    )
 
 
 def test_a_vae_may_be_the_generator():

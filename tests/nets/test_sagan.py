@@ -40,7 +40,9 @@ def test_attention_is_its_formula():
     def linear(conv):
         return conv.weight[:, :, 0, 0] @ f + conv.bias[:, None]
 
-    attention = torch.softmax(linear(layer.query).transpose(1, 2) @ linear(layer.key), dim=-1)  # for each place, over all places
+    attention = torch.softmax(
+        linear(layer.query).transpose(1, 2) @ linear(layer.key), dim=-1
+    )  # for each place, over all places
     expected = x + 0.6 * (linear(layer.value) @ attention.transpose(1, 2)).reshape(x.shape)
     torch.testing.assert_close(layer(x), expected)
     assert layer.query.out_channels == 2 and attention.shape == (2, 15, 15)
@@ -51,11 +53,20 @@ def test_the_stages(pair):
     g, d = pair
     seen = []
     layers = [m for net in pair for m in net.layers if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | SelfAttention)]
-    hooks = [m.register_forward_hook(lambda module, given, out: seen.append((type(module).__name__, *out.shape[1:3]))) for m in layers]
+    hooks = [
+        m.register_forward_hook(lambda module, given, out: seen.append((type(module).__name__, *out.shape[1:3])))
+        for m in layers
+    ]
     odds = d(g(torch.randn(2, 7)))
     for hook in hooks:
         hook.remove()
-    up = [("ConvTranspose2d", 32, 4), ("ConvTranspose2d", 16, 8), ("ConvTranspose2d", 8, 16), ("ConvTranspose2d", 4, 32), ("ConvTranspose2d", 3, 64)]
+    up = [
+        ("ConvTranspose2d", 32, 4),
+        ("ConvTranspose2d", 16, 8),
+        ("ConvTranspose2d", 8, 16),
+        ("ConvTranspose2d", 4, 32),
+        ("ConvTranspose2d", 3, 64),
+    ]
     down = [("Conv2d", 4, 32), ("Conv2d", 8, 16), ("Conv2d", 16, 8), ("Conv2d", 32, 4), ("Conv2d", 1, 1)]
     plain = [(name[12:] if name.startswith("Parametrized") else name, *rest) for name, *rest in seen]
     assert [s for s in plain if s[0] != "SelfAttention"] == up + down and odds.shape == (2,)
@@ -78,7 +89,11 @@ def test_eval_mode_is_deterministic_and_each_image_is_on_its_own(pair):
     z = torch.randn(4, 7)
     x = g(z)
     odds, before = d(x), copy.deepcopy(d.state_dict())
-    assert torch.equal(g(z), x) and torch.equal(d(x), odds) and all(torch.equal(before[key], value) for key, value in d.state_dict().items())
+    assert (
+        torch.equal(g(z), x)
+        and torch.equal(d(x), odds)
+        and all(torch.equal(before[key], value) for key, value in d.state_dict().items())
+    )
     assert x.shape == (4, 3, 64, 64) and x.min() >= 0 and x.max() <= 1 and x.std(dim=0).mean() > 1e-3
     for k in range(4):
         torch.testing.assert_close(g(z[k : k + 1]), x[k : k + 1], rtol=0, atol=1e-5)
@@ -96,7 +111,12 @@ def test_config_and_copies(pair):
         assert same(back, net) and not back.training and not any(p.requires_grad for p in back.parameters())
         part = copy.deepcopy(net).double().train().requires_grad_()
         net_again = pickle.loads(pickle.dumps(part))
-        assert same(net_again, part) and net_again.training and all(p.requires_grad for p in net_again.parameters()) and not net.training
+        assert (
+            same(net_again, part)
+            and net_again.training
+            and all(p.requires_grad for p in net_again.parameters())
+            and not net.training
+        )
     other = nets.SAGANDiscriminator(**d.config())
     other.load_state_dict(d.state_dict())
     assert torch.equal(other.eval()(g(z)), d(g(z)))

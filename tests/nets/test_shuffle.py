@@ -48,7 +48,11 @@ def test_data_lie_beside_their_pixels():
         assert data.shape[1] == data_channels(1, factor, stride) and data.shape[2:] == image.shape[2:]
         assert (image.mean(1) - data.mean(1)).abs().max() < max(factor, stride)
         larger = beside(y, factor, stride, n + 2, n + 1)
-        assert torch.equal(larger[..., :n, :n], data) and torch.equal(larger[..., n + 1, :n], data[..., -1, :]) and larger.shape[2:] == (n + 2, n + 1)
+        assert (
+            torch.equal(larger[..., :n, :n], data)
+            and torch.equal(larger[..., n + 1, :n], data[..., -1, :])
+            and larger.shape[2:] == (n + 2, n + 1)
+        )
 
 
 def test_grids_that_do_not_meet_are_refused():

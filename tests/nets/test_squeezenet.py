@@ -38,7 +38,9 @@ def convolved(f, module):
 def pooled(f):
     """Maxima of 3 x 3 every 2 places; the last of them may stick out."""
     h, w = (-(-(n - 3) // 2) + 1 for n in f.shape[1:])
-    return np.stack([[f[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max(axis=(1, 2)) for j in range(w)] for i in range(h)]).transpose(2, 0, 1)
+    return np.stack(
+        [[f[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max(axis=(1, 2)) for j in range(w)] for i in range(h)]
+    ).transpose(2, 0, 1)
 
 
 def squeezed(net, x):
@@ -101,7 +103,13 @@ def test_the_structure():
 def test_the_chains_take_the_colours_of_imagenet(build, convolutions):
     """Their first layer, from an image less the mean colour over the deviation, red first."""
     net, x = build().double(), images(2, 3, 40, 37)
-    f = torch.stack([(x[:, c] - mean) / deviation for c, (mean, deviation) in enumerate(((0.485, 0.229), (0.456, 0.224), (0.406, 0.225)))], dim=1)
+    f = torch.stack(
+        [
+            (x[:, c] - mean) / deviation
+            for c, (mean, deviation) in enumerate(((0.485, 0.229), (0.456, 0.224), (0.406, 0.225)))
+        ],
+        dim=1,
+    )
     for position in convolutions:
         f = torch.relu(net.chain[position](f))
     torch.testing.assert_close(net.layers(x)[0], f, rtol=1e-6, atol=1e-6)

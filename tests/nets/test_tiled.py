@@ -26,7 +26,12 @@ class Counting(nets.PriorNet):
     def __init__(self, net):
         super().__init__()
         self.net, self.seen = net, []
-        self.colours, self.data_colours, self.stride, self.takes_level = net.colours, net.data_colours, net.stride, net.takes_level
+        self.colours, self.data_colours, self.stride, self.takes_level = (
+            net.colours,
+            net.data_colours,
+            net.stride,
+            net.takes_level,
+        )
         self.reach, self.multiple = net.reach, net.multiple
 
     def config(self):
@@ -41,7 +46,11 @@ def given(net, b, h, w, groups=1, seed=1):
     """v, y and levels for a network."""
     generator = torch.Generator().manual_seed(seed)
     v = torch.rand(b, groups * net.colours, h, w, generator=generator)
-    y = torch.rand(b, groups * net.data_colours, -(-h // net.stride), -(-w // net.stride), generator=generator) if net.conditional else None
+    y = (
+        torch.rand(b, groups * net.data_colours, -(-h // net.stride), -(-w // net.stride), generator=generator)
+        if net.conditional
+        else None
+    )
     return v, y, torch.linspace(0.05, 0.2, b)
 
 
@@ -71,7 +80,9 @@ def test_a_constant_has_no_seam():
     net = network(data_colours=3, stride=4)
     with torch.no_grad():
         net.tail.bias.normal_(std=0.1)
-    x = nets.Tiled(net, tile=nets.Tiled.smallest(net))(torch.full((1, 3, 150, 203), 0.3), torch.full((1, 3, 38, 51), 0.6), 0.1)
+    x = nets.Tiled(net, tile=nets.Tiled.smallest(net))(
+        torch.full((1, 3, 150, 203), 0.3), torch.full((1, 3, 38, 51), 0.6), 0.1
+    )
     assert float(x.std(dim=(2, 3)).max()) < 1e-6 and float((x - 0.3).abs().max()) > 1e-3
 
 
@@ -104,7 +115,11 @@ def test_the_smallest_tile(structure):
     least, grid = nets.Tiled.smallest(net), math.lcm(net.multiple, net.stride)
     assert least % grid == 0 and least >= 4 * net.reach
     tiled = nets.Tiled(net, tile=least + grid - 1)
-    assert tiled.tile == least and tiled.config() == {"net": net.config(), "tile": least} and (tiled.reach, tiled.multiple) == (net.reach, net.multiple)
+    assert (
+        tiled.tile == least
+        and tiled.config() == {"net": net.config(), "tile": least}
+        and (tiled.reach, tiled.multiple) == (net.reach, net.multiple)
+    )
     with pytest.raises(InvalidInput, match=f"at least {least}"):
         nets.Tiled(net, tile=least - 1)
 
@@ -122,9 +137,16 @@ def test_networks_that_cannot_be_tiled():
 def test_grey_is_equal_colours(structure):
     net = network(**structure)
     grey = nets.Grey(net)
-    assert (grey.colours, grey.data_colours, grey.reach, grey.multiple) == (1, min(net.data_colours, 1), net.reach, net.multiple)
+    assert (grey.colours, grey.data_colours, grey.reach, grey.multiple) == (
+        1,
+        min(net.data_colours, 1),
+        net.reach,
+        net.multiple,
+    )
     v, y, level = given(grey, 2, 42, 57)
-    expected = net(v.repeat(1, 3, 1, 1), None if y is None else y.repeat(1, 3, 1, 1), math.sqrt(3) * level).mean(dim=1, keepdim=True)
+    expected = net(v.repeat(1, 3, 1, 1), None if y is None else y.repeat(1, 3, 1, 1), math.sqrt(3) * level).mean(
+        dim=1, keepdim=True
+    )
     assert torch.allclose(grey(v, y, level), expected, atol=1e-6) and grey.config() == {"net": net.config()}
     several, data, _ = given(grey, 2, 42, 57, groups=5)
     result = grey(several, data, level)

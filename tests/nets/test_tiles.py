@@ -46,9 +46,15 @@ def test_partition_of_unity(grid):
         for side, size, start in ((box.height, h, box.top), (box.width, w, box.left)):
             last = start + side == size and start > 0  # smaller by what the image lacks to a multiple
             assert side == min(tile, size) - (-size % multiple if last else 0)
-        assert 0 <= box.top <= h - box.height and 0 <= box.left <= w - box.width and box.top % multiple == 0 == box.left % multiple
+        assert (
+            0 <= box.top <= h - box.height
+            and 0 <= box.left <= w - box.width
+            and box.top % multiple == 0 == box.left % multiple
+        )
         box.of(total).add_(weight)
-        inner = weight[0 if box.top == 0 else margin :, 0 if box.left == 0 else margin :]  # no weight on the outermost pixels where the image goes on
+        inner = weight[
+            0 if box.top == 0 else margin :, 0 if box.left == 0 else margin :
+        ]  # no weight on the outermost pixels where the image goes on
         assert float(weight.sum()) == pytest.approx(float(inner.sum()), rel=1e-12)
     assert (total - 1).abs().max() < 1e-14
     assert len(list(t)) == len(t)
@@ -70,7 +76,11 @@ def test_identity_and_constants(grid, dtype, batch):
 
 
 def test_twenty_five():
-    assert len(Tiles(256, 256, 64, overlap=16)) == 25 and len(Tiles(256, 256, 64, overlap=32)) == 49 and len(Tiles(256, 256, 64, overlap=0)) == 16
+    assert (
+        len(Tiles(256, 256, 64, overlap=16)) == 25
+        and len(Tiles(256, 256, 64, overlap=32)) == 49
+        and len(Tiles(256, 256, 64, overlap=0)) == 16
+    )
     assert Tiles(256, 256, 64, overlap=16)._rows == [0, 48, 96, 144, 192]
 
 
@@ -87,10 +97,14 @@ def test_neighbours_blend_smoothly():
     """Two tiles of different value meet in a sin^2 ramp, without a step."""
     numbers = iter(range(100))
     result = Tiles(8, 52, 32, overlap=12).map(
-        lambda piece: torch.full_like(piece, float(next(numbers))), torch.zeros(1, 1, 8, 52, dtype=torch.float64), batch=1
+        lambda piece: torch.full_like(piece, float(next(numbers))),
+        torch.zeros(1, 1, 8, 52, dtype=torch.float64),
+        batch=1,
     )
     ramp = result[0, 0, 4]
-    assert torch.equal(ramp[:20], torch.zeros(20, dtype=torch.float64)) and torch.equal(ramp[32:], torch.ones(20, dtype=torch.float64))
+    assert torch.equal(ramp[:20], torch.zeros(20, dtype=torch.float64)) and torch.equal(
+        ramp[32:], torch.ones(20, dtype=torch.float64)
+    )
     expected = torch.sin((torch.arange(12, dtype=torch.float64) + 0.5) / 12 * torch.pi / 2).square()
     assert torch.allclose(ramp[20:32], expected) and ramp.diff().max() < 0.15
 
@@ -133,7 +147,12 @@ def test_doors():
         with pytest.raises(InvalidInput, match=match):
             Tiles(100, 100, 64, **words)
     t = Tiles(100, 100, 64, overlap=16, multiple=2)
-    assert t.map(lambda piece, other: piece, torch.zeros(1, 1, 100, 100), torch.zeros(1, 1, 50, 50)).shape == (1, 1, 100, 100)
+    assert t.map(lambda piece, other: piece, torch.zeros(1, 1, 100, 100), torch.zeros(1, 1, 50, 50)).shape == (
+        1,
+        1,
+        100,
+        100,
+    )
     for x in (torch.rand(1, 1, 99, 100), torch.rand(1, 1, 25, 25), torch.rand(1, 1, 50, 100), torch.rand(100, 100)):
         with pytest.raises(InvalidInput, match="expected"):
             t.map(lambda piece, other: piece, torch.rand(1, 1, 100, 100), x)

@@ -19,7 +19,10 @@ def made(seed=0):
 def test_the_published_numbers_of_weights():
     """20-500-500-784 and 784-500-500-(20 + 20)."""
     counts = [sum(p.numel() for p in net.parameters()) for net in (nets.VAEDecoder(), nets.VAEEncoder())]
-    assert counts == [20 * 500 + 500 + 500 * 500 + 500 + 500 * 784 + 784, 784 * 500 + 500 + 500 * 500 + 500 + 500 * 40 + 40]
+    assert counts == [
+        20 * 500 + 500 + 500 * 500 + 500 + 500 * 784 + 784,
+        784 * 500 + 500 + 500 * 500 + 500 + 500 * 40 + 40,
+    ]
 
 
 def test_layers_by_hand():

@@ -21,7 +21,12 @@ print([start_digest(net) for net in train.networks("sagan", colours=3, size=64, 
 
 
 @pytest.mark.parametrize(
-    "net", [nets.SAGANGenerator(width=2, latent=3), nets.SAGANDiscriminator(width=2), nets.DCGANEncoder(colours=1, size=28, width=2, outputs=3)]
+    "net",
+    [
+        nets.SAGANGenerator(width=2, latent=3),
+        nets.SAGANDiscriminator(width=2),
+        nets.DCGANEncoder(colours=1, size=28, width=2, outputs=3),
+    ],
 )
 def test_every_weight_and_buffer_counts_but_for_singular_vectors(net):
     derived = set()
@@ -38,5 +43,7 @@ def test_every_weight_and_buffer_counts_but_for_singular_vectors(net):
 
 def test_the_start_is_the_same_where_sums_are_rounded_otherwise():
     other = os.environ | {"MKL_CBWR": "COMPATIBLE", "PYTHONPATH": ":".join(sys.path)}
-    output = subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT], capture_output=True, text=True, check=True, env=other).stdout
+    output = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT], capture_output=True, text=True, check=True, env=other
+    ).stdout
     assert output.strip() == str([start_digest(net) for net in train.networks("sagan", colours=3, size=64, width=16)])

@@ -61,7 +61,9 @@ def test_large_psf_equals_scipy_and_is_adjoint(kh, kw, stride, boundary, monkeyp
         extended = x.numpy()
     else:
         mode = {"circular": "wrap", "reflect": "symmetric", "zero": "constant"}[boundary]
-        extended = np.pad(x.numpy(), ((0, 0), (0, 0), (kh - 1 - kh // 2, kh // 2), (kw - 1 - kw // 2, kw // 2)), mode=mode)
+        extended = np.pad(
+            x.numpy(), ((0, 0), (0, 0), (kh - 1 - kh // 2, kh // 2), (kw - 1 - kw // 2, kw // 2)), mode=mode
+        )
     full = scipy.signal.fftconvolve(extended, kernel.numpy()[None, None], mode="valid", axes=(2, 3))
     expected = torch.from_numpy(full[..., ::stride, ::stride].copy())
     assert relative(op(x), expected) <= 1e-12
@@ -82,7 +84,12 @@ def test_a_large_psf_never_takes_the_direct_kernels(monkeypatch):
     op = Blur(torch.ones(34, 34))
     assert op.adjoint(op(x)).shape == x.shape
     few = torch.zeros(36, 36).fill_diagonal_(1.0)  # the compiled kernels skip taps that are 0
-    for function in (Blur(torch.ones(33, 33)), Blur(torch.ones(33, 33)).adjoint, Blur(few), Blur(torch.ones(34, 34), stride=2)):
+    for function in (
+        Blur(torch.ones(33, 33)),
+        Blur(torch.ones(33, 33)).adjoint,
+        Blur(few),
+        Blur(torch.ones(34, 34), stride=2),
+    ):
         with pytest.raises(AssertionError, match="direct taps"):
             function(x)
 
@@ -134,7 +141,13 @@ def test_equals_the_matrix_of_its_definition(kh, kw, stride, boundary):
 @pytest.mark.parametrize("boundary", ["circular", "reflect", "zero", "valid"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_norm_without_a_size_bounds_every_grid_closely(stride, boundary):
-    for kernel in (noise((4, 5), seed=stride), psf.gaussian(5, 1.2), psf.motion(5, 30.0), noise((2, 2), seed=1), noise((1, 6), seed=2)):
+    for kernel in (
+        noise((4, 5), seed=stride),
+        psf.gaussian(5, 1.2),
+        psf.motion(5, 30.0),
+        noise((2, 2), seed=1),
+        noise((1, 6), seed=2),
+    ):
         op = Blur(kernel, stride=stride, boundary=boundary)
         bound, largest = op.norm(), 0.0
         if boundary == "circular":
@@ -159,7 +172,14 @@ def test_norm_of_a_normalised_blur_is_one():
 
 
 @pytest.mark.parametrize(
-    "kernel, rank_one", [(psf.gaussian(9, 1.6), True), (psf.box(4), True), (psf.motion(9, 0.0), True), (psf.motion(9, 45.0), False), (psf.disk(7), False)]
+    "kernel, rank_one",
+    [
+        (psf.gaussian(9, 1.6), True),
+        (psf.box(4), True),
+        (psf.motion(9, 0.0), True),
+        (psf.motion(9, 45.0), False),
+        (psf.disk(7), False),
+    ],
 )
 def test_separable_psfs_are_found(kernel, rank_one):
     separable = Blur(kernel).separable
@@ -181,7 +201,15 @@ def test_psf_comes_as_any_array_and_is_copied():
     expected = Blur(torch.from_numpy(kernel).double())(x)
     frozen = kernel.astype(np.float32)
     frozen.flags.writeable = False
-    for given in (kernel, kernel.tolist(), frozen, np.asfortranarray(kernel), kernel[::-1].copy()[::-1], torch.tensor(kernel), kernel.astype(np.uint8)):
+    for given in (
+        kernel,
+        kernel.tolist(),
+        frozen,
+        np.asfortranarray(kernel),
+        kernel[::-1].copy()[::-1],
+        torch.tensor(kernel),
+        kernel.astype(np.uint8),
+    ):
         assert torch.equal(Blur(given)(x), expected)
     for mutable in (torch.ones(3, 3, dtype=torch.float64), np.ones((3, 3)), torch.ones(3, 3)):
         op = Blur(mutable)
@@ -210,7 +238,9 @@ def test_downsample_is_the_box_average(factor):
     x = noise((2, 3, 3 * factor, 4 * factor))
     op = Downsample(factor)
     assert relative(op(x), torch.nn.functional.avg_pool2d(x, factor)) <= 1e-14
-    assert op.norm() == pytest.approx(1 / factor, rel=1e-12) and op.norm(x.shape) == pytest.approx(1 / factor, rel=1e-12)
+    assert op.norm() == pytest.approx(1 / factor, rel=1e-12) and op.norm(x.shape) == pytest.approx(
+        1 / factor, rel=1e-12
+    )
     spread = op.adjoint(torch.ones(1, 1, 3, 4, dtype=torch.float64))
     assert torch.allclose(spread, torch.full_like(spread, factor**-2.0))
     a = op.convolution()

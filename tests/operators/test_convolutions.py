@@ -33,17 +33,27 @@ def test_structures_equal_the_matrices_on_every_grid(stride, boundary):
                 assert relative(structure_matrix(gram, image), matrix.T @ matrix) <= 1e-12
             if max(kh, kw) <= stride or boundary == "circular":
                 assert cogram is not None
-    kinds = {"circular": {Scalar, Circulant}, "valid": {Scalar}}.get(boundary, {Scalar, Diagonal} if stride >= 3 else {Scalar})
+    kinds = {"circular": {Scalar, Circulant}, "valid": {Scalar}}.get(
+        boundary, {Scalar, Diagonal} if stride >= 3 else {Scalar}
+    )
     assert found == (kinds if stride < 5 else kinds - {Circulant})
 
 
-@pytest.mark.parametrize("kernel", [psf.gaussian(3, 0.8), psf.box(5), psf.disk(7, 2.0), torch.tensor([[1.0, -3.0, 1.0]], dtype=torch.float64)])
+@pytest.mark.parametrize(
+    "kernel",
+    [psf.gaussian(3, 0.8), psf.box(5), psf.disk(7, 2.0), torch.tensor([[1.0, -3.0, 1.0]], dtype=torch.float64)],
+)
 def test_symmetric_reflecting_blurs_are_cosine(kernel):
     for h, w in ((7, 7), (8, 11), (12, 7)):
         op = Blur(kernel, boundary="reflect")
         matrix = operator_matrix(op, (1, 1, h, w))
-        for structure, product in ((op.cogram((1, 1, h, w)), matrix @ matrix.T), (op.gram((1, 1, h, w)), matrix.T @ matrix)):
-            assert isinstance(structure, Cosine) and relative(structure_matrix(structure, (1, 1, h, w)), product) <= 1e-12
+        for structure, product in (
+            (op.cogram((1, 1, h, w)), matrix @ matrix.T),
+            (op.gram((1, 1, h, w)), matrix.T @ matrix),
+        ):
+            assert (
+                isinstance(structure, Cosine) and relative(structure_matrix(structure, (1, 1, h, w)), product) <= 1e-12
+            )
 
 
 @pytest.mark.parametrize("kernel", [psf.gaussian(4, 1.0), psf.motion(5, 30.0), torch.tensor([[1.0, 2.0, 1.1]])])
@@ -59,7 +69,10 @@ def test_the_stencil_is_the_decimated_autocorrelation(stride):
     for i, d in enumerate(range(-(6 // stride), 6 // stride + 1)):
         for j, e in enumerate(range(-(3 // stride), 3 // stride + 1)):
             exact = sum(
-                kernel[s, t] * kernel[s + stride * d, t + stride * e] for s in range(7) for t in range(4) if 0 <= s + stride * d < 7 and 0 <= t + stride * e < 4
+                kernel[s, t] * kernel[s + stride * d, t + stride * e]
+                for s in range(7)
+                for t in range(4)
+                if 0 <= s + stride * d < 7 and 0 <= t + stride * e < 4
             )
             assert r[i, j].item() == pytest.approx(float(exact), abs=1e-13)
 

@@ -23,10 +23,17 @@ print([op.fingerprint() for op in ops])
 
 
 def test_the_same_in_another_process(monkeypatch):
-    first = [Blur(psf.gaussian(5, 1.1), stride=2, boundary="valid"), Mask(torch.eye(3)), ToGray() @ Identity(), Stack([2.0 * Downsample(2), Identity().T])]
+    first = [
+        Blur(psf.gaussian(5, 1.1), stride=2, boundary="valid"),
+        Mask(torch.eye(3)),
+        ToGray() @ Identity(),
+        Stack([2.0 * Downsample(2), Identity().T]),
+    ]
     monkeypatch.setenv("PYTHONHASHSEED", "7")
     monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
-    output = subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT], capture_output=True, text=True, check=True
+    ).stdout
     assert output.strip() == str([op.fingerprint() for op in first])
     assert all(len(op.fingerprint()) == 64 for op in first)
 
@@ -82,7 +89,11 @@ def test_the_rounding_of_a_processor_does_not_count(seed):
     shift = 4 * torch.finfo(torch.float64).eps * kernel.max() * torch.randn(3, 4, dtype=torch.float64, generator=draw)
     assert not torch.equal(kernel, kernel + shift)
     assert Blur(kernel).fingerprint() == Blur(kernel + shift).fingerprint()
-    assert ((1.0 + 4e-16) * Blur(kernel)).fingerprint() == (1.0 * Blur(kernel)).fingerprint() != ((1.0 + 1e-6) * Blur(kernel)).fingerprint()
+    assert (
+        ((1.0 + 4e-16) * Blur(kernel)).fingerprint()
+        == (1.0 * Blur(kernel)).fingerprint()
+        != ((1.0 + 1e-6) * Blur(kernel)).fingerprint()
+    )
 
 
 @pytest.mark.parametrize("value", [1 / 4096, 3 / 4096, 1 / 3, 0.1, 1.0, 1e9, 5.0])
@@ -122,12 +133,25 @@ def test_zero_has_no_sign():
 
 
 def test_extreme_numbers():
-    ops = [Blur(torch.tensor([[1.0, value]], dtype=torch.float64)) for value in (0.0, 5e-324, 1.0, 1e300, 1.7976931348623157e308)]
+    ops = [
+        Blur(torch.tensor([[1.0, value]], dtype=torch.float64))
+        for value in (0.0, 5e-324, 1.0, 1e300, 1.7976931348623157e308)
+    ]
     assert len({op.fingerprint() for op in ops}) == len(ops) - 1  # beside 1 the least of all numbers is nothing
-    assert len({(factor * Identity()).fingerprint() for factor in (5e-324, 1e-300, 1.0, 1e300, 1.7976931348623157e308)}) == 5
+    assert (
+        len({(factor * Identity()).fingerprint() for factor in (5e-324, 1e-300, 1.0, 1e300, 1.7976931348623157e308)})
+        == 5
+    )
 
 
 def test_the_form_in_which_a_parameter_came_does_not_count():
     kernel = torch.tensor([[1.0, 0.0, 2.0]])
-    same = [kernel, kernel.double(), kernel.numpy(), kernel.int().numpy(), [[1, -0.0, 2]], torch.tensor([[1.0], [-0.0], [2.0]]).T]
+    same = [
+        kernel,
+        kernel.double(),
+        kernel.numpy(),
+        kernel.int().numpy(),
+        [[1, -0.0, 2]],
+        torch.tensor([[1.0], [-0.0], [2.0]]).T,
+    ]
     assert len({Blur(given).fingerprint() for given in same}) == 1

@@ -15,7 +15,11 @@ def test_entries_are_normal_with_variance_one_over_m() -> None:
     matrix = operators.GaussianMeasurements(80, (3, 10, 15), seed=1).matrix
     assert matrix.shape == (80, 450) and matrix.dtype == torch.float64
     scaled = matrix.flatten() * 80**0.5
-    assert abs(scaled.mean()) < 0.02 and abs(scaled.var() - 1) < 0.03 and abs((scaled.abs() < 1).double().mean() - 0.6827) < 0.01
+    assert (
+        abs(scaled.mean()) < 0.02
+        and abs(scaled.var() - 1) < 0.03
+        and abs((scaled.abs() < 1).double().mean() - 0.6827) < 0.01
+    )
     x = torch.randn(200, 3, 10, 15, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     ratios = operators.GaussianMeasurements(80, (3, 10, 15))(x).square().sum(dim=1) / x.flatten(1).square().sum(dim=1)
     assert abs(ratios.mean() - 1) < 0.04 and 0.05 < ratios.std() < 0.3

@@ -23,7 +23,9 @@ def test_crowded_spectrum_and_low_rank():
     crowded = orthogonal * torch.linspace(0.999, 1.0, 50, dtype=torch.float64)
     assert largest_singular_value(Dense(crowded), (1, 50), False) == pytest.approx(1.0, abs=1e-6)
     rank_one = torch.outer(noise((20,), seed=1), noise((50,), seed=2))
-    assert largest_singular_value(Dense(rank_one), (1, 50), False) == pytest.approx(torch.linalg.matrix_norm(rank_one, ord=2).item(), rel=1e-9)
+    assert largest_singular_value(Dense(rank_one), (1, 50), False) == pytest.approx(
+        torch.linalg.matrix_norm(rank_one, ord=2).item(), rel=1e-9
+    )
     assert largest_singular_value(Dense(orthogonal), (1, 50), False) == pytest.approx(1.0, abs=1e-9)
 
 

@@ -10,7 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from cases.checks import adjointness, data_for, gradient_is_adjoint, image_for, linearity, noise, operator_matrix, real_vector, relative, structure_matrix
+from cases.checks import (
+    adjointness,
+    data_for,
+    gradient_is_adjoint,
+    image_for,
+    linearity,
+    noise,
+    operator_matrix,
+    real_vector,
+    relative,
+    structure_matrix,
+)
 from cases.operators import operator_cases, public_operator_classes
 from fastip import inverses, operators
 from fastip.contracts import Circulant, Cosine, Scalar
@@ -277,7 +288,10 @@ def test_inside_a_network_and_a_larger_graph():
 
 
 def test_algebra_equals_matrix_algebra():
-    a, b = operators.Blur(torch.rand(3, 2, dtype=torch.float64), stride=2), operators.Mask(torch.rand(6, 8, dtype=torch.float64))
+    a, b = (
+        operators.Blur(torch.rand(3, 2, dtype=torch.float64), stride=2),
+        operators.Mask(torch.rand(6, 8, dtype=torch.float64)),
+    )
     shape = (1, 1, 6, 8)
     ma, mb = operator_matrix(a, shape), operator_matrix(b, shape)
     assert relative(operator_matrix(a @ b, shape), ma @ mb) <= 1e-14
@@ -301,7 +315,11 @@ def test_grey_commutes_with_what_is_channelwise():
     x = torch.randn(1, 3, 8, 6, dtype=torch.float64)
     assert relative((grey @ blur)(x), (blur @ grey)(x)) <= 1e-14
     fits = operators.Blur(torch.rand(3, 2, dtype=torch.float64), stride=3, boundary="zero")
-    assert type((grey @ fits).cogram((1, 1, 2, 3))) is type((fits @ grey).cogram((1, 1, 2, 3))) is type(fits.cogram((1, 1, 2, 3)))
+    assert (
+        type((grey @ fits).cogram((1, 1, 2, 3)))
+        is type((fits @ grey).cogram((1, 1, 2, 3)))
+        is type(fits.cogram((1, 1, 2, 3)))
+    )
     # A mask with channels does not commute, and says nothing.
     assert (grey @ operators.Mask(torch.rand(3, 4, 4))).cogram((1, 1, 4, 4)) is None
 
@@ -314,7 +332,9 @@ def test_half_sized_grey_has_a_scalar_inverse(boundary):
         shape, y = (b, 3, 2 * h, 2 * w), noise((b, 1, h, w), seed=h)
         assert adjointness(op, shape, torch.float64, seed=w) <= 1e-14
         cogram = op.cogram(tuple(y.shape))
-        assert isinstance(cogram, Scalar) and cogram.value == pytest.approx((0.299**2 + 0.587**2 + 0.114**2) / 4, rel=1e-14)
+        assert isinstance(cogram, Scalar) and cogram.value == pytest.approx(
+            (0.299**2 + 0.587**2 + 0.114**2) / 4, rel=1e-14
+        )
         matrix, beta = operator_matrix(op, shape), 0.03
         inverse = auto.choose(op, y, beta, pointwise=False)
         assert type(inverse) is inverses.Exact and "scalar" in inverse.bind(op, y, beta).describe()
@@ -324,7 +344,11 @@ def test_half_sized_grey_has_a_scalar_inverse(boundary):
         assert relative(op(noise(shape, seed=w)), means) <= 1e-14
 
 
-@pytest.mark.parametrize("make", [lambda a, g: a @ g, lambda a, g: g @ a, lambda a, g: 2.0 * (a @ (0.5 * g))], ids=["blur-grey", "grey-blur", "scaled"])
+@pytest.mark.parametrize(
+    "make",
+    [lambda a, g: a @ g, lambda a, g: g @ a, lambda a, g: 2.0 * (a @ (0.5 * g))],
+    ids=["blur-grey", "grey-blur", "scaled"],
+)
 @pytest.mark.parametrize("boundary, kind", [("circular", Circulant), ("reflect", Cosine)])
 def test_blurred_grey_keeps_the_structure_of_the_blur(make, boundary, kind):
     """A A^T = ||w||^2 B B^T in closed form, so the inverse needs no inner loop."""

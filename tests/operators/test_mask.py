@@ -11,7 +11,19 @@ import torch
 from cases.checks import noise, operator_matrix, relative, structure_matrix
 from fastip.contracts import Scalar
 from fastip.errors import FastipError, InvalidInput, UnknownKeyword
-from fastip.operators import Blur, Composition, Dense, Downsample, Identity, Mask, MaskedFourier, Operator, Scaled, Stack, ToGray
+from fastip.operators import (
+    Blur,
+    Composition,
+    Dense,
+    Downsample,
+    Identity,
+    Mask,
+    MaskedFourier,
+    Operator,
+    Scaled,
+    Stack,
+    ToGray,
+)
 
 
 def test_mask_multiplies_and_broadcasts():
@@ -96,7 +108,11 @@ def test_an_operator_of_ones_own():
 
     x = noise((1, 1, 4, 4), dtype=torch.float64).requires_grad_()
     op = Blur(torch.ones(2, 2)) @ Flip()
-    assert torch.autograd.gradcheck(op, x) and op.cogram((1, 1, 4, 4)) is None and op.norm((1, 1, 4, 4)) == pytest.approx(4.0, rel=1e-6)
+    assert (
+        torch.autograd.gradcheck(op, x)
+        and op.cogram((1, 1, 4, 4)) is None
+        and op.norm((1, 1, 4, 4)) == pytest.approx(4.0, rel=1e-6)
+    )
     assert repr(2.0 * op) == "Scaled(2.0, Composition(Blur(<2x2>, 1, 'circular'), Flip()))"
 
 
@@ -200,7 +216,15 @@ def test_refusals(make, says):
 
 
 @pytest.mark.parametrize(
-    "cls, keyword", [(Mask, "msk"), (MaskedFourier, "maks"), (ToGray, "weight"), (Dense, "matrx"), (Stack, "operator"), (Scaled, "facter")]
+    "cls, keyword",
+    [
+        (Mask, "msk"),
+        (MaskedFourier, "maks"),
+        (ToGray, "weight"),
+        (Dense, "matrx"),
+        (Stack, "operator"),
+        (Scaled, "facter"),
+    ],
 )
 def test_misspelt_keywords(cls, keyword):
     with pytest.raises(UnknownKeyword, match="did you mean"):

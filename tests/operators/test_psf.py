@@ -50,12 +50,16 @@ def test_gaussian_is_the_gaussian():
 
 def test_motion_points_from_the_column_axis_towards_the_rows():
     horizontal, vertical = psf.motion(9, 0.0), psf.motion(9, 90.0)
-    assert horizontal[4].sum().item() == pytest.approx(1.0) and vertical[:, 4].sum().item() == pytest.approx(1.0, abs=1e-12)
+    assert horizontal[4].sum().item() == pytest.approx(1.0) and vertical[:, 4].sum().item() == pytest.approx(
+        1.0, abs=1e-12
+    )
     assert torch.allclose(horizontal, vertical.T, atol=1e-12)
     diagonal = psf.motion(9, 45.0)  # top left to bottom right
     assert torch.diagonal(diagonal).sum() > 0.6 > 0.2 > torch.diagonal(diagonal.flip(1)).sum()
     assert torch.allclose(psf.motion(9, 135.0), diagonal.flip(1), atol=1e-12)
-    assert torch.allclose(psf.motion(9, 225.0), diagonal, atol=1e-12) and torch.allclose(psf.motion(9, -45.0), diagonal.flip(1), atol=1e-12)
+    assert torch.allclose(psf.motion(9, 225.0), diagonal, atol=1e-12) and torch.allclose(
+        psf.motion(9, -45.0), diagonal.flip(1), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("size, angle", [(9, 0.0), (9, 45.0), (7, 20.0), (8, 70.0)])

@@ -19,7 +19,13 @@ def examples(seed: int) -> list:
     even = positive(3, 4)
     even = even + even.flip(0, 1).roll((1, 1), (0, 1))  # the power spectrum of a real filter
     root = noise((24, 24), seed=seed)
-    return [Scalar(0.7 + seed), Diagonal(positive(1, 2, 3, 4)), Circulant(even[:, :3].clone()), Cosine(positive(3, 4)), Dense(root @ root.T)]
+    return [
+        Scalar(0.7 + seed),
+        Diagonal(positive(1, 2, 3, 4)),
+        Circulant(even[:, :3].clone()),
+        Cosine(positive(3, 4)),
+        Dense(root @ root.T),
+    ]
 
 
 @pytest.mark.parametrize("i", range(5))

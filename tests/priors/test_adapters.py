@@ -92,7 +92,9 @@ def test_the_precision_of_the_weights(dtype):
     net = Ffdnet().to(dtype)
     x = adapters.level_map(net, multiple=2)(V, 0.2)
     assert x.dtype == V.dtype
-    torch.testing.assert_close(x, adapters.level_map(Ffdnet(), multiple=2)(V, 0.2), rtol=0, atol=5e-2 if dtype == torch.bfloat16 else 1e-6)
+    torch.testing.assert_close(
+        x, adapters.level_map(Ffdnet(), multiple=2)(V, 0.2), rtol=0, atol=5e-2 if dtype == torch.bfloat16 else 1e-6
+    )
 
 
 def test_they_serve_in_a_solve_and_keep_gradients():

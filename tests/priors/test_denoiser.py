@@ -70,11 +70,26 @@ def test_three_that_disagree_are_refused() -> None:
 def test_a_schedule_of_beta_is_followed() -> None:
     seen: list[float] = []
     op = operators.Blur(psf.gaussian(5, sigma=1.0).double(), stride=2)
-    fastip.admm(op(draw(1, 1, 8, 8)), op, priors.Denoiser(levels(seen), noise=0.1), beta=[0.01, 0.04, 0.25], iterations=4, tolerance=0)  # type: ignore[arg-type]
+    fastip.admm(
+        op(draw(1, 1, 8, 8)),
+        op,
+        priors.Denoiser(levels(seen), noise=0.1),
+        beta=[0.01, 0.04, 0.25],
+        iterations=4,
+        tolerance=0,
+    )  # type: ignore[arg-type]
     np.testing.assert_allclose(seen, [1.0, 0.5, 0.2, 0.2])
 
 
-BAD_LEVELS = [{}, {"noise": 0}, {"sigma": 0}, {"sigma": -1}, {"sigma": float("nan")}, {"sigma": "a"}, {"sigma": 1, "noise": -0.1}]
+BAD_LEVELS = [
+    {},
+    {"noise": 0},
+    {"sigma": 0},
+    {"sigma": -1},
+    {"sigma": float("nan")},
+    {"sigma": "a"},
+    {"sigma": 1, "noise": -0.1},
+]
 
 
 @pytest.mark.parametrize("options", BAD_LEVELS, ids=str)
@@ -101,18 +116,31 @@ def test_which_callables_get_the_level() -> None:
         got.append(window)
         return v
 
-    for denoiser in (Net(), other_option, lambda v: v, lambda v, s: got.append(s) or v, lambda *all: got.append(len(all)) or all[0], torch.clone):
+    for denoiser in (
+        Net(),
+        other_option,
+        lambda v: v,
+        lambda v, s: got.append(s) or v,
+        lambda *all: got.append(len(all)) or all[0],
+        torch.clone,
+    ):
         prox(priors.Denoiser(denoiser, sigma=0.3), V, 1.0)
     assert got == [0.3, 3, 0.3, 1]
 
 
-@pytest.mark.parametrize("denoiser", [None, 3, "tv", torch.nn.Identity, lambda: 0, lambda a, b, c: a, lambda v, *, strength: v], ids=range(7))
+@pytest.mark.parametrize(
+    "denoiser", [None, 3, "tv", torch.nn.Identity, lambda: 0, lambda a, b, c: a, lambda v, *, strength: v], ids=range(7)
+)
 def test_things_that_do_not_denoise_are_refused(denoiser: object) -> None:
     with pytest.raises(InvalidInput, match="expected"):
         priors.Denoiser(denoiser, sigma=0.1)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("answer", [V[..., 1:], V.float(), None, V.numpy(), V.mean(), V[0]], ids=["size", "dtype", "None", "NumPy", "mean", "one image"])
+@pytest.mark.parametrize(
+    "answer",
+    [V[..., 1:], V.float(), None, V.numpy(), V.mean(), V[0]],
+    ids=["size", "dtype", "None", "NumPy", "mean", "one image"],
+)
 def test_wrong_answers_are_refused(answer: object) -> None:
     with pytest.raises(InvalidInput, match="the denoiser returned"):
         prox(priors.Denoiser(lambda v: answer, sigma=0.1), V, 1.0)
@@ -136,5 +164,7 @@ def test_a_linear_denoiser_reaches_its_closed_form() -> None:
     """v / (1 + 2 step weight) is the prox of weight |x|^2: plug and play with it is ridge regression."""
     op = operators.Blur(psf.gaussian(5, sigma=1.0).double(), stride=2)
     y, beta, weight = op(draw(1, 1, 8, 8)), 0.1, 0.03
-    x = fastip.admm(y, op, priors.Denoiser(lambda v: v / (1 + weight / beta), sigma=0.1), beta=beta, iterations=500, tolerance=0).x
+    x = fastip.admm(
+        y, op, priors.Denoiser(lambda v: v / (1 + weight / beta), sigma=0.1), beta=beta, iterations=500, tolerance=0
+    ).x
     torch.testing.assert_close(x, wiener(y, op, weight).x)

@@ -64,7 +64,8 @@ def test_what_the_network_says_is_the_prox():
 
 
 @pytest.mark.parametrize(
-    ("stride", "size", "shape"), [(4, 9, (7, 9)), (4, 3, (6, 5)), (1, 9, (20, 17)), (2, 5, (9, 8)), (3, 4, (5, 5)), (4, 7, (7, 6)), (5, 9, (6, 7))]
+    ("stride", "size", "shape"),
+    [(4, 9, (7, 9)), (4, 3, (6, 5)), (1, 9, (20, 17)), (2, 5, (9, 8)), (3, 4, (5, 5)), (4, 7, (7, 6)), (5, 9, (6, 7))],
 )
 def test_valid_data_lie_under_their_pixels(stride, size, shape):
     """For an image that is a ramp, a datum is the mean of pixels about its place; the network gets data that follow the ramp wherever there are some."""
@@ -120,15 +121,30 @@ def test_a_blind_network_needs_no_level_but_beta():
     assert [level for _, _, level in net.seen] == [None, None]
     with pytest.raises(InvalidInput, match="PixelShuffleAutoencoder cannot imply it"):
         fastip.admm(y, op, prior, iterations=1)
-    assert fastip.admm(y, op, priors.PixelShuffleAutoencoder(net, sigma=0.2, noise=0.1), iterations=1).beta == pytest.approx(0.25)
+    assert fastip.admm(
+        y, op, priors.PixelShuffleAutoencoder(net, sigma=0.2, noise=0.1), iterations=1
+    ).beta == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"noise": 0}, {"sigma": 0}, {"sigma": [0.1, -1]}, {"sigma": []}, {"sigma": [0.1, 0.2], "noise": 0.1}, {"sigma": "ab"}], ids=str
+    "options",
+    [
+        {},
+        {"noise": 0},
+        {"sigma": 0},
+        {"sigma": [0.1, -1]},
+        {"sigma": []},
+        {"sigma": [0.1, 0.2], "noise": 0.1},
+        {"sigma": "ab"},
+    ],
+    ids=str,
 )
 def test_bad_levels_are_refused(options):
     v = noise((1, 1, 4, 4))
-    for make in (lambda **given: priors.PixelShuffleAutoencoder(made(), **given), lambda **given: priors.Denoiser(torch.clone, **given)):
+    for make in (
+        lambda **given: priors.PixelShuffleAutoencoder(made(), **given),
+        lambda **given: priors.Denoiser(torch.clone, **given),
+    ):
         with pytest.raises(InvalidInput, match="sigma|noise"):
             make(**options).bind(v, operators.Identity())
 
@@ -187,7 +203,10 @@ def test_weights_in_bfloat16_keep_the_image_in_its_precision():
     """v less a small correction: what bfloat16 rounds is the correction, not the image."""
     op, net = blur(), made(spread=0.01)
     y = op(torch.rand(1, 1, 16, 18, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
-    solve = [fastip.admm(y.float(), op, priors.PixelShuffleAutoencoder(n, sigma=0.1), beta=0.1, iterations=5, tolerance=0).x for n in (net, net.bfloat16())]
+    solve = [
+        fastip.admm(y.float(), op, priors.PixelShuffleAutoencoder(n, sigma=0.1), beta=0.1, iterations=5, tolerance=0).x
+        for n in (net, net.bfloat16())
+    ]
     assert solve[1].dtype == torch.float32 and (solve[0] - solve[1]).abs().max() < 5e-4
 
 
@@ -208,7 +227,12 @@ def test_a_network_belongs_to_its_data():
         for other in (op, blur(), blur(boundary="reflect")):
             x = image if other is op else image[..., :8, :10]
             prior.bind(other(x), other)
-        for other in (blur(size=3), blur(stride=1), 2.0 * blur(), operators.Blur(psf.gaussian(5, sigma=1.21).double(), stride=2)):
+        for other in (
+            blur(size=3),
+            blur(stride=1),
+            2.0 * blur(),
+            operators.Blur(psf.gaussian(5, sigma=1.21).double(), stride=2),
+        ):
             if data:
                 with pytest.raises(InvalidInput, match="another operator"):
                     prior.bind(other(image[..., :8, :10]), other)

@@ -102,7 +102,11 @@ def test_gradient_in_the_image(case: Case) -> None:
 @pytest.mark.parametrize("shape", [(), (1,), (1, 2, 1, 1)], ids=str)
 @pytest.mark.parametrize("case", [c for c in CASES if c.weighted], ids=str)
 def test_gradient_in_the_weight(case: Case, shape: tuple[int, ...]) -> None:
-    weight = (WEIGHT + 0.05 * torch.arange(1, 1 + max(1, sum(shape) // 2), dtype=torch.float64)[: torch.Size(shape).numel()]).reshape(shape).requires_grad_()
+    weight = (
+        (WEIGHT + 0.05 * torch.arange(1, 1 + max(1, sum(shape) // 2), dtype=torch.float64)[: torch.Size(shape).numel()])
+        .reshape(shape)
+        .requires_grad_()
+    )
     v = draw(1, 2, 5, 4, seed=9)
     assert case.make(weight).bind(v, operators.Identity()).pointwise() is None
     assert torch.autograd.gradcheck(lambda w: prox(case.make(w), v, STEP, 2), weight)
@@ -116,7 +120,9 @@ def test_a_weight_for_each_channel(case: Case) -> None:
     x = prox(case.make(weights.reshape(1, 3, 1, 1)), v, STEP, 4)
     for c, weight in enumerate(weights):
         alone = case.make(float(weight))
-        torch.testing.assert_close(x[:, c : c + 1], prox(alone, v[:, c : c + 1].contiguous(), STEP, 4), rtol=0, atol=1e-14)
+        torch.testing.assert_close(
+            x[:, c : c + 1], prox(alone, v[:, c : c + 1].contiguous(), STEP, 4), rtol=0, atol=1e-14
+        )
     total = sum(case.make(float(w)).value(x[:, c : c + 1]) for c, w in enumerate(weights))
     torch.testing.assert_close(case.make(weights.reshape(1, 3, 1, 1)).value(x), total)
 
@@ -130,7 +136,18 @@ def test_weight_zero_is_the_identity(case: Case) -> None:
 @pytest.mark.parametrize("case", [c for c in CASES if c.weighted], ids=str)
 @pytest.mark.parametrize(
     "weight",
-    [-0.1, float("nan"), float("inf"), "much", None, torch.tensor([[[[-1.0]]]]), torch.tensor(float("nan")), torch.ones(2), torch.ones(1, 2), torch.tensor(1)],
+    [
+        -0.1,
+        float("nan"),
+        float("inf"),
+        "much",
+        None,
+        torch.tensor([[[[-1.0]]]]),
+        torch.tensor(float("nan")),
+        torch.ones(2),
+        torch.ones(1, 2),
+        torch.tensor(1),
+    ],
     ids=str,
 )
 def test_bad_weights_are_refused(case: Case, weight: object) -> None:
@@ -168,7 +185,13 @@ def test_misspelt_keyword_of_an_argumentless_prior() -> None:
 def test_sums_that_have_no_exact_prox_are_refused() -> None:
     tv, wavelet = priors.TV(0.1), priors.Wavelet(0.1)
     denoiser = priors.Denoiser(torch.clone, sigma=1)
-    for a, b in ((tv, tv), (tv, priors.AnisotropicTV(0.1)), (wavelet, priors.Box()), (priors.L1(0.1), wavelet), (denoiser, priors.Box())):
+    for a, b in (
+        (tv, tv),
+        (tv, priors.AnisotropicTV(0.1)),
+        (wavelet, priors.Box()),
+        (priors.L1(0.1), wavelet),
+        (denoiser, priors.Box()),
+    ):
         with pytest.raises(Unsupported, match="no exact prox"):
             a + b
     for stranger in (3, torch.zeros(2), "L1"):
@@ -179,12 +202,18 @@ def test_sums_that_have_no_exact_prox_are_refused() -> None:
 def test_sums_leave_their_terms_alone() -> None:
     tv = priors.TV(0.1, steps=7)
     total = tv + priors.Box(0, 1) + priors.L1(0.2)
-    assert isinstance(total, priors.TV) and total.steps == 7 and (total.separable.high, total.separable.l1) == (1.0, 0.2)
+    assert (
+        isinstance(total, priors.TV) and total.steps == 7 and (total.separable.high, total.separable.l1) == (1.0, 0.2)
+    )
     assert tv.separable.high == float("inf")
     assert isinstance(priors.Box() + priors.AnisotropicTV(0.1), priors.AnisotropicTV)
 
 
 def test_value_of_a_sum_is_the_sum_of_the_values() -> None:
     x = draw(2, 3, 6, 7, seed=12).clamp(0, 1)
-    for a, b in ((priors.TV(0.3), priors.L1(0.2)), (priors.L2(0.1), priors.ElasticNet(0.2, 0.3)), (priors.Box(0, 1), priors.AnisotropicTV(0.3))):
+    for a, b in (
+        (priors.TV(0.3), priors.L1(0.2)),
+        (priors.L2(0.1), priors.ElasticNet(0.2, 0.3)),
+        (priors.Box(0, 1), priors.AnisotropicTV(0.3)),
+    ):
         torch.testing.assert_close((a + b).value(x), a.value(x) + b.value(x))

@@ -37,10 +37,15 @@ def test_admm_and_pgd_take_it() -> None:
     """With an exact projector both find the image of a linear generator that gives the data."""
     generator = Linear(latent=3)
     truth = generator.sample(2, seed=1)
-    op = operators.Dense(torch.randn(40, 144, generator=torch.Generator().manual_seed(0), dtype=torch.float64), image_shape=(1, 12, 12))
+    op = operators.Dense(
+        torch.randn(40, 144, generator=torch.Generator().manual_seed(0), dtype=torch.float64), image_shape=(1, 12, 12)
+    )
     prior = priors.Projector(Nearest(generator))
     y = op(truth)
-    for solution in (fastip.admm(y, op, prior, beta=5.0, iterations=300, tolerance=0), fastip.pgd(y, op, prior, iterations=1500, tolerance=0)):
+    for solution in (
+        fastip.admm(y, op, prior, beta=5.0, iterations=300, tolerance=0),
+        fastip.pgd(y, op, prior, iterations=1500, tolerance=0),
+    ):
         torch.testing.assert_close(solution.x, truth, rtol=0, atol=1e-7)
 
 
@@ -51,7 +56,9 @@ def test_gradients_reach_the_network() -> None:
     x = fastip.npgd(y, operators.Downsample(2), priors.Projector(net), iterations=3, tolerance=0).x
     gradients = torch.autograd.grad(x.square().sum(), list(net.parameters()))
     assert all(g.abs().max() > 0 for g in gradients)
-    assert torch.autograd.gradcheck(lambda a: priors.Projector(net).bind(v, operators.Identity())(a, 1.0), v.requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda a: priors.Projector(net).bind(v, operators.Identity())(a, 1.0), v.requires_grad_()
+    )
 
 
 def test_what_is_refused() -> None:

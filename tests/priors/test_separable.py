@@ -26,7 +26,9 @@ def test_pointwise_states_the_numbers() -> None:
         priors.NonNegative(): Pointwise(low=0.0),
         priors.Box(): Pointwise(low=0.0, high=1.0),
         priors.L1(torch.tensor(0.25)): Pointwise(l1=0.25),
-        priors.L1(0.25) + priors.L1(0.5) + priors.L2(1) + priors.NonNegative() + priors.Box(-1, 2): Pointwise(0.75, 1.0, 0.0, 2.0),
+        priors.L1(0.25) + priors.L1(0.5) + priors.L2(1) + priors.NonNegative() + priors.Box(-1, 2): Pointwise(
+            0.75, 1.0, 0.0, 2.0
+        ),
     }
     for prior, numbers in expected.items():
         assert prior.bind(torch.zeros(1, 1, 2, 2), operators.Identity()).pointwise() == numbers
@@ -52,7 +54,9 @@ def test_moreau_identity(dtype: torch.dtype) -> None:
     v, weight, tau = draw(2, 3, 5, 6, seed=1, dtype=dtype), 0.3, STEP
 
     def shadow_of_box(u: Tensor) -> Tensor:  # R* = sum max(low u, high u): prox of it by its two slopes
-        return torch.where(u > 0.8 / tau, u - 0.8 / tau, torch.where(u < -0.1 / tau, u + 0.1 / tau, torch.zeros_like(u)))
+        return torch.where(
+            u > 0.8 / tau, u - 0.8 / tau, torch.where(u < -0.1 / tau, u + 0.1 / tau, torch.zeros_like(u))
+        )
 
     conjugate_prox = (
         (priors.L1(weight), lambda u: u.clamp(-weight, weight)),  # R* = indicator of the cube
@@ -79,11 +83,15 @@ def test_prox_against_cvxpy(prior: priors.Separable) -> None:
     x, a = cp.Variable(v.numel()), v.numpy().ravel()
     penalty = prior.l1 * cp.norm1(x) + prior.l2 * cp.sum_squares(x)
     constraints = [x >= prior.low] * math.isfinite(prior.low) + [x <= prior.high] * math.isfinite(prior.high)
-    cp.Problem(cp.Minimize(STEP * penalty + cp.sum_squares(x - a) / 2), constraints).solve(solver="CLARABEL", tol_gap_abs=1e-12, tol_gap_rel=1e-12)
+    cp.Problem(cp.Minimize(STEP * penalty + cp.sum_squares(x - a) / 2), constraints).solve(
+        solver="CLARABEL", tol_gap_abs=1e-12, tol_gap_rel=1e-12
+    )
     np.testing.assert_allclose(prox(prior, v, STEP).numpy().ravel(), x.value, atol=1e-6)
 
 
-@pytest.mark.parametrize("low, high", [(1, 0), (float("nan"), 1), (0, float("nan")), ("a", 1), (None, 1), (float("inf"), float("inf"))])
+@pytest.mark.parametrize(
+    "low, high", [(1, 0), (float("nan"), 1), (0, float("nan")), ("a", 1), (None, 1), (float("inf"), float("inf"))]
+)
 def test_bad_boxes_are_refused(low: object, high: object) -> None:
     with pytest.raises(InvalidInput, match="expected|lies between"):
         priors.Box(low, high)  # type: ignore[arg-type]

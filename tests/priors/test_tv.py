@@ -84,7 +84,9 @@ def test_admm_reaches_the_true_minimiser(name: str, constraint: priors.Prior | N
     prior = kind(2e-3) if constraint is None else kind(2e-3) + constraint
     x = fastip.admm(y, op, prior, beta=beta, iterations=1000, tolerance=0).x
     if constraint is not None:
-        assert x.min() >= BOX[0] and x.max() <= BOX[1] and ((x == BOX[0]) | (x == BOX[1])).sum() > 20  # the box is active
+        assert (
+            x.min() >= BOX[0] and x.max() <= BOX[1] and ((x == BOX[0]) | (x == BOX[1])).sum() > 20
+        )  # the box is active
     assert -1e-7 < gap(op, y, prior, x, minimum(op, y, prior, n)) < 1e-5
 
 
@@ -105,7 +107,9 @@ def test_the_dual_field_must_be_kept() -> None:
 
     best = minimum(op, y, prior, n)
     kept = gap(op, y, prior, fastip.admm(y, op, prior, beta=beta, iterations=1500, tolerance=0).x, best)
-    lost = gap(op, y, prior, fastip.admm(y, op, Forgetful(2e-2, steps=2), beta=beta, iterations=1500, tolerance=0).x, best)
+    lost = gap(
+        op, y, prior, fastip.admm(y, op, Forgetful(2e-2, steps=2), beta=beta, iterations=1500, tolerance=0).x, best
+    )
     assert kept < 1e-3 < 1e-2 < lost
 
 
@@ -143,21 +147,28 @@ def test_prox_of_sums_against_cvxpy(prior: priors.TV) -> None:
     v, step = draw(1, 1, 12, 12, seed=1), 0.8
     x = cp.Variable((12, 12))
     value, constraints = modelled(prior, x)
-    cp.Problem(cp.Minimize(step * value + cp.sum_squares(x - v[0, 0].numpy()) / 2), constraints).solve(solver="CLARABEL", tol_gap_abs=1e-12, tol_gap_rel=1e-12)
+    cp.Problem(cp.Minimize(step * value + cp.sum_squares(x - v[0, 0].numpy()) / 2), constraints).solve(
+        solver="CLARABEL", tol_gap_abs=1e-12, tol_gap_rel=1e-12
+    )
     np.testing.assert_allclose(prox(prior, v, step, 1200)[0, 0].numpy(), x.value, atol=2e-6)
 
 
 def test_clipping_after_isotropic_tv_is_not_the_prox() -> None:
     """Why the box is inside the dual step: for the isotropic kind clipping afterwards gives another image, for the anisotropic kind the same."""
     v, box = draw(1, 1, 12, 12, seed=1), priors.Box(0.1, 0.6)
-    distance = {k: (prox(k(0.2) + box, v, 1.0, 600) - prox(k(0.2), v, 1.0, 600).clamp(0.1, 0.6)).abs().max().item() for k in (priors.TV, priors.AnisotropicTV)}
+    distance = {
+        k: (prox(k(0.2) + box, v, 1.0, 600) - prox(k(0.2), v, 1.0, 600).clamp(0.1, 0.6)).abs().max().item()
+        for k in (priors.TV, priors.AnisotropicTV)
+    }
     assert distance[priors.TV] > 1e-3 and distance[priors.AnisotropicTV] < 1e-6
 
 
 def test_values() -> None:
     x = torch.tensor([[0.0, 3.0], [4.0, 4.0]], dtype=torch.float64).expand(2, 3, 2, 2)
     torch.testing.assert_close(priors.TV(0.5).value(x), torch.full((2,), 0.5 * 3 * (5 + 1 + 0), dtype=torch.float64))
-    torch.testing.assert_close(priors.AnisotropicTV(0.5).value(x), torch.full((2,), 0.5 * 3 * (4 + 3 + 1), dtype=torch.float64))
+    torch.testing.assert_close(
+        priors.AnisotropicTV(0.5).value(x), torch.full((2,), 0.5 * 3 * (4 + 3 + 1), dtype=torch.float64)
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 2, 1, 7), (2, 1, 6, 1), (2, 3, 5, 8)], ids=str)
@@ -175,7 +186,9 @@ def test_a_recorded_gradient_changes_nothing(kind: type[priors.TV]) -> None:
     plain, recorded = (prior.bind(draw(2, 3, 7, 6), operators.Identity()) for _ in range(2))
     for k in range(5):
         v, step = draw(2, 3, 7, 6, seed=k), 0.3 + 0.2 * k
-        torch.testing.assert_close(recorded(v.clone().requires_grad_(), step).detach(), plain(v, step), rtol=0, atol=1e-14)
+        torch.testing.assert_close(
+            recorded(v.clone().requires_grad_(), step).detach(), plain(v, step), rtol=0, atol=1e-14
+        )
 
 
 def test_two_solves_do_not_share_the_dual_field() -> None:

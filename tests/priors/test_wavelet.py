@@ -15,7 +15,9 @@ from fastip.priors.filter_bank import FilterBank
 from fastip.priors.wavelet import _join, _split
 
 
-@pytest.mark.parametrize("wavelet, tolerance", [("haar", 1e-13), ("db4", 1e-13), ("db20", 1e-13), ("coif2", 1e-13), ("sym8", 1e-11)])
+@pytest.mark.parametrize(
+    "wavelet, tolerance", [("haar", 1e-13), ("db4", 1e-13), ("db20", 1e-13), ("coif2", 1e-13), ("sym8", 1e-11)]
+)
 @pytest.mark.parametrize("shape", [(8, 8), (9, 11), (5, 4), (12, 7)], ids=str)
 @pytest.mark.parametrize("levels", [1, 2])
 def test_transform_is_orthogonal(wavelet: str, tolerance: float, shape: tuple[int, int], levels: int) -> None:

@@ -35,7 +35,11 @@ PROBLEMS = [
 @functools.cache
 def reference_optimum(psf_bytes, stride, boundary, grid):
     """y and the smallest objective of one problem, found once for all inverses."""
-    op = next(p[1] for p in PROBLEMS if (p[1].psf.numpy().tobytes(), p[1].stride, p[1].boundary) == (psf_bytes, stride, boundary))
+    op = next(
+        p[1]
+        for p in PROBLEMS
+        if (p[1].psf.numpy().tobytes(), p[1].stride, p[1].boundary) == (psf_bytes, stride, boundary)
+    )
     shape = op.input_shape((2, 1, *grid))
     y = observe(op, spikes(*shape))
     return y, objective(op, y, fista(op, y, L1, op.norm(shape)), L1)
@@ -45,7 +49,9 @@ def reference_optimum(psf_bytes, stride, boundary, grid):
 @pytest.mark.parametrize("name, op, grid, beta, inverse", PROBLEMS, ids=[p[0] for p in PROBLEMS])
 def test_reaches_the_optimum_of_an_independent_solver(name, op, grid, beta, inverse, relaxation):
     y, best = reference_optimum(op.psf.numpy().tobytes(), op.stride, op.boundary, grid)
-    solution = fastip.admm(y, op, priors.L1(weight=L1), beta=beta, inverse=inverse, iterations=4000, tolerance=1e-9, relaxation=relaxation)
+    solution = fastip.admm(
+        y, op, priors.L1(weight=L1), beta=beta, inverse=inverse, iterations=4000, tolerance=1e-9, relaxation=relaxation
+    )
     assert objective(op, y, solution.x, L1) - best <= 1e-6 * best
     assert solution.status in (Status.CONVERGED, Status.ITERATIONS)
 
@@ -96,7 +102,16 @@ def test_the_printed_form_fails_where_the_correction_does_not():
     best = objective(op, y, fista(op, y, L1, op.norm((1, 1, 128, 128)), 3000), L1)
 
     def gap(inverse):
-        return objective(op, y, fastip.admm(y, op, priors.L1(weight=L1), beta=beta, inverse=inverse, iterations=300, tolerance=0.0).x, L1) / best - 1
+        return (
+            objective(
+                op,
+                y,
+                fastip.admm(y, op, priors.L1(weight=L1), beta=beta, inverse=inverse, iterations=300, tolerance=0.0).x,
+                L1,
+            )
+            / best
+            - 1
+        )
 
     crude = inverses.Stencil(1)
     assert gap(crude) < 1e-4
@@ -134,7 +149,11 @@ FUSED = [
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("relaxation", [1.0, 1.6])
-@pytest.mark.parametrize("op, grid, inverse", FUSED, ids=[f"{f[0].boundary}-s{f[0].stride}-{type(f[2]).__name__}-b{f[1][0]}c{f[1][1]}" for f in FUSED])
+@pytest.mark.parametrize(
+    "op, grid, inverse",
+    FUSED,
+    ids=[f"{f[0].boundary}-s{f[0].stride}-{type(f[2]).__name__}-b{f[1][0]}c{f[1][1]}" for f in FUSED],
+)
 @pytest.mark.parametrize("prior", PRIORS, ids=[type(p).__name__ + str(i) for i, p in enumerate(PRIORS)])
 def test_fused_equals_visible(prior, op, grid, inverse, relaxation, dtype):
     y = observe(op, spikes(*op.input_shape(grid))).to(dtype)
@@ -142,14 +161,20 @@ def test_fused_equals_visible(prior, op, grid, inverse, relaxation, dtype):
     explained = fastip.explain(op, prior, y, inverse=inverse, beta=0.05)
     assert "fused" in explained and "visible" not in explained
     for tolerance in (0.0, 1e-3):
-        a, b = fastip.admm(y, op, prior, tolerance=tolerance, **options), visible(y, op, prior, tolerance=tolerance, **options)
+        a, b = (
+            fastip.admm(y, op, prior, tolerance=tolerance, **options),
+            visible(y, op, prior, tolerance=tolerance, **options),
+        )
         close = 1e-11 if dtype is torch.float64 else 2e-5
         assert (a.x - b.x).abs().max() <= close * max(1.0, b.x.abs().max().item())
         assert torch.allclose(a.q, b.q, rtol=0, atol=close * max(1.0, b.q.abs().max().item()))
         assert (a.iterations, a.status) == (b.iterations, b.status)
         assert a.residuals.shape == b.residuals.shape
         torch.testing.assert_close(
-            a.residuals, b.residuals.double(), rtol=1e-6 if dtype is torch.float64 else 2e-3, atol=1e-9 if dtype is torch.float64 else 5e-6
+            a.residuals,
+            b.residuals.double(),
+            rtol=1e-6 if dtype is torch.float64 else 2e-3,
+            atol=1e-9 if dtype is torch.float64 else 5e-6,
         )
 
 
@@ -197,7 +222,9 @@ def test_the_stop_rule_holds_at_the_end_for_every_image():
 
 def test_iterations_used_up_is_said():
     op = motion("circular")
-    solution = fastip.admm(observe(op, spikes(1, 1, 20, 20)), op, priors.L1(weight=L1), beta=0.1, iterations=7, tolerance=1e-12)
+    solution = fastip.admm(
+        observe(op, spikes(1, 1, 20, 20)), op, priors.L1(weight=L1), beta=0.1, iterations=7, tolerance=1e-12
+    )
     assert solution.status is Status.ITERATIONS and solution.iterations == 7
     assert solution.residuals.shape == (2, 2, 1)  # after iterations 5 and 7
 
@@ -238,7 +265,9 @@ def test_a_schedule_ends_at_the_same_optimum_and_rescales_the_dual():
     op = gaussian(4, "circular")
     y = observe(op, spikes(1, 1, 48, 48))
     fixed = fastip.admm(y, op, priors.L1(weight=L1), beta=1e-2, iterations=2000, tolerance=1e-10)
-    scheduled = fastip.admm(y, op, priors.L1(weight=L1), beta=[1e-1, 5e-2, 2e-2, 1e-2], iterations=2000, tolerance=1e-10)
+    scheduled = fastip.admm(
+        y, op, priors.L1(weight=L1), beta=[1e-1, 5e-2, 2e-2, 1e-2], iterations=2000, tolerance=1e-10
+    )
     torch.testing.assert_close(scheduled.x, fixed.x, atol=1e-7, rtol=0)
     assert scheduled.beta == 1e-2
     # Resuming at another beta keeps beta q: at the solution it is y - A x.
@@ -262,7 +291,10 @@ def test_a_tiny_beta_in_float32_is_sound(beta):
     op = motion("circular")
     y = observe(op, spikes(1, 1, 32, 32)).float()
     options = {"beta": beta, "inverse": inverses.Exact(), "iterations": 20, "tolerance": 1e-9}
-    fused, loop = fastip.admm(y, op, priors.L1(weight=1e-6), **options), visible(y, op, priors.L1(weight=1e-6), **options)
+    fused, loop = (
+        fastip.admm(y, op, priors.L1(weight=1e-6), **options),
+        visible(y, op, priors.L1(weight=1e-6), **options),
+    )
     assert fused.status is loop.status is Status.ITERATIONS
     assert torch.isfinite(fused.residuals).all()
     torch.testing.assert_close(fused.residuals[-1, 0], loop.residuals[-1, 0], rtol=0.05, atol=1e-4)
@@ -278,7 +310,9 @@ def test_schedules_of_any_kind(kind):
 def test_automatic_beta_is_a_multiple_of_the_largest_eigenvalue():
     op = motion("circular")
     y = observe(op, spikes(1, 1, 20, 20))
-    assert fastip.admm(y, op, priors.L1(weight=L1), iterations=2).beta == pytest.approx(0.02 * op.norm((1, 1, 20, 20)) ** 2)
+    assert fastip.admm(y, op, priors.L1(weight=L1), iterations=2).beta == pytest.approx(
+        0.02 * op.norm((1, 1, 20, 20)) ** 2
+    )
 
 
 def test_other_operators_and_arrays():
@@ -303,7 +337,9 @@ def test_other_operators_and_arrays():
     op = operators.Blur(psf.motion(5, 0))
     from_numpy = fastip.admm(frozen, op, priors.L1(weight=L1), beta=0.1)
     assert isinstance(from_numpy.x, np.ndarray) and from_numpy.x.dtype == np.float64
-    strided = fastip.admm(torch.from_numpy(frozen.copy()).transpose(2, 3).contiguous().transpose(2, 3), op, priors.L1(weight=L1), beta=0.1)
+    strided = fastip.admm(
+        torch.from_numpy(frozen.copy()).transpose(2, 3).contiguous().transpose(2, 3), op, priors.L1(weight=L1), beta=0.1
+    )
     np.testing.assert_allclose(from_numpy.x, strided.x.numpy(), atol=1e-12)
 
 
@@ -342,7 +378,11 @@ def test_gradients_reach_a_network():
     y = torch.rand(1, 1, 6, 6, dtype=torch.float64)
 
     def loss():
-        return fastip.admm(y, op, priors.Denoiser(net, sigma=0.1, noise=0.05), iterations=3, tolerance=0.0).x.square().sum()
+        return (
+            fastip.admm(y, op, priors.Denoiser(net, sigma=0.1, noise=0.05), iterations=3, tolerance=0.0)
+            .x.square()
+            .sum()
+        )
 
     loss().backward()
     step = 1e-6

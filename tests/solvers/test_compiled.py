@@ -31,15 +31,35 @@ PROBLEMS: dict[str, tuple[LinearOperator, Any, tuple[int, ...], dict[str, Any]]]
     "one beta per iteration": (BLUR, priors.L1(1e-2), (2, 1, 5, 6), {"beta": [0.1, 0.01]}),
     "from an image": (BLUR, priors.L1(1e-2), (1, 1, 5, 6), {"init": random(1, 1, 20, 24, seed=4)}),
     "scalar": (operators.Downsample(2), priors.ElasticNet(1e-2, 1e-2), (3, 1, 5, 7), {}),
-    "valid": (operators.Blur(GAUSSIAN, boundary="valid"), priors.L2(1e-2), (1, 2, 5, 6), {"inverse": inverses.Stencil(2)}),
+    "valid": (
+        operators.Blur(GAUSSIAN, boundary="valid"),
+        priors.L2(1e-2),
+        (1, 2, 5, 6),
+        {"inverse": inverses.Stencil(2)},
+    ),
     "fourier": (operators.Blur(MOTION), priors.Box(0, 1), (2, 1, 13, 11), {"inverse": inverses.Exact()}),
     "cosine": (operators.Blur(GAUSSIAN, boundary="reflect"), TV, (1, 1, 13, 11), {}),
     "diagonal": (MASKS[0] @ MASKS[1], priors.AnisotropicTV(1e-2, steps=1), (2, 2, 11, 9), {}),
-    "channels": (operators.Stack([operators.ToGray(), operators.Identity()]), priors.Wavelet(1e-2, levels=1), (1, 4, 8, 7), {}),
+    "channels": (
+        operators.Stack([operators.ToGray(), operators.Identity()]),
+        priors.Wavelet(1e-2, levels=1),
+        (1, 4, 8, 7),
+        {},
+    ),
     "dense": (operators.Dense(random(6, 12, seed=5) - 0.5, image_shape=(3, 2, 2)), priors.L1(1e-3), (2, 6), {}),
     "wide psf": (operators.Blur(psf.gaussian(35, sigma=5.0)), TV, (1, 1, 36, 37), {}),
-    "complex": (operators.MaskedFourier((random(9, 8, seed=6) > 0.5).double()), priors.L1(1e-2) + priors.NonNegative(), (2, 1, 9, 8), {}),
-    "inner loop": (2.0 * BLUR, priors.L1(torch.full((1, 3, 1, 1), 1e-2)), (1, 3, 5, 4), {"inverse": inverses.GradientDescent(2)}),
+    "complex": (
+        operators.MaskedFourier((random(9, 8, seed=6) > 0.5).double()),
+        priors.L1(1e-2) + priors.NonNegative(),
+        (2, 1, 9, 8),
+        {},
+    ),
+    "inner loop": (
+        2.0 * BLUR,
+        priors.L1(torch.full((1, 3, 1, 1), 1e-2)),
+        (1, 3, 5, 4),
+        {"inverse": inverses.GradientDescent(2)},
+    ),
 }
 
 
@@ -125,7 +145,12 @@ def test_the_solution() -> None:
 
     y = random(2, 3, 7, 9)
     result, expected = compiled(twice)(y), twice(y)
-    assert (result.status, result.iterations, result.beta, result.residuals.shape) == (expected.status, 4, 1e-2, (0, 2, 2))
+    assert (result.status, result.iterations, result.beta, result.residuals.shape) == (
+        expected.status,
+        4,
+        1e-2,
+        (0, 2, 2),
+    )
     assert_equal([result.x, result.q], [expected.x, expected.q])
     assert_equal([result.x], [fastip.admm(y, BLUR, priors.L1(1e-2), beta=1e-2, iterations=7, tolerance=0).x])
 
@@ -162,10 +187,15 @@ def trained(prior: Callable[[torch.nn.Module], Any], net: torch.nn.Module, run: 
 def test_training_a_network(kind: str) -> None:
     """Steps through one graph are the steps of eager: the weights in it are the present ones."""
     torch.manual_seed(0)
-    net: torch.nn.Module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.Tanh(), torch.nn.Conv2d(4, 3, 1))
+    net: torch.nn.Module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.Tanh(), torch.nn.Conv2d(4, 3, 1)
+    )
     prior: Callable[[Any], Any] = lambda net: priors.Denoiser(net, sigma=0.1)  # noqa: E731
     if kind == "autoencoder":
-        net, prior = nets.PixelShuffleAutoencoder(factor=2, widths=(4,), blocks=(1,)), lambda net: priors.PixelShuffleAutoencoder(net, noise=0.01)
+        net, prior = (
+            nets.PixelShuffleAutoencoder(factor=2, widths=(4,), blocks=(1,)),
+            lambda net: priors.PixelShuffleAutoencoder(net, noise=0.01),
+        )
     net, graphs = net.double(), []
     results, expected = trained(prior, net, lambda f: compiled(f, graphs)), trained(prior, net, lambda f: f)
     assert len(graphs) == 1 and any(not torch.equal(a, b) for a, b in zip(results, net.parameters(), strict=True))
@@ -181,7 +211,9 @@ def test_one_graph_for_all_batches_and_one_for_each_size(gradient: bool) -> None
     function = solve(BLUR, priors.L1(1e-2))
     traced = compiled(function, graphs)
     made = []
-    for seed, shape in enumerate([(2, 3, 5, 6), (3, 3, 5, 6), (4, 3, 5, 6), (7, 3, 5, 6), (2, 3, 5, 6), (3, 3, 8, 7), (5, 3, 8, 7), (6, 3, 5, 6)]):
+    for seed, shape in enumerate(
+        [(2, 3, 5, 6), (3, 3, 5, 6), (4, 3, 5, 6), (7, 3, 5, 6), (2, 3, 5, 6), (3, 3, 8, 7), (5, 3, 8, 7), (6, 3, 5, 6)]
+    ):
         y = random(*shape, seed=seed)
         if gradient:
             assert_equal(with_gradients(traced, y), with_gradients(function, y))
@@ -195,7 +227,10 @@ def test_a_graph_belongs_to_its_operator() -> None:
     """Set-ups are kept in the graph, so an operator that looks the same must not find that of another."""
     traced, y = compiled(lambda y, op: solve(op, priors.L1(1e-2))(y)), random(1, 1, 9, 8)
     for sigma in (1.0, 1.6):
-        for op in (operators.Blur(psf.gaussian(7, sigma=sigma), stride=2), operators.Blur(psf.gaussian(7, sigma=sigma), boundary="reflect")):
+        for op in (
+            operators.Blur(psf.gaussian(7, sigma=sigma), stride=2),
+            operators.Blur(psf.gaussian(7, sigma=sigma), boundary="reflect"),
+        ):
             assert_equal([traced(y, op)], [solve(op, priors.L1(1e-2))(y)])
 
 
@@ -209,14 +244,19 @@ def test_operators_are_as_before() -> None:
 
 def test_inductor() -> None:
     function, y = solve(BLUR, priors.L1(1e-2), iterations=1), random(1, 1, 5, 6, dtype=torch.float32)
-    assert_equal(with_gradients(torch.compile(function, fullgraph=True), y), with_gradients(function, y), tolerance=1e-4)
+    assert_equal(
+        with_gradients(torch.compile(function, fullgraph=True), y), with_gradients(function, y), tolerance=1e-4
+    )
 
 
 # ---- what a graph cannot do ------------------------------------------------------------------------------------------
 
 LEARNED = inverses.Learned(nets.InverseNet())
 REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
-    "stop rule": (solve(BLUR, priors.L1(1e-2), iterations=10, tolerance=1e-3), "pass tolerance=0 and a number of iterations"),
+    "stop rule": (
+        solve(BLUR, priors.L1(1e-2), iterations=10, tolerance=1e-3),
+        "pass tolerance=0 and a number of iterations",
+    ),
     "stop rule, pgd": (lambda y: pgd(y, BLUR, priors.L1(1e-2)).x, "pass tolerance=0 and a number of iterations"),
     "conjugate gradients": (solve(BLUR, priors.L1(1e-2), inverse=inverses.ConjugateGradient()), "use inverses.Stencil"),
     "learned inverse": (solve(BLUR, TV, inverse=LEARNED), "use inverses.Stencil"),

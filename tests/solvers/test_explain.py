@@ -16,12 +16,42 @@ Y = torch.rand(1, 3, 8, 8)
     [
         (BLUR, priors.L1(1e-2), Y, {}, ["stencil", "fused", "compiled"]),
         (BLUR, priors.TV(1e-3), Y, {}, ["FFT on the data grid", "visible", "not pointwise"]),
-        (BLUR, priors.L1(torch.tensor(0.1, requires_grad=True)), Y, {}, ["visible", "not pointwise with fixed weights"]),
+        (
+            BLUR,
+            priors.L1(torch.tensor(0.1, requires_grad=True)),
+            Y,
+            {},
+            ["visible", "not pointwise with fixed weights"],
+        ),
         (BLUR, priors.L1(1e-2), Y.clone().requires_grad_(), {}, ["visible", "gradient", "reference"]),
-        (BLUR, priors.L1(1e-2), Y, {"inverse": inverses.ConjugateGradient()}, ["conjugate gradients", "inner loop", "visible"]),
-        (operators.Blur(psf.motion(5, 20), boundary="reflect"), priors.L1(1e-2), Y, {}, ["stencil", "visible", "reflect"]),
-        (operators.Blur(psf.motion(5, 20)), priors.Box(), Y, {"inverse": inverses.Exact()}, ["FFT on the image grid", "fused"]),
-        (operators.Mask(torch.ones(8, 8)), priors.NonNegative(), Y, {"beta": 0.25}, ["pointwise", "visible", "beta = 0.25"]),
+        (
+            BLUR,
+            priors.L1(1e-2),
+            Y,
+            {"inverse": inverses.ConjugateGradient()},
+            ["conjugate gradients", "inner loop", "visible"],
+        ),
+        (
+            operators.Blur(psf.motion(5, 20), boundary="reflect"),
+            priors.L1(1e-2),
+            Y,
+            {},
+            ["stencil", "visible", "reflect"],
+        ),
+        (
+            operators.Blur(psf.motion(5, 20)),
+            priors.Box(),
+            Y,
+            {"inverse": inverses.Exact()},
+            ["FFT on the image grid", "fused"],
+        ),
+        (
+            operators.Mask(torch.ones(8, 8)),
+            priors.NonNegative(),
+            Y,
+            {"beta": 0.25},
+            ["pointwise", "visible", "beta = 0.25"],
+        ),
     ],
 )
 def test_words(op, prior, y, options, words):

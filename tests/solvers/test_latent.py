@@ -58,7 +58,12 @@ def test_csgm_reaches_the_least_squares_solution(weight: float) -> None:
     solution = fastip.csgm(Y, OP, GENERATOR, iterations=700, restarts=2, learning_rate=0.03, weight=weight)
     best = exact(weight)
     torch.testing.assert_close(solution.x, best, rtol=0, atol=1e-5)
-    assert solution.status is Status.ITERATIONS and solution.iterations == 700 and solution.q is None and solution.beta is None
+    assert (
+        solution.status is Status.ITERATIONS
+        and solution.iterations == 700
+        and solution.q is None
+        and solution.beta is None
+    )
     ratio = (Y - OP(best)).norm(dim=1) / Y.norm(dim=1)
     assert solution.residuals.shape == (1, 2, 4)
     torch.testing.assert_close(solution.residuals[0, 0], ratio, rtol=1e-4, atol=1e-8)
@@ -72,7 +77,10 @@ def test_pgdgan_reaches_it_too(back: bool) -> None:
     solution = fastip.pgdgan(Y, OP, GENERATOR, step=BackProjection(epsilon=1e-6) if back else 1 / beta, **options)
     best = exact(0.0)
     if back:
-        columns, shift = OP(GENERATOR.weight.T.unflatten(1, (1, 12, 12))).T, Y - OP(GENERATOR.offset.reshape(1, 1, 12, 12))
+        columns, shift = (
+            OP(GENERATOR.weight.T.unflatten(1, (1, 12, 12))).T,
+            Y - OP(GENERATOR.offset.reshape(1, 1, 12, 12)),
+        )
         middle = torch.linalg.inv(OP.matrix @ OP.matrix.T)
         best = GENERATOR(torch.linalg.solve(columns.T @ middle @ columns, columns.T @ middle @ shift.T).T)
         assert (best - exact(0.0)).abs().max() > 1e-3
@@ -105,7 +113,11 @@ def test_for_each_image_the_best_start_is_kept(solver: Any) -> None:
     generator = Wavy()
     op = operators.Dense(torch.eye(6, dtype=torch.float64)[:4], image_shape=(1, 2, 3))
     y = op(generator(torch.tensor([[-1.3], [0.2], [0.9], [2.1], [-0.4]], dtype=torch.float64)))
-    options = {"iterations": 40, "learning_rate": 0.02} if solver is fastip.csgm else {"iterations": 5, "inner": 10, "learning_rate": 0.02}
+    options = (
+        {"iterations": 40, "learning_rate": 0.02}
+        if solver is fastip.csgm
+        else {"iterations": 5, "inner": 10, "learning_rate": 0.02}
+    )
     weight = 0.01 if solver is fastip.csgm else 0.0
 
     def objective(x: Tensor, z: Tensor) -> Tensor:
@@ -119,7 +131,11 @@ def test_for_each_image_the_best_start_is_kept(solver: Any) -> None:
             w, adam = x + op.adjoint(y - op(x)), torch.optim.Adam([z], lr=0.02)
             for _ in range(40 if solver is fastip.csgm else 10):
                 adam.zero_grad()
-                loss = objective(generator(z), z) if solver is fastip.csgm else (generator(z) - w).square().flatten(1).mean(1)
+                loss = (
+                    objective(generator(z), z)
+                    if solver is fastip.csgm
+                    else (generator(z) - w).square().flatten(1).mean(1)
+                )
                 loss.sum().backward()
                 adam.step()
             x = generator(z).detach()
@@ -246,7 +262,11 @@ def test_an_operator_for_each_image_takes_one_start(solver: Any) -> None:
     y = op(TRUTH)
     with pytest.raises(InvalidInput, match="restarts=3 .*restarts=1"):
         solver(y, op, GENERATOR, restarts=3)
-    options = {"iterations": 500, "learning_rate": 0.03} if solver is fastip.csgm else {"iterations": 15, "inner": 80, "learning_rate": 0.05}
+    options = (
+        {"iterations": 500, "learning_rate": 0.03}
+        if solver is fastip.csgm
+        else {"iterations": 15, "inner": 80, "learning_rate": 0.05}
+    )
     torch.testing.assert_close(solver(y, op, GENERATOR, restarts=1, weight=0.0, **options).x, TRUTH, rtol=0, atol=1e-3)
 
 

@@ -68,7 +68,9 @@ def test_an_approximate_projector_ends_at_the_floor(delta: float) -> None:
     net = Nearest(GENERATOR, delta**0.5, TRUTH)
     w = START + 0.1 * torch.randn(START.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     extra = (net(w) - w).flatten(1).square().sum(1) - (Nearest(GENERATOR)(w) - w).flatten(1).square().sum(1)
-    torch.testing.assert_close(extra, torch.full_like(extra, delta), rtol=1e-6, atol=0)  # it is a delta-approximate projector, and no better one
+    torch.testing.assert_close(
+        extra, torch.full_like(extra, delta), rtol=1e-6, atol=0
+    )  # it is a delta-approximate projector, and no better one
     seen = run(1 / BETA, 60, net)
     values = torch.stack([error(x) for x in seen])
     assert (values[1:] <= (BETA / ALPHA - 1) * values[:-1] + BETA * delta + 1e-12).all()
@@ -93,7 +95,9 @@ def test_noise_ends_at_the_least_squares_solution() -> None:
     y = Y + 0.05 * torch.randn(Y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     columns = OP(GENERATOR.basis.T.unflatten(1, (1, 12, 12))).T
     shift = y - OP(GENERATOR.offset.reshape(1, 1, 12, 12))
-    best = (torch.linalg.lstsq(columns, shift.T).solution.T @ GENERATOR.basis.T + GENERATOR.offset).unflatten(1, (1, 12, 12))
+    best = (torch.linalg.lstsq(columns, shift.T).solution.T @ GENERATOR.basis.T + GENERATOR.offset).unflatten(
+        1, (1, 12, 12)
+    )
     solution = fastip.npgd(y, OP, priors.Projector(Nearest(GENERATOR)), step=1 / BETA, iterations=200, tolerance=1e-12)
     torch.testing.assert_close(solution.x, best, rtol=0, atol=1e-6)
     assert solution.status is Status.CONVERGED and solution.iterations < 200
@@ -106,7 +110,9 @@ def test_back_projection() -> None:
     w = x0.flatten(1) + (Y - OP(x0)) @ pinv.T
     expected = Nearest(GENERATOR)(w.unflatten(1, (1, 12, 12)))
     prior = priors.Projector(Nearest(GENERATOR))
-    given = fastip.npgd(Y, OP, prior, step=BackProjection(inverses.Exact(), epsilon=1e-6), iterations=1, tolerance=0, init=x0).x
+    given = fastip.npgd(
+        Y, OP, prior, step=BackProjection(inverses.Exact(), epsilon=1e-6), iterations=1, tolerance=0, init=x0
+    ).x
     torch.testing.assert_close(given, expected, rtol=0, atol=1e-4)
 
 
@@ -151,7 +157,10 @@ def test_a_move_that_says_nothing_leaves_the_step_as_it_was() -> None:
 def test_the_step_suits_the_operator() -> None:
     """For averages of 2 x 2, A A^T = I / 4, and smooth images, it is nearly four times that of a mask: what back-projection would take."""
     smooth = torch.nn.functional.interpolate(torch.rand(3, 1, 4, 4), size=(28, 28), mode="bicubic")
-    for op, least, most in ((operators.Blur(torch.ones(2, 2) / 4, stride=2), 0.2, 0.25), (operators.GaussianMeasurements(300, (1, 28, 28)), 0.6, 1.5)):
+    for op, least, most in (
+        (operators.Blur(torch.ones(2, 2) / 4, stride=2), 0.2, 0.25),
+        (operators.GaussianMeasurements(300, (1, 28, 28)), 0.6, 1.5),
+    ):
         step = RestrictedStep(torch.zeros_like(smooth)).bind(op, op(smooth))
         step(smooth)
         assert bool((step.beta > least).all()) and bool((step.beta <= most).all())
@@ -177,8 +186,19 @@ def test_a_prior_with_a_weight_is_told_the_step() -> None:
     """It is the same iteration as pgd with half the number, which counts steps of the gradient 2 A^T (A x - y)."""
     step = 1 / OP.norm((1, 1, 12, 12)) ** 2
     one: list[Tensor] = []
-    fastip.npgd(Y, OP, priors.L1(0.05), step=step, iterations=7, tolerance=0, init=START, callback=lambda state: one.append(state.x))
-    torch.testing.assert_close(one[-1], fastip.pgd(Y, OP, priors.L1(0.05), step=step / 2, iterations=7, tolerance=0, init=START).x)
+    fastip.npgd(
+        Y,
+        OP,
+        priors.L1(0.05),
+        step=step,
+        iterations=7,
+        tolerance=0,
+        init=START,
+        callback=lambda state: one.append(state.x),
+    )
+    torch.testing.assert_close(
+        one[-1], fastip.pgd(Y, OP, priors.L1(0.05), step=step / 2, iterations=7, tolerance=0, init=START).x
+    )
 
 
 def test_each_image_is_on_its_own_and_nothing_is_random() -> None:
@@ -190,7 +210,9 @@ def test_each_image_is_on_its_own_and_nothing_is_random() -> None:
     torch.manual_seed(2)
     assert torch.equal(fastip.npgd(y, op, prior, tolerance=0, iterations=4).x, x)
     for k in range(4):
-        torch.testing.assert_close(fastip.npgd(y[k : k + 1], op, prior, tolerance=0, iterations=4).x, x[k : k + 1], rtol=0, atol=1e-4)
+        torch.testing.assert_close(
+            fastip.npgd(y[k : k + 1], op, prior, tolerance=0, iterations=4).x, x[k : k + 1], rtol=0, atol=1e-4
+        )
     assert torch.equal(torch.from_numpy(fastip.npgd(y.numpy(), op, prior, tolerance=0, iterations=4).x), x)
 
 
@@ -202,7 +224,10 @@ class Wandering(torch.nn.Module):
         self.nearest, self.off = Nearest(GENERATOR), iter(off)
 
     def forward(self, x: Tensor) -> Tensor:
-        along = GENERATOR.basis[:, 0].reshape(1, 1, 12, 12) * torch.arange(1, len(x) + 1, dtype=x.dtype)[:, None, None, None]
+        along = (
+            GENERATOR.basis[:, 0].reshape(1, 1, 12, 12)
+            * torch.arange(1, len(x) + 1, dtype=x.dtype)[:, None, None, None]
+        )
         return self.nearest(x) + next(self.off) * along
 
 
@@ -210,10 +235,14 @@ def test_the_iterate_nearest_to_the_data_is_returned() -> None:
     """For each image: the first ones are far off, the next hardly worse than the best, the last far off again."""
     seen: list[Tensor] = []
     prior = priors.Projector(Wandering(0.5, 0.1, 0.12, 0.5).eval())
-    solution = fastip.npgd(Y, OP, prior, step=1 / BETA, init=TRUTH, iterations=4, tolerance=0, callback=lambda state: seen.append(state.x))
+    solution = fastip.npgd(
+        Y, OP, prior, step=1 / BETA, init=TRUTH, iterations=4, tolerance=0, callback=lambda state: seen.append(state.x)
+    )
     values = torch.stack([error(x) for x in seen])
     best = values.argmin(dim=0)
-    assert (best == 1).all() and (values[2] < 2 * values[1]).all(), "neither the last, nor the last that is about as near"
+    assert (best == 1).all() and (values[2] < 2 * values[1]).all(), (
+        "neither the last, nor the last that is about as near"
+    )
     for k in range(5):
         torch.testing.assert_close(solution.x[k], seen[best[k]][k], rtol=0, atol=0)
     assert (error(solution.x) < error(seen[-1])).all()
@@ -225,7 +254,11 @@ def test_when_it_stops() -> None:
     y = Y + 0.05 * torch.randn(Y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     solution = fastip.npgd(y, OP, prior, step=0.3 / BETA, init=START, iterations=500, tolerance=1e-3)
     looks = solution.residuals[:, 0]
-    assert solution.status is Status.CONVERGED and solution.iterations == 5 * len(looks) and solution.residuals.shape == (len(looks), 2, 5)
+    assert (
+        solution.status is Status.CONVERGED
+        and solution.iterations == 5 * len(looks)
+        and solution.residuals.shape == (len(looks), 2, 5)
+    )
     fallen = looks[1:] / looks[:-1]
     assert (fallen[-1] >= 1 - 1e-3).all() and (fallen[:-1] < 1 - 1e-3).any(dim=1).all() and len(looks) > 3
     torch.testing.assert_close(looks[-1], (OP(solution.x) - y).norm(dim=1) / y.norm(dim=1))
@@ -246,7 +279,9 @@ def test_the_last_look_asks_no_less_than_the_others() -> None:
 def test_what_is_driven_away_is_no_convergence() -> None:
     solution = fastip.npgd(Y, OP, priors.Projector(Nearest(GENERATOR)), step=2.2 / BETA, init=START, iterations=200)
     assert solution.status is Status.UNSTABLE and solution.iterations < 200
-    first = fastip.npgd(Y, OP, priors.Projector(Nearest(GENERATOR)), step=2.2 / BETA, init=START, iterations=1, tolerance=0).x
+    first = fastip.npgd(
+        Y, OP, priors.Projector(Nearest(GENERATOR)), step=2.2 / BETA, init=START, iterations=1, tolerance=0
+    ).x
     assert (error(solution.x) <= error(first) + 1e-9).all(), "what was nearest is returned"
 
 
@@ -268,12 +303,21 @@ def test_an_image_that_is_lost_does_not_stop_its_neighbours() -> None:
     slow, fast = torch.zeros(2, 1, 1, 4, 4, dtype=torch.float64)
     slow.flatten()[:8], fast.flatten()[8:] = 1.0, 1.0
     y, prior = op(torch.cat([slow, fast])), priors.Box(-1e9, 1e9)
-    about = {"step": 0.3, "iterations": 200, "tolerance": 1e-4, "init": torch.full((1, 1, 4, 4), 0.5, dtype=torch.float64)}
+    about = {
+        "step": 0.3,
+        "iterations": 200,
+        "tolerance": 1e-4,
+        "init": torch.full((1, 1, 4, 4), 0.5, dtype=torch.float64),
+    }
     start = torch.cat([0.5 * slow, 0.5 * fast])
     both = fastip.npgd(y, op, prior, **about | {"init": start})
     alone = fastip.npgd(y[:1], op, prior, **about | {"init": start[:1]})
     torch.testing.assert_close(both.x[:1], alone.x, rtol=0, atol=1e-12)
-    assert both.status is Status.UNSTABLE and alone.status is not Status.UNSTABLE and both.iterations == alone.iterations > 20
+    assert (
+        both.status is Status.UNSTABLE
+        and alone.status is not Status.UNSTABLE
+        and both.iterations == alone.iterations > 20
+    )
 
 
 def test_the_default_step_is_for_projections() -> None:
@@ -291,7 +335,10 @@ def test_an_operator_that_sees_nothing_is_refused() -> None:
 def test_conjugated_data_are_data() -> None:
     op = operators.MaskedFourier(torch.ones(6, 6))
     y = op(torch.rand(1, 1, 6, 6)).conj()
-    torch.testing.assert_close(fastip.npgd(y, op, priors.Box(0, 1), iterations=5).x, fastip.npgd(y.resolve_conj(), op, priors.Box(0, 1), iterations=5).x)
+    torch.testing.assert_close(
+        fastip.npgd(y, op, priors.Box(0, 1), iterations=5).x,
+        fastip.npgd(y.resolve_conj(), op, priors.Box(0, 1), iterations=5).x,
+    )
 
 
 class Scaled(Wandering):
@@ -304,7 +351,15 @@ class Scaled(Wandering):
 def test_iterates_that_are_not_kept_have_no_part_in_the_gradient() -> None:
     """The third one is NaN, and its slope too."""
     y = Y.clone().requires_grad_()
-    found = fastip.npgd(y, OP, priors.Projector(Scaled(1.0, 1.0, float("nan"), float("nan")).eval()), step=1 / BETA, init=TRUTH, iterations=4, tolerance=0)
+    found = fastip.npgd(
+        y,
+        OP,
+        priors.Projector(Scaled(1.0, 1.0, float("nan"), float("nan")).eval()),
+        step=1 / BETA,
+        init=TRUTH,
+        iterations=4,
+        tolerance=0,
+    )
     (slope,) = torch.autograd.grad(found.x.sum(), y)
     assert torch.isfinite(found.x).all() and torch.isfinite(slope).all()
 
@@ -312,11 +367,22 @@ def test_iterates_that_are_not_kept_have_no_part_in_the_gradient() -> None:
 def test_it_follows_gradients() -> None:
     """Through the iterate that is returned, to the data."""
     y = Y.clone().requires_grad_()
-    x = fastip.npgd(y, OP, priors.Projector(Nearest(GENERATOR)), step=0.5 / BETA, init=START, iterations=3, tolerance=0).x
+    x = fastip.npgd(
+        y, OP, priors.Projector(Nearest(GENERATOR)), step=0.5 / BETA, init=START, iterations=3, tolerance=0
+    ).x
     (slope,) = torch.autograd.grad(x.square().sum(), y)
     moved = 1e-6 * torch.randn(Y.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     ends = [
-        fastip.npgd(Y + sign * moved, OP, priors.Projector(Nearest(GENERATOR)), step=0.5 / BETA, init=START, iterations=3, tolerance=0).x for sign in (1, -1)
+        fastip.npgd(
+            Y + sign * moved,
+            OP,
+            priors.Projector(Nearest(GENERATOR)),
+            step=0.5 / BETA,
+            init=START,
+            iterations=3,
+            tolerance=0,
+        ).x
+        for sign in (1, -1)
     ]
     change = (ends[0].square().sum() - ends[1].square().sum()) / 2
     torch.testing.assert_close((slope * moved).sum(), change, rtol=1e-4, atol=1e-12)
@@ -329,7 +395,14 @@ def test_a_projector_that_goes_to_nan_is_told() -> None:
 
 
 def test_a_callback_stops_it() -> None:
-    solution = fastip.npgd(Y, OP, priors.Projector(Nearest(GENERATOR)), step=1 / BETA, iterations=9, callback=lambda state: state.iteration < 3)
+    solution = fastip.npgd(
+        Y,
+        OP,
+        priors.Projector(Nearest(GENERATOR)),
+        step=1 / BETA,
+        iterations=9,
+        callback=lambda state: state.iteration < 3,
+    )
     assert solution.status is Status.STOPPED and solution.iterations == 3
 
 

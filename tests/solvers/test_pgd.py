@@ -24,7 +24,9 @@ def small(stride: int = 2, boundary: str = "circular") -> operators.Blur:
     return operators.Blur(psf.gaussian(5, sigma=1.0).double(), stride=stride, boundary=boundary)
 
 
-@pytest.mark.parametrize("op", [gaussian(4, "circular"), motion("circular"), gaussian(2, "reflect")], ids=["x4", "motion", "reflect"])
+@pytest.mark.parametrize(
+    "op", [gaussian(4, "circular"), motion("circular"), gaussian(2, "reflect")], ids=["x4", "motion", "reflect"]
+)
 @pytest.mark.parametrize("options", [{}, {"momentum": Nesterov()}], ids=["plain", "nesterov"])
 def test_reaches_the_minimiser(op: operators.Operator, options: dict[str, object]) -> None:
     x0 = spikes(2, 1, 16, 16)
@@ -41,7 +43,9 @@ def test_every_step_below_the_limit_reaches_the_minimiser(size: float) -> None:
     op = small()
     y, norm = observe(op, spikes(1, 1, 16, 16)), op.norm((1, 1, 16, 16))
     best = objective(op, y, fista(op, y, L1, norm, 3000), L1)
-    found = pgd(y, op, priors.L1(L1), step=GradientStep(size / (2 * norm**2)), iterations=round(15000 / size), tolerance=0).x
+    found = pgd(
+        y, op, priors.L1(L1), step=GradientStep(size / (2 * norm**2)), iterations=round(15000 / size), tolerance=0
+    ).x
     assert objective(op, y, found, L1) - best < 1e-6 * best
 
 
@@ -65,21 +69,29 @@ def test_the_step_of_the_docstring() -> None:
     v = x - eta * 2 * op.adjoint(op(x) - y)
     expected = v.sign() * (v.abs() - eta * 0.1).clamp(min=0)
     torch.testing.assert_close(pgd(y, op, priors.L1(0.1), step=eta, iterations=1, init=x, tolerance=0).x, expected)
-    torch.testing.assert_close(pgd(y, op, priors.L1(0.1), step=GradientStep(eta), iterations=1, init=x, tolerance=0).x, expected)
+    torch.testing.assert_close(
+        pgd(y, op, priors.L1(0.1), step=GradientStep(eta), iterations=1, init=x, tolerance=0).x, expected
+    )
 
 
 def test_default_step_is_the_largest_without_overshoot() -> None:
     op = 3.0 * small()
     y = observe(op, spikes(1, 1, 8, 8))
     size = 1 / (2 * op.norm((1, 1, 8, 8)) ** 2)
-    torch.testing.assert_close(pgd(y, op, priors.L1(L1), iterations=7, tolerance=0).x, pgd(y, op, priors.L1(L1), step=size, iterations=7, tolerance=0).x)
+    torch.testing.assert_close(
+        pgd(y, op, priors.L1(L1), iterations=7, tolerance=0).x,
+        pgd(y, op, priors.L1(L1), step=size, iterations=7, tolerance=0).x,
+    )
 
 
 def test_momentum_is_faster_and_restarts() -> None:
     op, x0 = gaussian(4, "circular"), spikes(1, 1, 32, 32)
     y = observe(op, x0)
     best = objective(op, y, fista(op, y, L1, op.norm(x0.shape), 4000), L1)
-    gaps = [objective(op, y, pgd(y, op, priors.L1(L1), momentum=m, iterations=150, tolerance=0).x, L1) - best for m in (None, Nesterov())]
+    gaps = [
+        objective(op, y, pgd(y, op, priors.L1(L1), momentum=m, iterations=150, tolerance=0).x, L1) - best
+        for m in (None, Nesterov())
+    ]
     assert gaps[1] < gaps[0] / 5
 
 
@@ -97,9 +109,18 @@ def test_images_of_a_batch_do_not_share_the_momentum() -> None:
 def test_back_projection_puts_the_data_back(boundary: str, momentum: Nesterov | None) -> None:
     """With nothing but a box the data are met, in far fewer iterations than by gradients."""
     op = small(2, boundary)
-    truth = torch.rand(1, 2, *(13, 15) if boundary == "valid" else (12, 16), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    truth = torch.rand(
+        1,
+        2,
+        *(13, 15) if boundary == "valid" else (12, 16),
+        generator=torch.Generator().manual_seed(0),
+        dtype=torch.float64,
+    )
     y = op(truth)
-    images = [pgd(y, op, priors.Box(), step=step, momentum=momentum, iterations=60, tolerance=0).x for step in (None, BackProjection())]
+    images = [
+        pgd(y, op, priors.Box(), step=step, momentum=momentum, iterations=60, tolerance=0).x
+        for step in (None, BackProjection())
+    ]
     misfit = [((y - op(x)).norm() / y.norm()).item() for x in images]
     assert misfit[1] < 1e-3 and misfit[1] < misfit[0] / 3
 
@@ -119,7 +140,9 @@ def test_back_projection_minimises_the_weighted_objective() -> None:
     op, l2, epsilon = small(), 0.3, 0.05
     y = observe(op, spikes(1, 1, 8, 8))
     a = op(torch.eye(64, dtype=torch.float64).reshape(-1, 1, 8, 8)).flatten(1).T
-    c = torch.linalg.inv(epsilon * torch.linalg.matrix_norm(a, 2) ** 2 * torch.eye(len(a), dtype=torch.float64) + a @ a.T)
+    c = torch.linalg.inv(
+        epsilon * torch.linalg.matrix_norm(a, 2) ** 2 * torch.eye(len(a), dtype=torch.float64) + a @ a.T
+    )
     expected = torch.linalg.solve(a.T @ c @ a + l2 * torch.eye(64, dtype=torch.float64), a.T @ c @ y.flatten())
     got = pgd(y, op, priors.L2(l2), step=BackProjection(epsilon=epsilon), iterations=300, tolerance=0).x
     torch.testing.assert_close(got.flatten(), expected, rtol=0, atol=1e-9)
@@ -184,10 +207,14 @@ def test_complex_data() -> None:
     for step in (None, BackProjection(epsilon=1e-6)):
         assert pgd(y, op, priors.L1(1e-3), step=step, iterations=20).x.dtype == torch.float64
     expected = fastip.admm(y, op, priors.L1(1e-2), beta=0.5, iterations=2000, tolerance=0).x
-    torch.testing.assert_close(pgd(y, op, priors.L1(1e-2), momentum=Nesterov(), iterations=2000, tolerance=0).x, expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        pgd(y, op, priors.L1(1e-2), momentum=Nesterov(), iterations=2000, tolerance=0).x, expected, rtol=0, atol=1e-6
+    )
 
 
-@pytest.mark.parametrize("options", [{}, {"momentum": Nesterov()}, {"step": BackProjection(epsilon=0.1)}], ids=["plain", "nesterov", "back"])
+@pytest.mark.parametrize(
+    "options", [{}, {"momentum": Nesterov()}, {"step": BackProjection(epsilon=0.1)}], ids=["plain", "nesterov", "back"]
+)
 def test_gradients(options: dict[str, object]) -> None:
     op = small()
     y = observe(op, spikes(1, 1, 6, 6, density=0.5)).requires_grad_()
@@ -234,12 +261,19 @@ def test_bad_inputs_are_refused(bad: dict[str, object]) -> None:
 
 
 def test_bad_strategies_are_refused() -> None:
-    for strategy, argument in ((GradientStep, 0), (GradientStep, "a"), (BackProjection, "exact"), (BackProjection, inverses.Exact)):
+    for strategy, argument in (
+        (GradientStep, 0),
+        (GradientStep, "a"),
+        (BackProjection, "exact"),
+        (BackProjection, inverses.Exact),
+    ):
         with pytest.raises(InvalidInput, match="expected"):
             strategy(argument)  # type: ignore[operator]
     with pytest.raises(InvalidInput, match="epsilon"):
         BackProjection(epsilon=0)
-    assert pgd(torch.ones(1, 1, 6, 6), small(), priors.L1(0.1), step=3.0, iterations=2).iterations == 2  # it is momentum that makes 3 too large
+    assert (
+        pgd(torch.ones(1, 1, 6, 6), small(), priors.L1(0.1), step=3.0, iterations=2).iterations == 2
+    )  # it is momentum that makes 3 too large
     with pytest.raises(InvalidInput, match="operator is zero"):
         pgd(torch.ones(1, 1, 6, 6), 0.0 * operators.Identity(), priors.L1(0.1))
 

@@ -15,7 +15,11 @@ from fastip.contracts import Status
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.solvers.wiener import wiener
 
-SMALL = [case for case in operator_cases() if torch.Size(case.input_shape).numel() <= 400 and not case.make(torch.float64).complex_input]
+SMALL = [
+    case
+    for case in operator_cases()
+    if torch.Size(case.input_shape).numel() <= 400 and not case.make(torch.float64).complex_input
+]
 
 
 @pytest.mark.parametrize("case", SMALL, ids=lambda case: case.id)
@@ -24,7 +28,9 @@ def test_equals_the_dense_solution(case) -> None:  # type: ignore[no-untyped-def
     op, constant = case.make(torch.float64), 0.05
     y = data_for(op, case.input_shape)
     a = operator_matrix(op, case.input_shape)
-    expected = torch.linalg.solve(a.T @ a + constant * torch.eye(a.shape[1], dtype=torch.float64), a.T @ real_vector(y)).reshape(case.input_shape)
+    expected = torch.linalg.solve(
+        a.T @ a + constant * torch.eye(a.shape[1], dtype=torch.float64), a.T @ real_vector(y)
+    ).reshape(case.input_shape)
     solution = wiener(y, op, constant, tolerance=1e-11)
     assert solution.status is Status.CONVERGED, case.id
     assert relative(solution.x, expected) < 1e-8
@@ -56,7 +62,12 @@ def test_is_what_admm_finds_and_resumes() -> None:
     op = operators.Blur(psf.motion(9, 45).double())
     y, constant = observe(op, spikes(1, 1, 24, 20)), 0.02
     solution = wiener(y, op, constant)
-    torch.testing.assert_close(solution.x, fastip.admm(y, op, priors.L2(constant), beta=0.05, iterations=3000, tolerance=0).x, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        solution.x,
+        fastip.admm(y, op, priors.L2(constant), beta=0.05, iterations=3000, tolerance=0).x,
+        rtol=0,
+        atol=1e-6,
+    )
     resumed = fastip.admm(y, op, priors.L2(constant), beta=0.05, inverse=inverses.Exact(), init=solution, iterations=20)
     assert resumed.status is Status.CONVERGED
 

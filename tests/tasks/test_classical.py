@@ -33,7 +33,15 @@ def test_every_task_is_complete():
 
 def test_choices_reach_the_problem():
     problem = tasks.get("sr2").problem(
-        psf=psf.disk(5), boundary="reflect", prior="l1", weight=0.25, beta=0.5, inverse="cg", iterations=7, tolerance=0.125, bounded=False
+        psf=psf.disk(5),
+        boundary="reflect",
+        prior="l1",
+        weight=0.25,
+        beta=0.5,
+        inverse="cg",
+        iterations=7,
+        tolerance=0.125,
+        bounded=False,
     )
     assert problem.op.boundary == "reflect" and problem.op.stride == 2 and torch.equal(problem.op.psf, psf.disk(5))
     pointwise = problem.prior.bind(torch.zeros(1, 1, 8, 8), problem.op).pointwise()
@@ -90,7 +98,8 @@ def test_psf_files_are_averaged_and_scaled(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("prior", "boundary", "calls"), [("l1", "circular", [50, 100, 123]), ("tv", "circular", list(range(1, 124))), ("l1", "reflect", [50, 100, 123])]
+    ("prior", "boundary", "calls"),
+    [("l1", "circular", [50, 100, 123]), ("tv", "circular", list(range(1, 124))), ("l1", "reflect", [50, 100, 123])],
 )
 def test_reporting_changes_nothing_but_the_reports(prior, boundary, calls):
     problem = tasks.get("sr2").problem(prior=prior, boundary=boundary, iterations=123, tolerance=1e-30)
@@ -107,7 +116,11 @@ def test_a_reported_solve_stops_where_the_plain_one_stops():
     problem = tasks.get("sr4").problem(prior="l1", iterations=2000)
     y = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(1))
     plain, told = problem.solve(y), problem.solve(y, report=lambda done: None)
-    assert plain.status is fastip.Status.CONVERGED and told.status is plain.status and told.iterations == plain.iterations > tasks.CHUNK
+    assert (
+        plain.status is fastip.Status.CONVERGED
+        and told.status is plain.status
+        and told.iterations == plain.iterations > tasks.CHUNK
+    )
 
 
 @pytest.mark.parametrize(("k", "stride"), [(9, 4), (9, 2), (5, 1), (4, 2), (7, 3)])
@@ -115,14 +128,17 @@ def test_a_valid_result_is_cut_to_the_pixels_under_the_data(k, stride):
     op = operators.Blur(psf.delta(k), stride=stride, boundary="valid")
     x = torch.rand(1, 2, (6 - 1) * stride + k, (8 - 1) * stride + k)
     part = tasks.crop_valid(x, op, (6 * stride, 8 * stride))
-    assert torch.equal(part[..., ::stride, ::stride], op(x))  # pixel i of the data is pixel stride i of the cropped image
+    assert torch.equal(
+        part[..., ::stride, ::stride], op(x)
+    )  # pixel i of the data is pixel stride i of the cropped image
     assert part.shape[2:] == (6 * stride, 8 * stride)
     same = operators.Blur(psf.delta(k), stride=stride)
     assert tasks.crop_valid(x, same, (1, 1)) is x
 
 
 @pytest.mark.parametrize(
-    ("name", "kernel", "noise", "gain"), [("sr4", None, 0.0, 1.2), ("sr4", None, 0.01, 1.0), ("sr2", None, 0.01, 2.0), ("deblur", "motion:9:45", 0.01, 4.0)]
+    ("name", "kernel", "noise", "gain"),
+    [("sr4", None, 0.0, 1.2), ("sr4", None, 0.01, 1.0), ("sr2", None, 0.01, 2.0), ("deblur", "motion:9:45", 0.01, 4.0)],
 )
 def test_the_defaults_restore_a_photograph(name, kernel, noise, gain):
     truth = photograph()

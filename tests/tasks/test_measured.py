@@ -28,7 +28,11 @@ def small(monkeypatch, tmp_path):
 def test_the_registry():
     assert [task.name for task in tasks.MEASURED] == NAMES == tasks.names()[-3:]
     for task in tasks.MEASURED:
-        assert task.name == f"{task.pictures}-cs{task.measurements}" and task.prior_text == "generator" and "seed 0" in task.data_text
+        assert (
+            task.name == f"{task.pictures}-cs{task.measurements}"
+            and task.prior_text == "generator"
+            and "seed 0" in task.data_text
+        )
 
 
 def test_a_problem_is_npgd_with_the_projector_of_the_set(small):
@@ -39,14 +43,27 @@ def test_a_problem_is_npgd_with_the_projector_of_the_set(small):
     found = problem.solve(y, report=seen.append)
     expected = fastip.npgd(y, op, small, iterations=problem.iterations, tolerance=problem.tolerance)
     assert torch.equal(found.x, expected.x) and torch.equal(problem.solve(y).x, found.x) and not found.x.requires_grad
-    assert problem.op.fingerprint() == op.fingerprint() and seen == list(range(1, found.iterations + 1)) and problem.noise == 0.0
+    assert (
+        problem.op.fingerprint() == op.fingerprint()
+        and seen == list(range(1, found.iterations + 1))
+        and problem.noise == 0.0
+    )
     short = tasks.get("digits-cs100").problem(iterations=2, tolerance=0.5)
     assert (short.iterations, short.tolerance) == (2, 0.5)
     assert next(tasks.get("digits-cs100").problem(dtype=torch.float64).prior.net.parameters()).dtype == torch.float64
 
 
 @pytest.mark.parametrize(
-    "option", [{"psf": "box:2"}, {"boundary": "zero"}, {"prior": "tv"}, {"weight": 0.1}, {"beta": 1.0}, {"inverse": "cg"}, {"memory": 10**9}]
+    "option",
+    [
+        {"psf": "box:2"},
+        {"boundary": "zero"},
+        {"prior": "tv"},
+        {"weight": 0.1},
+        {"beta": 1.0},
+        {"inverse": "cg"},
+        {"memory": 10**9},
+    ],
 )
 def test_what_a_measurement_leaves_no_choice_of(small, option):
     with pytest.raises(InvalidInput, match=f"{next(iter(option))} is given.*leave it out"):
@@ -54,7 +71,13 @@ def test_what_a_measurement_leaves_no_choice_of(small, option):
 
 
 def test_bad_numbers(small):
-    for option in ({"iterations": 0}, {"tolerance": -1.0}, {"dtype": torch.int64}, {"dtype": "float32"}, {"dtype": torch.complex64}):
+    for option in (
+        {"iterations": 0},
+        {"tolerance": -1.0},
+        {"dtype": torch.int64},
+        {"dtype": "float32"},
+        {"dtype": torch.complex64},
+    ):
         with pytest.raises(InvalidInput, match=next(iter(option))):
             tasks.get("digits-cs100").problem(**option)
     with pytest.raises(InvalidInput, match="expected b x 100"):

@@ -32,18 +32,29 @@ def bounded(task, y, tile, **options):
     shape, dtype = problem.op.input_shape(tuple(y.shape)), options["dtype"]
     held, net = memory.state(problem.op, shape, task.stride, y.dtype), problem.prior.net
     few = task.problem(**options, memory=int(held + memory.features(net, dtype) * (tile + 0.5) ** 2))
-    assert few.prior._fitted(y, few.op, shape).tile <= tile < min(shape[2:]) < problem.prior._fitted(y, problem.op, shape).tile
+    assert (
+        few.prior._fitted(y, few.op, shape).tile
+        <= tile
+        < min(shape[2:])
+        < problem.prior._fitted(y, problem.op, shape).tile
+    )
     return few
 
 
 @pytest.mark.parametrize(("dtype", "rounding"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-3)])
-@pytest.mark.parametrize(("name", "boundary"), [("photo-sr4-wide", "circular"), ("photo-sr4-wide", "valid"), ("photo-deblur-motion", "reflect")])
+@pytest.mark.parametrize(
+    ("name", "boundary"),
+    [("photo-sr4-wide", "circular"), ("photo-sr4-wide", "valid"), ("photo-deblur-motion", "reflect")],
+)
 def test_tiled_equals_whole(tmp_path, name, boundary, dtype, rounding):
     """The bound changes nothing but rounding: no seams."""
     task = small(name, tmp_path)
     y = torch.rand(1, 3, *((60, 43) if task.stride == 4 else (181, 130)), generator=torch.Generator().manual_seed(3))
     whole = task.problem(boundary=boundary, dtype=dtype)
-    assert float((bounded(task, y, 100, boundary=boundary, dtype=dtype).solve(y).x - whole.solve(y).x).abs().max()) < rounding
+    assert (
+        float((bounded(task, y, 100, boundary=boundary, dtype=dtype).solve(y).x - whole.solve(y).x).abs().max())
+        < rounding
+    )
 
 
 def test_a_constant_stays_constant(tmp_path):

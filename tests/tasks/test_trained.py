@@ -48,7 +48,12 @@ def test_the_learned_tasks():
         ("digits-sr4", psf.gaussian(9, 1.6), 4, 0.0),
     ]:
         op, level = table[name]
-        assert torch.equal(op.psf, taps) and op.stride == stride == tasks.get(name).stride and op.boundary == "circular" and level == noise
+        assert (
+            torch.equal(op.psf, taps)
+            and op.stride == stride == tasks.get(name).stride
+            and op.boundary == "circular"
+            and level == noise
+        )
     grey, level = table["colorize-sr2"]
     x = torch.rand(2, 3, 6, 10, dtype=torch.float64)
     luma = (x * torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)[:, None, None]).sum(1, keepdim=True)
@@ -65,9 +70,17 @@ def test_what_ships(name):
     task = tasks.learned(name)
     problem = fastip.load_task(name)
     prior, op = problem.prior, task.operator()
-    assert prior.trained.data == likeness(op) and len(prior.trained.schedule) == problem.iterations == len(problem.beta) and problem.noise == task.noise
+    assert (
+        prior.trained.data == likeness(op)
+        and len(prior.trained.schedule) == problem.iterations == len(problem.beta)
+        and problem.noise == task.noise
+    )
     x = image(task, 24, 36)
-    assert prior.net.conditional and (prior.net.colours, prior.net.data_colours, prior.net.stride) == (x.shape[1], op(x).shape[1], task.stride)
+    assert prior.net.conditional and (prior.net.colours, prior.net.data_colours, prior.net.stride) == (
+        x.shape[1],
+        op(x).shape[1],
+        task.stride,
+    )
     solution = problem.solve(op(x))
     assert solution.x.shape == x.shape and bool(torch.isfinite(solution.x).all())
     log = json.loads((resources.files("fastip") / "weights" / "tasks" / f"{name}.json").read_text())
@@ -83,17 +96,33 @@ def test_a_solve_is_the_plain_loop(task, boundary):
         return
     problem = task.problem(boundary=boundary, dtype=torch.float32)
     y = torch.rand(task.operator().output_shape(tuple(image(task, 44, 52).shape)))
-    plain = priors.PixelShuffleAutoencoder(problem.prior.net, sigma=[level for _, level in SCHEDULE], trained=problem.prior.trained)
+    plain = priors.PixelShuffleAutoencoder(
+        problem.prior.net, sigma=[level for _, level in SCHEDULE], trained=problem.prior.trained
+    )
     known = inverses.Exact().structure(problem.op, y) is not None
     assert known == (boundary == "circular" or task.name in ("photo-sr4", "colorize-sr2"))
     inverse = inverses.Exact() if known else inverses.ConjugateGradient(1e-6)
     init = problem.inverse.bind(problem.op, y, problem.beta[0]).guess() if boundary == "valid" else None
-    expected = fastip.admm(y, problem.op, plain, beta=[b for b, _ in SCHEDULE], inverse=inverse, iterations=3, tolerance=0, init=init)
+    expected = fastip.admm(
+        y, problem.op, plain, beta=[b for b, _ in SCHEDULE], inverse=inverse, iterations=3, tolerance=0, init=init
+    )
     solution = problem.solve(y)
-    assert solution.iterations == 3 and solution.x.dtype == torch.float32 and solution.x.shape == problem.op.input_shape(y.shape)
+    assert (
+        solution.iterations == 3
+        and solution.x.dtype == torch.float32
+        and solution.x.shape == problem.op.input_shape(y.shape)
+    )
     error = (solution.x - expected.x).norm() / expected.x.norm()
     assert float(error) < (1e-5 if known else 1e-2)
-    again = fastip.admm(y, problem.op, problem.prior, beta=problem.beta, inverse=problem.inverse, iterations=problem.iterations, tolerance=0)
+    again = fastip.admm(
+        y,
+        problem.op,
+        problem.prior,
+        beta=problem.beta,
+        inverse=problem.inverse,
+        iterations=problem.iterations,
+        tolerance=0,
+    )
     assert torch.equal(again.x, solution.x)
 
 
@@ -108,7 +137,14 @@ def test_reports_and_gradients(task):
     assert fewer.iterations == 2 and fewer.beta == tuple(b for b, _ in SCHEDULE[:2]) and fewer.solve(y).iterations == 2
     seen = []
     fastip.admm(
-        y.detach(), problem.op, problem.prior, beta=problem.beta, inverse=problem.inverse, iterations=2, tolerance=0, callback=lambda s: seen.append(s.x)
+        y.detach(),
+        problem.op,
+        problem.prior,
+        beta=problem.beta,
+        inverse=problem.inverse,
+        iterations=2,
+        tolerance=0,
+        callback=lambda s: seen.append(s.x),
     )
     assert torch.equal(seen[-1], fewer.solve(y).x)
 
@@ -147,7 +183,13 @@ def test_precision(folder):
 def test_other_levels_keep_the_rest(folder):
     prior = small("digits-sr4", folder).problem(memory="1GB", dtype=torch.float64).prior
     other = prior.at(sigma=0.05)
-    assert (other.sigma, other.memory, other.dtype, other.size, other.net) == (0.05, 10**9, torch.float64, (28, 28), prior.net)
+    assert (other.sigma, other.memory, other.dtype, other.size, other.net) == (
+        0.05,
+        10**9,
+        torch.float64,
+        (28, 28),
+        prior.net,
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,11 +235,15 @@ def test_weights_that_do_not_serve(folder, tmp_path):
     task = small("photo-sr4", tmp_path)
     with pytest.raises(InvalidInput, match="no.safetensors does not exist"):
         dataclasses.replace(task, weights=tmp_path / "no.safetensors").problem()
-    assert dataclasses.replace(task, weights=tmp_path / "no.safetensors").operator().stride == 4  # what needs no weights works without
+    assert (
+        dataclasses.replace(task, weights=tmp_path / "no.safetensors").operator().stride == 4
+    )  # what needs no weights works without
     wrong = dataclasses.replace(task, weights=small("photo-sr4-wide", tmp_path).weights).problem()
     with pytest.raises(InvalidInput, match="another operator"):
         wrong.solve(torch.rand(1, 3, 8, 8))
-    save_prior(tmp_path / "bare.safetensors", priors.PixelShuffleAutoencoder(network(), trained=priors.Trained((0.1, 0.2))))
+    save_prior(
+        tmp_path / "bare.safetensors", priors.PixelShuffleAutoencoder(network(), trained=priors.Trained((0.1, 0.2)))
+    )
     with pytest.raises(InvalidInput, match="without a schedule"):
         dataclasses.replace(task, weights=tmp_path / "bare.safetensors").problem()
 
@@ -241,7 +287,9 @@ def test_a_constant_image_starts_as_it_is(stride):
     seen = step.op.adjoint(step.apply(op(torch.ones(shape, dtype=torch.float64))))
     x = step.guess()
     assert float(seen.min()) < 0.01 < 0.1 < 0.7 * float(seen.max())
-    assert float((x[seen > 0.1] - 0.7).abs().max()) < 0.05 and torch.allclose(x[seen < 0.1], 7 * seen[seen < 0.1], atol=0.05)
+    assert float((x[seen > 0.1] - 0.7).abs().max()) < 0.05 and torch.allclose(
+        x[seen < 0.1], 7 * seen[seen < 0.1], atol=0.05
+    )
 
 
 @pytest.mark.parametrize("boundary", ["reflect", "zero", "valid"])

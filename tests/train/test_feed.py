@@ -65,7 +65,9 @@ def test_the_next_step_is_ready_and_the_same():
     ahead = Ahead(draw, 5)
     assert [ahead(step, 0) for step in range(5)] == [(step, 0) for step in range(5)]
     assert calls == [(step, 0) for step in range(5)]  # none twice, and none past the last
-    assert threads[0] is threading.main_thread() and all(thread is not threading.main_thread() for thread in threads[1:])
+    assert threads[0] is threading.main_thread() and all(
+        thread is not threading.main_thread() for thread in threads[1:]
+    )
     assert Ahead(draw, 9)(7, 0) == (7, 0)  # a training that goes on begins anywhere
     jumps = Ahead(draw, 9)
     assert [jumps(step, 1) for step in (0, 4, 5)] == [(0, 1), (4, 1), (5, 1)]

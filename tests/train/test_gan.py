@@ -108,7 +108,14 @@ def test_the_penalty_by_its_formula():
 def test_the_steps_are_taken_in_turn(loss, average, penalty):
     """Replayed by hand: both Adams with betas 0.5 and 0.999, the generator first, the discriminator on the images that it was shown, then the average."""
     steps, seen = 5, []
-    options = {"loss": loss, "average": average, "penalty": penalty, "steps": steps, "learning_rate": 2e-3, "discriminator_rate": 1e-3}
+    options = {
+        "loss": loss,
+        "average": average,
+        "penalty": penalty,
+        "steps": steps,
+        "learning_rate": 2e-3,
+        "discriminator_rate": 1e-3,
+    }
     made = train(**options, report=lambda step, value: seen.append(value))
     g, d = networks()
     mean, draw, losses = copy.deepcopy(g), Draw(Batches(pictures(), 4, 1, 1), 4, 1), []
@@ -121,7 +128,9 @@ def test_the_steps_are_taken_in_turn(loss, average, penalty):
         for adam, rate, net in zip(adams, (2e-3, 1e-3), (g, d), strict=True):
             adam.param_groups[0]["lr"] = schedule.learning_rate(step, steps, rate)
             objective = value if net is g else _doubt(loss, d, x, image.detach(), penalty)
-            for p, gradient in zip(net.parameters(), torch.autograd.grad(objective, list(net.parameters())), strict=True):
+            for p, gradient in zip(
+                net.parameters(), torch.autograd.grad(objective, list(net.parameters())), strict=True
+            ):
                 p.grad = gradient
             adam.step()
         share = 1 - min(average, (1 + step) / (10 + step))
@@ -147,7 +156,9 @@ def test_a_generator_learns():
     held, ratios = pictures(200, seed=1).batch(range(200)), []
     for seed in (1, 2):
         start = networks(seed, width=8)
-        made = train(networks=start, images=pictures(200), steps=200, batch=16, learning_rate=4e-3, average=0.9, seed=seed)
+        made = train(
+            networks=start, images=pictures(200), steps=200, batch=16, learning_rate=4e-3, average=0.9, seed=seed
+        )
         before, after = (metrics.frechet_distance(g.eval().sample(200, seed=5), held) for g in (start[0], made))
         ratios.append(after / before)
     assert min(ratios) < 0.8
@@ -160,8 +171,14 @@ def test_copies_are_trained_and_what_comes_out_is_frozen():
     given = networks()
     before = copy.deepcopy(given)
     made = train(networks=given)
-    assert all(same(one, two) for one, two in zip(given, before, strict=True)) and given[0].training and not same(made, given[0])
-    assert not made.training and not any(p.requires_grad for p in made.parameters()) and type(made) is nets.DCGANGenerator
+    assert (
+        all(same(one, two) for one, two in zip(given, before, strict=True))
+        and given[0].training
+        and not same(made, given[0])
+    )
+    assert (
+        not made.training and not any(p.requires_grad for p in made.parameters()) and type(made) is nets.DCGANGenerator
+    )
     changed = [name for name, p in made.named_parameters() if not torch.equal(p, given[0].get_parameter(name))]
     assert changed == [name for name, _ in given[0].named_parameters()]
 
@@ -178,13 +195,23 @@ def test_sagan_is_trained_with_its_losses(loss, tmp_path):
     torch.manual_seed(0)
     g, d = nets.SAGANGenerator(width=1, latent=3), nets.SAGANDiscriminator(width=2)
     output = tmp_path / "s.safetensors"
-    options = {"loss": loss, "steps": 3, "batch": 2, "betas": (0.0, 0.9), "progress": False, "accelerator": "cpu", "output": output}
+    options = {
+        "loss": loss,
+        "steps": 3,
+        "batch": 2,
+        "betas": (0.0, 0.9),
+        "progress": False,
+        "accelerator": "cpu",
+        "output": output,
+    }
     made = gan(g, d, pictures(6, 64, 3), **options)
     assert not same(made, g) and same(checkpoint.load_generator(output), made)
     assert torch.isfinite(made.sample(2)).all()
     with pytest.raises(KeyboardInterrupt):
         gan(g, d, pictures(6, 64, 3), **options | {"output": tmp_path / "t.safetensors", "report": stop_at(1)})
-    assert same(gan(g, d, pictures(6, 64, 3), **options | {"output": tmp_path / "t.safetensors"}), made), "the vectors of the spectral norms are kept"
+    assert same(gan(g, d, pictures(6, 64, 3), **options | {"output": tmp_path / "t.safetensors"}), made), (
+        "the vectors of the spectral norms are kept"
+    )
 
 
 def test_the_score_and_the_grid():
@@ -214,13 +241,19 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path):
             train(parts, **options, report=stop_at(stop))
     state = tmp_path / "parts.unfinished.safetensors"
     names = checkpoint.read(state, "training")[1].keys()
-    assert {name.split(".")[0] for name in names} == {"module", "adam", "opponent"} and checkpoint.read_record(state, "training")["progress"]["step"] == 10
+    assert {name.split(".")[0] for name in names} == {"module", "adam", "opponent"} and checkpoint.read_record(
+        state, "training"
+    )["progress"]["step"] == 10
     again = train(parts, **options)
     assert same(again, made) and same(checkpoint.load_generator(parts), made)
     one, two = (json.loads(path.with_suffix(".json").read_text())["training"] for path in (whole, parts))
-    assert one["losses"] == two["losses"] and one["scores"] == two["scores"] and (one["starts"], two["starts"]) == (1, 3)
+    assert (
+        one["losses"] == two["losses"] and one["scores"] == two["scores"] and (one["starts"], two["starts"]) == (1, 3)
+    )
     assert len(one["scores"]["score"]) == 12 and all(math.isfinite(score) for score in one["scores"]["score"])
-    assert sorted(os.listdir(tmp_path)) == [f"{stem}.{name}" for stem in ("parts", "whole") for name in ("json", "safetensors", "tensorboard")]
+    assert sorted(os.listdir(tmp_path)) == [
+        f"{stem}.{name}" for stem in ("parts", "whole") for name in ("json", "safetensors", "tensorboard")
+    ]
     assert b"samples" in b"".join(path.read_bytes() for path in (tmp_path / "whole.tensorboard").iterdir())
 
 
@@ -256,9 +289,26 @@ def test_the_record_has_these_settings(tmp_path):
     """Files of earlier trainings are continued by it, so none may be renamed or dropped."""
     train(tmp_path / "g.safetensors", steps=1)
     settings = checkpoint.read_record(tmp_path / "g.safetensors", "generator")["training"]["settings"]
-    numbers = {"loss", "batch", "steps", "learning_rate", "discriminator_rate", "penalty", "betas", "average", "seed", "devices", "precision"}
+    numbers = {
+        "loss",
+        "batch",
+        "steps",
+        "learning_rate",
+        "discriminator_rate",
+        "penalty",
+        "betas",
+        "average",
+        "seed",
+        "devices",
+        "precision",
+    }
     assert set(settings) == {"generator", "discriminator", "config", "images"} | numbers
-    assert settings["generator"]["name"] == "DCGANGenerator" and set(settings["images"]) == {"set", "count", "shape", "first"}
+    assert settings["generator"]["name"] == "DCGANGenerator" and set(settings["images"]) == {
+        "set",
+        "count",
+        "shape",
+        "first",
+    }
 
 
 # ---- what is refused -------------------------------------------------------------------------------------------------

@@ -45,7 +45,9 @@ def test_the_loss_of_a_linear_net_is_that_of_its_matrices(boundary, power):
     b = matrix(lambda v: beta * v + op(op.adjoint(v)), n, m)
     c = matrix(lambda v: net(v), n, m) / scale
     error = torch.linalg.matrix_power(torch.eye(n * m, dtype=torch.float64) - c @ b, power) @ e.flatten(1).T
-    torch.testing.assert_close(Objective(net, op, scale)(e, beta, power), error.square().mean() ** (1 / power), rtol=1e-9, atol=0)
+    torch.testing.assert_close(
+        Objective(net, op, scale)(e, beta, power), error.square().mean() ** (1 / power), rtol=1e-9, atol=0
+    )
 
 
 def test_the_loss_of_a_relu_net_has_both_terms():
@@ -91,11 +93,18 @@ def test_noise_is_a_function_of_seed_step_and_rank():
     again = noise(60, 1)
     assert torch.equal(e, again[0]) and torch.equal(beta, again[1]) and power == again[2]
     for other in (noise(61, 1), noise(60, 0), Noise((4, 1, 9, 7), (0.01, 1.0), 6, 100, 4)(60, 1)):
-        assert abs(float((e * other[0]).mean())) < 0.4 and not torch.equal(e, other[0]) and not torch.equal(beta, other[1])
+        assert (
+            abs(float((e * other[0]).mean())) < 0.4 and not torch.equal(e, other[0]) and not torch.equal(beta, other[1])
+        )
     many = Noise((2000, 1, 9, 7), (0.01, 1.0), 5, 100, 4)(0, 0)
     assert abs(float(many[0].mean())) < 0.02 and abs(float(many[0].var()) - 1) < 0.03
     logs = many[1].log10()
-    assert float(logs.min()) >= -2 and float(logs.max()) <= 0 and abs(float(logs.mean()) + 1) < 0.07 and abs(float(logs.std()) - 2 / 12**0.5) < 0.05
+    assert (
+        float(logs.min()) >= -2
+        and float(logs.max()) <= 0
+        and abs(float(logs.mean()) + 1) < 0.07
+        and abs(float(logs.std()) - 2 / 12**0.5) < 0.05
+    )
 
 
 def test_the_schedules():
@@ -115,8 +124,14 @@ def test_a_trained_inverse_is_good_frozen_and_knows_its_problem():
     op, net = blur(), small()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     told = []
-    learned = inverse(op, 0.05, net=net, size=16, steps=250, learning_rate=1e-2, report=lambda step, loss: told.append((step, loss)))
-    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items()) and net.training and next(net.parameters()).requires_grad
+    learned = inverse(
+        op, 0.05, net=net, size=16, steps=250, learning_rate=1e-2, report=lambda step, loss: told.append((step, loss))
+    )
+    assert (
+        all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+        and net.training
+        and next(net.parameters()).requires_grad
+    )
     assert not learned.net.training and not any(p.requires_grad for p in learned.net.parameters())
     untrained = inverses.examine(net, op, 0.05)
     assert learned.trained.accuracy < 0.02 < 0.3 < untrained.accuracy
@@ -124,20 +139,33 @@ def test_a_trained_inverse_is_good_frozen_and_knows_its_problem():
     assert learned.trained == inverses.examine(learned.net, op, 0.05)
     assert told[0][0] == 1 and told[-1][0] == 250 and told[-1][1] < told[0][1] / 1000
     y = torch.rand(2, 1, 12, 9)
-    exact = fastip.admm(y, op, priors.L1(weight=1e-3), beta=0.05, inverse=inverses.Exact(side="data"), iterations=200, tolerance=0)
+    exact = fastip.admm(
+        y, op, priors.L1(weight=1e-3), beta=0.05, inverse=inverses.Exact(side="data"), iterations=200, tolerance=0
+    )
     close = fastip.admm(y, op, priors.L1(weight=1e-3), beta=0.05, inverse=learned, iterations=200, tolerance=0)
     assert float((exact.x - close.x).norm() / exact.x.norm()) < 1e-4
 
 
 def test_the_same_call_gives_the_same_bits_and_another_seed_does_not():
     one, two, three = (inverse(blur(), 0.05, size=12, batch=2, steps=5, seed=s).net.state_dict() for s in (1, 1, 2))
-    assert all(torch.equal(one[name], two[name]) for name in one) and not torch.equal(one["kernels.0"], three["kernels.0"])
+    assert all(torch.equal(one[name], two[name]) for name in one) and not torch.equal(
+        one["kernels.0"], three["kernels.0"]
+    )
 
 
 def test_a_scaled_problem_trains_alike():
     """A -> a A, beta -> a^2 beta: the same C / a^2, whatever the size of a."""
-    results = [inverse(a * blur("zero"), 0.05 * a**2, net=small("zero"), size=12, steps=60, learning_rate=1e-2).trained.accuracy for a in (1.0, 1e-3, 1e3)]
-    assert results[1] == pytest.approx(results[0], rel=0.05) and results[2] == pytest.approx(results[0], rel=0.05) and results[0] < 0.2
+    results = [
+        inverse(
+            a * blur("zero"), 0.05 * a**2, net=small("zero"), size=12, steps=60, learning_rate=1e-2
+        ).trained.accuracy
+        for a in (1.0, 1e-3, 1e3)
+    ]
+    assert (
+        results[1] == pytest.approx(results[0], rel=0.05)
+        and results[2] == pytest.approx(results[0], rel=0.05)
+        and results[0] < 0.2
+    )
 
 
 def test_a_frozen_net_can_be_trained_on():
@@ -165,7 +193,10 @@ def test_one_net_serves_a_range():
 
 def test_a_power_lifts_the_worst_mode():
     op = operators.Blur(psf.gaussian(5, sigma=1.2), boundary="valid")
-    found = [inverse(op, 0.02, net=small("valid"), size=12, batch=4, steps=300, power=p, learning_rate=1e-2).trained for p in (1, 4)]
+    found = [
+        inverse(op, 0.02, net=small("valid"), size=12, batch=4, steps=300, power=p, learning_rate=1e-2).trained
+        for p in (1, 4)
+    ]
     low = [trained.certificates[0].certificate.scaled().low for trained in found]
     assert low[1] > 1.15 * low[0] and found[1].accuracy < 0.3
 
@@ -181,9 +212,16 @@ def test_a_relu_net_trains():
 def test_a_psf_wider_than_the_grids_that_measure_it(boundary):
     """What can be trained can be measured: nothing is refused after the last step."""
     net = nets.PaperInverseNet(channels=(2, 2), boundary=boundary)
-    assert inverse(operators.Blur(psf.gaussian(27, sigma=1.0), boundary=boundary), 0.05, net=net, size=30, batch=1, steps=1).trained.estimate is not None
+    assert (
+        inverse(
+            operators.Blur(psf.gaussian(27, sigma=1.0), boundary=boundary), 0.05, net=net, size=30, batch=1, steps=1
+        ).trained.estimate
+        is not None
+    )
     wide = operators.Blur(psf.gaussian(71, sigma=1.0), boundary=boundary)
-    assert inverse(wide, 0.05, net=nets.InverseNet(channels=(2,), sizes=(3,), boundary=boundary), size=72, batch=1, steps=1).trained.certificates
+    assert inverse(
+        wide, 0.05, net=nets.InverseNet(channels=(2,), sizes=(3,), boundary=boundary), size=72, batch=1, steps=1
+    ).trained.certificates
 
 
 def test_an_operator_that_fixes_its_size():
@@ -257,7 +295,16 @@ def test_misspelt_keywords_and_a_missing_extra(monkeypatch):
 
 def test_a_diverging_training_says_so_and_leaves_no_weights(tmp_path):
     with pytest.raises(loop.Diverged, match="lower the learning rate"):
-        inverse(blur(), 0.05, net=small(), size=8, steps=300, learning_rate=1e4, output=tmp_path / "c.safetensors", save_every=1)
+        inverse(
+            blur(),
+            0.05,
+            net=small(),
+            size=8,
+            steps=300,
+            learning_rate=1e4,
+            output=tmp_path / "c.safetensors",
+            save_every=1,
+        )
     assert not (tmp_path / "c.safetensors").exists()
     assert issubclass(loop.Diverged, FastipError) and not issubclass(loop.Diverged, InvalidInput)
 
@@ -267,7 +314,17 @@ def test_a_diverging_training_says_so_and_leaves_no_weights(tmp_path):
 
 def test_two_processes_average_their_gradients(tmp_path):
     op, noise = blur(), Noise((3, 1, 10, 10), (0.05, 0.05), 0, 3, 1)
-    learned = inverse(op, 0.05, net=small(), size=10, batch=3, steps=3, devices=2, accelerator="cpu", output=tmp_path / "c.safetensors")
+    learned = inverse(
+        op,
+        0.05,
+        net=small(),
+        size=10,
+        batch=3,
+        steps=3,
+        devices=2,
+        accelerator="cpu",
+        output=tmp_path / "c.safetensors",
+    )
     objective = Objective(small(), op)
     objective.suit(*noise(0, 0)[:2])
     adam = torch.optim.Adam(objective.parameters())

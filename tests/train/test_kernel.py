@@ -43,7 +43,13 @@ def test_without_noise_the_psf_is_exact(boundary, stride, size):
     fit = kernel(x, y, size, stride=stride, boundary=boundary)
     assert fit.psf.shape == size and fit.psf.dtype == torch.float64
     assert float((fit.psf - h).abs().max()) < 1e-11 and fit.noise < 1e-11
-    single = kernel(x.float(), pairs(h, stride=stride, boundary=boundary, seed=seed + 1, dtype=torch.float32)[1], size, stride=stride, boundary=boundary)
+    single = kernel(
+        x.float(),
+        pairs(h, stride=stride, boundary=boundary, seed=seed + 1, dtype=torch.float32)[1],
+        size,
+        stride=stride,
+        boundary=boundary,
+    )
     assert float((single.psf - h).abs().max()) < 3e-6
 
 
@@ -87,7 +93,9 @@ def test_the_blocks_do_not_matter(monkeypatch):
     monkeypatch.setattr(sys.modules["fastip.train.kernel"], "BLOCK", 1)
     parts = kernel(x, y, (4, 3), stride=2, boundary="zero", ridge=0.3)
     torch.testing.assert_close(parts.psf, whole.psf, rtol=1e-12, atol=1e-13)
-    assert (parts.spread, parts.noise, parts.condition) == pytest.approx((whole.spread, whole.noise, whole.condition), rel=1e-10)
+    assert (parts.spread, parts.noise, parts.condition) == pytest.approx(
+        (whole.spread, whole.noise, whole.condition), rel=1e-10
+    )
 
 
 @pytest.mark.parametrize("boundary", ["circular", "valid", "reflect", "zero"])
@@ -119,7 +127,9 @@ def test_ridge_is_the_dense_solve(rows):
     inverse = torch.linalg.inv(m)
     assert fit.spread == pytest.approx(math.sqrt((inverse @ columns.T @ columns @ inverse).trace() / 20), rel=1e-9)
     if rows == "more":
-        assert fit.noise == pytest.approx(float((y.flatten() - columns @ expected).norm()) / math.sqrt(126 - 20), rel=1e-9)
+        assert fit.noise == pytest.approx(
+            float((y.flatten() - columns @ expected).norm()) / math.sqrt(126 - 20), rel=1e-9
+        )
         assert fit.condition == pytest.approx(float(torch.linalg.cond(columns)), rel=1e-9)
     else:
         assert math.isnan(fit.noise) and fit.condition == math.inf
@@ -133,7 +143,9 @@ def test_the_answer_is_the_least():
         fit = kernel(x, y, (3, 4), stride=3, boundary="reflect", ridge=ridge)
 
         def objective(h, ridge=ridge):
-            return float((y - operators.Blur(h, stride=3, boundary="reflect")(x)).square().sum() + ridge * h.square().sum())
+            return float(
+                (y - operators.Blur(h, stride=3, boundary="reflect")(x)).square().sum() + ridge * h.square().sum()
+            )
 
         least = objective(fit.psf)
         assert all(objective(fit.psf + 1e-3 * noise((3, 4), seed=i)) > least for i in range(20))

@@ -98,7 +98,9 @@ t.run(steps=10**6)
 @pytest.fixture
 def child():
     here = os.path.dirname(__file__)
-    process = subprocess.Popen([sys.executable, "-P", "-c", CHILD, here, os.path.dirname(here)], env=os.environ | {"OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", CHILD, here, os.path.dirname(here)], env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
     yield process
     process.kill()
     process.wait()
@@ -131,7 +133,9 @@ def test_killed_begun_twice_and_resumed(at, tmp_path, one_thread, child):
     with pytest.raises(KeyboardInterrupt):
         run(stop_at(reached + 3), steps=10**6)
     with pytest.raises(KeyboardInterrupt):
-        train_photo_denoiser(tmp_path / "w.safetensors", **ABOUT | {"steps": 10**6}, progress=False, report=stop_at(reached + 3))
+        train_photo_denoiser(
+            tmp_path / "w.safetensors", **ABOUT | {"steps": 10**6}, progress=False, report=stop_at(reached + 3)
+        )
     one, two = (checkpoint.read(path, "training")[1] for path in (kept, tmp_path / "w.unfinished.safetensors"))
     assert same(one, two) and len(one) > 20
     assert (at / "lock").read_text() == ""  # nobody is at it
@@ -168,7 +172,10 @@ def test_where_the_state_is_gone_it_goes_on_from_the_shipped_weights(at, tmp_pat
         run(stop_at(7))
     said = []
     package = ship(monkeypatch, tmp_path, worse(), settings={"kind": "another"})
-    assert long_training.shipped_start(said.append) is None and "of another kind: the training begins from nothing" in said[-1]
+    assert (
+        long_training.shipped_start(said.append) is None
+        and "of another kind: the training begins from nothing" in said[-1]
+    )
     exported = long_training.export(package)
     assert exported.step == 7 and exported.written == package / "photo-denoiser.safetensors"
     shutil.rmtree(at)
@@ -181,7 +188,10 @@ def test_where_the_state_is_gone_it_goes_on_from_the_shipped_weights(at, tmp_pat
     record, tensors = checkpoint.read(long_training.files().state, "training")
     progress = record["progress"]
     assert progress["step"] == 9 and progress["since"] == 7 and progress["starts"] == 2
-    assert [step for step, _ in progress["losses"]] == list(range(9)) and [step for step, _ in progress["scores"]] == [3, 7]  # one curve over both parts
+    assert [step for step, _ in progress["losses"]] == list(range(9)) and [step for step, _ in progress["scores"]] == [
+        3,
+        7,
+    ]  # one curve over both parts
     assert float(tensors["adam.0.step"]) == 2
     moved = max(float((tensors[f"module.net.{name}"] - value).abs().max()) for name, value in weights(kept).items())
     assert 0 < moved < 2 * 2 * 1e-3 * 2 / photo_denoiser.WARM_UP  # two steps of a rate that rises from nothing
@@ -196,17 +206,30 @@ def test_what_is_better_is_exported_and_nothing_else(at, tmp_path, monkeypatch, 
     target, said = tmp_path / "to", []
     target.mkdir()
     found = long_training.export(target, say=said.append)
-    assert found.written == target / "photo-denoiser.safetensors" and sum(found.trained["validation"]) > sum(found.shipped["validation"])
+    assert found.written == target / "photo-denoiser.safetensors" and sum(found.trained["validation"]) > sum(
+        found.shipped["validation"]
+    )
     assert said == ["scoring the shipped weights on 3 pictures", "scoring the trained weights on 3 pictures"]
     record = json.loads((target / "photo-denoiser.json").read_text())["training"]
-    assert record["step"] == 5 and record["psnr"]["validation"] == found.trained["validation"] and record["psnr"]["test"] == found.trained["test"]
+    assert (
+        record["step"] == 5
+        and record["psnr"]["validation"] == found.trained["validation"]
+        and record["psnr"]["test"] == found.trained["test"]
+    )
     assert record["machines"][0]["step"] == 0 and record["machines"][0]["processor"]
     made = checkpoint.load_prior(target / "photo-denoiser.safetensors")
-    assert all(value.dtype == torch.float32 and torch.equal(value, value.half().float()) for value in weights(made).values())  # stored in float16
-    assert photo_denoiser.psnr(made.net, VALIDATION) == found.trained["validation"]  # what was scored is what was written
+    assert all(
+        value.dtype == torch.float32 and torch.equal(value, value.half().float()) for value in weights(made).values()
+    )  # stored in float16
+    assert (
+        photo_denoiser.psnr(made.net, VALIDATION) == found.trained["validation"]
+    )  # what was scored is what was written
     (package / "photo-denoiser.safetensors").write_bytes((target / "photo-denoiser.safetensors").read_bytes())
     before = os.stat(target / "photo-denoiser.safetensors").st_mtime_ns
     log = (target / "photo-denoiser.json").read_text()
     (target / "photo-denoiser.json").unlink()  # a call that was killed between the two files
     assert long_training.export(target).written is None  # as good as what is shipped, not better
-    assert os.stat(target / "photo-denoiser.safetensors").st_mtime_ns == before and (target / "photo-denoiser.json").read_text() == log
+    assert (
+        os.stat(target / "photo-denoiser.safetensors").st_mtime_ns == before
+        and (target / "photo-denoiser.json").read_text() == log
+    )

@@ -40,7 +40,9 @@ def test_they_are_the_first_singular_vectors(count):
     seen, best = (s @ op.matrix.T).square().sum(1).mean(), values[:count].square().sum() / 700
     assert best * (1 - 2e-3) < seen <= best * (1 + 1e-9)
     few = min(count, 3)
-    torch.testing.assert_close((op.matrix[:few] * vectors[:few]).sum(1).abs(), torch.ones(few, dtype=torch.float64), rtol=0, atol=1e-3)
+    torch.testing.assert_close(
+        (op.matrix[:few] * vectors[:few]).sum(1).abs(), torch.ones(few, dtype=torch.float64), rtol=0, atol=1e-3
+    )
     energies = (s @ op.matrix.T).square().mean(0)
     assert (energies.diff() <= 1e-9).all(), "the first row sees most"
 
@@ -49,7 +51,10 @@ def test_more_passes_are_nearer_to_it():
     generator = dcgan()
     s = rows(generator, 500)
     best = torch.linalg.svdvals(s)[:12].square().sum() / 500
-    lost = [best - (s @ measurements(generator, 12, pairs=500, passes=passes).matrix.T).square().sum(1).mean() for passes in (1, 2, 6)]
+    lost = [
+        best - (s @ measurements(generator, 12, pairs=500, passes=passes).matrix.T).square().sum(1).mean()
+        for passes in (1, 2, 6)
+    ]
     assert lost[0] > lost[1] > lost[2] > -1e-6 and lost[2] < 1e-3 * best
 
 
@@ -82,7 +87,13 @@ def test_bad_inputs():
     for wrong in (torch.clone, None, dcgan().train(), torch.nn.Linear(2, 2)):
         with pytest.raises(InvalidInput, match=r"eval\(\)"):
             measurements(wrong, 3)
-    for wrong in ({"count": 0}, {"count": 1.5}, {"count": 3, "pairs": 0}, {"count": 3, "passes": 0}, {"count": 3, "seed": -1}):
+    for wrong in (
+        {"count": 0},
+        {"count": 1.5},
+        {"count": 3, "pairs": 0},
+        {"count": 3, "passes": 0},
+        {"count": 3, "seed": -1},
+    ):
         with pytest.raises(InvalidInput, match="whole number"):
             measurements(generator, **wrong)
     for count, pairs in ((785, 1000), (11, 10)):

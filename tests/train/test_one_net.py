@@ -27,7 +27,9 @@ def network(seed=3, **changed):
 
 def judges(seed=4, width=1):
     torch.manual_seed(seed)
-    return nets.OneNetDiscriminator(colours=1, width=2, blocks=(1, 1)), nets.OneNetLatentDiscriminator(width=width, blocks=1)
+    return nets.OneNetDiscriminator(colours=1, width=2, blocks=(1, 1)), nets.OneNetLatentDiscriminator(
+        width=width, blocks=1
+    )
 
 
 def draw(batch=5, noise=(0.05, 0.2)):
@@ -35,7 +37,15 @@ def draw(batch=5, noise=(0.05, 0.2)):
 
 
 def train(output=None, **changed):
-    options = {"steps": 8, "batch": 5, "seed": 1, "noise": (0.05, 0.2), "progress": False, "accelerator": "cpu", "output": output} | changed
+    options = {
+        "steps": 8,
+        "batch": 5,
+        "seed": 1,
+        "noise": (0.05, 0.2),
+        "progress": False,
+        "accelerator": "cpu",
+        "output": output,
+    } | changed
     net, pair = options.pop("net", None) or network(), options.pop("judges", None) or judges()
     return one_net(net, options.pop("images", pictures(size=SIZE)), pair, **options)
 
@@ -45,7 +55,11 @@ def train(output=None, **changed):
 
 def test_what_is_drawn_depends_on_the_step_alone():
     one = draw()
-    (x, v), (_, again), (_, other) = one(3, 0), one(3, 0), Draw(Batches(pictures(size=SIZE), 5, 1, 2), (0.05, 0.2), 1)(3, 1)
+    (x, v), (_, again), (_, other) = (
+        one(3, 0),
+        one(3, 0),
+        Draw(Batches(pictures(size=SIZE), 5, 1, 2), (0.05, 0.2), 1)(3, 1),
+    )
     assert torch.equal(v, again) and not torch.equal(v, other) and x.shape == v.shape == (5, 1, SIZE, SIZE)
 
 
@@ -55,10 +69,14 @@ def test_the_noise_varies_from_image_to_image_and_place_to_place():
     levels = v.flatten(1).std(dim=1)
     assert 0.02 < levels.min() and levels.max() < 0.75 and levels.std() > 0.05
     assert abs(v.mean()) < 1e-3
-    assert 0.7 < v.square().mean() / ((0.4**3 - 0.1**3) / 0.9) < 1.1  # E s^2 for uniform s; interpolation takes a part of the field's variance
+    assert (
+        0.7 < v.square().mean() / ((0.4**3 - 0.1**3) / 0.9) < 1.1
+    )  # E s^2 for uniform s; interpolation takes a part of the field's variance
     corners, apart = v[..., :4, :4].square().mean(dim=(1, 2, 3)), v[..., -4:, -4:].square().mean(dim=(1, 2, 3))
     near = v[..., :4, 4:8].square().mean(dim=(1, 2, 3))
-    assert torch.corrcoef(torch.stack([corners, near]))[0, 1] > torch.corrcoef(torch.stack([corners, apart]))[0, 1] + 0.2
+    assert (
+        torch.corrcoef(torch.stack([corners, near]))[0, 1] > torch.corrcoef(torch.stack([corners, apart]))[0, 1] + 0.2
+    )
     flat = Draw(one.batches, (0.0, 0.0), 1)
     assert torch.equal(flat.damaged(x[:3], 1), x[:3])
 
@@ -68,11 +86,16 @@ def test_three_in_ten_are_blocky():
     v = Draw(draw().batches, (0.0, 0.0), 1).damaged(x, 3)
     rough = (v != x).flatten(1).any(dim=1)
     assert 0.26 < rough.double().mean() < 0.34
-    assert all(torch.isin(one, other).all() for one, other in zip(v[:50], x[:50], strict=True)), "each pixel is one of the image's own"
+    assert all(torch.isin(one, other).all() for one, other in zip(v[:50], x[:50], strict=True)), (
+        "each pixel is one of the image's own"
+    )
     kept = [len(one.unique()) / 400 for one in v[rough]]
     assert min(kept) < 0.08 and max(kept) > 0.8
     half = blocky(x[:1], 0.5)
-    assert torch.equal(half, x[:1, :, ::2, ::2].repeat_interleave(2, -1).repeat_interleave(2, -2)) and blocky(x[:1], 0.01).unique().numel() == 1
+    assert (
+        torch.equal(half, x[:1, :, ::2, ::2].repeat_interleave(2, -1).repeat_interleave(2, -2))
+        and blocky(x[:1], 0.01).unique().numel() == 1
+    )
 
 
 # ---- what is minimised -----------------------------------------------------------------------------------------------
@@ -105,7 +128,9 @@ def test_the_loss_and_its_gradient():
     loss.backward()
     for p, gradient in zip(net.parameters(), torch.autograd.grad(expected, list(twin.parameters())), strict=True):
         torch.testing.assert_close(p.grad, gradient, rtol=1e-6, atol=1e-10)
-    assert all(p.grad is None and p.requires_grad for d in pair for p in d.parameters()), "the projector's step leaves the discriminators alone"
+    assert all(p.grad is None and p.requires_grad for d in pair for p in d.parameters()), (
+        "the projector's step leaves the discriminators alone"
+    )
     assert not any("others" in name for name in projecting.state_dict())
     seen = projecting.seen
     torch.testing.assert_close(seen, (x, kept.detach(), made.detach(), code[:5].detach(), code[5:].detach()))
@@ -114,7 +139,9 @@ def test_the_loss_and_its_gradient():
 
 def test_what_the_discriminators_minimise():
     pair = tuple(d.double() for d in judges())
-    seen = [torch.rand(4, 1, SIZE, SIZE, dtype=torch.float64) for _ in range(3)] + [torch.randn(4, 16, 2, 2, dtype=torch.float64) for _ in range(2)]
+    seen = [torch.rand(4, 1, SIZE, SIZE, dtype=torch.float64) for _ in range(3)] + [
+        torch.randn(4, 16, 2, 2, dtype=torch.float64) for _ in range(2)
+    ]
     x, kept, made, clean, damaged = seen
     image, latent = copy.deepcopy(pair)
 
@@ -139,7 +166,9 @@ def test_weights_stay_in_bounds():
         for p in module.parameters():
             p.data.fill_(20.0)
     projecting.follow(0)
-    assert all((p == 10).all() for part in bounded for p in part.parameters()) and all((p == 20).all() for p in projecting.net.up.parameters())
+    assert all((p == 10).all() for part in bounded for p in part.parameters()) and all(
+        (p == 20).all() for p in projecting.net.up.parameters()
+    )
 
 
 @pytest.mark.parametrize("average", [0.0, 0.6])
@@ -150,7 +179,10 @@ def test_the_steps_are_taken_in_turn(average):
     projecting, doubts, mean = Projecting(net, (image, latent), average), Doubts(image, latent), copy.deepcopy(net)
     adams = torch.optim.Adam(net.parameters()), torch.optim.Adam(doubts.parameters(), betas=(0.5, 0.999))
     for step in range(steps):
-        for adam, module, given in ((adams[0], projecting, lambda step=step: one(step, 0)), (adams[1], doubts, lambda: projecting.seen)):
+        for adam, module, given in (
+            (adams[0], projecting, lambda step=step: one(step, 0)),
+            (adams[1], doubts, lambda: projecting.seen),
+        ):
             adam.param_groups[0]["lr"] = schedule.learning_rate(step, steps, 1e-3)
             adam.zero_grad()
             loss = module(*given())
@@ -169,7 +201,15 @@ def test_the_steps_are_taken_in_turn(average):
 
 
 def test_a_projector_learns_and_serves_admm():
-    made = train(net=network(width=3), judges=judges(width=3), images=pictures(300, size=SIZE), steps=150, batch=12, learning_rate=4e-3, average=0.9)
+    made = train(
+        net=network(width=3),
+        judges=judges(width=3),
+        images=pictures(300, size=SIZE),
+        steps=150,
+        batch=12,
+        learning_rate=4e-3,
+        average=0.9,
+    )
     x = pictures(40, size=SIZE, seed=7).batch(range(40))
     v = draw().damaged(x, 9)
     with torch.no_grad():
@@ -188,7 +228,11 @@ def test_copies_are_trained_and_what_comes_out_is_frozen():
     before = copy.deepcopy((net, *pair))
     made = train(net=net, judges=pair)
     assert all(same(one, two) for one, two in zip((net, *pair), before, strict=True))
-    assert isinstance(made, priors.Projector) and not made.net.training and not any(p.requires_grad for p in made.net.parameters())
+    assert (
+        isinstance(made, priors.Projector)
+        and not made.net.training
+        and not any(p.requires_grad for p in made.net.parameters())
+    )
     assert not any(torch.equal(p, q) for p, q in zip(made.net.parameters(), net.parameters(), strict=True))
     assert {p.dtype for p in train(precision="64-true", steps=1).net.parameters()} == {torch.float64}
 
@@ -225,9 +269,17 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path):
             train(parts, **options, report=stop_at(stop))
     assert same(train(parts, **options).net, made.net) and same(checkpoint.load_projector(parts).net, made.net)
     one, two = (json.loads(path.with_suffix(".json").read_text())["training"] for path in (whole, parts))
-    assert one["losses"] == two["losses"] and one["scores"] == two["scores"] and len(one["scores"]["score"]) == 10 and two["starts"] == 3
+    assert (
+        one["losses"] == two["losses"]
+        and one["scores"] == two["scores"]
+        and len(one["scores"]["score"]) == 10
+        and two["starts"] == 3
+    )
     text = b"".join(path.read_bytes() for path in (tmp_path / "whole.tensorboard").iterdir())
-    assert all(name in text for name in (b"damaged_projected_true", b"loss_self", b"loss_judged", b"loss_latent", b"loss_opponent"))
+    assert all(
+        name in text
+        for name in (b"damaged_projected_true", b"loss_self", b"loss_judged", b"loss_latent", b"loss_opponent")
+    )
 
 
 def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path, monkeypatch):

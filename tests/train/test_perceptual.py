@@ -60,7 +60,16 @@ def discriminator(seed=4, colours=1, size=SIZE):
 
 
 def both(**changed):
-    return Perceptual(**{"comparator": 0.3, "adversarial": 0.05, "features": Filters(), "discriminator": discriminator(), "learning_rate": 1e-3} | changed)
+    return Perceptual(
+        **{
+            "comparator": 0.3,
+            "adversarial": 0.05,
+            "features": Filters(),
+            "discriminator": discriminator(),
+            "learning_rate": 1e-3,
+        }
+        | changed
+    )
 
 
 def draw(batch=4, levels=(0.05, 0.3), op=None, seed=1):
@@ -134,12 +143,18 @@ def test_what_the_discriminator_minimises():
 
 @pytest.mark.parametrize("which", ["comparator", "adversarial"])
 def test_one_of_them_alone(which):
-    asked = both(comparator=0.3, adversarial=0.0, discriminator=None) if which == "comparator" else both(comparator=0.0, features=None)
+    asked = (
+        both(comparator=0.3, adversarial=0.0, discriminator=None)
+        if which == "comparator"
+        else both(comparator=0.0, features=None)
+    )
     objective, drawn = Denoising(small(), None, 0.0, 1, 0.9), draw()(0, 0)
     judges = Judges(asked, drawn[0])
     objective.judged(judges, *drawn)
     assert list(judges.terms) == ["pixels", which] and judges.scales.numel() == 1
-    torch.testing.assert_close(objective(*drawn), (1.3 if which == "comparator" else 1.05) * objective.pixels(judges.seen[1], drawn[0]))
+    torch.testing.assert_close(
+        objective(*drawn), (1.3 if which == "comparator" else 1.05) * objective.pixels(judges.seen[1], drawn[0])
+    )
     assert (judges.opponent(1e-3) is None) == (which == "comparator")
 
 
@@ -161,7 +176,9 @@ def test_the_added_losses_are_in_full_precision():
 def test_the_steps_are_taken_in_turn():
     """Six steps replayed by hand: both Adams, both clipped, the discriminator after the network and on what that was shown."""
     steps, clip = 6, 0.05
-    made = prior(small(), pictures(), noise=(0.05, 0.3), batch=4, steps=steps, seed=1, clip=clip, average=0.0, perceptual=both())
+    made = prior(
+        small(), pictures(), noise=(0.05, 0.3), batch=4, steps=steps, seed=1, clip=clip, average=0.0, perceptual=both()
+    )
     net, d, features = small(), discriminator(), Filters()
     adams = torch.optim.Adam(net.parameters(), lr=1.0), torch.optim.Adam(d.parameters(), lr=1.0, betas=(0.5, 0.999))
     scales = None
@@ -187,7 +204,10 @@ def test_the_steps_are_taken_in_turn():
 def test_the_comparator_draws_the_result_towards_it():
     """Trained with it, the distance of features is smaller than without, the mean square error not."""
     options = {"noise": 0.2, "steps": 150, "batch": 8, "learning_rate": 3e-3, "norm": 2}
-    made = [prior(small(widths=(12,)), pictures(), **options, perceptual=asked) for asked in (None, both(comparator=3.0, adversarial=0.0, discriminator=None))]
+    made = [
+        prior(small(widths=(12,)), pictures(), **options, perceptual=asked)
+        for asked in (None, both(comparator=3.0, adversarial=0.0, discriminator=None))
+    ]
     x, e, _, _ = draw(batch=30, seed=9)(0, 0)
     with torch.no_grad():
         results = [net.net(x + 0.2 * e, None, 0.2) for net in made]
@@ -205,10 +225,18 @@ def test_what_the_records_and_the_log_say(tmp_path):
     net, features, first = small(), Filters(), discriminator()
     given = [copy.deepcopy(module.state_dict()) for module in (net, features, first)]
     made = prior(net, pictures(), **options, perceptual=both(features=features, discriminator=first))
-    assert all(same(before, module.state_dict()) for before, module in zip(given, (net, features, first), strict=True)), "what is given is left alone"
+    assert all(
+        same(before, module.state_dict()) for before, module in zip(given, (net, features, first), strict=True)
+    ), "what is given is left alone"
     asked = json.loads((tmp_path / "p.json").read_text())["training"]["settings"]["perceptual"]
-    assert asked["comparator"]["weight"] == 0.3 and asked["comparator"]["net"] == "Filters" and asked["adversarial"]["config"] == discriminator().config()
-    assert {name.split(".")[0] for name in checkpoint.read(output, "prior")[1]} == {name.split(".")[0] for name in states(made)}
+    assert (
+        asked["comparator"]["weight"] == 0.3
+        and asked["comparator"]["net"] == "Filters"
+        and asked["adversarial"]["config"] == discriminator().config()
+    )
+    assert {name.split(".")[0] for name in checkpoint.read(output, "prior")[1]} == {
+        name.split(".")[0] for name in states(made)
+    }
     text = b"".join(path.read_bytes() for path in (tmp_path / "p.tensorboard").iterdir())
     assert all(f"loss_{name}".encode() in text for name in ("pixels", "comparator", "adversarial", "opponent"))
     assert same(states(prior(small(), pictures(), **options, perceptual=both())), states(made))
@@ -234,7 +262,15 @@ def test_a_training_without_them_says_nothing_of_them(tmp_path):
 
 @pytest.mark.parametrize("last", [0, 7, 18])
 def test_an_interrupted_training_goes_on_to_the_same_bits(tmp_path, last):
-    options = {"beta": [0.05, 0.1], "levels": 0.1, "iterations": 2, "data_noise": 0.01, "batch": 2, "steps": 20, "save_every": 6}
+    options = {
+        "beta": [0.05, 0.1],
+        "levels": 0.1,
+        "iterations": 2,
+        "data_noise": 0.01,
+        "batch": 2,
+        "steps": 20,
+        "save_every": 6,
+    }
     whole = unrolled(small(), pictures(), blur(), **options, perceptual=both())
 
     def report(step, loss):
@@ -242,9 +278,15 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(tmp_path, last):
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        unrolled(small(), pictures(), blur(), **options, perceptual=both(), output=tmp_path / "p.safetensors", report=report)
+        unrolled(
+            small(), pictures(), blur(), **options, perceptual=both(), output=tmp_path / "p.safetensors", report=report
+        )
     _, tensors = checkpoint.read(tmp_path / "p.unfinished.safetensors", "training")
-    assert {"opponent.module.discriminator.layers.0.weight", "opponent.adam.0.exp_avg", "module.judges.scales"} <= tensors.keys()
+    assert {
+        "opponent.module.discriminator.layers.0.weight",
+        "opponent.adam.0.exp_avg",
+        "module.judges.scales",
+    } <= tensors.keys()
     made = unrolled(small(), pictures(), blur(), **options, perceptual=both(), output=tmp_path / "p.safetensors")
     assert same(states(whole), states(made))
 
@@ -278,7 +320,9 @@ for name, last in (("whole", 0), ("parts", 3), ("parts", 6), ("parts", 0)):
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path):
     """With the network's BatchNorm, the discriminator's and both Adams; the comparator is SqueezeNet."""
     command = [sys.executable, "-P", "-c", KILLED, str(tmp_path)]
-    ended = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, text=True).stdout.split()
+    ended = subprocess.run(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, text=True
+    ).stdout.split()
     assert [int(code) for code in ended] == [0, -signal.SIGKILL, -signal.SIGKILL, 0]
     whole, parts = (checkpoint.read(tmp_path / f"{name}.safetensors", "prior") for name in ("whole", "parts"))
     assert same(whole[1], parts[1]) and int(whole[1]["first.2.num_batches_tracked"]) == 8
@@ -290,7 +334,14 @@ def test_two_processes_train_both_networks(tmp_path):
     """In mixed precision; the weights of one are not those of two."""
     options = {"noise": (0.05, 0.2), "steps": 3, "batch": 2, "precision": "bf16-mixed", "accelerator": "cpu"}
     asked = {"comparator": 0.2, "adversarial": 0.1}
-    two = prior(small(), pictures(size=32), **options, perceptual=Perceptual(**asked), devices=2, output=tmp_path / "p.safetensors")
+    two = prior(
+        small(),
+        pictures(size=32),
+        **options,
+        perceptual=Perceptual(**asked),
+        devices=2,
+        output=tmp_path / "p.safetensors",
+    )
     one = prior(small(), pictures(size=32), **options, perceptual=Perceptual(**asked))
     assert not same(states(one), states(two))
     assert json.loads((tmp_path / "p.json").read_text())["training"]["settings"]["devices"] == 2
@@ -304,7 +355,9 @@ def test_double_precision():
 # ---- the default discriminator ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("size", "factor", "side"), [(64, 4, 64), (96, 4, 64), (32, 4, 32), (28, 2, 16), (17, 1, 16), (8, 1, 8)])
+@pytest.mark.parametrize(
+    ("size", "factor", "side"), [(64, 4, 64), (96, 4, 64), (32, 4, 32), (28, 2, 16), (17, 1, 16), (8, 1, 8)]
+)
 def test_the_default_discriminator_suits_the_pictures(size, factor, side):
     picture = pictures(1, size=size, colours=2).batch([0])
     one, again, other = (Perceptual(adversarial=0.1).suited(picture, seed).discriminator for seed in (3, 3, 4))
@@ -325,8 +378,14 @@ BAD = {
     "rate zero": ({"adversarial": 0.1, "learning_rate": 0}, "learning_rate"),
     "features of another kind": ({"comparator": 0.1, "features": torch.nn.Conv2d(3, 3, 3)}, "Comparator"),
     "discriminator of another kind": ({"adversarial": 0.1, "discriminator": torch.nn.Conv2d(3, 3, 3)}, "Discriminator"),
-    "features in vain": ({"adversarial": 0.1, "features": Filters()}, "features is given and the weight comparator is 0"),
-    "discriminator in vain": ({"comparator": 0.1, "features": Filters(), "discriminator": discriminator()}, "weight adversarial is 0"),
+    "features in vain": (
+        {"adversarial": 0.1, "features": Filters()},
+        "features is given and the weight comparator is 0",
+    ),
+    "discriminator in vain": (
+        {"comparator": 0.1, "features": Filters(), "discriminator": discriminator()},
+        "weight adversarial is 0",
+    ),
     "misspelt": ({"adverserial": 0.1}, "did you mean 'adversarial'"),
 }
 
@@ -353,7 +412,12 @@ def test_networks_that_cannot_look_at_the_pictures_are_refused(tmp_path, monkeyp
     make, shape, message = UNSUITED[case]
     monkeypatch.setattr(loop, "fit", lambda *arguments: pytest.fail("trained in vain"))
     with pytest.raises(FastipError, match=message):
-        prior(small(colours=shape.get("colours", 1)), pictures(**shape), perceptual=make(), output=tmp_path / "p.safetensors")
+        prior(
+            small(colours=shape.get("colours", 1)),
+            pictures(**shape),
+            perceptual=make(),
+            output=tmp_path / "p.safetensors",
+        )
     assert os.listdir(tmp_path) == []
 
 

@@ -60,7 +60,10 @@ def test_the_loss_by_hand():
     levels = torch.tensor([0.003, 0.05, 0.3], dtype=torch.float64)
     loss = BalancedDenoising(net, None, 0.0, 1, 0.999)(x, e, levels, torch.empty(0))
     gradients = torch.autograd.grad(loss, list(net.parameters()))
-    parts = [(net(x[k : k + 1] + levels[k] * e[k], level=float(levels[k])) - x[k]).abs().mean() / levels[k].sqrt() for k in range(3)]
+    parts = [
+        (net(x[k : k + 1] + levels[k] * e[k], level=float(levels[k])) - x[k]).abs().mean() / levels[k].sqrt()
+        for k in range(3)
+    ]
     expected = 0.3 * sum(parts) / 3
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
     for found, due in zip(gradients, torch.autograd.grad(expected, list(net.parameters())), strict=True):
@@ -84,7 +87,9 @@ def test_the_first_step_and_the_mean_of_the_weights(tmp_path):
 
 
 def test_rates_rise_then_fall_by_the_plan():
-    assert [schedule.warm_up(k, 4) for k in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0] and schedule.warm_up(0, 0) == 1.0
+    assert [schedule.warm_up(k, 4) for k in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0] and schedule.warm_up(
+        0, 0
+    ) == 1.0
 
 
 def test_the_score_is_that_of_each_clamped_picture():
@@ -100,13 +105,18 @@ def test_the_score_is_that_of_each_clamped_picture():
 def test_the_shape_is_within_its_bound():
     net = photo_denoiser.network()
     assert net.products <= 150_000 and nets.Tiled.smallest(net) <= 512
-    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), photo_denoiser.network().state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(net.state_dict().values(), photo_denoiser.network().state_dict().values(), strict=True)
+    )
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["balance", "betas", "warm_up", "clip", "average", "levels", "stages", "learning_rate", "seed"])
+@pytest.mark.parametrize(
+    "name", ["balance", "betas", "warm_up", "clip", "average", "levels", "stages", "learning_rate", "seed"]
+)
 def test_a_state_of_another_recipe_is_refused(tmp_path, monkeypatch, name):
     with pytest.raises(KeyboardInterrupt):
         train_photo_denoiser(tmp_path / "x.safetensors", **ABOUT, report=stop_at(3))
@@ -115,7 +125,15 @@ def test_a_state_of_another_recipe_is_refused(tmp_path, monkeypatch, name):
     def other(**given):
         found = settled(**given)
         value = getattr(found, name)
-        changed = (Stage(0.0, 2, 8), Stage(0.5, 2, 8)) if name == "stages" else (0.01, 0.2) if isinstance(value, tuple) else value / 2 if value else 1
+        changed = (
+            (Stage(0.0, 2, 8), Stage(0.5, 2, 8))
+            if name == "stages"
+            else (0.01, 0.2)
+            if isinstance(value, tuple)
+            else value / 2
+            if value
+            else 1
+        )
         return dataclasses.replace(found, **{name: int(changed) if isinstance(value, int) else changed})
 
     monkeypatch.setattr(photo_denoiser, "settled", other)
@@ -180,7 +198,9 @@ def test_a_pause_is_not_counted(tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=tick))
     with pytest.raises(KeyboardInterrupt):
-        train_photo_denoiser(tmp_path / "x.safetensors", **ABOUT | {"steps": 400, "look_every": 1000}, report=stop_at(200))
+        train_photo_denoiser(
+            tmp_path / "x.safetensors", **ABOUT | {"steps": 400, "look_every": 1000}, report=stop_at(200)
+        )
     seconds = checkpoint.read_record(unfinished(tmp_path / "x.safetensors"), "training")["progress"]["seconds"]
     assert 90 < seconds < 110 and clock[0] > 1000
 
@@ -198,5 +218,13 @@ def test_steps_that_take_more_than_a_pause_do_not_end_it(tmp_path, monkeypatch):
 
 
 def test_a_history_is_read_from_what_was_told():
-    history = state.History(7, 3.5, 2, [(0, 0.5), (6, 0.25)], [(3, 30.0)], 0, [state.Machine(0, "a", "cpu", 1), state.Machine(4, "b", "cpu", 2)])
+    history = state.History(
+        7,
+        3.5,
+        2,
+        [(0, 0.5), (6, 0.25)],
+        [(3, 30.0)],
+        0,
+        [state.Machine(0, "a", "cpu", 1), state.Machine(4, "b", "cpu", 2)],
+    )
     assert told(json.loads(json.dumps(summarise({"steps": 9}, history, torch.device("cpu"))))) == history

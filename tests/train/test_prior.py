@@ -29,7 +29,9 @@ def pictures(count=40, size=16, colours=1, seed=0):
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(count, colours, 4, 4, generator=generator)
     shades = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic")
-    edges = torch.where(torch.arange(size) < torch.randint(4, size - 4, (count, 1, 1, 1), generator=generator), 0.4, 0.0)
+    edges = torch.where(
+        torch.arange(size) < torch.randint(4, size - 4, (count, 1, 1, 1), generator=generator), 0.4, 0.0
+    )
     x = (0.5 * shades + edges).clamp(0, 1)
     return data.Stored((255 * x).numpy().astype(np.uint8), np.zeros(count))
 
@@ -131,7 +133,14 @@ def test_mixed_precision_reaches_the_training_that_way():
     """The first loss, of a network that is still the identity, is the same; the trained weights are not."""
     seen = {}
     for precision in ("32-true", "bf16-mixed"):
-        made = prior(small(), pictures(), noise=0.1, steps=3, precision=precision, report=lambda step, loss, name=precision: seen.setdefault(name, loss))
+        made = prior(
+            small(),
+            pictures(),
+            noise=0.1,
+            steps=3,
+            precision=precision,
+            report=lambda step, loss, name=precision: seen.setdefault(name, loss),
+        )
         seen[f"{precision} weights"] = made.net.tail.weight
     assert seen["bf16-mixed"] == pytest.approx(seen["32-true"], rel=1e-6)
     assert not torch.equal(seen["bf16-mixed weights"], seen["32-true weights"])
@@ -191,8 +200,12 @@ def gain(made, x, level, y=None):
 def test_a_trained_denoiser_beats_the_identity_at_every_level():
     net = small(widths=(16,))
     before = copy.deepcopy(net.state_dict())
-    made = prior(net, pictures(), noise=(0.03, 0.3), steps=250, batch=8, learning_rate=3e-3, validation=pictures(8, seed=1))
-    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items()), "the given net is left alone"
+    made = prior(
+        net, pictures(), noise=(0.03, 0.3), steps=250, batch=8, learning_rate=3e-3, validation=pictures(8, seed=1)
+    )
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items()), (
+        "the given net is left alone"
+    )
     assert not made.net.training and not any(p.requires_grad for p in made.net.parameters())
     x = pictures(seed=2).batch(range(20))
     assert [gain(made, x, level) > least for level, least in ((0.03, 0.1), (0.1, 2.0), (0.3, 5.0))] == [True] * 3
@@ -203,16 +216,31 @@ def test_a_trained_denoiser_beats_the_identity_at_every_level():
 
 def test_training_through_the_solver_makes_its_result_better():
     op, noise = blur(sigma=1.5), 0.02
-    made = prior(conditional(widths=(16,)), pictures(), op, noise=(0.03, 0.3), data_noise=noise, steps=120, learning_rate=3e-3)
+    made = prior(
+        conditional(widths=(16,)), pictures(), op, noise=(0.03, 0.3), data_noise=noise, steps=120, learning_rate=3e-3
+    )
     told = {"beta": [0.005, 0.02, 0.05], "levels": [0.2, 0.1], "iterations": 3}
-    tuned = unrolled(made.net, pictures(), op, **told, data_noise=noise, steps=80, learning_rate=2e-3, validation=pictures(8, seed=1))
-    assert tuned.trained.beta == (0.005, 0.02, 0.05) and tuned.sigma == tuned.trained.sigma == (0.2, 0.1, 0.1) and tuned.trained.levels == (0.1, 0.2)
+    tuned = unrolled(
+        made.net, pictures(), op, **told, data_noise=noise, steps=80, learning_rate=2e-3, validation=pictures(8, seed=1)
+    )
+    assert (
+        tuned.trained.beta == (0.005, 0.02, 0.05)
+        and tuned.sigma == tuned.trained.sigma == (0.2, 0.1, 0.1)
+        and tuned.trained.levels == (0.1, 0.2)
+    )
     x = pictures(seed=2).batch(range(20))
     y = degrade(x, op, noise, generator=7)
 
     def score(net):
         with torch.no_grad():
-            solved = fastip.admm(y, op, priors.PixelShuffleAutoencoder(net, sigma=tuned.sigma), beta=tuned.trained.beta, iterations=3, tolerance=0)
+            solved = fastip.admm(
+                y,
+                op,
+                priors.PixelShuffleAutoencoder(net, sigma=tuned.sigma),
+                beta=tuned.trained.beta,
+                iterations=3,
+                tolerance=0,
+            )
         return float(metrics.psnr(solved.x, x).mean())
 
     assert score(tuned.net) > score(made.net) + 1.0
@@ -222,14 +250,30 @@ def test_training_through_the_solver_makes_its_result_better():
 
 
 @pytest.mark.parametrize(
-    "net", [nets.DigitAutoencoder, lambda: nets.PaperPixelShuffleAutoencoder(colours=1, channels=(4, 3), data_colours=0)], ids=["digits", "paper"]
+    "net",
+    [nets.DigitAutoencoder, lambda: nets.PaperPixelShuffleAutoencoder(colours=1, channels=(4, 3), data_colours=0)],
+    ids=["digits", "paper"],
 )
 def test_the_networks_of_the_paper_train(net):
     torch.manual_seed(0)
     seen = []
-    made = prior(net(), pictures(size=28), noise=0.1, steps=60, batch=4, norm=2, learning_rate=3e-3, report=lambda step, loss: seen.append(loss))
+    made = prior(
+        net(),
+        pictures(size=28),
+        noise=0.1,
+        steps=60,
+        batch=4,
+        norm=2,
+        learning_rate=3e-3,
+        report=lambda step, loss: seen.append(loss),
+    )
     assert np.mean(seen[-5:]) < 0.8 * np.mean(seen[:5]) and made.trained.levels == (0.1, 0.1)
-    assert made.bind(torch.zeros(1, 1, 28, 28), operators.Identity())(torch.rand(1, 1, 28, 28), 1.0).shape == (1, 1, 28, 28)
+    assert made.bind(torch.zeros(1, 1, 28, 28), operators.Identity())(torch.rand(1, 1, 28, 28), 1.0).shape == (
+        1,
+        1,
+        28,
+        28,
+    )
 
 
 def test_the_score_is_the_mean_psnr():
@@ -267,11 +311,24 @@ def test_the_file_in_half_precision(tmp_path):
 
 def test_the_checkpoint_and_the_log(tmp_path):
     op, output = blur(), tmp_path / "p.safetensors"
-    options = {"noise": (0.05, 0.2), "data_noise": 0.01, "steps": 12, "batch": 2, "validation": pictures(3, seed=1), "output": output}
+    options = {
+        "noise": (0.05, 0.2),
+        "data_noise": 0.01,
+        "steps": 12,
+        "batch": 2,
+        "validation": pictures(3, seed=1),
+        "output": output,
+    }
     made = prior(conditional(), pictures(), op, **options)
     back = checkpoint.load_prior(output)
-    assert back.trained == made.trained and back.net.config() == made.net.config() and not any(p.requires_grad for p in back.net.parameters())
-    assert all(torch.equal(a, b) for a, b in zip(back.net.state_dict().values(), made.net.state_dict().values(), strict=True))
+    assert (
+        back.trained == made.trained
+        and back.net.config() == made.net.config()
+        and not any(p.requires_grad for p in back.net.parameters())
+    )
+    assert all(
+        torch.equal(a, b) for a, b in zip(back.net.state_dict().values(), made.net.state_dict().values(), strict=True)
+    )
     log = json.loads((tmp_path / "p.json").read_text())
     assert log == checkpoint.read_record(output, "prior") and log["operator"]["convolution"]["stride"] == 2
     training = log["training"]
@@ -290,7 +347,9 @@ def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path
     made = prior(small(), pictures(), **options)
     monkeypatch.setattr(loop, "fit", lambda *arguments: pytest.fail("trained again"))
     back = prior(small(), pictures(), **options, progress=False, save_every=3)
-    assert all(torch.equal(a, b) for a, b in zip(back.net.state_dict().values(), made.net.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(back.net.state_dict().values(), made.net.state_dict().values(), strict=True)
+    )
     others = {
         "levels": {"noise": (0.05, 0.3)},
         "batch": {"batch": 3},
@@ -341,12 +400,21 @@ for name, last in (("whole", 0), ("parts", 11), ("parts", 23), ("parts", 0)):
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path):
     """Weights, their average, Adam, the statistics of BatchNorm, and the ten epochs of the set."""
     command = [sys.executable, "-P", "-c", RESUMED, str(tmp_path)]
-    ended = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, text=True).stdout.split()
+    ended = subprocess.run(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, text=True
+    ).stdout.split()
     assert [int(code) for code in ended] == [0, -signal.SIGKILL, -signal.SIGKILL, 0]
     whole, parts = (checkpoint.read(tmp_path / f"{name}.safetensors", "prior") for name in ("whole", "parts"))
-    assert all(torch.equal(whole[1][name], tensor) for name, tensor in parts[1].items()) and int(whole[1]["first.2.num_batches_tracked"]) == 30
+    assert (
+        all(torch.equal(whole[1][name], tensor) for name, tensor in parts[1].items())
+        and int(whole[1]["first.2.num_batches_tracked"]) == 30
+    )
     first, second = whole[0]["training"], parts[0]["training"]
-    assert first["losses"] == second["losses"] and first["scores"] == second["scores"] and (first["starts"], second["starts"]) == (1, 3)
+    assert (
+        first["losses"] == second["losses"]
+        and first["scores"] == second["scores"]
+        and (first["starts"], second["starts"]) == (1, 3)
+    )
 
 
 def test_checkpoints_of_priors_that_do_not_belong_are_refused(tmp_path):
@@ -364,7 +432,11 @@ def test_checkpoints_of_priors_that_do_not_belong_are_refused(tmp_path):
     net = nets.PaperPixelShuffleAutoencoder(channels=(4,), factor=2, stride=2).double()
     checkpoint.save_prior(path, priors.PixelShuffleAutoencoder(net, trained=trained), op=op)
     back = checkpoint.load_prior(path)
-    assert back.net.config() == net.config() and next(back.net.parameters()).dtype == torch.float64 and not back.net.training
+    assert (
+        back.net.config() == net.config()
+        and next(back.net.parameters()).dtype == torch.float64
+        and not back.net.training
+    )
     record, tensors = checkpoint.read(path, "prior")
     for change, message in (
         (lambda r, t: r["trained"].update(levels=[0.2, 0.1]), "damaged|levels"),
@@ -430,7 +502,15 @@ def test_bad_values_are_refused_before_any_work(tmp_path, monkeypatch, case):
 
 @pytest.mark.parametrize(
     "given",
-    [{"iterations": 0}, {"levels": [0.1, 0.1, 0.1]}, {"beta": []}, {"beta": -1.0}, {"levels": "ab"}, {"levels": 0.0}, {"net": nets.InverseNet()}],
+    [
+        {"iterations": 0},
+        {"levels": [0.1, 0.1, 0.1]},
+        {"beta": []},
+        {"beta": -1.0},
+        {"levels": "ab"},
+        {"levels": 0.0},
+        {"net": nets.InverseNet()},
+    ],
     ids=str,
 )
 def test_bad_schedules_are_refused(monkeypatch, given):

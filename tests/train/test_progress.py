@@ -48,4 +48,9 @@ def test_a_bar_in_a_terminal(capsys, monkeypatch, clock):
         bar.step(501)
         bar.say("score 30.0")
     shown = capsys.readouterr().err
-    assert "501/1000" in shown and "loss 2.50e-01" in shown and "score 30.0" in shown and "steps/s\n" not in shown.replace("\x1b[0m", "")
+    assert (
+        "501/1000" in shown
+        and "loss 2.50e-01" in shown
+        and "score 30.0" in shown
+        and "steps/s\n" not in shown.replace("\x1b[0m", "")
+    )

@@ -39,7 +39,12 @@ def test_what_is_drawn_depends_on_the_step_alone():
     z, e, pictures = draw(0, 0)
     assert z.shape == (600, 5) and e.shape == (600, 1, 28, 28) and pictures.shape == (0, 1, 28, 28)
     levels = e.flatten(1).std(dim=1)
-    assert abs(e.mean()) < 0.01 and 0.17 < levels.min() < 0.23 and 0.76 < levels.max() < 0.86 and abs(levels.mean() - 0.5) < 0.03
+    assert (
+        abs(e.mean()) < 0.01
+        and 0.17 < levels.min() < 0.23
+        and 0.76 < levels.max() < 0.86
+        and abs(levels.mean() - 0.5) < 0.03
+    )
 
 
 def test_real_pictures_are_projected_near_themselves():
@@ -101,7 +106,11 @@ def test_each_term_and_its_gradient(name):
 
 def test_a_corrector_is_trained_with_the_encoder():
     """The image and the latent vector of both passes count the same; the other terms are those of the last pass."""
-    g, net, second = dcgan().double(), encoder().double().train().requires_grad_(), encoder(seed=2, colours=2).double().train().requires_grad_()
+    g, net, second = (
+        dcgan().double(),
+        encoder().double().train().requires_grad_(),
+        encoder(seed=2, colours=2).double().train().requires_grad_(),
+    )
     z, e, none = (part.double() for part in Draw(3, 5, g.shape, (0.3, 0.3), None, 1)(0, 0))
     twins = copy.deepcopy((net, second))
     value = Projection(nets.Projector(g, net, second), Terms(0.7, 0.4, 0.3), 0.9)(z, e, none)
@@ -124,7 +133,14 @@ def test_a_corrector_comes_nearer():
     """Trained, its pass is nearer than the one before; both encoders come out trained, and are read back."""
     g = dcgan()
     made = train(
-        generator=g, encoder=start(width=6), corrector=encoder_of(g, images=2, width=6), steps=400, batch=32, noise=0.1, learning_rate=3e-3, average=0.9
+        generator=g,
+        encoder=start(width=6),
+        corrector=encoder_of(g, images=2, width=6),
+        steps=400,
+        batch=32,
+        noise=0.1,
+        learning_rate=3e-3,
+        average=0.9,
     )
     z, e, _ = Draw(200, 5, g.shape, (0.1, 0.1), None, 77)(0, 0)
     x = g(z)
@@ -139,7 +155,9 @@ def test_orthogonality_alone_teaches_a_linear_projection():
     net = encoder().double().train().requires_grad_()
     z, e, none = (part.double() for part in Draw(3, 5, g.shape, (0.3, 0.3), None, 1)(0, 0))
     w = g(z) + e
-    loss = Projection(nets.Projector(g, net), Terms(0.0, 0.0, 1.0), 0.9)(z, e, none) - (g(net(w)) - g(z)).square().mean()
+    loss = (
+        Projection(nets.Projector(g, net), Terms(0.0, 0.0, 1.0), 0.9)(z, e, none) - (g(net(w)) - g(z)).square().mean()
+    )
     gradients = torch.autograd.grad(loss, list(net.parameters()))
     assert max(gradient.abs().max() for gradient in gradients) > 1e-4
 
@@ -150,7 +168,9 @@ def test_the_generator_is_left_alone():
     before = copy.deepcopy(g.state_dict())
     projection(*Draw(3, 5, g.shape, (0.3, 0.3), None, 1)(0, 0)).backward()
     assert all(torch.equal(before[name], tensor) for name, tensor in g.state_dict().items())
-    assert not any("fixed" in name or "generator" in name for name in projection.state_dict()) and all(p.grad is not None for p in net.parameters())
+    assert not any("fixed" in name or "generator" in name for name in projection.state_dict()) and all(
+        p.grad is not None for p in net.parameters()
+    )
 
 
 def test_the_steps_are_those_of_adam():
@@ -158,7 +178,10 @@ def test_the_steps_are_those_of_adam():
     options = {"noise": 0.4, "latent": 0.05, "idempotence": 0.1, "learning_rate": 2e-3, "average": 0.6, "steps": steps}
     made = train(**options, report=lambda step, value: seen.append(value))
     g, net = dcgan(), start()
-    projection, draw = Projection(nets.Projector(g, net), Terms(0.05, 0.1, 0.0), 0.6), Draw(4, 5, g.shape, (0.4, 0.4), None, 1)
+    projection, draw = (
+        Projection(nets.Projector(g, net), Terms(0.05, 0.1, 0.0), 0.6),
+        Draw(4, 5, g.shape, (0.4, 0.4), None, 1),
+    )
     mean, adam, losses = copy.deepcopy(net), torch.optim.Adam(net.parameters()), []
     for step in range(steps):
         adam.param_groups[0]["lr"] = schedule.learning_rate(step, steps, 2e-3)
@@ -185,7 +208,10 @@ def test_a_projector_learns():
     x = g(z)
     w = x + e
     with torch.no_grad():
-        gains = [float(metrics.psnr(net(w), x).mean() - metrics.psnr(w, x).mean()) for net in (made.net, nets.Projector(g, start(width=6).eval()))]
+        gains = [
+            float(metrics.psnr(net(w), x).mean() - metrics.psnr(w, x).mean())
+            for net in (made.net, nets.Projector(g, start(width=6).eval()))
+        ]
     assert gains[0] > 5 and gains[0] > gains[1] + 3
 
 
@@ -201,7 +227,9 @@ def test_copies_are_trained_and_what_comes_out_is_frozen():
     assert not made.net.training and not any(p.requires_grad for p in made.net.parameters())
 
 
-@pytest.mark.parametrize("precision, dtype", [("64-true", torch.float64), ("32-true", torch.float32), ("bf16-mixed", torch.float32)])
+@pytest.mark.parametrize(
+    "precision, dtype", [("64-true", torch.float64), ("32-true", torch.float32), ("bf16-mixed", torch.float32)]
+)
 @pytest.mark.parametrize("given", [torch.float32, torch.float64], ids=str)
 def test_generator_and_encoder_come_out_in_one_precision(precision, dtype, given):
     made = train(generator=dcgan().to(given), precision=precision, steps=2)
@@ -211,14 +239,19 @@ def test_generator_and_encoder_come_out_in_one_precision(precision, dtype, given
 
 def test_the_default_encoder_is_the_mirror():
     g = dcgan(width=4)
-    one, two, other = (projector(g, steps=1, batch=2, seed=seed, average=0.0, progress=False, accelerator="cpu") for seed in (1, 1, 2))
+    one, two, other = (
+        projector(g, steps=1, batch=2, seed=seed, average=0.0, progress=False, accelerator="cpu") for seed in (1, 1, 2)
+    )
     assert one.net.encoder.config() == {"colours": 1, "size": 28, "width": 4, "outputs": 5}
     assert same(one.net, two.net) and not same(one.net, other.net)
 
 
 def test_the_score_is_the_mean_psnr():
     g, net = dcgan(), encoder()
-    projection, draw = Projection(nets.Projector(g, net), Terms(0.0, 0.0, 0.0), 0.9), Draw(4, 5, g.shape, (0.4, 0.4), None, 1)
+    projection, draw = (
+        Projection(nets.Projector(g, net), Terms(0.0, 0.0, 0.0), 0.9),
+        Draw(4, 5, g.shape, (0.4, 0.4), None, 1),
+    )
     score, shown = Score(projection, draw, None)()
     z, e, _ = Draw(200, 5, g.shape, (0.4, 0.4), None, 1)(-1, 0)
     x = g(z)
@@ -250,12 +283,22 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             train(parts, **options, report=stop_at(stop))
     assert same(train(parts, **options).net, made.net) and same(checkpoint.load_projector(parts).net, made.net)
-    both = train(tmp_path / "both.safetensors", **options, corrector=encoder_of(dcgan(), images=2, seed=3), corrections=2)
+    both = train(
+        tmp_path / "both.safetensors", **options, corrector=encoder_of(dcgan(), images=2, seed=3), corrections=2
+    )
     assert same(checkpoint.load_projector(tmp_path / "both.safetensors").net, both.net) and both.net.corrections == 2
     one, two = (json.loads(path.with_suffix(".json").read_text())["training"] for path in (whole, parts))
-    assert one["losses"] == two["losses"] and one["scores"] == two["scores"] and len(one["scores"]["score"]) == 12 and two["starts"] == 3
+    assert (
+        one["losses"] == two["losses"]
+        and one["scores"] == two["scores"]
+        and len(one["scores"]["score"]) == 12
+        and two["starts"] == 3
+    )
     text = b"".join(path.read_bytes() for path in (tmp_path / "whole.tensorboard").iterdir())
-    assert all(name in text for name in (b"noisy_projected_true", b"loss_image", b"loss_latent", b"loss_idempotence", b"loss_orthogonality"))
+    assert all(
+        name in text
+        for name in (b"noisy_projected_true", b"loss_image", b"loss_latent", b"loss_idempotence", b"loss_orthogonality")
+    )
 
 
 def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path, monkeypatch):
@@ -282,7 +325,11 @@ def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path
 def test_the_generator_counts_whole(tmp_path):
     """Its images depend on the singular vectors of spectral normalisation too, so a training with others is another training."""
     one = nets.SAGANGenerator(width=2, latent=3).eval()
-    other, start, about = copy.deepcopy(one), encoder_of(one), {"steps": 1, "batch": 2, "progress": False, "output": tmp_path / "p.safetensors"}
+    other, start, about = (
+        copy.deepcopy(one),
+        encoder_of(one),
+        {"steps": 1, "batch": 2, "progress": False, "output": tmp_path / "p.safetensors"},
+    )
     name = next(name for name in one.state_dict() if name.endswith("._u"))
     with torch.no_grad():
         other.state_dict()[name].add_(1.0)

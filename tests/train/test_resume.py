@@ -146,7 +146,9 @@ def test_a_stop_keeps_the_very_step(tmp_path, number):
     seen = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
     try:
-        with pytest.raises(KeyboardInterrupt):  # also past a handler that returns: what is half trained is not called finished
+        with pytest.raises(
+            KeyboardInterrupt
+        ):  # also past a handler that returns: what is half trained is not called finished
             train(output, save_every=1000, report=stop_at(17, number))
         assert seen == ([number] if number == signal.SIGTERM else [])
     finally:
@@ -203,7 +205,11 @@ def test_a_finished_training_is_returned_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr("fastip.train.engine.loop.fit", lambda *arguments: pytest.fail("trained again"))
     back = train(output)
     assert same(weights(back), weights(learned)) and back.trained == learned.trained
-    assert (tmp_path / "c.json").read_text() == log and sorted(os.listdir(tmp_path)) == ["c.json", "c.safetensors", "c.tensorboard"]
+    assert (tmp_path / "c.json").read_text() == log and sorted(os.listdir(tmp_path)) == [
+        "c.json",
+        "c.safetensors",
+        "c.tensorboard",
+    ]
 
 
 def test_a_damaged_state_is_refused_and_kept(tmp_path):
@@ -223,7 +229,11 @@ def test_a_damaged_state_is_refused_and_kept(tmp_path):
 
 
 def test_files_of_others_are_not_overwritten(tmp_path):
-    for name, message in (("c.json", "no training log"), ("c.safetensors", "damaged"), ("c.unfinished.safetensors", "damaged")):
+    for name, message in (
+        ("c.json", "no training log"),
+        ("c.safetensors", "damaged"),
+        ("c.unfinished.safetensors", "damaged"),
+    ):
         (tmp_path / name).write_text('{"mine": 1}')
         with pytest.raises(InvalidInput, match=message):
             train(tmp_path / "c.safetensors")
@@ -239,10 +249,20 @@ def test_the_log_says_what_was_done(tmp_path):
     log = json.loads((tmp_path / "c.json").read_text())
     assert log == checkpoint.read_record(tmp_path / "c.safetensors")
     training, trained = log["training"], log["trained"]
-    assert training["settings"]["steps"] == STEPS and training["settings"]["operator"] == blur().fingerprint() and training["seconds"] > 0
-    assert training["losses"]["step"] == list(range(STEPS)) and training["losses"]["loss"][-1] < training["losses"]["loss"][0]
+    assert (
+        training["settings"]["steps"] == STEPS
+        and training["settings"]["operator"] == blur().fingerprint()
+        and training["seconds"] > 0
+    )
+    assert (
+        training["losses"]["step"] == list(range(STEPS))
+        and training["losses"]["loss"][-1] < training["losses"]["loss"][0]
+    )
     assert {"processor", "device", "threads", "python", "torch", "fastip"} <= training["machine"].keys()
-    assert trained["accuracy"] == learned.trained.accuracy and trained["certificates"][0]["kappa"] == learned.trained.certificates[0].certificate.kappa
+    assert (
+        trained["accuracy"] == learned.trained.accuracy
+        and trained["certificates"][0]["kappa"] == learned.trained.certificates[0].certificate.kappa
+    )
 
 
 def test_tensorboard_can_read_the_scalars(tmp_path):

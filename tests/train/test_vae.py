@@ -82,7 +82,14 @@ def test_a_decoder_learns():
     """It makes pictures that are nearer to held-out ones than at the start, and its bound on them is better."""
     held, given = pictures(200, size=SIZE, seed=1), networks(hidden=40)
     seen = []
-    made = train(networks=given, images=pictures(400, size=SIZE), steps=300, batch=50, learning_rate=3e-3, report=lambda step, loss: seen.append(loss))
+    made = train(
+        networks=given,
+        images=pictures(400, size=SIZE),
+        steps=300,
+        batch=50,
+        learning_rate=3e-3,
+        report=lambda step, loss: seen.append(loss),
+    )
     before, after = (metrics.frechet_distance(g.sample(200, seed=5), held.batch(range(200))) for g in (given[0], made))
     assert after < 0.4 * before and sum(seen[-5:]) < 0.95 * sum(seen[:5])
 
@@ -108,7 +115,12 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path):
         train(parts, **options, report=stop_at(5))
     assert same(train(parts, **options), made) and same(checkpoint.load_generator(parts), made)
     one, two = (json.loads(path.with_suffix(".json").read_text())["training"] for path in (whole, parts))
-    assert one["losses"] == two["losses"] and one["scores"] == two["scores"] and len(one["scores"]["score"]) == 12 and two["starts"] == 2
+    assert (
+        one["losses"] == two["losses"]
+        and one["scores"] == two["scores"]
+        and len(one["scores"]["score"]) == 12
+        and two["starts"] == 2
+    )
 
 
 def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
-// Rows of a plane, a vector of columns at a time: loops over columns, loads and stores of what is left, sums of squares.
+// Rows of a plane, a vector of columns at a time: loops over columns, loads and stores of what is left, sums of
+// squares.
 #pragma once
 #include <cstdint>
 #include <type_traits>
@@ -23,12 +24,14 @@ FASTIP_INLINE void gather(typename V::type (&acc)[N], const T* base, const Index
     }
 }
 
-// Calls body(V, N, column, count) over [0, width): wide blocks, then vectors, then one shorter vector whose upper lanes are not kept.
+// Calls body(V, N, column, count) over [0, width): wide blocks, then vectors, then one shorter vector whose upper lanes
+// are not kept.
 template <class T, class Body>
 FASTIP_INLINE void over_columns(Index width, Body body) {
     using Full = Vec<T, kVectorBytes>;
     Index j = 0;
-    for (; j + 4 * Full::lanes <= width; j += 4 * Full::lanes) body(Full{}, std::integral_constant<int, 4>{}, j, 4 * Full::lanes);
+    for (; j + 4 * Full::lanes <= width; j += 4 * Full::lanes)
+        body(Full{}, std::integral_constant<int, 4>{}, j, 4 * Full::lanes);
     for (; j + Full::lanes <= width; j += Full::lanes) body(Full{}, std::integral_constant<int, 1>{}, j, Full::lanes);
     const Index rest = width - j;
     if (rest > 0) {

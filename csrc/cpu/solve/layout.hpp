@@ -1,5 +1,5 @@
-// The polyphase layout of a whole solve: where the image, the residual and the dual lie, which taps read where, and what a
-// team needs to work on them. The class is declared here; rows.hpp has its sweeps, admm.cpp its schedules.
+// The polyphase layout of a whole solve: where the image, the residual and the dual lie, which taps read where, and
+// what a team needs to work on them. The class is declared here; rows.hpp has its sweeps, admm.cpp its schedules.
 #pragma once
 #include <cmath>
 #include <cstring>
@@ -70,7 +70,12 @@ class Solver {
   public:
     // With a null workspace it only counts the bytes that it needs.
     Solver(const AdmmArgs& a, int team, char* workspace)
-        : args(a), threads(team), s(a.stride), rows(a.h, a.height, a.kh, a.stride, a.boundary), cols(a.w, a.width, a.kw, a.stride, a.boundary), half(a.half) {
+        : args(a),
+          threads(team),
+          s(a.stride),
+          rows(a.h, a.height, a.kh, a.stride, a.boundary),
+          cols(a.w, a.width, a.kw, a.stride, a.boundary),
+          half(a.half) {
         planes = a.images * a.channels;
         const bool even = planes >= threads && (planes % threads == 0 || planes >= 4 * threads);
         by_plane = threads <= 1 || even || a.height * a.width < kSharedPlane;
@@ -89,12 +94,17 @@ class Solver {
         line_size = (s * (most(ldx, ldt) + kSlack) + 15) / 16 * 16;
         lines = arena.take(threads * line_size);
         const Index taps = a.kh * a.kw, c_taps = (2 * half + 1) * (2 * half + 1);
-        a_value = arena.take(taps), t_value = arena.take(taps), c_value = arena.take(c_taps), row_value = arena.take(a.kh), column_value = arena.take(a.kw);
-        Arena<Index> indices{work ? reinterpret_cast<Index*>(reinterpret_cast<char*>(work) + bytes_of(arena.used)) : nullptr};
-        a_offset = indices.take(taps), t_offset = indices.take(taps), t_first = indices.take(s * s + 1), c_offset = indices.take(c_taps);
-        row_offset = indices.take(a.kh), row_first = indices.take(s + 1), column_offset = indices.take(a.kw), column_pull = indices.take(a.kw),
-        column_first = indices.take(s + 1);
-        Arena<Squares> tables{work ? reinterpret_cast<Squares*>(reinterpret_cast<char*>(indices.base) + indices.used * sizeof(Index)) : nullptr};
+        a_value = arena.take(taps), t_value = arena.take(taps), c_value = arena.take(c_taps),
+        row_value = arena.take(a.kh), column_value = arena.take(a.kw);
+        Arena<Index> indices{work ? reinterpret_cast<Index*>(reinterpret_cast<char*>(work) + bytes_of(arena.used))
+                                  : nullptr};
+        a_offset = indices.take(taps), t_offset = indices.take(taps), t_first = indices.take(s * s + 1),
+        c_offset = indices.take(c_taps);
+        row_offset = indices.take(a.kh), row_first = indices.take(s + 1), column_offset = indices.take(a.kw),
+        column_pull = indices.take(a.kw), column_first = indices.take(s + 1);
+        Arena<Squares> tables{
+            work ? reinterpret_cast<Squares*>(reinterpret_cast<char*>(indices.base) + indices.used * sizeof(Index))
+                 : nullptr};
         squares = tables.take(planes * rows.length);
         sizes = reinterpret_cast<double*>(tables.take((a.images + 3) / 4));
         bytes = bytes_of(arena.used) + indices.used * Index(sizeof(Index)) + tables.used * Index(sizeof(Squares));
@@ -105,7 +115,8 @@ class Solver {
     void run(AdmmResult& result) const;
 
   private:
-    // A phase size whose remainder modulo the cache's period differs from zero: rows of the phases at the same place then fall into different cache sets.
+    // A phase size whose remainder modulo the cache's period differs from zero: rows of the phases at the same place
+    // then fall into different cache sets.
     static Index spread(Index count) {
         const Index bytes = count * Index(sizeof(T)), period = bytes >= (Index(2) << 20) ? Index(128) << 10 : 4096;
         if (bytes < (Index(64) << 10)) return count;
@@ -122,12 +133,15 @@ class Solver {
     Index planes, ldx, phase_size, ldr, ldt, r_size, t_size, line_size, bytes;
     bool by_plane, separable = false;
     T *state, *r_all, *t_all, *lines, *a_value, *t_value, *c_value, *row_value, *column_value;
-    Index *a_offset, *t_offset, *t_first, *c_offset, *row_offset, *row_first, *column_offset, *column_pull, *column_first;
+    Index *a_offset, *t_offset, *t_first, *c_offset, *row_offset, *row_first, *column_offset, *column_pull,
+        *column_first;
     Index a_taps = 0, c_taps = 0;
     Squares* squares;
     double* sizes;  // of y, per image
 
-    T* phase(Index plane, Index p) const { return state + (plane * s * s + p) * phase_size + rows.before * ldx + cols.before; }
+    T* phase(Index plane, Index p) const {
+        return state + (plane * s * s + p) * phase_size + rows.before * ldx + cols.before;
+    }
 
     void prepare(T* work, Index count);
     void prepare_separable();
@@ -140,7 +154,8 @@ class Solver {
     template <bool Check>
     void prior_row(Index plane, Index i, const T* t, T* line) const;
     template <bool Check, bool Clip>
-    void prior_phase_row(T* x, const T* source, const Index* offset, const T* value, Index taps, Index width, T* image, Squares& sums) const;
+    void prior_phase_row(T* x, const T* source, const Index* offset, const T* value, Index taps, Index width, T* image,
+                         Squares& sums) const;
     template <bool Check>
     void plane_iteration(Index plane, T* r, T* t, T* line) const;
     void chunk_by_plane(Index iterations, bool check) const;
@@ -168,7 +183,8 @@ void Solver<T>::prepare(T* work, Index count) {
         for (Index i = 0; i < args.kh; ++i)
             for (Index j = 0; j < args.kw; ++j) {
                 const double value = args.psf[i * args.kw + j];
-                const Tap a = tap_of(i, args.kh, s, args.boundary, value), b = tap_of(j, args.kw, s, args.boundary, value);
+                const Tap a = tap_of(i, args.kh, s, args.boundary, value),
+                          b = tap_of(j, args.kw, s, args.boundary, value);
                 if (value == 0 || a.phase * s + b.phase != p) continue;
                 t_offset[n] = -a.shift * ldt - b.shift;
                 t_value[n++] = T(value);
@@ -185,7 +201,8 @@ void Solver<T>::prepare(T* work, Index count) {
     prepare_separable();
 }
 
-// A psf of rank one is applied by rows, then by columns: 2 k instead of k^2 products. Worth it where that is fewer products.
+// A psf of rank one is applied by rows, then by columns: 2 k instead of k^2 products. Worth it where that is fewer
+// products.
 template <class T>
 void Solver<T>::prepare_separable() {
     const Index kh = args.kh, kw = args.kw;
@@ -196,7 +213,9 @@ void Solver<T>::prepare_separable() {
     const double top = args.psf[pivot];
     double error = 0;
     for (Index i = 0; i < kh; ++i)
-        for (Index j = 0; j < kw; ++j) error = std::fmax(error, std::fabs(args.psf[i * kw + j] - args.psf[i * kw + pj] * args.psf[pi * kw + j] / top));
+        for (Index j = 0; j < kw; ++j)
+            error =
+                std::fmax(error, std::fabs(args.psf[i * kw + j] - args.psf[i * kw + pj] * args.psf[pi * kw + j] / top));
     separable = error <= 1e-14 * std::fabs(top) && a_taps > s * kh + kw;
     if (!separable) return;
     Index n = 0, m = 0;
@@ -252,9 +271,11 @@ void Solver<T>::store(Index plane) const {
         }
 }
 
-// Copies the ends of a row of n entries into its margins, and the row into the margin rows it stands for: the plane wraps.
+// Copies the ends of a row of n entries into its margins, and the row into the margin rows it stands for: the plane
+// wraps.
 template <class T>
-FASTIP_INLINE void wrap_row(T* origin, Index i, Index ld, Index h, Index w, Index above, Index below, Index left, Index right) {
+FASTIP_INLINE void wrap_row(T* origin, Index i, Index ld, Index h, Index w, Index above, Index below, Index left,
+                            Index right) {
     T* row = origin + i * ld;
     for (Index j = 0; j < left; ++j) row[j - left] = row[w - left + j];
     for (Index j = 0; j < right; ++j) row[w + j] = row[j];
@@ -265,7 +286,8 @@ FASTIP_INLINE void wrap_row(T* origin, Index i, Index ld, Index h, Index w, Inde
 
 template <class T>
 void Solver<T>::mirror_phase_row(T* origin, Index i) const {
-    if (args.boundary == Boundary::circular) wrap_row(origin, i, ldx, rows.length, cols.length, rows.before, rows.after, cols.before, cols.after);
+    if (args.boundary == Boundary::circular)
+        wrap_row(origin, i, ldx, rows.length, cols.length, rows.before, rows.after, cols.before, cols.after);
 }
 
 }  // namespace

@@ -5,7 +5,8 @@
 namespace fastip {
 namespace {
 
-// ---- the three sweeps ------------------------------------------------------------------------------------------------
+// ---- the three sweeps
+// ------------------------------------------------------------------------------------------------
 
 template <class T>
 template <bool Check>
@@ -36,7 +37,9 @@ void Solver<T>::residual_row(Index plane, Index i, T* r, T* line) const {
     RowSum<T> sum;
     over_columns<T>(args.w, [&](auto V, auto N, Index j, Index count) __attribute__((always_inline)) {
         typename decltype(V)::type acc[N];
-        for (int k = 0; k < N; ++k) acc[k] = load_some<decltype(V)>(y + j + k * V.lanes, count) - beta * load_some<decltype(V)>(q + j + k * V.lanes, count);
+        for (int k = 0; k < N; ++k)
+            acc[k] = load_some<decltype(V)>(y + j + k * V.lanes, count) -
+                     beta * load_some<decltype(V)>(q + j + k * V.lanes, count);
         if (separable) {
             for (Index b = 0; b < s; ++b)
                 for (Index t = column_first[b]; t < column_first[b + 1]; ++t) {
@@ -53,7 +56,8 @@ void Solver<T>::residual_row(Index plane, Index i, T* r, T* line) const {
         }
     });
     if (Check) squares[plane * rows.length + i].r = sum.total();
-    if (args.boundary == Boundary::circular) wrap_row(r + half * ldr + half, i, ldr, args.h, args.w, half, half, half, half);
+    if (args.boundary == Boundary::circular)
+        wrap_row(r + half * ldr + half, i, ldr, args.h, args.w, half, half, half, half);
 }
 
 template <class T>
@@ -72,13 +76,16 @@ void Solver<T>::dual_row(Index plane, Index i, const T* r, T* t) const {
             store_some<decltype(V)>(q + j + k * V.lanes, old + relaxation * acc[k], count);
         }
     });
-    if (args.boundary == Boundary::circular) wrap_row(origin, i, ldt, args.h, args.w, rows.tbefore, rows.tafter, cols.tbefore, cols.tafter);
+    if (args.boundary == Boundary::circular)
+        wrap_row(origin, i, ldt, args.h, args.w, rows.tbefore, rows.tafter, cols.tbefore, cols.tafter);
 }
 
-// x' = prox(x + sum of taps) on one row of one phase; `image` is where x' itself goes when the state keeps the relaxed blend.
+// x' = prox(x + sum of taps) on one row of one phase; `image` is where x' itself goes when the state keeps the relaxed
+// blend.
 template <class T>
 template <bool Check, bool Clip>
-void Solver<T>::prior_phase_row(T* x, const T* source, const Index* offset, const T* value, Index taps, Index width, T* image, Squares& sums) const {
+void Solver<T>::prior_phase_row(T* x, const T* source, const Index* offset, const T* value, Index taps, Index width,
+                                T* image, Squares& sums) const {
     const T threshold = T(args.threshold), shrink = T(args.shrink), relaxation = T(args.relaxation);
     const bool blend = args.relaxation != 1.0;
     RowSum<T> moved, before, after;

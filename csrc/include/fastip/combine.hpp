@@ -23,7 +23,8 @@ struct Line {
 
 // Vectors j ... j + N * lanes of the output, accumulated in N registers.
 template <class T, int N>
-FASTIP_INLINE void combine_block(T* __restrict out, std::int64_t j, const Line<T>* __restrict lines, std::int64_t count) {
+FASTIP_INLINE void combine_block(T* __restrict out, std::int64_t j, const Line<T>* __restrict lines,
+                                 std::int64_t count) {
     using V = Vec<T, kVectorBytes>;
     typename V::type sum[N] = {};
     for (std::int64_t l = 0; l < count; ++l) {
@@ -41,9 +42,11 @@ FASTIP_INLINE void combine_block(T* __restrict out, std::int64_t j, const Line<T
     for (int i = 0; i < N; ++i) V::store(out + j + i * V::lanes, sum[i]);
 }
 
-// out must not overlap what the lines read. The last vector overlaps the one before it, so nothing past n is read or written.
+// out must not overlap what the lines read. The last vector overlaps the one before it, so nothing past n is read or
+// written.
 template <class T>
-__attribute__((noinline)) void combine(T* __restrict out, std::int64_t n, const Line<T>* __restrict lines, std::int64_t count) {
+__attribute__((noinline)) void combine(T* __restrict out, std::int64_t n, const Line<T>* __restrict lines,
+                                       std::int64_t count) {
     constexpr std::int64_t lanes = Vec<T, kVectorBytes>::lanes;
     std::int64_t j = 0;
     for (; j + 8 * lanes <= n; j += 8 * lanes) combine_block<T, 8>(out, j, lines, count);
@@ -54,7 +57,8 @@ __attribute__((noinline)) void combine(T* __restrict out, std::int64_t n, const 
     for (; j < n; ++j) {
         T sum = 0;
         for (std::int64_t l = 0; l < count; ++l)
-            for (std::int64_t t = 0; t < lines[l].count; ++t) sum += lines[l].taps[t].weight * lines[l].base[j + lines[l].taps[t].offset];
+            for (std::int64_t t = 0; t < lines[l].count; ++t)
+                sum += lines[l].taps[t].weight * lines[l].base[j + lines[l].taps[t].offset];
         out[j] = sum;
     }
 }

@@ -15,7 +15,8 @@ namespace {
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return -floor_div(-a, b); }
 inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
-// The psf, flipped (so that everything is a correlation), and its two factors where it is an outer product to the precision of T.
+// The psf, flipped (so that everything is a correlation), and its two factors where it is an outer product to the
+// precision of T.
 template <class T>
 struct Weights {
     std::int64_t kh, kw;
@@ -33,7 +34,8 @@ struct Weights {
         for (std::int64_t b = 0; b < kw; ++b) row[b] = full[pivot] == 0 ? 0 : full[pivot / kw * kw + b] / full[pivot];
         separable = full[pivot] != 0;
         const double tolerance = 4 * std::fabs(full[pivot]) * static_cast<double>(std::numeric_limits<T>::epsilon());
-        for (std::int64_t i = 0; i < kh * kw; ++i) separable = separable && std::fabs(full[i] - column[i / kw] * row[i % kw]) <= tolerance;
+        for (std::int64_t i = 0; i < kh * kw; ++i)
+            separable = separable && std::fabs(full[i] - column[i / kw] * row[i % kw]) <= tolerance;
     }
     explicit operator bool() const { return full && column && row; }
 

@@ -1,5 +1,6 @@
-// What the bindings and the kernels promise each other: argument structs, and one table of functions for each instruction set.
-// Pointers are to contiguous arrays of one real type; images are planes x height x width, b and c folded into planes.
+// What the bindings and the kernels promise each other: argument structs, and one table of functions for each
+// instruction set. Pointers are to contiguous arrays of one real type; images are planes x height x width, b and c
+// folded into planes.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -13,7 +14,8 @@ enum class Boundary : int { circular = 0, valid = 1, reflect = 2, zero = 3 };
 enum class Outcome : int { done = 0, out_of_memory = 1 };
 
 // out = scale * A x + a * first + b * second (first and second may be null), A the strided true convolution with psf.
-// The adjoint reads data (planes x h x w) and writes an image (planes x height x width); it uses neither scale, first nor second.
+// The adjoint reads data (planes x h x w) and writes an image (planes x height x width); it uses neither scale, first
+// nor second.
 struct ConvArgs {
     const void* source;
     void* out;
@@ -41,7 +43,8 @@ struct ThresholdArgs {
     double threshold, shrink, low, high;
 };
 
-// The prox of total variation plus a pointwise prior. v, out: planes x h x w; u, r: the dual field and its extrapolation, 2 x planes x h x w, in and out.
+// The prox of total variation plus a pointwise prior. v, out: planes x h x w; u, r: the dual field and its
+// extrapolation, 2 x planes x h x w, in and out.
 struct TvArgs {
     const void* v;
     void* u;
@@ -52,7 +55,8 @@ struct TvArgs {
     double step, weight, momentum, threshold, shrink, low, high;
 };
 
-// The data step in Fourier space: f (the image's transform in, the extrapolated dual out), p and offset are planes x n real numbers, gain is n.
+// The data step in Fourier space: f (the image's transform in, the extrapolated dual out), p and offset are planes x n
+// real numbers, gain is n.
 struct SpectralArgs {
     void* f;
     void* p;
@@ -62,7 +66,8 @@ struct SpectralArgs {
     double relaxation;
 };
 
-// Whole ADMM iterations: A a strided convolution, C a stencil of (2 half + 1)^2 taps, the prox at step 1 / (2 beta) pointwise.
+// Whole ADMM iterations: A a strided convolution, C a stencil of (2 half + 1)^2 taps, the prox at step 1 / (2 beta)
+// pointwise.
 enum class AdmmStatus : int { iterations = 0, converged = 1, unstable = 2 };
 
 enum class AdmmPath : int { fastest = 0, sweeps = 1, chip = 2 };
@@ -93,13 +98,15 @@ struct AdmmArgs {
     double tolerance;
     double* history;  // checks x 2 x images
     AdmmResult* result;
-    // On a GPU only. q has the precision of the sums; psf, taps and history are on the device, states (two AdmmState) in page-locked memory of the host.
+    // On a GPU only. q has the precision of the sums; psf, taps and history are on the device, states (two AdmmState)
+    // in page-locked memory of the host.
     void* workspace = nullptr;  // as many bytes as admm_workspace says
     void* relaxed = nullptr;    // where relaxation != 1: the image x' itself, the state being kept in `image`
     void* states = nullptr;
     AdmmPath path = AdmmPath::fastest;
     int ranks = 0;          // on the chip: blocks that keep a plane; 0: as many as suit it
-    bool by_phase = false;  // on the chip, float32 alone: margins fetched phase by phase, the slower form, kept to be measured against
+    bool by_phase = false;  // on the chip, float32 alone: margins fetched phase by phase, the slower form, kept to be
+                            // measured against
 };
 
 #define FASTIP_DECLARE(name, Args) Outcome name(const Args&, Dtype, int threads);
@@ -132,11 +139,13 @@ struct Table {
 #undef FASTIP_MEMBER
 };
 
-const Table& table();                       // the one in use: FASTIP_CPU_ISA, else the widest this machine runs; throws std::invalid_argument
+const Table&
+table();  // the one in use: FASTIP_CPU_ISA, else the widest this machine runs; throws std::invalid_argument
 const Table* table_named(const char* isa);  // null where it is not compiled or this machine lacks it
-void use(const char* isa);                  // switches every later call (tests, benchmarks); throws std::invalid_argument
+void use(const char* isa);  // switches every later call (tests, benchmarks); throws std::invalid_argument
 
-int cuda_device_count(int* count);  // 0, or the error whose text is cuda_error_string; compiled where a CUDA compiler was found
+int cuda_device_count(
+    int* count);  // 0, or the error whose text is cuda_error_string; compiled where a CUDA compiler was found
 const char* cuda_error_string(int error);
 
 }  // namespace fastip

@@ -1,4 +1,5 @@
-// Threads and scratch memory for the kernels. The loops themselves live in plain functions with __restrict: gcc drops it when it outlines an OpenMP region.
+// Threads and scratch memory for the kernels. The loops themselves live in plain functions with __restrict: gcc drops
+// it when it outlines an OpenMP region.
 #pragma once
 #include <cstdint>
 #include <cstdlib>
@@ -29,7 +30,8 @@ class Buffer {
     operator T*() const { return data_; }
 
   private:
-    // Large buffers ask for huge pages: fewer faults when they are first touched, fewer translations when many rows are walked at once.
+    // Large buffers ask for huge pages: fewer faults when they are first touched, fewer translations when many rows are
+    // walked at once.
     static T* allocate(std::size_t bytes) {
         constexpr std::size_t kHuge = std::size_t{2} << 20;
         if (bytes < 2 * kHuge) return static_cast<T*>(std::aligned_alloc(64, bytes));
@@ -44,7 +46,8 @@ class Buffer {
     T* data_;
 };
 
-// The team for so many items at so many operations each: `threads` or 1, never between (a changing team size costs milliseconds).
+// The team for so many items at so many operations each: `threads` or 1, never between (a changing team size costs
+// milliseconds).
 inline int team_for(std::int64_t items, std::int64_t operations, int threads) {
     return threads > 1 && items > 1 && operations > kGrain / items && !forked() ? threads : 1;
 }

@@ -9,13 +9,15 @@ namespace fastip {
 namespace {
 
 template <class T, int S>
-__attribute__((noinline)) void split_by(const T* __restrict row, T* __restrict phases, std::int64_t pitch, std::int64_t n) {
+__attribute__((noinline)) void split_by(const T* __restrict row, T* __restrict phases, std::int64_t pitch,
+                                        std::int64_t n) {
     for (std::int64_t j = 0; j < n; ++j)
         for (int p = 0; p < S; ++p) phases[p * pitch + j] = row[j * S + p];
 }
 
 template <class T, int S>
-__attribute__((noinline)) void merge_by(const T* __restrict phases, std::int64_t pitch, T* __restrict row, std::int64_t n) {
+__attribute__((noinline)) void merge_by(const T* __restrict phases, std::int64_t pitch, T* __restrict row,
+                                        std::int64_t n) {
     for (std::int64_t j = 0; j < n; ++j)
         for (int p = 0; p < S; ++p) row[j * S + p] = phases[p * pitch + j];
 }

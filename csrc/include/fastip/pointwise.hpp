@@ -20,7 +20,8 @@ struct Prox {
     // From any argument struct with these four numbers.
     template <class Args>
     static Prox of(const Args& args) {
-        return {static_cast<T>(args.threshold > 0 ? args.threshold : 0), static_cast<T>(args.shrink), static_cast<T>(args.low), static_cast<T>(args.high)};
+        return {static_cast<T>(args.threshold > 0 ? args.threshold : 0), static_cast<T>(args.shrink),
+                static_cast<T>(args.low), static_cast<T>(args.high)};
     }
     FASTIP_ANYWHERE T operator()(T a) const { return clip((a - clip(a, -threshold, threshold)) * shrink, low, high); }
 };

@@ -1,5 +1,5 @@
-// The stop rule, ||r|| <= tolerance ||y|| and ||x' - x|| <= tolerance max(||x||, ||x'||) for every image, and the guard against growth:
-// fastip/stopping.py for every whole solve on CPUs and GPUs.
+// The stop rule, ||r|| <= tolerance ||y|| and ||x' - x|| <= tolerance max(||x||, ||x'||) for every image, and the guard
+// against growth: fastip/stopping.py for every whole solve on CPUs and GPUs.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -28,7 +28,8 @@ FASTIP_ANYWHERE int findings(double data, double change, double before, bool fir
     return found;
 }
 
-// What the findings of all images come to; `iterations` where the solve goes on. growing: looks in a row at which the residual had grown.
+// What the findings of all images come to; `iterations` where the solve goes on. growing: looks in a row at which the
+// residual had grown.
 template <class Count>
 FASTIP_ANYWHERE AdmmStatus verdict(int found, Count& growing, std::int64_t every, std::int64_t patience) {
     growing = found & kGrown ? growing + 1 : 0;

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 PIXELS, COMPARATOR, BOTH = "pixels", "pixels + comparator", "pixels + comparator + adversarial"
 START = "start"
 SIDE = 72  # pixels of a crop in the figure
-CROPS = {"flower": (0.5, 0.45), "motorcycle": (0.35, 0.45), "chelsea": (0.35, 0.5)}  # centre of each, of height and width
+CROPS = {
+    "flower": (0.5, 0.45),
+    "motorcycle": (0.35, 0.45),
+    "chelsea": (0.35, 0.5),
+}  # centre of each, of height and width
 
 
 def run(
@@ -59,15 +63,23 @@ def run(
         BOTH: train.Perceptual(comparator=comparator, adversarial=adversarial, features=judge),
     }
     images = data.Photographs("train", patch)
-    results = {"bicubic": {name: bicubic(y, stride).clamp(0, 1) for name, y in given.items()}, START: _restored(prior, given, op)}
+    results = {
+        "bicubic": {name: bicubic(y, stride).clamp(0, 1) for name, y in given.items()},
+        START: _restored(prior, given, op),
+    }
     for k, (name, perceptual) in enumerate(asked.items()):
 
         def tell(done: int, loss: float, k: int = k, name: str = name) -> None:
             report(name, k * steps + done, len(asked) * steps)
 
-        tuned = train.unrolled(prior.net, images, op, **_settings(prior, perceptual, noise, batch, steps, learning_rate), report=tell)
+        tuned = train.unrolled(
+            prior.net, images, op, **_settings(prior, perceptual, noise, batch, steps, learning_rate), report=tell
+        )
         results[name] = _restored(tuned, given, op)
-    scores = {name: {photograph: _scores(x, truth[photograph], judge) for photograph, x in restored.items()} for name, restored in results.items()}
+    scores = {
+        name: {photograph: _scores(x, truth[photograph], judge) for photograph, x in restored.items()}
+        for name, restored in results.items()
+    }
     settings: dict[str, Any] = {
         "start": start,
         "iterations": len(prior.trained.schedule) if prior.trained else 0,
@@ -88,15 +100,37 @@ def _start(start: str) -> PixelShuffleAutoencoder:
         with shipped.weights("tasks", start) as path:
             prior = load_prior(path)
     if prior.trained is None or not prior.trained.schedule:
-        raise InvalidInput(f"start is {start!r}, a denoiser alone; expected a prior of train.unrolled, which has beta and level of each iteration")
+        raise InvalidInput(
+            f"start is {start!r}, a denoiser alone; expected a prior of train.unrolled, which has beta and level of each iteration"
+        )
     return prior
 
 
-def _settings(prior: PixelShuffleAutoencoder, perceptual: Perceptual | None, noise: float, batch: int, steps: int, learning_rate: float) -> dict[str, Any]:
+def _settings(
+    prior: PixelShuffleAutoencoder,
+    perceptual: Perceptual | None,
+    noise: float,
+    batch: int,
+    steps: int,
+    learning_rate: float,
+) -> dict[str, Any]:
     """What all three trainings are told: squares of differences, as in the paper, and the solver that the network was tuned for."""
     assert prior.trained is not None and prior.trained.sigma is not None
-    solver = {"beta": prior.trained.beta, "levels": prior.trained.sigma, "iterations": len(prior.trained.schedule), "data_noise": noise}
-    training = {"norm": 2, "batch": batch, "steps": steps, "learning_rate": learning_rate, "average": 0.98, "precision": "bf16-mixed", "progress": False}
+    solver = {
+        "beta": prior.trained.beta,
+        "levels": prior.trained.sigma,
+        "iterations": len(prior.trained.schedule),
+        "data_noise": noise,
+    }
+    training = {
+        "norm": 2,
+        "batch": batch,
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "average": 0.98,
+        "precision": "bf16-mixed",
+        "progress": False,
+    }
     return solver | training | {"perceptual": perceptual}
 
 
@@ -104,13 +138,21 @@ def _restored(prior: PixelShuffleAutoencoder, given: Mapping[str, Tensor], op: o
     assert prior.trained is not None
     beta = prior.trained.beta
     with torch.no_grad():
-        return {name: admm(y, op, prior, beta=beta, iterations=len(beta or ()), tolerance=0).x.clamp(0, 1) for name, y in given.items()}
+        return {
+            name: admm(y, op, prior, beta=beta, iterations=len(beta or ()), tolerance=0).x.clamp(0, 1)
+            for name, y in given.items()
+        }
 
 
 def _scores(x: Tensor, truth: Tensor, judge: nets.Comparator) -> dict[str, float]:
     """PSNR in dB, SSIM, the perceptual distance, and detail: the norm of the Laplacian, relative to the truth's."""
     detail = _laplacian(x).norm() / _laplacian(truth).norm()
-    found = {"psnr": metrics.psnr(x, truth), "ssim": metrics.ssim(x, truth), "distance": metrics.perceptual_distance(x, truth, judge), "detail": detail}
+    found = {
+        "psnr": metrics.psnr(x, truth),
+        "ssim": metrics.ssim(x, truth),
+        "distance": metrics.perceptual_distance(x, truth, judge),
+        "detail": detail,
+    }
     return {name: round(float(value), 4) for name, value in found.items()}
 
 
@@ -124,7 +166,11 @@ def _mean(scores: Mapping[str, Mapping[str, float]], kind: str) -> float:
     return sum(entry[kind] for entry in scores.values()) / len(scores)
 
 
-def _draw(results: Mapping[str, Mapping[str, Tensor]], truth: Mapping[str, Tensor], scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
+def _draw(
+    results: Mapping[str, Mapping[str, Tensor]],
+    truth: Mapping[str, Tensor],
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]],
+) -> Figure:
     columns = {"bicubic": "bicubic", PIXELS: "pixels", COMPARATOR: "+ comparator", BOTH: "+ adversarial"}
     figure = drawing.sheet(12.5, 2.75 * len(CROPS))
     grid = figure.add_gridspec(len(CROPS), len(columns) + 1)
@@ -132,7 +178,13 @@ def _draw(results: Mapping[str, Mapping[str, Tensor]], truth: Mapping[str, Tenso
         for column, (name, title) in enumerate(columns.items()):
             of = scores[name][photograph]
             axes = figure.add_subplot(grid[row, column])
-            drawing.image(axes, _crop(results[name][photograph], at), title, note=f"{of['psnr']:.1f} dB, {of['distance']:.2f}", strong=name == BOTH)
+            drawing.image(
+                axes,
+                _crop(results[name][photograph], at),
+                title,
+                note=f"{of['psnr']:.1f} dB, {of['distance']:.2f}",
+                strong=name == BOTH,
+            )
         drawing.image(figure.add_subplot(grid[row, len(columns)]), _crop(truth[photograph], at), "truth")
     return figure
 
@@ -181,5 +233,7 @@ the Laplacian relative to the truth's, and knows nothing of a network: the mean 
 
 
 EXPERIMENT = Experiment(
-    summary="a photograph prior tuned with and without comparator and adversarial losses: PSNR, SSIM, perceptual distance", run=run, page=page
+    summary="a photograph prior tuned with and without comparator and adversarial losses: PSNR, SSIM, perceptual distance",
+    run=run,
+    page=page,
 )

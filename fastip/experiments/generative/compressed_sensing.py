@@ -17,7 +17,10 @@ from ...priors import Projector
 from ...solvers import csgm, pgdgan
 
 PIXELS = 2**17  # that a search makes at once: what a pass back needs stays in a few hundred MB
-WEIGHTS = {"CSGM": (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0), "PGDGAN": (1e-5, 1e-4, 3e-4, 1e-3)}  # of ||z||^2, that a search is tuned over
+WEIGHTS = {
+    "CSGM": (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0),
+    "PGDGAN": (1e-5, 1e-4, 3e-4, 1e-3),
+}  # of ||z||^2, that a search is tuned over
 BAR = 1.96  # standard errors: 95 % of a normal distribution
 
 
@@ -33,7 +36,9 @@ def projector(name: str) -> Projector:
 def networks(prior: Projector) -> nets.Projector:
     """The projector's networks, of which the searches take the generator. Raises InvalidInput for a network that has none."""
     if not isinstance(prior.net, nets.Projector):
-        raise InvalidInput(f"the projector is {type(prior.net).__name__}; expected nets.Projector, which has a generator")
+        raise InvalidInput(
+            f"the projector is {type(prior.net).__name__}; expected nets.Projector, which has a generator"
+        )
     return prior.net
 
 
@@ -90,7 +95,15 @@ class Search:
     def solve(self, y: Tensor, op: LinearOperator, generator: nets.Generator) -> Solution:
         """All images as one batch."""
         if self.inner:
-            return pgdgan(y, op, generator, iterations=self.iterations, inner=self.inner, restarts=self.restarts, weight=self.weight)
+            return pgdgan(
+                y,
+                op,
+                generator,
+                iterations=self.iterations,
+                inner=self.inner,
+                restarts=self.restarts,
+                weight=self.weight,
+            )
         return csgm(y, op, generator, iterations=self.iterations, restarts=self.restarts, weight=self.weight)
 
     def parts(self, y: Tensor, generator: nets.Generator) -> tuple[Tensor, ...]:
@@ -99,7 +112,14 @@ class Search:
 
 
 @strict_keywords
-def tuned(search: Search, y: Tensor, op: LinearOperator, generator: nets.Generator, truth: Tensor, report: Callable[[str], None]) -> Search:
+def tuned(
+    search: Search,
+    y: Tensor,
+    op: LinearOperator,
+    generator: nets.Generator,
+    truth: Tensor,
+    report: Callable[[str], None],
+) -> Search:
     """The search with the weight, of WEIGHTS, that brings it nearest to these pictures, in the mean."""
     found = {}
     for weight in WEIGHTS[search.name]:
@@ -146,5 +166,9 @@ def average(values: Tensor) -> Average:
 @strict_keywords
 def compared(one: Average, other: Average, difference: Average) -> str:
     """How far ``one`` is from ``other``, in words; ``difference``: of one - other, image by image, so that what is hard for both does not blur it."""
-    apart = "more than its bar" if abs(difference.mean) > difference.bar else "within its bar, so these pictures do not tell them apart"
+    apart = (
+        "more than its bar"
+        if abs(difference.mean) > difference.bar
+        else "within its bar, so these pictures do not tell them apart"
+    )
     return f"{one.mean:.3g} against {other.mean:.3g}, the difference {difference.text} is {apart}"

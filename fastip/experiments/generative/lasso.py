@@ -14,7 +14,20 @@ from ...errors import strict_keywords
 from ...solvers.pgd import Nesterov, pgd
 from .compressed_sensing import errors
 
-WEIGHTS = (1.0, 0.6, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)  # of the least weight at which all coefficients are 0
+WEIGHTS = (
+    1.0,
+    0.6,
+    0.3,
+    0.1,
+    0.03,
+    0.01,
+    3e-3,
+    1e-3,
+    3e-4,
+    1e-4,
+    3e-5,
+    1e-5,
+)  # of the least weight at which all coefficients are 0
 # For each weight, from the solution of the one before. On digits the least mean errors are those of 5000 iterations to 1.1 %, where they are above 1e-3.
 ITERATIONS, TOLERANCE = 200, 1e-4
 PATIENCE = 2
@@ -37,7 +50,11 @@ def bases(side: int) -> dict[str, tuple[Basis, ...]]:
     levels = int(math.log2(side)) - 1
     kinds = [priors.Wavelet(0.0, name, levels=levels) for name in ("haar", "db4")]
     waves = tuple(Basis(prior.wavelet.name, prior.transform, prior.inverse) for prior in kinds)
-    return {"pixels": (Basis("pixels", _same, _same),), "DCT": (Basis("DCT", _cosines, _from_cosines),), "wavelet": waves}
+    return {
+        "pixels": (Basis("pixels", _same, _same),),
+        "DCT": (Basis("DCT", _cosines, _from_cosines),),
+        "wavelet": waves,
+    }
 
 
 def _same(x: Tensor) -> Tensor:
@@ -84,7 +101,9 @@ def path(y: Tensor, op: operators.Dense, basis: Basis, *, weights: Sequence[floa
     largest = 2 * op.adjoint(y).abs().amax(dim=(1, 2, 3), keepdim=True)
     s = None
     for weight in weights:
-        s = pgd(y, op, priors.L1(weight * largest), momentum=Nesterov(), iterations=ITERATIONS, tolerance=TOLERANCE, init=s).x
+        s = pgd(
+            y, op, priors.L1(weight * largest), momentum=Nesterov(), iterations=ITERATIONS, tolerance=TOLERANCE, init=s
+        ).x
         yield basis.inverse(s)
 
 

@@ -31,10 +31,14 @@ class Passes:
 
     def __enter__(self) -> Passes:
         for module in self.net.children():
-            self._handles.append(module.register_forward_hook(self._generated if module is self.net.generator else self._encoded))
+            self._handles.append(
+                module.register_forward_hook(self._generated if module is self.net.generator else self._encoded)
+            )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for handle in self._handles:
             handle.remove()
 
@@ -48,7 +52,12 @@ class Passes:
     def each(self, images: int) -> dict[str, float]:
         """Passes for each of so many images: through the generator, back through it, through the encoders, and all, a pass back for BACK."""
         total = self.generator + BACK * self.back + self.encoders
-        return {"generator": self.generator / images, "back": self.back / images, "encoders": self.encoders / images, "all": total / images}
+        return {
+            "generator": self.generator / images,
+            "back": self.back / images,
+            "encoders": self.encoders / images,
+            "all": total / images,
+        }
 
 
 @dataclass(frozen=True)
@@ -76,4 +85,6 @@ def work(net: Projector) -> Work:
     with FlopCounterMode(display=False) as whole, torch.no_grad(), Passes(net) as passes:
         net(x.detach())
     once = forward.get_total_flops() / 2  # PyTorch counts a multiplication and an addition as two
-    return Work(once, back.get_total_flops() / 2, (whole.get_total_flops() / 2 - passes.generator * once) / passes.encoders)
+    return Work(
+        once, back.get_total_flops() / 2, (whole.get_total_flops() / 2 - passes.generator * once) / passes.encoders
+    )

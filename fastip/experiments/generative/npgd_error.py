@@ -27,7 +27,15 @@ GRIDS = {28: (10, 20, 50, 100, 200, 500), 64: (100, 200, 500, 1000, 2000, 5000)}
 ENDS = {28: (20, 100), 64: (200, 1000)}  # few designed measurements against many random ones
 NPGD, DESIGNED, CSGM, PGDGAN, LASSO = "NPGD", "NPGD, designed A", "CSGM", "PGDGAN", "Lasso, "
 SHOWN = 8  # pictures in the figure
-STYLES = {NPGD: (0, "-"), DESIGNED: (0, "--"), CSGM: (1, "-"), PGDGAN: (2, "-"), "Lasso, pixels": (5, ":"), "Lasso, DCT": (5, "--"), "Lasso, wavelet": (5, "-")}
+STYLES = {
+    NPGD: (0, "-"),
+    DESIGNED: (0, "--"),
+    CSGM: (1, "-"),
+    PGDGAN: (2, "-"),
+    "Lasso, pixels": (5, ":"),
+    "Lasso, DCT": (5, "--"),
+    "Lasso, wavelet": (5, "-"),
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,16 @@ def run(
     """
     from ...train import measurements as design
 
-    check_counts(count=count, iterations=iterations, restarts=restarts, projections=projections, inner=inner, starts=starts, validation=validation, pairs=pairs)
+    check_counts(
+        count=count,
+        iterations=iterations,
+        restarts=restarts,
+        projections=projections,
+        inner=inner,
+        starts=starts,
+        validation=validation,
+        pairs=pairs,
+    )
     prior = sensing.projector(pictures)
     generator = sensing.networks(prior).generator
     grid, few, many = _grid(measurements, generator.shape[-1])
@@ -95,13 +112,28 @@ def run(
     given = replace(given, searches=_tuned(given, held_out[:tuned], many, partial(_tell, report, grid, many)))
     found = {m: _found(given, m, partial(_tell, report, grid, m)) for m in grid}
     numbers = _numbers(given, found, few, many)
-    settings = {"pictures": pictures, "measurements": grid, "few": few, "many": many, "pairs": pairs, "tuned": tuned} | _settings(given)
+    settings = {
+        "pictures": pictures,
+        "measurements": grid,
+        "few": few,
+        "many": many,
+        "pairs": pairs,
+        "tuned": tuned,
+    } | _settings(given)
     return Outcome({"settings": settings, **numbers}, _draw(numbers, grid, many, truth, found[many].images))
 
 
 def _settings(given: Given) -> Numbers:
-    counts = {"count": len(given.truth), "searched": given.searched, "validation": len(given.held_out), "noise": given.noise}
-    searches = {"searches": {each.name: each.words for each in given.searches}, "weights": {each.name: each.weight for each in given.searches}}
+    counts = {
+        "count": len(given.truth),
+        "searched": given.searched,
+        "validation": len(given.held_out),
+        "noise": given.noise,
+    }
+    searches = {
+        "searches": {each.name: each.words for each in given.searches},
+        "weights": {each.name: each.weight for each in given.searches},
+    }
     tried = {"tried": {**{each.name: sensing.WEIGHTS[each.name] for each in given.searches}, "Lasso": lasso.WEIGHTS}}
     return counts | {"shape": given.generator.shape, "latent": given.generator.latent} | searches | tried
 
@@ -143,7 +175,9 @@ def _found(given: Given, m: int, report: Callable[[str], None]) -> Found:
     return Found(images, chosen)
 
 
-def _learned(given: Given, op: operators.Dense, y: Tensor, report: Callable[[str], None]) -> Iterator[tuple[str, Tensor]]:
+def _learned(
+    given: Given, op: operators.Dense, y: Tensor, report: Callable[[str], None]
+) -> Iterator[tuple[str, Tensor]]:
     """The images of the methods that use the generator."""
     m, shape = y.shape[1], tuple(given.truth.shape[1:])
     report(NPGD)
@@ -168,14 +202,25 @@ def _numbers(given: Given, found: Mapping[int, Found], few: int, many: int) -> N
     for name in by_m[many]:
         averages = [average(each[name]) for each in by_m.values()]
         medians = [float(each[name].median()) for each in by_m.values()]
-        curves[name] = {"images": len(by_m[many][name]), "mean": [a.mean for a in averages], "bar": [a.bar for a in averages], "median": medians}
+        curves[name] = {
+            "images": len(by_m[many][name]),
+            "mean": [a.mean for a in averages],
+            "bar": [a.bar for a in averages],
+            "median": medians,
+        }
     alike = {name: values[: given.searched] for name, values in by_m[many].items()}
     same = {name: _beside(values, alike[NPGD]) for name, values in alike.items()}
     with torch.no_grad():
         reached = average(errors(given.prior.net(given.truth), given.truth))
     designed = _beside(by_m[few][DESIGNED], by_m[many][NPGD])
     chosen = {kind: [one.chosen[kind] for one in found.values()] for kind in found[many].chosen}
-    return {"curves": curves, "same": same, "designed": designed, "projected": [reached.mean, reached.bar], "chosen": chosen}
+    return {
+        "curves": curves,
+        "same": same,
+        "designed": designed,
+        "projected": [reached.mean, reached.bar],
+        "chosen": chosen,
+    }
 
 
 def _beside(values: Tensor, reference: Tensor) -> Numbers:
@@ -200,20 +245,33 @@ def _draw(numbers: Numbers, grid: Sequence[int], many: int, truth: Tensor, image
     count = min(SHOWN, *(len(x) for x in images.values()))
     for row, (name, x) in enumerate((("truth", truth), *((name, images[name]) for name in strips))):
         title = name if row == 0 else f"{name}, m = {many}"
-        drawing.image(figure.add_subplot(cells[row, 1]), torch.cat(list(x[:count]), dim=-1)[None], title, strong=name == NPGD)
+        drawing.image(
+            figure.add_subplot(cells[row, 1]), torch.cat(list(x[:count]), dim=-1)[None], title, strong=name == NPGD
+        )
     return figure
 
 
 def _draw_curves(axes: Axes, numbers: Numbers, grid: Sequence[int]) -> None:
     curves = numbers["curves"]
-    drawing.clean(axes, "mean squared error of a pixel", note="mean over the pictures, 95 % bars", x="measurements", xscale="log", yscale="log")
+    drawing.clean(
+        axes,
+        "mean squared error of a pixel",
+        note="mean over the pictures, 95 % bars",
+        x="measurements",
+        xscale="log",
+        yscale="log",
+    )
     for k, (name, curve) in enumerate(curves.items()):
         rank, style = STYLES[name]
         at = [m * 1.012 ** (k - len(curves) // 2) for m in grid]  # beside each other, so that each bar is seen
         drawing.curve(axes, at, curve["mean"], name, rank=rank, style=style, marker="o")
-        axes.errorbar(at, curve["mean"], curve["bar"], fmt="none", ecolor=drawing.COLOURS[rank], elinewidth=0.9, capsize=2)
+        axes.errorbar(
+            at, curve["mean"], curve["bar"], fmt="none", ecolor=drawing.COLOURS[rank], elinewidth=0.9, capsize=2
+        )
     axes.axhline(numbers["projected"][0], color=drawing.INK, linewidth=0.8, linestyle="-.", label="P(truth)")
-    axes.set_ylim(bottom=0.2 * min(min(curve["mean"]) for name, curve in curves.items() if not name.startswith(LASSO)))  # an exact Lasso leaves through it
+    axes.set_ylim(
+        bottom=0.2 * min(min(curve["mean"]) for name, curve in curves.items() if not name.startswith(LASSO))
+    )  # an exact Lasso leaves through it
     axes.set_xticks(grid, list(map(str, grid)))
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize=9.5, handlelength=3.5, loc="lower left")
@@ -226,8 +284,14 @@ def page(numbers: Numbers) -> str:
     """The errors by method and m, the same pictures side by side at one m, and what follows."""
     s, curves, same, grid = numbers["settings"], numbers["curves"], numbers["same"], numbers["settings"]["measurements"]
     many, (colours, height, width) = s["many"], s["shape"]
-    rows = [[name, curve["images"], *(Average(*pair).text for pair in zip(curve["mean"], curve["bar"], strict=True))] for name, curve in curves.items()]
-    sides = [[name, Average(*one["mean"]).text, one["median"], "" if name == NPGD else Average(*one["above"]).text] for name, one in same.items()]
+    rows = [
+        [name, curve["images"], *(Average(*pair).text for pair in zip(curve["mean"], curve["bar"], strict=True))]
+        for name, curve in curves.items()
+    ]
+    sides = [
+        [name, Average(*one["mean"]).text, one["median"], "" if name == NPGD else Average(*one["above"]).text]
+        for name, one in same.items()
+    ]
     noise = f"noise of size √E‖e‖² = {s['noise']:g}" if s["noise"] else "no noise"
     return f"""
 The first {s["count"]} pictures of the test split of `{s["pictures"]}`, which no training saw, {height} × {width} × {colours} = {height * width * colours}
@@ -285,19 +349,28 @@ def _verdicts(numbers: Numbers) -> str:
         f"{sensing.compared(few, random, above)}."
     )
     medians = [f"{name} {same[name]['median']:.3g}" for name in (NPGD, CSGM, PGDGAN)]
-    lines.append(f"The medians are {', '.join(medians)}: where a median lies far below its mean, a few pictures that came out wrong make the mean.")
+    lines.append(
+        f"The medians are {', '.join(medians)}: where a median lies far below its mean, a few pictures that came out wrong make the mean."
+    )
     return "\n".join(lines)
 
 
 def _crossed(name: str, curves: Numbers, grid: Sequence[int]) -> str:
     """Where the curve of a search lies below that of NPGD."""
-    below = [f"m = {m}" for m, one, other in zip(grid, curves[name]["mean"], curves[NPGD]["mean"], strict=True) if one < other]
+    below = [
+        f"m = {m}"
+        for m, one, other in zip(grid, curves[name]["mean"], curves[NPGD]["mean"], strict=True)
+        if one < other
+    ]
     where = f"lies below that of NPGD at {', '.join(below)}" if below else "lies above that of NPGD at every m"
     return f"In the table the mean error of {name}, over {curves[name]['images']} pictures against {curves[NPGD]['images']}, {where}."
 
 
 def _weights(chosen: Numbers, grid: Sequence[int]) -> str:
-    rows = [[kind, *(f"{title}, {weight:g}" if kind == "wavelet" else weight for title, weight in each)] for kind, each in chosen.items()]
+    rows = [
+        [kind, *(f"{title}, {weight:g}" if kind == "wavelet" else weight for title, weight in each)]
+        for kind, each in chosen.items()
+    ]
     return table(["w", *(f"m = {m}" for m in grid)], rows)
 
 
@@ -306,10 +379,14 @@ def _sparse(curves: Numbers, grid: Sequence[int]) -> str:
     below = [m for k, m in enumerate(grid) if curves[best_lasso(curves, k)]["mean"][k] < curves[NPGD]["mean"][k]]
     if not below:
         return "At none of these m does its best basis come below NPGD with random measurements."
-    where = f"At m = {', '.join(map(str, below))} its best basis has a lower mean error than NPGD with random measurements"
+    where = (
+        f"At m = {', '.join(map(str, below))} its best basis has a lower mean error than NPGD with random measurements"
+    )
     return where + ("." if len(below) == len(grid) else "; at the other m all three have a higher one.")
 
 
 EXPERIMENT = Experiment(
-    summary="reconstruction error against the number of measurements: NPGD with random and designed A, CSGM, PGDGAN, Lasso in three bases", run=run, page=page
+    summary="reconstruction error against the number of measurements: NPGD with random and designed A, CSGM, PGDGAN, Lasso in three bases",
+    run=run,
+    page=page,
 )

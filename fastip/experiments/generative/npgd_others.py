@@ -68,7 +68,15 @@ def run(
     """
     if pictures not in SETS:
         raise InvalidInput(f"pictures is {pictures!r}; expected one of {', '.join(SETS)}")
-    check_counts(count=count, tuned_on=tuned_on, vae_steps=vae_steps, hidden=hidden, iterations=iterations, steps=steps, restarts=restarts)  # training is long
+    check_counts(
+        count=count,
+        tuned_on=tuned_on,
+        vae_steps=vae_steps,
+        hidden=hidden,
+        iterations=iterations,
+        steps=steps,
+        restarts=restarts,
+    )  # training is long
     prior = projector(pictures)
     generator, side = networks(prior).generator, networks(prior).generator.shape[-1]
     truth, others = first_pictures(pictures, "test", count), first_pictures(pictures, "validation", tuned_on)
@@ -107,34 +115,56 @@ def run(
         "weights": WEIGHTS[search.name],
         "seed": seed,
     }
-    return Outcome({"settings": settings, "training": {ONE: one_record, VAE: vae_record}, "found": found}, _draw(strips, found))
+    return Outcome(
+        {"settings": settings, "training": {ONE: one_record, VAE: vae_record}, "found": found}, _draw(strips, found)
+    )
 
 
 def _tasks(shape: tuple[int, ...], side: int, seed: int) -> list[Task]:
     gaussian = [GaussianMeasurements(m, shape, seed=seed) for m in (FEW, MEASUREMENTS[side])]
-    return [*(Task(f"{GAUSSIAN}, m = {len(op.matrix)}", op, op.adjoint) for op in gaussian), hole(side, HOLES[side]), smaller(2)]
+    return [
+        *(Task(f"{GAUSSIAN}, m = {len(op.matrix)}", op, op.adjoint) for op in gaussian),
+        hole(side, HOLES[side]),
+        smaller(2),
+    ]
 
 
-def _one_net(pictures: str, width: int, steps: int, seed: int, folder: Path, report: Report) -> tuple[Projector, dict[str, Any]]:
+def _one_net(
+    pictures: str, width: int, steps: int, seed: int, folder: Path, report: Report
+) -> tuple[Projector, dict[str, Any]]:
     from ... import train
 
     images, output = getattr(data, SETS[pictures])("train"), folder / "one_net.safetensors"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = nets.OneNetProjector(colours=1, size=28, width=width)
-    about: dict[str, Any] = {"steps": steps, "seed": seed, "output": output, "progress": False, "report": _told(f"training the {ONE}", steps, report)}
+    about: dict[str, Any] = {
+        "steps": steps,
+        "seed": seed,
+        "output": output,
+        "progress": False,
+        "report": _told(f"training the {ONE}", steps, report),
+    }
     made = train.one_net(net, images, learning_rate=1e-3, precision="bf16-mixed", **about)
     return made, _trained(made.net, output, steps)
 
 
-def _vae(pictures: str, hidden: int, steps: int, seed: int, folder: Path, report: Report) -> tuple[nets.Generator, dict[str, Any]]:
+def _vae(
+    pictures: str, hidden: int, steps: int, seed: int, folder: Path, report: Report
+) -> tuple[nets.Generator, dict[str, Any]]:
     from ... import train
 
     images, output = getattr(data, SETS[pictures])("train"), folder / "vae.safetensors"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         parts = nets.VAEDecoder(hidden=hidden), nets.VAEEncoder(hidden=hidden)
-    about: dict[str, Any] = {"steps": steps, "seed": seed, "output": output, "progress": False, "report": _told("training the VAE", steps, report)}
+    about: dict[str, Any] = {
+        "steps": steps,
+        "seed": seed,
+        "output": output,
+        "progress": False,
+        "report": _told("training the VAE", steps, report),
+    }
     made = train.vae(*parts, images, **about)
     return made, _trained(made, output, steps)
 
@@ -164,7 +194,12 @@ def _one_network(prior: Projector, y: Tensor, op: Operator, shown_y: Tensor, oth
 def _csgm(search: Search, generator: nets.Generator, y: Tensor, op: Operator, shown_y: Tensor, others: Tensor) -> Run:
     """With the weight of ||z||^2 of least error on the validation pictures."""
     best = tuned(search, shown_y, op, generator, others, lambda what: None)
-    return _timed(lambda y, op: torch.cat([best.solve(part, op, generator).x for part in best.parts(y, generator)]), y, op, f"weight {best.weight:g}")
+    return _timed(
+        lambda y, op: torch.cat([best.solve(part, op, generator).x for part in best.parts(y, generator)]),
+        y,
+        op,
+        f"weight {best.weight:g}",
+    )
 
 
 def _timed(solve: Solve, y: Tensor, op: Operator, setting: str) -> Run:
@@ -176,7 +211,13 @@ def _timed(solve: Solve, y: Tensor, op: Operator, setting: str) -> Run:
 def _measured(found: Run, truth: Tensor) -> dict[str, Any]:
     psnr = average(metrics.psnr(found.images.clamp(0, 1), truth).double())
     error = errors(found.images, truth)
-    return {"psnr": [psnr.mean, psnr.bar], "error": float(error.mean()), "median": float(error.median()), "seconds": found.seconds, "setting": found.setting}
+    return {
+        "psnr": [psnr.mean, psnr.bar],
+        "error": float(error.mean()),
+        "median": float(error.median()),
+        "seconds": found.seconds,
+        "setting": found.setting,
+    }
 
 
 def _draw(strips: Mapping[str, Mapping[str, Tensor]], found: Mapping[str, Any]) -> Figure:
@@ -187,7 +228,11 @@ def _draw(strips: Mapping[str, Mapping[str, Tensor]], found: Mapping[str, Any]) 
         for row, (name, strip) in enumerate(images.items()):
             note = f"{found[title][name]['psnr'][0]:.1f} dB" if name in found[title] else ""
             drawing.image(
-                figure.add_subplot(grid[row, column]), torch.cat(list(strip), dim=-1)[None], title if name == DATA else name, note=note, strong=name == NPGD
+                figure.add_subplot(grid[row, column]),
+                torch.cat(list(strip), dim=-1)[None],
+                title if name == DATA else name,
+                note=note,
+                strong=name == NPGD,
             )
     return figure
 
@@ -196,13 +241,26 @@ def page(numbers: Numbers) -> str:
     """PSNR, errors and times of each method on each task."""
     s, training, found = numbers["settings"], numbers["training"], numbers["found"]
     rows = [
-        [title, name, f"{one['psnr'][0]:.2f} ± {one['psnr'][1]:.2f}", one["error"], one["median"], one["seconds"], one["setting"]]
+        [
+            title,
+            name,
+            f"{one['psnr'][0]:.2f} ± {one['psnr'][1]:.2f}",
+            one["error"],
+            one["median"],
+            one["seconds"],
+            one["setting"],
+        ]
         for title, job in found.items()
         for name, one in job.items()
     ]
     best = {title: min(job, key=lambda name: job[name]["error"]) for title, job in found.items()}
-    least = "; ".join(f"for {title}: {name}" + _times(found[title][name], found[title][NPGD]) for title, name in best.items())
-    told = "; ".join(f"{name}: {r['weights'] / 1e6:.2f} million weights, {r['steps']} steps in {shown(r['seconds'])} s" for name, r in training.items())
+    least = "; ".join(
+        f"for {title}: {name}" + _times(found[title][name], found[title][NPGD]) for title, name in best.items()
+    )
+    told = "; ".join(
+        f"{name}: {r['weights'] / 1e6:.2f} million weights, {r['steps']} steps in {shown(r['seconds'])} s"
+        for name, r in training.items()
+    )
     width = " × ".join(map(str, s["shape"]))
     return f"""
 The first {s["count"]} test pictures of `{s["pictures"]}` ({width}), without noise. NPGD has the shipped projector. The one network of Chang et al. 2017
@@ -225,4 +283,8 @@ def _times(one: Numbers, other: Numbers) -> str:
     return "" if one is other else f", in {shown(one['seconds'] / other['seconds'])} times the time of NPGD"
 
 
-EXPERIMENT = Experiment(summary="the one network in ADMM and CSGM with a VAE, trained here, beside NPGD on the same tasks", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="the one network in ADMM and CSGM with a VAE, trained here, beside NPGD on the same tasks",
+    run=run,
+    page=page,
+)

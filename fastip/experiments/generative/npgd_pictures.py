@@ -57,10 +57,14 @@ def run(
     """
     check_counts(count=count, iterations=iterations, tuned=tuned, designed_from=designed_from)
     if checkpoint and pictures == "all":
-        raise InvalidInput(f"checkpoint is {checkpoint!r}, and pictures are all; expected the set that it was trained on, such as pictures=digits")
+        raise InvalidInput(
+            f"checkpoint is {checkpoint!r}, and pictures are all; expected the set that it was trained on, such as pictures=digits"
+        )
     check_file(quality)
     if quality and (checkpoint or seed or any(task.iterations != iterations for task in MEASURED)):
-        raise InvalidInput("quality is of the tasks as they come: leave checkpoint, seed and iterations out, or quality")
+        raise InvalidInput(
+            "quality is of the tasks as they come: leave checkpoint, seed and iterations out, or quality"
+        )
     sets = shipped.names("projectors") if pictures == "all" else [pictures]
     found: dict[str, Any] = {}
     images: dict[str, dict[str, Images]] = {}
@@ -70,7 +74,9 @@ def run(
         truth, others = first_pictures(name, "test", count), first_pictures(name, "validation", tuned)
         generator = networks(prior).generator
         if generator.shape != tuple(truth.shape[1:]):
-            raise InvalidInput(f"the projector is for images {generator.shape}, those of {name} are {tuple(truth.shape[1:])}")
+            raise InvalidInput(
+                f"the projector is for images {generator.shape}, those of {name} are {tuple(truth.shape[1:])}"
+            )
         jobs = tasks(generator, measurements, designed_from, seed=seed)
         found[name], images[name] = {"shape": generator.shape, "tasks": {}}, {}
         with torch.no_grad():
@@ -83,14 +89,25 @@ def run(
                     "classical": plain.words,
                     "ssim": _mean(metrics.ssim(restored[NPGD].clamp(0, 1), truth)),
                 }
-                images[name][task.title] = {title: image[:COLUMNS] for title, image in {**restored, TRUTH: truth}.items() if title not in UNSEEN}
-    source = f"the projector of {Path(checkpoint).name} ({type(generator).__name__})" if checkpoint else "the shipped projector"
+                images[name][task.title] = {
+                    title: image[:COLUMNS] for title, image in {**restored, TRUTH: truth}.items() if title not in UNSEEN
+                }
+    source = (
+        f"the projector of {Path(checkpoint).name} ({type(generator).__name__})"
+        if checkpoint
+        else "the shipped projector"
+    )
     about = {"count": count, "iterations": iterations, "tuned": tuned, "designed_from": designed_from, "seed": seed}
     settings = {"pictures": sets, "projector": source, **about}
     if quality:
         own = {"pictures": pictures, "checkpoint": checkpoint, "measurements": measurements, **about}
         defaults = EXPERIMENT.parameters()
-        publish(quality, "npgd_pictures", {key: value for key, value in own.items() if value != defaults[key]}, _entries(found, count))
+        publish(
+            quality,
+            "npgd_pictures",
+            {key: value for key, value in own.items() if value != defaults[key]},
+            _entries(found, count),
+        )
     return Outcome({"settings": settings, "found": found}, _draw(images, found))
 
 
@@ -100,7 +117,9 @@ def _entries(found: Mapping[str, Any], count: int) -> dict[str, dict[str, Any]]:
     for task in MEASURED:
         job = found.get(task.pictures, {"tasks": {}})["tasks"].get(f"{GAUSSIAN}, m = {task.measurements}")
         if job is not None:
-            made[task.name] = summary(job["classical"], job["psnr"][CLASSICAL], job["psnr"][NPGD], job["ssim"], f"{count} pictures")
+            made[task.name] = summary(
+                job["classical"], job["psnr"][CLASSICAL], job["psnr"][NPGD], job["ssim"], f"{count} pictures"
+            )
     return made
 
 
@@ -176,7 +195,13 @@ def page(numbers: Numbers) -> str:
     for name, one in found.items():
         rows = []
         for title, job in one["tasks"].items():
-            rows.append([title, job["classical"], *(f"{job['psnr'][method]:.2f} ± {job['bar'][method]:.2f}" for method in METHODS)])
+            rows.append(
+                [
+                    title,
+                    job["classical"],
+                    *(f"{job['psnr'][method]:.2f} ± {job['bar'][method]:.2f}" for method in METHODS),
+                ]
+            )
         size = " × ".join(map(str, one["shape"]))
         shown = f"**{name}** ({size}); P of the truth itself: {one['projected']:.2f} dB"
         parts.append(f"{shown}\n\n{table(['task', 'classical prior', *METHODS], rows)}")
@@ -205,7 +230,11 @@ A folder of other pictures trains by the same commands.
 
 def _steps(found: Numbers) -> str:
     """Which step is better where, in words."""
-    words = "The step A⁺ is better than the default for", "The default step is better than A⁺ for", "The two steps are not told apart (A⁺ less the default) for"
+    words = (
+        "The step A⁺ is better than the default for",
+        "The default step is better than A⁺ for",
+        "The two steps are not told apart (A⁺ less the default) for",
+    )
     return _sorted(found, "steps", words)
 
 
@@ -213,7 +242,15 @@ def _verdict(found: Numbers) -> str:
     """Where NPGD beats what needs no training, in words."""
     what = "the better of A⁺y and the classical prior for"
     ours = "NPGD, the better of its outputs with the default step,"
-    return _sorted(found, "plain", (f"{ours} is above {what}", f"{ours} is below {what}", f"{ours} is not told apart (NPGD less the other) from {what}"))
+    return _sorted(
+        found,
+        "plain",
+        (
+            f"{ours} is above {what}",
+            f"{ours} is below {what}",
+            f"{ours} is not told apart (NPGD less the other) from {what}",
+        ),
+    )
 
 
 def _sorted(found: Numbers, key: str, words: tuple[str, str, str]) -> str:
@@ -228,4 +265,8 @@ def _sorted(found: Numbers, key: str, words: tuple[str, str, str]) -> str:
     return "\n".join(f"- {word} {'; '.join(entries)}." for word, entries in zip(words, kinds, strict=True) if entries)
 
 
-EXPERIMENT = Experiment(summary="pictures and PSNR of projected descent on every task for every shipped projector, beside classical priors", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="pictures and PSNR of projected descent on every task for every shipped projector, beside classical priors",
+    run=run,
+    page=page,
+)

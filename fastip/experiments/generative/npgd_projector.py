@@ -56,9 +56,23 @@ def run(
             best = nearest(w[:compared], generator, steps=steps, restarts=restarts)
             found[title].append({"noise": noise} | measured(once, w, truth, best, known=title == MADE))
             if noise == shown_at:
-                images = {f"noise {noise:g}": w, "P": once.image, "P twice": once.again, "by descent": best, "truth": truth}
+                images = {
+                    f"noise {noise:g}": w,
+                    "P": once.image,
+                    "P twice": once.again,
+                    "by descent": best,
+                    "truth": truth,
+                }
                 strips[title] = {name: image[: min(COLUMNS, compared)] for name, image in images.items()}
-    settings = {"pictures": pictures, "shape": generator.shape, "count": count, "compared": compared, "steps": steps, "restarts": restarts, "drawn": shown_at}
+    settings = {
+        "pictures": pictures,
+        "shape": generator.shape,
+        "count": count,
+        "compared": compared,
+        "steps": steps,
+        "restarts": restarts,
+        "drawn": shown_at,
+    }
     return Outcome({"settings": settings | {"seed": seed}, "found": found}, _draw(found, strips))
 
 
@@ -81,7 +95,12 @@ class Projected:
 def nearest(w: Tensor, generator: Generator, *, steps: int, restarts: int) -> Tensor:
     """The image of the generator nearest to w that descent on z finds: argmin ||w - G(z)||^2, the best of several starts."""
     size = max(1, BATCH // restarts)
-    return torch.cat([csgm(part, operators.Identity(), generator, iterations=steps, restarts=restarts, weight=0.0).x for part in w.split(size)])
+    return torch.cat(
+        [
+            csgm(part, operators.Identity(), generator, iterations=steps, restarts=restarts, weight=0.0).x
+            for part in w.split(size)
+        ]
+    )
 
 
 def measured(once: Projected, w: Tensor, truth: Tensor, best: Tensor, *, known: bool) -> dict[str, float]:
@@ -123,7 +142,9 @@ def _draw(found: dict[str, list[dict[str, Any]]], strips: dict[str, dict[str, Te
         noises = [row["noise"] for row in rows]
         drawing.clean(part, title, note="mean squared differences per pixel", x="noise σ", yscale="log")
         drawing.curve(part, noises, [row["error"] for row in rows], "P(x + e) − x", rank=0, marker="o")
-        drawing.curve(part, noises, [row["few_error"] for row in rows], "the same, of the compared ones", rank=0, style=":")
+        drawing.curve(
+            part, noises, [row["few_error"] for row in rows], "the same, of the compared ones", rank=0, style=":"
+        )
         drawing.curve(part, noises, [row["best_error"] for row in rows], "nearest by descent − x", rank=1, marker="o")
         drawing.curve(part, noises, [row["again"] for row in rows], "P(P(x + e)) − P(x + e)", rank=2, marker="o")
         drawing.curve(part, noises, [row["noise"] ** 2 or None for row in rows], "the noise itself", rank=5, style="--")  # type: ignore[misc]
@@ -132,7 +153,9 @@ def _draw(found: dict[str, list[dict[str, Any]]], strips: dict[str, dict[str, Te
     for column, (title, images) in enumerate(strips.items()):
         for row, (name, image) in enumerate(images.items()):
             part = below.add_subplot(grid[row, column])
-            drawing.image(part, torch.cat(list(image), dim=-1)[None], name, note=title if row == 0 else "", strong=name == "P")
+            drawing.image(
+                part, torch.cat(list(image), dim=-1)[None], name, note=title if row == 0 else "", strong=name == "P"
+            )
     return figure
 
 
@@ -143,8 +166,16 @@ def page(numbers: Numbers) -> str:
     parts = []
     for title, rows in found.items():
         keys = ("again", "few_error", "best_error", "few_distance", "best_distance", "excess")
-        entries = [[f"{row['noise']:g}", f"{shown(row['error'])} ± {shown(row['bar'], 2)}", *(row[key] for key in keys)] for row in rows]
-        headings = ["noise σ", "P(w) − x", "P(P(w)) − P(w)", *(f"first {few}: {what}" for what in ("P(w) − x", "D(w) − x", "P(w) − w", "D(w) − w", "excess"))]
+        entries = [
+            [f"{row['noise']:g}", f"{shown(row['error'])} ± {shown(row['bar'], 2)}", *(row[key] for key in keys)]
+            for row in rows
+        ]
+        headings = [
+            "noise σ",
+            "P(w) − x",
+            "P(P(w)) − P(w)",
+            *(f"first {few}: {what}" for what in ("P(w) − x", "D(w) − x", "P(w) − w", "D(w) − w", "excess")),
+        ]
         parts.append(f"**{title[0].upper()}{title[1:]}:**\n\n{table(headings, entries)}")
     tables = "\n\n".join(parts)
     return f"""
@@ -179,4 +210,8 @@ def _words(found: Numbers) -> str:
     return "\n".join([*text, aims])
 
 
-EXPERIMENT = Experiment(summary="a trained projector by itself: errors over the noise, a second pass, and the nearest image by descent", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="a trained projector by itself: errors over the noise, a second pass, and the nearest image by descent",
+    run=run,
+    page=page,
+)

@@ -57,8 +57,18 @@ def run(
             worst.append(rec.extremes(op, generator, restarts=restarts, iterations=iterations, seed=seed).pairs)
         values = {m: rec.stretch(op, generator, torch.cat(worst)) for m, op in ops.items()}
         found[kind] = [measured(samples[kind, m], one) for m, one in values.items()]
-    settings = {"pictures": pictures, "shape": generator.shape, "latent": generator.latent, "measurements": measurements, "pairs": pairs, "restarts": restarts}
-    numbers = {"settings": settings | {"iterations": iterations, "designed_from": designed_from, "seed": seed}, "found": found}
+    settings = {
+        "pictures": pictures,
+        "shape": generator.shape,
+        "latent": generator.latent,
+        "measurements": measurements,
+        "pairs": pairs,
+        "restarts": restarts,
+    }
+    numbers = {
+        "settings": settings | {"iterations": iterations, "designed_from": designed_from, "seed": seed},
+        "found": found,
+    }
     return Outcome(numbers, _draw(measurements, found, samples, generator))
 
 
@@ -68,29 +78,75 @@ def measured(values: Tensor, searched: Tensor) -> dict[str, Any]:
     whole = torch.cat([values.double(), searched])
     alpha, beta = float(whole.min()), float(whole.max())
     ratio = beta / alpha if alpha > 0 else math.inf
-    return {"low": low, "median": middle, "high": high, "sampled_ratio": high / low, "alpha": alpha, "beta": beta, "ratio": ratio}
+    return {
+        "low": low,
+        "median": middle,
+        "high": high,
+        "sampled_ratio": high / low,
+        "alpha": alpha,
+        "beta": beta,
+        "ratio": ratio,
+    }
 
 
-def _draw(measurements: tuple[int, ...], found: dict[str, list[dict[str, Any]]], samples: dict[tuple[str, int], Tensor], generator: Generator) -> Figure:
+def _draw(
+    measurements: tuple[int, ...],
+    found: dict[str, list[dict[str, Any]]],
+    samples: dict[tuple[str, int], Tensor],
+    generator: Generator,
+) -> Figure:
     figure = drawing.sheet(15, 4.6)
     axes = figure.subplots(1, 3)
     last = len(measurements) - 1
     for part, at in zip(axes, (last // 4, last - last // 4), strict=False):
         m = measurements[at]
-        drawing.clean(part, f"m = {m} of {math.prod(generator.shape)}", note="dashed: extremes", x="‖As‖² / ‖s‖²", y="density over pairs of images")
+        drawing.clean(
+            part,
+            f"m = {m} of {math.prod(generator.shape)}",
+            note="dashed: extremes",
+            x="‖As‖² / ‖s‖²",
+            y="density over pairs of images",
+        )
         edges = torch.linspace(0, float(max(samples[kind, m][-1] for kind in found)), BINS).tolist()
         for colour, kind in zip(drawing.COLOURS[1::-1], found, strict=False):
-            part.hist(samples[kind, m].numpy(), bins=edges, density=True, histtype="stepfilled", color=colour, alpha=0.45, label=kind)
+            part.hist(
+                samples[kind, m].numpy(),
+                bins=edges,
+                density=True,
+                histtype="stepfilled",
+                color=colour,
+                alpha=0.45,
+                label=kind,
+            )
             for end in (found[kind][at]["alpha"], found[kind][at]["beta"]):
                 part.axvline(end, color=colour, linestyle="--", linewidth=1.2)
         part.set_yticks([])
         drawing.legend(part)
     drawing.clean(axes[2], "β / α", note="estimates, at least", x="measurements m", xscale="log", yscale="log")
     axes[2].axhline(2, color=drawing.MUTED, linewidth=1.2)
-    axes[2].text(1, 2, "2: the condition ", transform=axes[2].get_yaxis_transform(), color=drawing.MUTED, fontsize=9.5, va="bottom", ha="right")
+    axes[2].text(
+        1,
+        2,
+        "2: the condition ",
+        transform=axes[2].get_yaxis_transform(),
+        color=drawing.MUTED,
+        fontsize=9.5,
+        va="bottom",
+        ha="right",
+    )
     for rank, kind in ((1, RANDOM), (0, DESIGNED)):
-        drawing.curve(axes[2], measurements, [one["ratio"] for one in found[kind]], f"{kind}, extremes", rank=rank, marker="o")
-        drawing.curve(axes[2], measurements, [one["sampled_ratio"] for one in found[kind]], f"{kind}, 99 % / 1 % of pairs", rank=rank, style=":", marker="o")
+        drawing.curve(
+            axes[2], measurements, [one["ratio"] for one in found[kind]], f"{kind}, extremes", rank=rank, marker="o"
+        )
+        drawing.curve(
+            axes[2],
+            measurements,
+            [one["sampled_ratio"] for one in found[kind]],
+            f"{kind}, 99 % / 1 % of pairs",
+            rank=rank,
+            style=":",
+            marker="o",
+        )
     axes[2].set_xticks(measurements, [str(m) for m in measurements])
     axes[2].minorticks_off()
     axes[2].set_ylim(top=300 * axes[2].get_ylim()[1])  # room for the legend above the curves
@@ -102,11 +158,21 @@ def page(numbers: Numbers) -> str:
     """The estimates for both kinds of measurements, and whether the condition can hold."""
     s, found = numbers["settings"], numbers["found"]
     rows = [
-        [m, kind, *(one[key] for key in ("low", "median", "high", "sampled_ratio", "alpha", "beta", "ratio")), _verdict(one["ratio"])]
+        [
+            m,
+            kind,
+            *(one[key] for key in ("low", "median", "high", "sampled_ratio", "alpha", "beta", "ratio")),
+            _verdict(one["ratio"]),
+        ]
         for k, m in enumerate(s["measurements"])
         for kind, one in ((kind, found[kind][k]) for kind in (RANDOM, DESIGNED))
     ]
-    headings = ["m", "A", *("1 %", "median", "99 %", "99 % / 1 %", "α at most", "β at least", "β / α at least"), "β / α < 2"]
+    headings = [
+        "m",
+        "A",
+        *("1 %", "median", "99 %", "99 % / 1 %", "α at most", "β at least", "β / α at least"),
+        "β / α < 2",
+    ]
     width = " × ".join(map(str, s["shape"]))
     return f"""
 Where α ‖s‖² ≤ ‖As‖² ≤ β ‖s‖² for all differences s of two images of the generator and β / α < 2, projected gradient descent with the step 1 / β is proven to
@@ -135,8 +201,13 @@ def _reached(measurements: list[int], found: dict[str, list[dict[str, Any]]]) ->
     """Where the condition is not refuted, in words."""
     words = []
     for kind in (RANDOM, DESIGNED):
-        open_at = [str(m) for m, one in zip(measurements, found[kind], strict=True) if _verdict(one["ratio"]) == "not refuted"]
-        words.append(f"for {kind} measurements the condition is " + (f"not refuted at m = {', '.join(open_at)}" if open_at else "refuted at every m here"))
+        open_at = [
+            str(m) for m, one in zip(measurements, found[kind], strict=True) if _verdict(one["ratio"]) == "not refuted"
+        ]
+        words.append(
+            f"for {kind} measurements the condition is "
+            + (f"not refuted at m = {', '.join(open_at)}" if open_at else "refuted at every m here")
+        )
     text = "; ".join(words)
     return f"{text[0].upper()}{text[1:]}."
 
@@ -144,9 +215,15 @@ def _reached(measurements: list[int], found: dict[str, list[dict[str, Any]]]) ->
 def _compared(measurements: list[int], found: dict[str, list[dict[str, Any]]]) -> str:
     """The ratio of random pairs of the two kinds at each m, in words; bounds from one side say of the extremes no more than whether 2 is passed."""
     key, pairs = "sampled_ratio", zip(measurements, found[RANDOM], found[DESIGNED], strict=True)
-    better = [str(m) for m, one, other in pairs if other[key] is not None and (one[key] is None or other[key] < one[key])]
+    better = [
+        str(m) for m, one, other in pairs if other[key] is not None and (one[key] is None or other[key] < one[key])
+    ]
     where = f"m = {', '.join(better)}" if better else "no m here"
     return f"For designed measurements the ratio of random pairs is smaller than that of Gaussian ones at {where}."
 
 
-EXPERIMENT = Experiment(summary="restricted eigenvalues on the range of a generator: Gaussian against designed measurements", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="restricted eigenvalues on the range of a generator: Gaussian against designed measurements",
+    run=run,
+    page=page,
+)

@@ -26,14 +26,18 @@ knows neither can come nearer to the test pictures than the validation pictures 
 MADE, REAL = "generator", "test pictures"
 
 
-def run(report: Report = silent, *, pictures: str = "all", checkpoint: str = "", count: int = 2000, seed: int = 0) -> Outcome:
+def run(
+    report: Report = silent, *, pictures: str = "all", checkpoint: str = "", count: int = 2000, seed: int = 0
+) -> Outcome:
     """Draw ``count`` images of each generator and compare them with as many test pictures, and these with as many of the validation split.
 
     pictures: all, digits, fashion or avatars. checkpoint: a file with a generator for these, in place of the shipped one.
     """
     check_count(count, "count", low=2)
     if checkpoint and pictures == "all":
-        raise InvalidInput(f"checkpoint is {checkpoint!r}, and pictures are all; expected the set that it was trained on, such as pictures=digits")
+        raise InvalidInput(
+            f"checkpoint is {checkpoint!r}, and pictures are all; expected the set that it was trained on, such as pictures=digits"
+        )
     sets = shipped.names("projectors") if pictures == "all" else [pictures]
     found: dict[str, dict[str, Any]] = {}
     sheets: dict[str, dict[str, Tensor]] = {}
@@ -42,7 +46,9 @@ def run(report: Report = silent, *, pictures: str = "all", checkpoint: str = "",
         generator = load_generator(checkpoint) if checkpoint else shipped.generator(name)
         real, others = (first_pictures(name, split, count) for split in ("test", "validation"))
         if generator.shape != tuple(real.shape[1:]):
-            raise InvalidInput(f"the generator makes images {generator.shape}, those of {name} are {tuple(real.shape[1:])}")
+            raise InvalidInput(
+                f"the generator makes images {generator.shape}, those of {name} are {tuple(real.shape[1:])}"
+            )
         made = drawn(generator.latent, generator, count, seed)
         found[name] = {
             "shape": generator.shape,
@@ -53,8 +59,15 @@ def run(report: Report = silent, *, pictures: str = "all", checkpoint: str = "",
         }
         few = min(ROWS * COLUMNS, count)
         sheets[name] = {MADE: made[:few], REAL: real[:few]}
-    source = f"the generator of {Path(checkpoint).name} ({type(generator).__name__})" if checkpoint else "the shipped generators"
-    return Outcome({"settings": {"pictures": sets, "generator": source, "count": count, "seed": seed}, "found": found}, _draw(sheets))
+    source = (
+        f"the generator of {Path(checkpoint).name} ({type(generator).__name__})"
+        if checkpoint
+        else "the shipped generators"
+    )
+    return Outcome(
+        {"settings": {"pictures": sets, "generator": source, "count": count, "seed": seed}, "found": found},
+        _draw(sheets),
+    )
 
 
 def drawn(latent: int, generator: Any, count: int, seed: int) -> Tensor:
@@ -74,7 +87,11 @@ def _draw(sheets: dict[str, dict[str, Tensor]]) -> Figure:
     grid = figure.subplots(len(sheets), 2, squeeze=False)
     for row, (name, parts) in zip(grid, sheets.items(), strict=True):
         for axes, (title, images) in zip(row, parts.items(), strict=True):
-            lines = [torch.cat(list(line), dim=-1) for line in images.split(COLUMNS) if len(line) == min(COLUMNS, len(images))]
+            lines = [
+                torch.cat(list(line), dim=-1)
+                for line in images.split(COLUMNS)
+                if len(line) == min(COLUMNS, len(images))
+            ]
             drawing.image(axes, torch.cat(lines, dim=-2)[None], title, note=name, strong=title == MADE)
     return figure
 
@@ -82,8 +99,27 @@ def _draw(sheets: dict[str, dict[str, Tensor]]) -> Figure:
 def page(numbers: Numbers) -> str:
     """The distances of the sets, with what they are to be measured by."""
     s, found = numbers["settings"], numbers["found"]
-    rows = [[name, " × ".join(map(str, one["shape"])), one["latent"], one["made"], one["others"], one["mean"], _between(one)] for name, one in found.items()]
-    headings = ["set", "pixels", "latent numbers", "generator", "validation pictures", "the mean picture", "way from the mean"]
+    rows = [
+        [
+            name,
+            " × ".join(map(str, one["shape"])),
+            one["latent"],
+            one["made"],
+            one["others"],
+            one["mean"],
+            _between(one),
+        ]
+        for name, one in found.items()
+    ]
+    headings = [
+        "set",
+        "pixels",
+        "latent numbers",
+        "generator",
+        "validation pictures",
+        "the mean picture",
+        "way from the mean",
+    ]
     return f"""
 Images of {s["generator"]}: those of z ~ N(0, I) in the figure are the first that the seed {s["seed"]} draws, not a choice. The distance is
 that of Fréchet between two normal distributions in the first {metrics.COMPONENTS} principal components of {s["count"]} test pictures, in squared pixels summed
@@ -102,4 +138,6 @@ def _between(one: Numbers) -> str:
     return f"{shown(100 * (one['mean'] - one['made']) / whole)} %" if whole > 0 else "not defined"
 
 
-EXPERIMENT = Experiment(summary="random images of the generators beside pictures that no training saw", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="random images of the generators beside pictures that no training saw", run=run, page=page
+)

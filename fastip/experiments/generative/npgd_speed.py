@@ -73,7 +73,9 @@ def run(
                 projected.append(watch(f"{k} iterations", lambda k=k: npgd(y, op, prior, iterations=k), repeats))  # type: ignore[misc]
     runs = {NPGD: projected}
     for name, settings in searches.items():
-        runs[name] = _until(target(runs), settings, lambda search: watch(search.words, lambda: search.solve(y, op, generator)), report)
+        runs[name] = _until(
+            target(runs), settings, lambda search: watch(search.words, lambda: search.solve(y, op, generator)), report
+        )
     numbers = {"settings": _settings(pictures, truth, m, repeats, searches), "runs": runs, "work": vars(watch.work)}
     return Outcome(numbers, _draw(numbers))
 
@@ -107,11 +109,22 @@ class _Watch:
                 solution = solve()
                 seconds.append(time.perf_counter() - start)
         values, each = errors(solution.x, self.truth), passes.each(len(self.truth))
-        own = {"setting": setting, "iterations": solution.iterations, "error": float(values.mean()), "median": float(values.median())}
-        return own | {"seconds": statistics.median(seconds) / len(self.truth), "passes": each, "multiplications": self.work.of(each)}
+        own = {
+            "setting": setting,
+            "iterations": solution.iterations,
+            "error": float(values.mean()),
+            "median": float(values.median()),
+        }
+        return own | {
+            "seconds": statistics.median(seconds) / len(self.truth),
+            "passes": each,
+            "multiplications": self.work.of(each),
+        }
 
 
-def _until(target: float, settings: Sequence[Search], measure: Callable[[Search], Numbers], report: Report) -> list[Numbers]:
+def _until(
+    target: float, settings: Sequence[Search], measure: Callable[[Search], Numbers], report: Report
+) -> list[Numbers]:
     """The runs from the least number of steps up, to the end of the first number of steps at which one reaches the target."""
     found: list[Numbers] = []
     for _, alike in itertools.groupby(settings, key=lambda search: search.steps):
@@ -131,7 +144,11 @@ def target(runs: Numbers) -> float:
 def best(runs: Sequence[Numbers], least: float) -> tuple[Numbers, bool]:
     """The fastest run with at most this error; where there is none that of least error, and False."""
     reached = [run for run in runs if run["error"] <= least]
-    return (min(reached, key=lambda run: float(run["seconds"])), True) if reached else (min(runs, key=lambda run: float(run["error"])), False)
+    return (
+        (min(reached, key=lambda run: float(run["seconds"])), True)
+        if reached
+        else (min(runs, key=lambda run: float(run["error"])), False)
+    )
 
 
 # ---- figure and page -------------------------------------------------------------------------------------------------
@@ -141,18 +158,40 @@ def _draw(numbers: Numbers) -> Figure:
     figure = drawing.sheet(8.6, 5)
     axes = figure.add_subplot()
     note = f"m = {numbers['settings']['m']}, {numbers['settings']['count']} pictures at once"
-    drawing.clean(axes, "mean squared error of a pixel", note=note, x="seconds for an image", xscale="log", yscale="log")
+    drawing.clean(
+        axes, "mean squared error of a pixel", note=note, x="seconds for an image", xscale="log", yscale="log"
+    )
     least = target(numbers["runs"])
     for rank, (name, runs) in enumerate(numbers["runs"].items()):
         ordered = sorted(runs, key=lambda run: float(run["seconds"]))
         style, label = (
-            ("-", f"{NPGD} after {', '.join(str(run['iterations']) for run in ordered)} iterations") if rank == 0 else ("none", f"{name}, each setting")
+            ("-", f"{NPGD} after {', '.join(str(run['iterations']) for run in ordered)} iterations")
+            if rank == 0
+            else ("none", f"{name}, each setting")
         )
-        drawing.curve(axes, [run["seconds"] for run in ordered], [run["error"] for run in ordered], label, rank=rank, style=style, marker="o")
+        drawing.curve(
+            axes,
+            [run["seconds"] for run in ordered],
+            [run["error"] for run in ordered],
+            label,
+            rank=rank,
+            style=style,
+            marker="o",
+        )
         chosen, reached = best(runs, least)
         colour = drawing.COLOURS[rank]
-        axes.scatter([chosen["seconds"]], [chosen["error"]], marker="*" if reached else "X", s=190, color=colour, zorder=3, edgecolors="white")
-    axes.axhline(least, color=drawing.ACCENT, linewidth=0.8, linestyle=":", label=f"{NEAR:g} × NPGD's error at its own stop")
+        axes.scatter(
+            [chosen["seconds"]],
+            [chosen["error"]],
+            marker="*" if reached else "X",
+            s=190,
+            color=colour,
+            zorder=3,
+            edgecolors="white",
+        )
+    axes.axhline(
+        least, color=drawing.ACCENT, linewidth=0.8, linestyle=":", label=f"{NEAR:g} × NPGD's error at its own stop"
+    )
     drawing.legend(axes)
     return figure
 
@@ -167,13 +206,40 @@ def page(numbers: Numbers) -> str:
         passes, ratio = chosen["passes"], chosen["seconds"] / ours["seconds"]
         setting = chosen["setting"] + ("" if reached else " (not reached)")
         counts = [f"{passes[part]:.0f}" for part in ("generator", "back", "encoders", "all")]
-        rows.append([name, setting, chosen["error"], chosen["median"], chosen["seconds"], *counts, f"{chosen['multiplications'] / 1e6:.0f}", f"{ratio:.3g}"])
+        rows.append(
+            [
+                name,
+                setting,
+                chosen["error"],
+                chosen["median"],
+                chosen["seconds"],
+                *counts,
+                f"{chosen['multiplications'] / 1e6:.0f}",
+                f"{ratio:.3g}",
+            ]
+        )
         if name != NPGD:
-            verdicts.append(_verdict(name, chosen, reached, ours, target(runs), f"{len(tried)} of {s['settings'][name]}"))
+            verdicts.append(
+                _verdict(name, chosen, reached, ours, target(runs), f"{len(tried)} of {s['settings'][name]}")
+            )
             verdicts.append(_by_median(name, tried, ours))
-    verdicts.append(f"NPGD to its default stop: {ended['iterations']} iterations, error {ended['error']:.3g}, {ended['seconds']:.3g} s for an image.")
+    verdicts.append(
+        f"NPGD to its default stop: {ended['iterations']} iterations, error {ended['error']:.3g}, {ended['seconds']:.3g} s for an image."
+    )
     shorter = ", ".join(str(run["iterations"]) for run in runs[NPGD][1:])
-    heads = ["method", "setting", "mean error", "median", "s / image", "G", "back", "encoder", "passes", "million", "time / NPGD"]
+    heads = [
+        "method",
+        "setting",
+        "mean error",
+        "median",
+        "s / image",
+        "G",
+        "back",
+        "encoder",
+        "passes",
+        "million",
+        "time / NPGD",
+    ]
     colours, height, width = s["shape"]
     return f"""
 The first {s["count"]} test pictures of `{s["pictures"]}` ({height} × {width} × {colours}) from m = {s["m"]} Gaussian measurements without noise, all in
@@ -201,7 +267,11 @@ where no run was as accurate.
 def _all(runs: Numbers, seconds: float) -> list[list[Any]]:
     """Every run, the fastest of each method first."""
     ordered = {name: sorted(tried, key=lambda run: float(run["seconds"])) for name, tried in runs.items()}
-    return [[name, one["setting"], one["error"], one["median"], one["seconds"], one["seconds"] / seconds] for name, tried in ordered.items() for one in tried]
+    return [
+        [name, one["setting"], one["error"], one["median"], one["seconds"], one["seconds"] / seconds]
+        for name, tried in ordered.items()
+        for one in tried
+    ]
 
 
 def _verdict(name: str, chosen: Numbers, reached: bool, ours: Numbers, least: float, tried: str) -> str:
@@ -226,4 +296,6 @@ def _by_median(name: str, tried: Sequence[Numbers], ours: Numbers) -> str:
     )
 
 
-EXPERIMENT = Experiment(summary="time for an image at equal accuracy, with network passes: NPGD against CSGM and PGDGAN", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="time for an image at equal accuracy, with network passes: NPGD against CSGM and PGDGAN", run=run, page=page
+)

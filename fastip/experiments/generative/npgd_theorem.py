@@ -43,7 +43,10 @@ class Subspace(nn.Module):
     def forward(self, w: Tensor) -> Tensor:
         nearest = (w.flatten(1) @ self.basis @ self.basis.T).reshape(w.shape)
         away = nearest - self.truth
-        return nearest + self.strays * away / away.flatten(1).norm(dim=1).clamp_min(torch.finfo(w.dtype).tiny)[:, None, None, None]
+        return (
+            nearest
+            + self.strays * away / away.flatten(1).norm(dim=1).clamp_min(torch.finfo(w.dtype).tiny)[:, None, None, None]
+        )
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,10 @@ def case(measurements: int, latent: int, count: int, seed: int) -> Case:
     """A random subspace, Gaussian measurements, and ``count`` images of it with as many others to start from, x = B z, z ~ N(0, I)."""
     draws = stream(seed, "linear range")
     basis, _ = torch.linalg.qr(torch.randn(SIDE * SIDE, latent, generator=draws, dtype=torch.float64))
-    truth, start = ((torch.randn(count, latent, generator=draws, dtype=torch.float64) @ basis.T).reshape(-1, *SHAPE) for _ in range(2))
+    truth, start = (
+        (torch.randn(count, latent, generator=draws, dtype=torch.float64) @ basis.T).reshape(-1, *SHAPE)
+        for _ in range(2)
+    )
     op = operators.GaussianMeasurements(measurements, SHAPE, seed=seed)
     values = torch.linalg.svdvals(op.matrix @ basis).square()
     return Case(op, basis, truth, start, float(values.min()), float(values.max()))
@@ -106,7 +112,9 @@ def run(
     main = case(measurements, latent, count, seed)
     ratio = main.beta / main.alpha
     if ratio >= 2:
-        raise InvalidInput(f"{measurements} measurements of {latent} dimensions have beta / alpha = {ratio:.3g}; the theorem needs less than 2: take more")
+        raise InvalidInput(
+            f"{measurements} measurements of {latent} dimensions have beta / alpha = {ratio:.3g}; the theorem needs less than 2: take more"
+        )
     total = 3 + len(deltas) + len(fewer)
     found: dict[str, dict[str, Any]] = {}
     jobs = [(EXACT, main, 1.0, 0.0), *((f"δ = {delta:g}, step 1 / β", main, 1.0, delta) for delta in deltas)]
@@ -116,8 +124,19 @@ def run(
         report(title, k, total)
         f, off = follow(one, step / one.beta, iterations, delta**0.5)
         found[title] = described(one, f, off, delta) | {"step": step}
-    settings = {"measurements": measurements, "fewer": fewer, "latent": latent, "deltas": deltas, "iterations": iterations, "count": count, "seed": seed}
-    return Outcome({"settings": settings, "pixels": SIDE * SIDE, "found": found}, _draw(found, [EXACT, *(job[0] for job in jobs if job[3])]))
+    settings = {
+        "measurements": measurements,
+        "fewer": fewer,
+        "latent": latent,
+        "deltas": deltas,
+        "iterations": iterations,
+        "count": count,
+        "seed": seed,
+    }
+    return Outcome(
+        {"settings": settings, "pixels": SIDE * SIDE, "found": found},
+        _draw(found, [EXACT, *(job[0] for job in jobs if job[3])]),
+    )
 
 
 def described(case: Case, f: Sequence[float], off: Sequence[float], delta: float) -> dict[str, Any]:
@@ -125,7 +144,15 @@ def described(case: Case, f: Sequence[float], off: Sequence[float], delta: float
     ratio = case.beta / case.alpha
     above = [k for k in range(len(f)) if f[k] > ROUNDING * f[0]]
     last = above[-1]
-    numbers = {"alpha": case.alpha, "beta": case.beta, "ratio": ratio, "delta": delta, "f": rounded(f), "end": f[-1], "off": off[-1]}
+    numbers = {
+        "alpha": case.alpha,
+        "beta": case.beta,
+        "ratio": ratio,
+        "delta": delta,
+        "f": rounded(f),
+        "end": f[-1],
+        "off": off[-1],
+    }
     numbers["rate"] = (f[last] / f[last // 2]) ** (1 / (last - last // 2)) if last else 0.0
     if ratio < 2:
         floor = case.beta * delta / (2 - ratio)
@@ -142,13 +169,21 @@ def _draw(found: dict[str, dict[str, Any]], proven: Sequence[str]) -> Figure:
     axes = figure.subplots(1, 3)
     larger = [EXACT, TWICE, BEYOND]
     fewer = [title for title in found if title not in (*proven, *larger)]
-    parts = (("the theorem", "dashed: its bounds", proven), ("larger steps", "no theorem", larger), ("fewer measurements", "no theorem", fewer))
+    parts = (
+        ("the theorem", "dashed: its bounds", proven),
+        ("larger steps", "no theorem", larger),
+        ("fewer measurements", "no theorem", fewer),
+    )
     for part, (title, note, names) in zip(axes, parts, strict=True):
         drawing.clean(part, title, note=note, x="iteration n", y="f = ‖Ax − y‖²", yscale="log")
         for rank, name in enumerate(names):
             one = found[name]
             shown_from = [value if value > ROUNDING * one["f"][0] else None for value in one["f"]]
-            label = name if names is larger or (names is proven and name != EXACT) else f"{name}, β / α = {one['ratio']:.3g}"
+            label = (
+                name
+                if names is larger or (names is proven and name != EXACT)
+                else f"{name}, β / α = {one['ratio']:.3g}"
+            )
             drawing.curve(part, range(len(one["f"])), shown_from, label, rank=rank)  # type: ignore[arg-type]
             if names is proven:
                 drawing.curve(part, range(len(one["bound"])), one["bound"], "", rank=rank, style="--")
@@ -161,8 +196,16 @@ def page(numbers: Numbers) -> str:
     """What the theorem says, what was measured, and whether each bound held."""
     s, found = numbers["settings"], numbers["found"]
     exact = found[EXACT]
-    proven = [[title, one["ratio"], *_pair(one), "yes" if one["held"] else "no"] for title, one in found.items() if "bound" in one and one["step"] == 1]
-    others = [[title, one["ratio"], one["f"][0], one["end"], one["rate"]] for title, one in found.items() if "bound" not in one or one["step"] != 1]
+    proven = [
+        [title, one["ratio"], *_pair(one), "yes" if one["held"] else "no"]
+        for title, one in found.items()
+        if "bound" in one and one["step"] == 1
+    ]
+    others = [
+        [title, one["ratio"], one["f"][0], one["end"], one["rate"]]
+        for title, one in found.items()
+        if "bound" not in one or one["step"] != 1
+    ]
     every = all(one["held"] for one in found.values() if "bound" in one and one["step"] == 1)
     factor = (1 - exact["alpha"] / exact["beta"]) ** 2
     return f"""
@@ -213,4 +256,8 @@ def _silent(found: Numbers) -> str:
     return f"The condition is sufficient and not necessary: f falls all the same with {' and '.join(falls)}."
 
 
-EXPERIMENT = Experiment(summary="the theorem of projected descent checked with a linear generator: rate, floor, and twice the step", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="the theorem of projected descent checked with a linear generator: rate, floor, and twice the step",
+    run=run,
+    page=page,
+)

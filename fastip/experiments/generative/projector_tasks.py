@@ -22,7 +22,10 @@ MEASUREMENTS = {28: 100, 64: 1000}  # by the side of the image
 HOLES = {28: 8, 64: 32}  # pixels a side, in the middle
 FACTORS = {28: (2,), 64: (2, 4)}  # of super-resolution
 TV_WEIGHTS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
-TV_ITERATIONS, TV_BETA = 1000, 10  # beta in units of the weight: on digits and avatars the objective ends within 1e-4 of its minimum
+TV_ITERATIONS, TV_BETA = (
+    1000,
+    10,
+)  # beta in units of the weight: on digits and avatars the objective ends within 1e-4 of its minimum
 HIDDEN = 0.5  # grey, in place of pixels that are not seen
 
 Restore = Callable[[Tensor], Tensor]
@@ -44,11 +47,17 @@ def tasks(generator: Generator, measurements: int, designed_from: int, *, seed: 
 
     channels, side, _ = generator.shape
     if side not in MEASUREMENTS:
-        raise InvalidInput(f"the images have {side} pixels a side; the tasks are for {' and '.join(map(str, MEASUREMENTS))}")
+        raise InvalidInput(
+            f"the images have {side} pixels a side; the tasks are for {' and '.join(map(str, MEASUREMENTS))}"
+        )
     m = measurements or MEASUREMENTS[side]
     gaussian = operators.GaussianMeasurements(m, generator.shape, seed=seed)
     designed = train.measurements(generator, m, pairs=max(designed_from, m), seed=seed)
-    found = [Task(f"{GAUSSIAN}, m = {m}", gaussian, gaussian.adjoint), Task(f"{DESIGNED}, m = {m}", designed, designed.adjoint), hole(side, HOLES[side])]
+    found = [
+        Task(f"{GAUSSIAN}, m = {m}", gaussian, gaussian.adjoint),
+        Task(f"{DESIGNED}, m = {m}", designed, designed.adjoint),
+        hole(side, HOLES[side]),
+    ]
     return [*found, *(smaller(factor) for factor in FACTORS[side])]
 
 
@@ -64,7 +73,11 @@ def hole(side: int, size: int) -> Task:
 @strict_keywords
 def smaller(factor: int) -> Task:
     """Means of factor x factor pixels."""
-    return Task(f"super-resolution × {factor}", operators.Downsample(factor), lambda y: F.interpolate(y, scale_factor=factor, mode="nearest"))
+    return Task(
+        f"super-resolution × {factor}",
+        operators.Downsample(factor),
+        lambda y: F.interpolate(y, scale_factor=factor, mode="nearest"),
+    )
 
 
 # ---- classical priors --------------------------------------------------------------------------------------------------
@@ -94,5 +107,7 @@ def classical(op: Operator, truth: Tensor) -> Classical:
 @strict_keywords
 def variation(y: Tensor, op: Operator, weight: float) -> Tensor:
     """argmin ||y - A x||^2 + weight TV(x) over 0 <= x <= 1, by ADMM, whose beta follows the weight: a hole fills slowly where it is much larger."""
-    x: Tensor = admm(y, op, priors.TV(weight) + priors.Box(0, 1), beta=TV_BETA * weight, iterations=TV_ITERATIONS, tolerance=0).x
+    x: Tensor = admm(
+        y, op, priors.TV(weight) + priors.Box(0, 1), beta=TV_BETA * weight, iterations=TV_ITERATIONS, tolerance=0
+    ).x
     return x

@@ -52,14 +52,28 @@ def run(
     images: dict[str, Tensor] = {}
     for k, (title, net) in enumerate(((SEEING, seeing), (BLIND, base))):
         start = time.perf_counter()
-        prior, curve = _trained(net, op, schedule, noise, (steps, patch, batch, learning_rate, seed), (title, k, report))
+        prior, curve = _trained(
+            net, op, schedule, noise, (steps, patch, batch, learning_rate, seed), (title, k, report)
+        )
         images[title] = _restored(y, op, prior)
-        found[title] = {"scores": scores(images[title], truth, judge), "losses": curve, "seconds": time.perf_counter() - start, "parameters": _count(net)}
+        found[title] = {
+            "scores": scores(images[title], truth, judge),
+            "losses": curve,
+            "seconds": time.perf_counter() - start,
+            "parameters": _count(net),
+        }
     images[START] = _restored(y, op, PixelShuffleAutoencoder(base, sigma=schedule[1]), schedule[0])
     found[START] = {"scores": scores(images[START], truth, judge)}
     images["bicubic"] = bicubic(y, op)
     found["bicubic"] = {"scores": scores(images["bicubic"], truth, judge)}
-    settings = {"task": task, "summary": known.summary, "steps": steps, "iterations": iterations, "patch": patch, "batch": batch}
+    settings = {
+        "task": task,
+        "summary": known.summary,
+        "steps": steps,
+        "iterations": iterations,
+        "patch": patch,
+        "batch": batch,
+    }
     settings |= {"pictures": list(photos), "size": size}
     return Outcome({"settings": settings, "networks": found}, _draw(found, images, truth, steps))
 
@@ -89,7 +103,12 @@ def _trained(
         curve.append([done, float(f"{loss:.4g}")])
         report(f"training the network that {title}: loss {loss:.4f}", k * steps + done, 2 * steps)
 
-    settings: dict[str, Any] = {"beta": schedule[0], "levels": schedule[1], "iterations": len(schedule[0]), "data_noise": noise}
+    settings: dict[str, Any] = {
+        "beta": schedule[0],
+        "levels": schedule[1],
+        "iterations": len(schedule[0]),
+        "data_noise": noise,
+    }
     prior = train.unrolled(
         net,
         data.Photographs("train", patch),
@@ -126,7 +145,9 @@ def _draw(found: dict[str, Any], images: dict[str, Tensor], truth: Tensor, steps
     shown_images = {"bicubic": images["bicubic"], BLIND: images[BLIND], SEEING: images[SEEING]}
     for column, (title, x) in enumerate(shown_images.items()):
         note = f"{float(metrics.psnr(x[:1].clamp(0, 1), truth[:1])):.2f} dB"
-        drawing.magnified(figure.add_subplot(grid[0, column]), x[:1].clamp(0, 1), title, note=note, strong=title == SEEING)
+        drawing.magnified(
+            figure.add_subplot(grid[0, column]), x[:1].clamp(0, 1), title, note=note, strong=title == SEEING
+        )
     drawing.magnified(figure.add_subplot(grid[0, 3]), truth[:1], "truth")
     losses, gains = figure.add_subplot(grid[1, :2]), figure.add_subplot(grid[1, 2:])
     drawing.clean(losses, "training loss", note=f"means of {max(1, steps // 20)} steps", x="steps")
@@ -157,7 +178,16 @@ def page(numbers: Numbers) -> str:
     for title, entry in found.items():
         values = {name: mean(one) for name, one in entry["scores"].items()}
         distance = f"{values['distance']:.3f}" if "distance" in values else "not measured"
-        rows.append([title, f"{values['psnr']:.2f}", f"{values['ssim']:.4f}", distance, entry.get("parameters", ""), _seconds(entry)])
+        rows.append(
+            [
+                title,
+                f"{values['psnr']:.2f}",
+                f"{values['ssim']:.4f}",
+                distance,
+                entry.get("parameters", ""),
+                _seconds(entry),
+            ]
+        )
     psnr = {title: found[title]["scores"]["psnr"] for title in (SEEING, BLIND)}
     gain = mean(psnr[SEEING]) - mean(psnr[BLIND])
     better = sum(a > b for a, b in zip(psnr[SEEING], psnr[BLIND], strict=True))
@@ -177,4 +207,8 @@ def _seconds(entry: dict[str, Any]) -> str:
     return f"{entry['seconds']:.0f} s" if "seconds" in entry else ""
 
 
-EXPERIMENT = Experiment(summary="a prior that sees the data beside the image against one that does not, trained alike through the solver", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="a prior that sees the data beside the image against one that does not, trained alike through the solver",
+    run=run,
+    page=page,
+)

@@ -124,7 +124,11 @@ def _solve(case: Case, op: Blur, inverse: Inverse, y: Tensor, truth: Tensor) -> 
     solution = admm(y, op, prior, beta=case.beta, inverse=inverse, iterations=ITERATIONS, tolerance=TOLERANCE)
     frame = len(op.psf)
     inner = (..., slice(frame, -frame), slice(frame, -frame))
-    return solution.x, {"PSNR": psnr(solution.x[inner], truth[inner]), "iterations": solution.iterations, "status": solution.status.name}
+    return solution.x, {
+        "PSNR": psnr(solution.x[inner], truth[inner]),
+        "iterations": solution.iterations,
+        "status": solution.status.name,
+    }
 
 
 # ---- showing ---------------------------------------------------------------------------------------------------------
@@ -141,7 +145,13 @@ def _figure(chains: list[Chain]) -> Any:
         drawing.matrix(axes[1], chain.learned - psf.parse(chain.case.kernel), "its error", centred=True)
         drawing.image(axes[2], chain.y, "input")
         for column, (name, title) in enumerate(SHOWN.items()):
-            drawing.image(axes[3 + column], chain.restored[column], title, note=f"{solves[name]['PSNR']:.2f} dB", strong=name == CHAIN)
+            drawing.image(
+                axes[3 + column],
+                chain.restored[column],
+                title,
+                note=f"{solves[name]['PSNR']:.2f} dB",
+                strong=name == CHAIN,
+            )
         axes[0].set_ylabel(chain.case.title, fontsize=11, color=INK)
     return figure
 
@@ -161,7 +171,9 @@ def _section(title: str, case: Numbers) -> str:
     training, solves = case["training"], case["solves"]
     apart = abs(solves[CHAIN]["PSNR"] - solves[REFERENCE]["PSNR"])
     error, predicted = shown(case["rms error of a tap"]), shown(case["rms error predicted by the fit"])
-    rows = [[name, f"{s['PSNR']:.2f}", s["iterations"], s["status"].lower(), s["distance"]] for name, s in solves.items()]
+    rows = [
+        [name, f"{s['PSNR']:.2f}", s["iterations"], s["status"].lower(), s["distance"]] for name, s in solves.items()
+    ]
     return f"""
 ## {title}
 
@@ -174,4 +186,6 @@ The PSNR of the blind chain and that of the solve with the true A differ by {apa
 """
 
 
-EXPERIMENT = Experiment("pairs of photographs to A, to C, to a restored photograph, without knowing the kernel", run, page)
+EXPERIMENT = Experiment(
+    "pairs of photographs to A, to C, to a restored photograph, without knowing the kernel", run, page
+)

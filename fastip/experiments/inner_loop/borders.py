@@ -25,7 +25,10 @@ EXACT, CLOSED, SMALL, WIDE = "exact (CG to 1e-9)", "stencil 13 × 13", "learned 
 
 def cases(boundary: str) -> dict[str, operators.Blur]:
     """The two blurs without a stride."""
-    return {"9 × 9 motion": operators.Blur(psf.motion(9, 45), boundary=boundary), "9 × 9 Gauss 1.6": operators.Blur(psf.gaussian(9, 1.6), boundary=boundary)}
+    return {
+        "9 × 9 motion": operators.Blur(psf.motion(9, 45), boundary=boundary),
+        "9 × 9 Gauss 1.6": operators.Blur(psf.gaussian(9, 1.6), boundary=boundary),
+    }
 
 
 def run(
@@ -49,7 +52,10 @@ def run(
         problem = Problem(op, truth, observed(op, truth, noise=noise, seed=seed + 1), weight, 1.0)
         report(f"{name}: reference optimum (FISTA)", 0, 1)
         best = optimum(problem, accuracy=1e-9, most=50_000)
-        ways: dict[str, Inverse] = {EXACT: inverses.ConjugateGradient(tolerance=1e-9), CLOSED: inverses.Stencil(STENCIL)}
+        ways: dict[str, Inverse] = {
+            EXACT: inverses.ConjugateGradient(tolerance=1e-9),
+            CLOSED: inverses.Stencil(STENCIL),
+        }
         for label, architecture in ((SMALL, wide), (WIDE, dilated)):
             ways[label] = learned(op, beta, architecture, steps=steps, seed=seed, report=report).inverse
         entries = {}
@@ -73,7 +79,16 @@ def count(problem: Problem, best: Optimum, inverse: Inverse, beta: float, most: 
 
     step = inverse.bind(problem.op, problem.y, beta)
     start = time.perf_counter()
-    admm(problem.y, problem.op, problem.prior(), beta=beta, inverse=inverse, iterations=most, tolerance=0.0, callback=look)
+    admm(
+        problem.y,
+        problem.op,
+        problem.prior(),
+        beta=beta,
+        inverse=inverse,
+        iterations=most,
+        tolerance=0.0,
+        callback=look,
+    )
     seconds = (time.perf_counter() - start) / len(gaps)
     reached = {f"{gap:g}": next((k for k, g in enumerate(gaps, 1) if g <= gap), None) for gap in GAPS}
     return {"iterations": reached, "curve": rounded(gaps), "inverse": step.describe(), "seconds_an_iteration": seconds}
@@ -95,7 +110,11 @@ def _errors(name: str, op: operators.Blur, beta: float, steps: int, seed: int, r
         error = (1 - spectrum(taps, shape) * target).abs()
         weights = error.new_full(error.shape, 2.0)
         weights[:, 0] = weights[:, -1] = 1  # the half plane: columns 0 and w / 2 stand for themselves
-        entries[label] = {"rms": float(((weights * error**2).sum() / weights.sum()).sqrt()), "largest": float(error.max()), "products": products}
+        entries[label] = {
+            "rms": float(((weights * error**2).sum() / weights.sum()).sqrt()),
+            "largest": float(error.max()),
+            "products": products,
+        }
     return {"problem": name, "inverses": entries}
 
 
@@ -106,7 +125,14 @@ def _draw(numbers: Numbers) -> Figure:
     figure = drawing.sheet(11.5, 3.8)
     grid = figure.subplots(1, len(numbers["valid"]), sharey=True)
     for axes, case in zip(grid, numbers["valid"], strict=True):
-        drawing.clean(axes, f"{case['problem']}, valid", note=f"β = {numbers['settings']['beta']:g}", x="iterations", y="relative gap", yscale="log")
+        drawing.clean(
+            axes,
+            f"{case['problem']}, valid",
+            note=f"β = {numbers['settings']['beta']:g}",
+            x="iterations",
+            y="relative gap",
+            yscale="log",
+        )
         for rank, label in enumerate((SMALL, WIDE, CLOSED, EXACT)):
             curve = case["inverses"][label]["curve"]
             drawing.curve(axes, range(1, len(curve) + 1), curve, label, rank=rank)
@@ -123,15 +149,35 @@ def page(numbers: Numbers) -> str:
             to = [n if n is not None else f"> {s['most']}" for n in entry["iterations"].values()]
             counts.append([f"{case['problem']}: {label}", *to, 1e3 * entry["seconds_an_iteration"]])
         small, closed = (case["inverses"][label]["iterations"]["0.0001"] for label in (SMALL, CLOSED))
-        share = f"at most {100 * small / s['most']:.0f} %" if closed is None and small else f"{100 * small / closed:.0f} %" if small else "more than all"
+        share = (
+            f"at most {100 * small / s['most']:.0f} %"
+            if closed is None and small
+            else f"{100 * small / closed:.0f} %"
+            if small
+            else "more than all"
+        )
         ratios.append(f"{share} of the stencil's iterations for {case['problem']}")
     rows = []
     for case in numbers["circular"]:
         first = case["inverses"][CLOSED]
         for label, entry in case["inverses"].items():
             better, cost = first["rms"] / entry["rms"], entry["products"] / first["products"]
-            rows.append([f"{case['problem']}: {label}", entry["rms"], entry["largest"], entry["products"], f"{better:.1f}", f"{cost:.1f}"])
-    notes = "\n".join(f"- {case['problem']}: {entry['inverse']}" for case in numbers["valid"] for label, entry in case["inverses"].items() if label != EXACT)
+            rows.append(
+                [
+                    f"{case['problem']}: {label}",
+                    entry["rms"],
+                    entry["largest"],
+                    entry["products"],
+                    f"{better:.1f}",
+                    f"{cost:.1f}",
+                ]
+            )
+    notes = "\n".join(
+        f"- {case['problem']}: {entry['inverse']}"
+        for case in numbers["valid"]
+        for label, entry in case["inverses"].items()
+        if label != EXACT
+    )
     return f"""
 min ‖y − A x‖² + λ‖x‖₁, λ = {s["weight"]:g}, β = {s["beta"]:g}, float64: a {s["size"]} × {s["size"]} image of which 5 % of the pixels are not zero, noise
 {s["noise"]:g}, blurred without a stride; only pixels whose neighbourhood lies inside the image are observed (valid), so no FFT inverts A Aᵀ. The optimum comes
@@ -150,4 +196,8 @@ On a circular grid B is known, so the error of C is known at each frequency, |1 
 """
 
 
-EXPERIMENT = Experiment(summary="learned inverses on borders where no FFT helps, and a wide one for the work of a small one", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="learned inverses on borders where no FFT helps, and a wide one for the work of a small one",
+    run=run,
+    page=page,
+)

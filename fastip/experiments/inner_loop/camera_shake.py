@@ -26,7 +26,13 @@ from ..scores import mean, psnr
 from .photo_prior import read, shake
 
 SIZES = (25, 27, 27, 29, 31, 31)  # sides of the psf
-OURS, PEER, VARIATION, OLD, GIVEN = "photo prior", "FFDNet, published weights", "total variation, best weight", "other weights", "data"
+OURS, PEER, VARIATION, OLD, GIVEN = (
+    "photo prior",
+    "FFDNet, published weights",
+    "total variation, best weight",
+    "other weights",
+    "data",
+)
 CIRCULAR, NATURAL = "circular", "natural"
 # beta of the second split for a denoiser. Mean PSNR at noise 2.55 / 7.65 on four validation photographs and two shakes: 0.3: 30.88 / 28.03,
 # 1: 31.35 / 28.40, 1.5: 31.39 / 28.49, 2: 31.34 / 28.55, 3: 31.03 / 28.58, 4: 30.45 / 28.36.
@@ -48,7 +54,9 @@ class Case:
     truth: Tensor
 
 
-def cases(photos: Sequence[str], sizes: Sequence[int], side: int, noises: Sequence[float], borders: Sequence[str]) -> list[Case]:
+def cases(
+    photos: Sequence[str], sizes: Sequence[int], side: int, noises: Sequence[float], borders: Sequence[str]
+) -> list[Case]:
     """Every photograph by every shake, border and noise (grey levels of 255). Natural: a window of a larger scene, sharp beyond it too."""
     found = []
     pictures = data.held_out_photographs(photos)
@@ -79,7 +87,9 @@ def restored(case: Case, prior: Prior, betas: Sequence[float], steps: int, pull:
     return split(case.y, case.taps, prior, betas, steps, pull)
 
 
-def split(y: Tensor, taps: Tensor, prior: Prior, betas: Sequence[float], steps: int, pull: float, warm: int = WARM) -> Tensor:
+def split(
+    y: Tensor, taps: Tensor, prior: Prior, betas: Sequence[float], steps: int, pull: float, warm: int = WARM
+) -> Tensor:
     """min ||M (H x) - y||^2 + R(x), H circular on a larger grid, M the window that was seen, with u = H x and z = x split off:
 
         z = prox_{R/2b}(x + d)        u = (M y + p (H x + e)) / (M + p)        d <- d + x - z        e <- e + H x - u
@@ -141,7 +151,9 @@ def run(
     solvers = _solvers(denoiser, other, weights, steps)
     found: dict[str, list[float]] = {title: [] for title in (GIVEN, *solvers)}
     shown: dict[str, Tensor] = {}
-    picked = next(k for k, case in enumerate(every) if case.border == every[-1].border and case.noise == every[-1].noise)
+    picked = next(
+        k for k, case in enumerate(every) if case.border == every[-1].border and case.noise == every[-1].noise
+    )
     for k, case in enumerate(every):
         report(f"{case.border} border, noise {255 * case.noise:g}", k, len(every))
         given = case.y if case.border == CIRCULAR else data.centre(case.y, side)
@@ -151,7 +163,15 @@ def run(
         if k == picked:
             shown = images | {"truth": case.truth}
     rows = _rows(every, found)
-    settings = {"photos": list(photos), "sizes": list(sizes), "side": side, "steps": steps, "weights": list(weights), "denoiser": denoiser, "other": other}
+    settings = {
+        "photos": list(photos),
+        "sizes": list(sizes),
+        "side": side,
+        "steps": steps,
+        "weights": list(weights),
+        "denoiser": denoiser,
+        "other": other,
+    }
     return Outcome({"settings": settings, "rows": rows}, _draw(shown, every[picked]))
 
 
@@ -189,7 +209,10 @@ def _rows(every: Sequence[Case], found: dict[str, list[float]]) -> list[dict[str
     rows = []
     for border, noise in kinds:
         own = [k for k, case in enumerate(every) if (case.border, case.noise) == (border, noise)]
-        rows.append({"border": border, "noise": 255 * noise, "count": len(own)} | {"psnr": {t: mean([v[k] for k in own]) for t, v in found.items()}})
+        rows.append(
+            {"border": border, "noise": 255 * noise, "count": len(own)}
+            | {"psnr": {t: mean([v[k] for k in own]) for t, v in found.items()}}
+        )
     return rows
 
 
@@ -205,8 +228,15 @@ def page(numbers: Numbers) -> str:
     """PSNR by border and noise, and what the photo prior gains."""
     s, rows = numbers["settings"], numbers["rows"]
     titles = list(rows[0]["psnr"])
-    lines = [[f"{row['border']}, noise {row['noise']:g} of 255", *(f"{row['psnr'][title]:.2f}" for title in titles)] for row in rows]
-    gains = {title: mean([row["psnr"][OURS] - row["psnr"][title] for row in rows]) for title in titles if title not in (OURS, GIVEN)}
+    lines = [
+        [f"{row['border']}, noise {row['noise']:g} of 255", *(f"{row['psnr'][title]:.2f}" for title in titles)]
+        for row in rows
+    ]
+    gains = {
+        title: mean([row["psnr"][OURS] - row["psnr"][title] for row in rows])
+        for title in titles
+        if title not in (OURS, GIVEN)
+    }
     against = "; ".join(f"{gain:+.2f} dB against {title}" for title, gain in gains.items())
     return f"""
 {", ".join(s["photos"])}, the middle {s["side"]} × {s["side"]} pixels, blurred by {len(s["sizes"])} camera shakes (random walks, {min(s["sizes"])} to
@@ -221,4 +251,8 @@ Total variation has, for each picture, the best of the weights {", ".join(f"{wei
 """
 
 
-EXPERIMENT = Experiment(summary="camera shake: the shipped denoiser as the prior of any blur, total variation at its best weight, FFDNet", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="camera shake: the shipped denoiser as the prior of any blur, total variation at its best weight, FFDNet",
+    run=run,
+    page=page,
+)

@@ -70,7 +70,9 @@ class Contender:
         y, start = single(problem)
         return lambda: self.run(problem, y, start, iterations, None)
 
-    def curve(self, problem: Problem, measure: Callable[[Tensor], float], most: int, target: float = float("-inf")) -> list[float]:
+    def curve(
+        self, problem: Problem, measure: Callable[[Tensor], float], most: int, target: float = float("-inf")
+    ) -> list[float]:
         """measure(x) after each iteration of a watched, untimed float32 run, until it is at most ``target``."""
         values: list[float] = []
         with torch.no_grad():
@@ -82,7 +84,17 @@ def by_admm(method: str, setting: str, inverse: Inverse, beta: float) -> Contend
     """ADMM with this data step."""
 
     def run(problem: Problem, y: Tensor, start: Tensor, iterations: int, callback: Callback | None) -> Tensor:
-        solution = admm(y, problem.op, problem.prior(), beta=beta, inverse=inverse, iterations=iterations, tolerance=0.0, init=start, callback=callback)
+        solution = admm(
+            y,
+            problem.op,
+            problem.prior(),
+            beta=beta,
+            inverse=inverse,
+            iterations=iterations,
+            tolerance=0.0,
+            init=start,
+            callback=callback,
+        )
         x: Tensor = solution.x
         return x
 
@@ -94,7 +106,16 @@ def by_fista() -> Contender:
 
     def run(problem: Problem, y: Tensor, start: Tensor, iterations: int, callback: Callback | None) -> Tensor:
         momentum = Nesterov()
-        solution = pgd(y, problem.op, problem.prior(), momentum=momentum, iterations=iterations, tolerance=0.0, init=start, callback=callback)
+        solution = pgd(
+            y,
+            problem.op,
+            problem.prior(),
+            momentum=momentum,
+            iterations=iterations,
+            tolerance=0.0,
+            init=start,
+            callback=callback,
+        )
         x: Tensor = solution.x
         return x
 
@@ -115,7 +136,10 @@ def candidates(op: LinearOperator, y: Tensor, betas: Sequence[float]) -> list[Co
     ways: list[tuple[str, str, Inverse]] = [
         ("gradient descent to 1e-5", "step 1 / (β + ‖A‖²)", DescentTo(1e-5)),
         ("gradient descent to 1e-5, best step", "best fixed step", best),
-        *[("gradient descent, tuned", f"{n} step{'s' * (n > 1)}", inverses.GradientDescent(n)) for n in (1, 2, 3, 5, 10)],
+        *[
+            ("gradient descent, tuned", f"{n} step{'s' * (n > 1)}", inverses.GradientDescent(n))
+            for n in (1, 2, 3, 5, 10)
+        ],
         ("CG to 1e-5", "tolerance 1e-5", inverses.ConjugateGradient(1e-5)),
         *[("CG, tuned", f"tolerance {t:g}", inverses.ConjugateGradient(t)) for t in (1e-1, 1e-2, 1e-3, 1e-4)],
         *[("CG, tuned", f"{n} step{'s' * (n > 1)}", inverses.ConjugateGradient(1e-9, maximum=n)) for n in (1, 2)],
@@ -126,11 +150,24 @@ def candidates(op: LinearOperator, y: Tensor, betas: Sequence[float]) -> list[Co
 
 
 @strict_keywords
-def tune(problem: Problem, contenders: Sequence[Contender], gap: Callable[[Tensor], float], *, target: float, most: int, report: Report) -> list[Contender]:
+def tune(
+    problem: Problem,
+    contenders: Sequence[Contender],
+    gap: Callable[[Tensor], float],
+    *,
+    target: float,
+    most: int,
+    report: Report,
+) -> list[Contender]:
     """Each contender with the iterations it needs to the target (float32) and the best time of two; those that do not get there keep None."""
     result = []
     for done, contender in enumerate(contenders):
-        report(f"{contender.method}, {contender.setting}" + ("" if contender.beta is None else f", beta {contender.beta:.3g}"), done, len(contenders))
+        report(
+            f"{contender.method}, {contender.setting}"
+            + ("" if contender.beta is None else f", beta {contender.beta:.3g}"),
+            done,
+            len(contenders),
+        )
         values = contender.curve(problem, gap, most, target)
         if values and values[-1] <= target:
             seconds = min(interleaved([contender.solve(problem, len(values))], 2)[0])
@@ -143,7 +180,9 @@ def fastest(contenders: Iterable[Contender]) -> list[Contender]:
     """Of each method the setting and beta with the shortest time; methods that never reach the target are left out."""
     best: dict[str, Contender] = {}
     for contender in contenders:
-        if contender.seconds is not None and contender.seconds < (best[contender.method].seconds or 0.0 if contender.method in best else float("inf")):
+        if contender.seconds is not None and contender.seconds < (
+            best[contender.method].seconds or 0.0 if contender.method in best else float("inf")
+        ):
             best[contender.method] = contender
     return list(best.values())
 

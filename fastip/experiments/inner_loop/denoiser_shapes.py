@@ -51,8 +51,15 @@ class MixBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.spread, self.depthwise = nn.Conv2d(width, 2 * width, 1), nn.Conv2d(2 * width, 2 * width, 3, padding=1, groups=2 * width)
-        self.mixed, self.again, self.last = nn.Conv2d(width, width, 1), nn.Conv2d(width, 2 * width, 1), nn.Conv2d(width, width, 1)
+        self.spread, self.depthwise = (
+            nn.Conv2d(width, 2 * width, 1),
+            nn.Conv2d(2 * width, 2 * width, 3, padding=1, groups=2 * width),
+        )
+        self.mixed, self.again, self.last = (
+            nn.Conv2d(width, width, 1),
+            nn.Conv2d(width, 2 * width, 1),
+            nn.Conv2d(width, width, 1),
+        )
         _small(self.mixed, width)
         _small(self.last, width)
 
@@ -87,7 +94,9 @@ SHAPES: dict[str, Callable[[], PixelShuffleAutoencoder]] = {
     "16/48/128": partial(PixelShuffleAutoencoder, widths=(16, 48, 128), blocks=(1, 2, 3), **ZEROS),
     "16/48/128/192": partial(PixelShuffleAutoencoder, widths=(16, 48, 128, 192), blocks=(1, 2, 2, 1), **ZEROS),
     "32/64/128/256": partial(PixelShuffleAutoencoder, widths=(32, 64, 128, 256), blocks=(1, 1, 1, 1), **ZEROS),
-    "16/32/64/128/256": partial(PixelShuffleAutoencoder, widths=(16, 32, 64, 128, 256), blocks=(2, 3, 3, 3, 2), **ZEROS),
+    "16/32/64/128/256": partial(
+        PixelShuffleAutoencoder, widths=(16, 32, 64, 128, 256), blocks=(2, 3, 3, 3, 2), **ZEROS
+    ),
     "gated 16/48/128/192": partial(_with, GatedBlock, widths=(16, 48, 128, 192), blocks=(1, 2, 3, 2), **ZEROS),
     "depthwise 16/48/128/192": partial(_with, MixBlock, widths=(16, 48, 128, 192), blocks=(1, 3, 4, 4), **ZEROS),
 }
@@ -105,7 +114,13 @@ def drunet() -> PixelShuffleAutoencoder:
 
 
 def run(
-    report: Report = silent, *, seconds: float = 600.0, shapes: tuple[str, ...] = tuple(SHAPES), side: int = 512, probe: int = 12, validation: int = 45
+    report: Report = silent,
+    *,
+    seconds: float = 600.0,
+    shapes: tuple[str, ...] = tuple(SHAPES),
+    side: int = 512,
+    probe: int = 12,
+    validation: int = 45,
 ) -> Outcome:
     """Train each shape for ``seconds`` of processor time, whole cosine, and score it; time a picture of ``side`` pixels for each."""
     from ...train.recipes import photo_denoiser
@@ -116,11 +131,17 @@ def run(
     drawing_time = _feeding(feed)
     for k, name in enumerate(shapes):
         report(name, k, len(shapes) + 1)
-        rows[name] = _numbers(SHAPES[name]().eval(), side) | {"products": SHAPES[name]().products} | _learned(SHAPES[name], feed, seconds, probe, pictures)
+        rows[name] = (
+            _numbers(SHAPES[name]().eval(), side)
+            | {"products": SHAPES[name]().products}
+            | _learned(SHAPES[name], feed, seconds, probe, pictures)
+        )
     report("published networks", len(shapes), len(shapes) + 1)
     path = ffdnet.weights()
     peer = ffdnet.FFDNet().eval() if path is None else ffdnet.load(path)
-    rows[FFDNET] = _numbers(peer, side) | {"products": PRODUCTS[FFDNET]} | ({} if path is None else _psnr(peer, pictures))
+    rows[FFDNET] = (
+        _numbers(peer, side) | {"products": PRODUCTS[FFDNET]} | ({} if path is None else _psnr(peer, pictures))
+    )
     rows[DRUNET] = _numbers(drunet().eval(), side) | {"products": drunet().products}
     settings = {
         "seconds": seconds,
@@ -132,7 +153,13 @@ def run(
     return Outcome({"settings": settings, "rows": rows}, _draw(rows))
 
 
-def _learned(build: Callable[[], PixelShuffleAutoencoder], feed: Any, seconds: float, probe: int, pictures: dict[str, list[Tensor]]) -> dict[str, Any]:
+def _learned(
+    build: Callable[[], PixelShuffleAutoencoder],
+    feed: Any,
+    seconds: float,
+    probe: int,
+    pictures: dict[str, list[Tensor]],
+) -> dict[str, Any]:
     """What a shape came to: steps, learning rate and scores; at a lower rate where the recipe's makes it diverge, and without scores where that does too."""
     from ...train.engine import loop
     from ...train.recipes import photo_denoiser
@@ -152,14 +179,21 @@ class _Trained:
     steps: int
 
 
-def _trained(build: Callable[[], PixelShuffleAutoencoder], feed: Any, seconds: float, probe: int, rate: float) -> _Trained:
+def _trained(
+    build: Callable[[], PixelShuffleAutoencoder], feed: Any, seconds: float, probe: int, rate: float
+) -> _Trained:
     """The recipe of the long training, its whole cosine in as many steps as the time allows; the first patches alone, without a later stage."""
     from ...train.recipes import photo_denoiser
 
     def train(steps: int) -> PixelShuffleAutoencoder:
         torch.manual_seed(0)
         with tempfile.TemporaryDirectory() as folder:
-            about: dict[str, Any] = {"stages": photo_denoiser.STAGES[:1], "warm_up": 200, "learning_rate": rate, "progress": False}
+            about: dict[str, Any] = {
+                "stages": photo_denoiser.STAGES[:1],
+                "warm_up": 200,
+                "learning_rate": rate,
+                "progress": False,
+            }
             about |= {"net": build(), "pictures": feed, "validation": [torch.full((1, 3, 8, 8), 0.5)]}
             made = photo_denoiser.train_photo_denoiser(Path(folder) / "net.safetensors", steps=steps, **about)
         assert isinstance(made.net, PixelShuffleAutoencoder)
@@ -171,7 +205,9 @@ def _trained(build: Callable[[], PixelShuffleAutoencoder], feed: Any, seconds: f
     between = time.process_time()
     train(2 + probe)
     longer = time.process_time() - between
-    a_step = max((longer - (between - begun)) / probe, longer / (2 + probe) / 4)  # a difference of two times may be anything on a busy machine
+    a_step = max(
+        (longer - (between - begun)) / probe, longer / (2 + probe) / 4
+    )  # a difference of two times may be anything on a busy machine
     steps = max(1, round(seconds / a_step))
     return _Trained(train(steps), steps)
 
@@ -220,15 +256,33 @@ LINE = {"arrowstyle": "-", "color": drawing.GRID, "shrinkA": 1, "shrinkB": 3}  #
 def _draw(rows: dict[str, dict[str, Any]]) -> Figure:
     figure = drawing.sheet(10, 5.2)
     for axes, name in zip(figure.subplots(1, 2), ("test", "validation"), strict=True):
-        drawing.clean(axes, f"{name} photographs", note="PSNR in dB, mean of three levels", x="seconds for a picture, bfloat16", xscale="log")
+        drawing.clean(
+            axes,
+            f"{name} photographs",
+            note="PSNR in dB, mean of three levels",
+            x="seconds for a picture, bfloat16",
+            xscale="log",
+        )
         shown = {title: (row["bfloat16"], mean(row[name])) for title, row in rows.items() if name in row}
         right, places = 1.5 * max((x for x, _ in shown.values()), default=1.0), _apart([y for _, y in shown.values()])
         for (title, (x, y)), place in zip(shown.items(), places, strict=True):
             peer = title == FFDNET
-            axes.plot(x, y, marker="s" if peer else "o", color=drawing.COLOURS[1 if peer else 0], markersize=6, zorder=3)
-            axes.annotate(title, (x, y), xytext=(right, place), va="center", fontsize=8, color=drawing.INK, arrowprops=LINE)
+            axes.plot(
+                x, y, marker="s" if peer else "o", color=drawing.COLOURS[1 if peer else 0], markersize=6, zorder=3
+            )
+            axes.annotate(
+                title, (x, y), xytext=(right, place), va="center", fontsize=8, color=drawing.INK, arrowprops=LINE
+            )
         axes.axvline(rows[DRUNET]["bfloat16"], color=drawing.MUTED, linestyle=":", linewidth=1.5)
-        axes.annotate(DRUNET, (rows[DRUNET]["bfloat16"], 0.03), xycoords=("data", "axes fraction"), rotation=90, ha="right", fontsize=8, color=drawing.MUTED)
+        axes.annotate(
+            DRUNET,
+            (rows[DRUNET]["bfloat16"], 0.03),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            ha="right",
+            fontsize=8,
+            color=drawing.MUTED,
+        )
     return figure
 
 
@@ -269,9 +323,20 @@ def page(numbers: Numbers) -> str:
     longest = 1000 * s["seconds"] / min(row["steps"] for row in trained)
     shortest = 1000 * s["seconds"] / max(row["steps"] for row in trained)
     best = next(name for name in order if "steps" in rows[name])
-    calmer = ", ".join(name for name, row in rows.items() if "steps" in row and row["rate"] < max(other["rate"] for other in trained))
+    calmer = ", ".join(
+        name for name, row in rows.items() if "steps" in row and row["rate"] < max(other["rate"] for other in trained)
+    )
     note = f" With it {calmer} diverged, and had {CALMER:g} of it." if calmer else ""
-    head = ["grids", "thousand products a pixel", "million weights", "steps", "test", "validation", "bfloat16, ms", "float32, ms"]
+    head = [
+        "grids",
+        "thousand products a pixel",
+        "million weights",
+        "steps",
+        "test",
+        "validation",
+        "bfloat16, ms",
+        "float32, ms",
+    ]
     return f"""
 Each shape was trained from nothing for {s["seconds"]:g} seconds of processor time on {s["threads"]} thread{"s" * (s["threads"] > 1)} with the recipe of
 `fastip train task photo-denoiser`: 8 × 128² pixels a step, bfloat16, the whole cosine of the learning rate within that time.{note} One run each.
@@ -287,4 +352,8 @@ each comes to in the end.
 """
 
 
-EXPERIMENT = Experiment(summary="shapes of a denoiser of photographs at equal training time: quality against the time of a picture", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="shapes of a denoiser of photographs at equal training time: quality against the time of a picture",
+    run=run,
+    page=page,
+)

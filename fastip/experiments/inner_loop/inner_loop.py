@@ -72,7 +72,9 @@ def closed_and_inner(beta: float) -> list[Contender]:
     return [by_admm(method, "", inverse, beta) for method, inverse in ways]
 
 
-def _curves(problem: Problem, contenders: Sequence[Contender], iterations: int, repeats: int, report: Report) -> Numbers:
+def _curves(
+    problem: Problem, contenders: Sequence[Contender], iterations: int, repeats: int, report: Report
+) -> Numbers:
     """The objective after each iteration of a watched run, and the seconds of unwatched runs of some numbers of iterations."""
     counts = sorted({max(1, round(iterations ** (i / 7))) for i in range(8)})
     result = {}
@@ -88,7 +90,9 @@ def _times(problem: Problem, contenders: Sequence[Contender], iterations: int, r
     """Best and median seconds of all iterations, the methods taking turns."""
     report(f"timing {iterations} iterations of each method in turns", 0, 1)
     seconds = interleaved([c.solve(problem, iterations) for c in contenders], repeats)
-    return {c.method: {"best": min(s), "median": statistics.median(s)} for c, s in zip(contenders, seconds, strict=True)}
+    return {
+        c.method: {"best": min(s), "median": statistics.median(s)} for c, s in zip(contenders, seconds, strict=True)
+    }
 
 
 def _at(problem: Problem, beta: float, iterations: int, repeats: int, report: Report) -> Numbers:
@@ -118,7 +122,9 @@ def _draw(numbers: Numbers) -> Figure:
     left, middle, right = figure.subplots(1, 3)
     drawing.clean(left, "objective", note=f"β = {p['beta']:g}", x="iterations")
     drawing.clean(middle, "objective", note="float32, set-up included", x="seconds", xscale="log")
-    drawing.clean(right, f"time of {p['iterations']} iterations", note="float32", x="β", y="seconds", xscale="log", yscale="log")
+    drawing.clean(
+        right, f"time of {p['iterations']} iterations", note="float32", x="β", y="seconds", xscale="log", yscale="log"
+    )
     inset = left.inset_axes((0.42, 0.4, 0.55, 0.5))
     for rank, name in enumerate(SHOWN):
         c, style = numbers["curves"][name], "--" if "1e-5" in name else "-"
@@ -128,7 +134,13 @@ def _draw(numbers: Numbers) -> Figure:
         drawing.curve(middle, c["seconds"], [values[n] for n in c["counts"]], name, rank=rank, style=style, marker="o")
         if name in numbers["betas"][0]["seconds"]:
             drawing.curve(
-                right, [b["beta"] for b in numbers["betas"]], [b["seconds"][name] for b in numbers["betas"]], name, rank=rank, style=style, marker="o"
+                right,
+                [b["beta"] for b in numbers["betas"]],
+                [b["seconds"][name] for b in numbers["betas"]],
+                name,
+                rank=rank,
+                style=style,
+                marker="o",
             )
         else:
             drawing.curve(right, [p["beta"]], [numbers["times"][name]["best"]], name, rank=rank, marker="s")
@@ -147,7 +159,10 @@ def page(numbers: Numbers) -> str:
 def _problem(numbers: Numbers) -> str:
     p = numbers["problem"]
     finals = [c["objective"][-1] for c in numbers["curves"].values()]
-    spread = max(max(values) - min(values) for values in zip(*(c["objective"] for name, c in numbers["curves"].items() if name != RELU), strict=True))
+    spread = max(
+        max(values) - min(values)
+        for values in zip(*(c["objective"] for name, c in numbers["curves"].items() if name != RELU), strict=True)
+    )
     off = max(abs(v / p["half_square"] - 1) for v in finals)
     return f"""
 A {p["size"]} × {p["size"]} image of independent Laplace(0, 1) pixels, blurred by a 9 × 9 Gaussian of standard deviation 1.5, every fourth pixel of every
@@ -164,7 +179,10 @@ is ‖y − A x‖² + 2‖x‖₁ in fastip's scale, from x = Aᵀy, {p["iterat
 
 def _timing(numbers: Numbers) -> str:
     times, nets = numbers["times"], numbers["learned"]
-    rows = [[name, 1e3 * t["best"], 1e3 * t["median"], t["best"] / times[LINEAR]["best"]] for name, t in sorted(times.items(), key=lambda e: e[1]["best"])]
+    rows = [
+        [name, 1e3 * t["best"], 1e3 * t["median"], t["best"] / times[LINEAR]["best"]]
+        for name, t in sorted(times.items(), key=lambda e: e[1]["best"])
+    ]
     slower = times[RELU]["best"] / times["gradient descent to 1e-5"]["best"]
     trained = [[name, n["steps"], n["seconds"], n["accuracy"], n["products"]] for name, n in nets.items()]
     return f"""## Time of {numbers["problem"]["iterations"]} iterations at β = {shown(numbers["problem"]["beta"])}
@@ -182,7 +200,10 @@ The network of the paper, with its ReLU, takes {shown(slower, 2)} times as long 
 
 def _penalty(numbers: Numbers) -> str:
     names = [n for n in SHOWN if n in numbers["betas"][0]["seconds"]]
-    rows = [[shown(b["beta"]), f"{b['condition']:.4g}", b["needed"] or "-", *[1e3 * b["seconds"][n] for n in names]] for b in numbers["betas"]]
+    rows = [
+        [shown(b["beta"]), f"{b['condition']:.4g}", b["needed"] or "-", *[1e3 * b["seconds"][n] for n in names]]
+        for b in numbers["betas"]
+    ]
     return f"""## What β does here
 
 {table(["β", "condition of βI + AAᵀ", "iterations to 0.2 %", *[f"{n}, ms" for n in names]], rows)}
@@ -194,4 +215,6 @@ outer loop is over after one iteration. So this figure, honestly tuned, cannot s
 {numbers["problem"]["iterations"]} iterations all the same, and [repaired](repaired.md) compares each method at its own best β."""
 
 
-EXPERIMENT = Experiment("objective against iterations and time for data steps with and without an inner loop", run, page)
+EXPERIMENT = Experiment(
+    "objective against iterations and time for data steps with and without an inner loop", run, page
+)

@@ -67,18 +67,34 @@ def run(
         report(method.title, k, len(methods))
         found[method.title] = watch(method, y, op, truth, moments)
     curves = {title: rounded(watched.curve, 5) for title, watched in found.items()}
-    settings = {"task": task, "summary": tasks.get(task).summary, "pictures": list(photos), "size": size, "first": first, "last": last, "noise": noise}
+    settings = {
+        "task": task,
+        "summary": tasks.get(task).summary,
+        "pictures": list(photos),
+        "size": size,
+        "first": first,
+        "last": last,
+        "noise": noise,
+    }
     start = mean(scores(bicubic(y, op), truth)["psnr"])
     return Outcome({"settings": settings, "curves": curves, "start": start}, _draw(found, truth[:1], moments))
 
 
-def _methods(problem: tasks.AdmmProblem, y: Tensor, plugged: tuple[int, float, float, float], variation: int) -> list[Method]:
+def _methods(
+    problem: tasks.AdmmProblem, y: Tensor, plugged: tuple[int, float, float, float], variation: int
+) -> list[Method]:
     steps, first, last, noise = plugged
     tv = total_variation(problem.op)
     levels = [first * (last / first) ** (k / max(1, steps - 1)) for k in range(steps)]
     return [
         Method(LEARNED, problem.prior, problem.beta, problem.iterations),
-        Method(PLUGGED, denoiser().at(sigma=levels), [noise**2 / level**2 for level in levels], steps, bicubic(y, problem.op)),
+        Method(
+            PLUGGED,
+            denoiser().at(sigma=levels),
+            [noise**2 / level**2 for level in levels],
+            steps,
+            bicubic(y, problem.op),
+        ),
         Method(VARIATION, tv.prior, tv.beta, variation),
     ]
 
@@ -100,7 +116,16 @@ def watch(method: Method, y: Tensor, op: LinearOperator, truth: Tensor, moments:
             watched.images[state.iteration] = x[:1].clone()
 
     with torch.no_grad():
-        admm(y, op, method.prior, beta=method.beta, iterations=method.iterations, tolerance=0, init=method.start, callback=look)
+        admm(
+            y,
+            op,
+            method.prior,
+            beta=method.beta,
+            iterations=method.iterations,
+            tolerance=0,
+            init=method.start,
+            callback=look,
+        )
     return watched
 
 
@@ -112,7 +137,9 @@ def _draw(found: dict[str, Watched], truth: Tensor, moments: tuple[int, ...]) ->
         for column, k in enumerate(at):
             note = f"{float(metrics.psnr(watched.images[k], truth)):.2f} dB"
             axes = figure.add_subplot(grid[row, column])
-            drawing.image(axes, watched.images[k], f"iteration {k}", note=note, strong=row == 0 and column == len(at) - 1)
+            drawing.image(
+                axes, watched.images[k], f"iteration {k}", note=note, strong=row == 0 and column == len(at) - 1
+            )
             if column == 0:
                 axes.set_ylabel(title, fontsize=11)
         drawing.image(figure.add_subplot(grid[row, -1]), truth, "truth")
@@ -129,7 +156,10 @@ def page(numbers: Numbers) -> str:
     s, curves = numbers["settings"], numbers["curves"]
     longest = max(map(len, curves.values()))
     at = [k for k in (1, 2, 4, 7, 8, 12, 16, 24, 50, 100) if k <= longest]
-    rows = [[title, *(f"{curve[k - 1]:.2f}" if k <= len(curve) else "" for k in at), f"{curve[-1]:.2f}"] for title, curve in curves.items()]
+    rows = [
+        [title, *(f"{curve[k - 1]:.2f}" if k <= len(curve) else "" for k in at), f"{curve[-1]:.2f}"]
+        for title, curve in curves.items()
+    ]
     learned, plugged = curves[LEARNED], curves[PLUGGED]
     same = next((k for k, value in enumerate(plugged, 1) if value >= learned[-1]), None)
     short = f"does not come up to it in {len(plugged)} and ends {learned[-1] - plugged[-1]:.2f} dB below"
@@ -148,4 +178,8 @@ near the truth. Total variation needs no training.
 """
 
 
-EXPERIMENT = Experiment(summary="the image after iterations 1, 4 and 7: a prior trained through the solver, plug and play, total variation", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="the image after iterations 1, 4 and 7: a prior trained through the solver, plug and play, total variation",
+    run=run,
+    page=page,
+)

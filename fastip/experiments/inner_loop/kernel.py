@@ -32,17 +32,30 @@ class Case:
 
 
 def run(
-    report: Report = silent, *, size: int = 256, draws: int = 25, noises: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), seed: int = 0
+    report: Report = silent,
+    *,
+    size: int = 256,
+    draws: int = 25,
+    noises: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+    seed: int = 0,
 ) -> Outcome:
     """Learn each kernel from 4 photographs of size x size pixels: once without noise in each precision, then ``draws`` times at each noise level."""
     x = photographs(size).double()
     generator = torch.Generator().manual_seed(seed)
     cases = [_case(text, x, draws, noises, generator, report) for text in KERNELS]
-    numbers = {"photographs": NAMES, "size": size, "stride": STRIDE, "draws": draws, "kernels": {case.numbers["psf"]: case.numbers for case in cases}}
+    numbers = {
+        "photographs": NAMES,
+        "size": size,
+        "stride": STRIDE,
+        "draws": draws,
+        "kernels": {case.numbers["psf"]: case.numbers for case in cases},
+    }
     return Outcome(numbers, _figure(cases))
 
 
-def _case(text: str, x: Tensor, draws: int, noises: tuple[float, ...], generator: torch.Generator, report: Report) -> Case:
+def _case(
+    text: str, x: Tensor, draws: int, noises: tuple[float, ...], generator: torch.Generator, report: Report
+) -> Case:
     from ...train.kernel import kernel
 
     truth = psf.parse(text)
@@ -59,7 +72,15 @@ def _case(text: str, x: Tensor, draws: int, noises: tuple[float, ...], generator
             squares += float((noisy.psf - truth).square().mean()) / draws
             found += noisy.noise**2 / draws
         measured, predicted = math.sqrt(squares), sigma * fit.spread
-        levels.append({"noise": sigma, "noise found": math.sqrt(found), "error": measured, "predicted": predicted, "ratio": measured / predicted})
+        levels.append(
+            {
+                "noise": sigma,
+                "noise found": math.sqrt(found),
+                "error": measured,
+                "predicted": predicted,
+                "ratio": measured / predicted,
+            }
+        )
     numbers = {
         "psf": text,
         "taps": truth.numel(),
@@ -84,8 +105,12 @@ def _figure(cases: list[Case]) -> Any:
         top = float(case.truth.max())
         drawing.matrix(figure.add_subplot(grid[row, 0]), case.truth, "true", note=f"{k} × {k}", limit=top)
         drawing.matrix(figure.add_subplot(grid[row, 1]), case.learned, "learned", limit=top)
-        drawing.matrix(figure.add_subplot(grid[row, 2]), case.learned - case.truth, "difference", note="float64", centred=True)
-        drawing.matrix(figure.add_subplot(grid[row, 3]), case.single - case.truth, "difference", note="float32", centred=True)
+        drawing.matrix(
+            figure.add_subplot(grid[row, 2]), case.learned - case.truth, "difference", note="float64", centred=True
+        )
+        drawing.matrix(
+            figure.add_subplot(grid[row, 3]), case.single - case.truth, "difference", note="float32", centred=True
+        )
     _errors(figure.add_subplot(grid[:, 4]), cases)
     return figure
 
@@ -95,8 +120,12 @@ def _errors(axes: Axes, cases: list[Case]) -> None:
         levels = case.numbers["levels"]
         noises, name = [level["noise"] for level in levels], f"{len(case.truth)} × {len(case.truth)}"
         drawing.curve(axes, noises, [level["predicted"] for level in levels], f"{name}, predicted", rank=rank)
-        drawing.curve(axes, noises, [level["error"] for level in levels], f"{name}, measured", rank=rank, style="none", marker="o")
-    drawing.clean(axes, "error of a tap", note="rms", x="standard deviation of the noise in y", xscale="log", yscale="log")
+        drawing.curve(
+            axes, noises, [level["error"] for level in levels], f"{name}, measured", rank=rank, style="none", marker="o"
+        )
+    drawing.clean(
+        axes, "error of a tap", note="rms", x="standard deviation of the noise in y", xscale="log", yscale="log"
+    )
     drawing.legend(axes)
 
 
@@ -105,10 +134,24 @@ def page(numbers: Numbers) -> str:
     cases = list(numbers["kernels"].values())
     first = table(
         ["kernel", "taps", "data", "condition of X", "largest difference, float64", "float32"],
-        [[f"`{c['psf']}`", c["taps"], c["data"], c["condition"], c["largest difference, float64"], c["largest difference, float32"]] for c in cases],
+        [
+            [
+                f"`{c['psf']}`",
+                c["taps"],
+                c["data"],
+                c["condition"],
+                c["largest difference, float64"],
+                c["largest difference, float32"],
+            ]
+            for c in cases
+        ],
     )
     heads = ["kernel", "noise σ in y", "σ found by the fit", "rms error of a tap", "predicted", "measured / predicted"]
-    rows = [[f"`{c['psf']}`", *(level[key] for key in ("noise", "noise found", "error", "predicted", "ratio"))] for c in cases for level in c["levels"]]
+    rows = [
+        [f"`{c['psf']}`", *(level[key] for key in ("noise", "noise found", "error", "predicted", "ratio"))]
+        for c in cases
+        for level in c["levels"]
+    ]
     worst = max(abs(level["ratio"] - 1) for c in cases for level in c["levels"])
     size, stride, names = numbers["size"], numbers["stride"], numbers["photographs"]
     return f"""
@@ -130,4 +173,8 @@ The fit also finds σ by itself, from its residual.
 """
 
 
-EXPERIMENT = Experiment("the blur kernel learned from pairs of photographs: true, learned, difference, and the error against the noise", run, page)
+EXPERIMENT = Experiment(
+    "the blur kernel learned from pairs of photographs: true, learned, difference, and the error against the noise",
+    run,
+    page,
+)

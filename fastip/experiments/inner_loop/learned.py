@@ -62,7 +62,9 @@ def relu(boundary: str) -> nets.PaperInverseNet:
 
 
 @strict_keywords
-def learned(op: operators.Operator, beta: float, architecture: Architecture, *, steps: int, seed: int, report: Report) -> Taught:
+def learned(
+    op: operators.Operator, beta: float, architecture: Architecture, *, steps: int, seed: int, report: Report
+) -> Taught:
     """C ~ (beta I + A A^T)^-1 of this architecture, frozen: the shipped one for exactly this operator and beta if there is one, else trained from noise."""
     convolution = op.convolution()
     boundary = "zero" if convolution is None else nets.boundary_of(convolution.boundary)

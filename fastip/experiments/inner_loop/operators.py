@@ -17,7 +17,9 @@ from ..record import Experiment, Numbers, Outcome, Report, silent
 LINE = (0.2, 0.5, 0.3)  # the kernel of the 1-D example
 
 
-def run(report: Report = silent, *, size: int = 16, kernel: str = "gaussian:9:1.6", stride: int = 4, length: int = 16) -> Outcome:
+def run(
+    report: Report = silent, *, size: int = 16, kernel: str = "gaussian:9:1.6", stride: int = 4, length: int = 16
+) -> Outcome:
     """Build H and S from their definitions on size x size pixels and compare them with the operators, column by column; then ``length`` pixels in 1-D."""
     report("matrices", 0, 2)
     taps = psf.parse(kernel)
@@ -56,14 +58,19 @@ def _line(length: int, stride: int) -> dict[str, Any]:
     a = h[::stride]
     cogram = a @ a.T
     value = float(torch.tensor(LINE, dtype=torch.float64).square().sum())
-    taps = torch.tensor([LINE], dtype=torch.float64).flip(1)  # true convolution: the row of H holds the taps from last to first
+    taps = torch.tensor([LINE], dtype=torch.float64).flip(
+        1
+    )  # true convolution: the row of H holds the taps from last to first
     same = Blur(taps)(unit.reshape(length, 1, 1, length))[..., ::stride].reshape(length, -1).T
     return {
         "kernel": LINE,
         "length": length,
         "stride": stride,
         "squared norm of the kernel": value,
-        "differences": {"A": difference(a, same), "A Aᵀ": difference(cogram, value * torch.eye(len(a), dtype=torch.float64))},
+        "differences": {
+            "A": difference(a, same),
+            "A Aᵀ": difference(cogram, value * torch.eye(len(a), dtype=torch.float64)),
+        },
         "matrices": {"H": h, "A = S H": a, "A Aᵀ": cogram},
     }
 
@@ -128,9 +135,19 @@ def _figure(plane: dict[str, Tensor], line: dict[str, Tensor], stride: int) -> A
     grid = figure.add_gridspec(4, 3, width_ratios=[1, 1.6, 1])
     kept = torch.eye(line["H"].shape[0], dtype=torch.float64)[::stride]
     for top, suffix, matrices in ((0, "", plane), (2, " in 1-D", {"S": kept} | line)):
-        places = {"H": grid[top : top + 2, 0], "S": grid[top, 1], "A = S H": grid[top + 1, 1], "A Aᵀ": grid[top : top + 2, 2]}
+        places = {
+            "H": grid[top : top + 2, 0],
+            "S": grid[top, 1],
+            "A = S H": grid[top + 1, 1],
+            "A Aᵀ": grid[top : top + 2, 2],
+        }
         for name, place in places.items():
-            drawing.matrix(figure.add_subplot(place), matrices[name], name + suffix, note=" × ".join(map(str, matrices[name].shape)))
+            drawing.matrix(
+                figure.add_subplot(place),
+                matrices[name],
+                name + suffix,
+                note=" × ".join(map(str, matrices[name].shape)),
+            )
     return figure
 
 
@@ -170,4 +187,6 @@ A differs from the operator by {shown(own["A"])}.
 """
 
 
-EXPERIMENT = Experiment("H, S, A = S H and A Aᵀ as matrices, equal to the operators, and the one-dimensional example", run, page)
+EXPERIMENT = Experiment(
+    "H, S, A = S H and A Aᵀ as matrices, equal to the operators, and the one-dimensional example", run, page
+)

@@ -53,7 +53,9 @@ def _enlarged(y: Tensor, op: LinearOperator, truth: Tensor) -> Tensor:
     return bicubic(y, op)[..., : truth.shape[-2], : truth.shape[-1]]
 
 
-def singly(name: str, pictures: Sequence[str], size: int, judge: nets.Comparator | None) -> dict[str, dict[str, Scores]]:
+def singly(
+    name: str, pictures: Sequence[str], size: int, judge: nets.Comparator | None
+) -> dict[str, dict[str, Scores]]:
     """Scores of the circular task by picture."""
     return {picture: compare(name, photographs(size, (picture,)), "circular", judge).scores for picture in pictures}
 
@@ -73,7 +75,13 @@ def timed(name: str, size: int, repeats: int, device: torch.device, batch: int =
             _finish(device)
             if turn:
                 seconds[method] = min(seconds[method], time.perf_counter() - start)
-    return {"device": str(device), "size": size, "batch": batch, "seconds": seconds, "images per second": batch / seconds[LEARNED]}
+    return {
+        "device": str(device),
+        "size": size,
+        "batch": batch,
+        "seconds": seconds,
+        "images per second": batch / seconds[LEARNED],
+    }
 
 
 def _finish(device: torch.device) -> None:

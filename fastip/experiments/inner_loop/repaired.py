@@ -69,7 +69,14 @@ def run(
     def gap(x: Tensor) -> float:
         return problem.objective(x) / best.value - 1
 
-    grid = tune(problem, candidates(problem.op, problem.y, [b * unit for b in betas]), gap, target=target, most=most, report=report)
+    grid = tune(
+        problem,
+        candidates(problem.op, problem.y, [b * unit for b in betas]),
+        gap,
+        target=target,
+        most=most,
+        report=report,
+    )
     exact = next(c for c in fastest(grid) if c.method == "exact (FFT)")
     assert exact.beta is not None
     taught = {
@@ -98,12 +105,29 @@ def run(
 
 def _setting(taught: Taught) -> str:
     net = taught.inverse.net
-    return f"{2 * net.reach + 1} × {2 * net.reach + 1} taps" if isinstance(net, InverseNet) else "4 × 4, 32 and 64 channels"
+    return (
+        f"{2 * net.reach + 1} × {2 * net.reach + 1} taps"
+        if isinstance(net, InverseNet)
+        else "4 × 4, 32 and 64 channels"
+    )
 
 
 def _about(problem: Problem, best: Optimum, unit: float, size: int, gain: float, noise: float) -> Numbers:
-    known = {"size": size, "gain": gain, "noise": noise, "norm_squared": unit, "weight": problem.weight, "zero": problem.objective(0 * problem.truth)}
-    return known | {"optimum": best.value, "certified_gap": best.gap, "fista_steps": best.steps, "nonzeros": best.nonzeros, "pixels": best.x.numel()}
+    known = {
+        "size": size,
+        "gain": gain,
+        "noise": noise,
+        "norm_squared": unit,
+        "weight": problem.weight,
+        "zero": problem.objective(0 * problem.truth),
+    }
+    return known | {
+        "optimum": best.value,
+        "certified_gap": best.gap,
+        "fista_steps": best.steps,
+        "nonzeros": best.nonzeros,
+        "pixels": best.x.numel(),
+    }
 
 
 def _row(contender: Contender, unit: float) -> Numbers:
@@ -120,10 +144,15 @@ def _methods(problem: Problem, finalists: Sequence[Contender], unit: float, gap:
     """The finalists side by side: seconds to the target, best and median of interleaved repeats, and the gap that the timed run really reached."""
     solves = [c.solve(problem, c.iterations or 1) for c in finalists]
     seconds = interleaved(solves, repeats)
-    return [_row(c, unit) | summary(s) | {"gap": gap(solve())} for c, s, solve in zip(finalists, seconds, solves, strict=True)]
+    return [
+        _row(c, unit) | summary(s) | {"gap": gap(solve())}
+        for c, s, solve in zip(finalists, seconds, solves, strict=True)
+    ]
 
 
-def _curves(problem: Problem, finalists: Sequence[Contender], gap: Any, most: int, repeats: int, report: Report) -> Numbers:
+def _curves(
+    problem: Problem, finalists: Sequence[Contender], gap: Any, most: int, repeats: int, report: Report
+) -> Numbers:
     """Gap after each iteration of a watched run, and the seconds of unwatched runs of some numbers of iterations."""
     curves = {}
     for done, contender in enumerate(finalists):
@@ -137,7 +166,9 @@ def _curves(problem: Problem, finalists: Sequence[Contender], gap: Any, most: in
 
 def _taught(taught: Taught, problem: Problem, beta: float) -> Numbers:
     certificate = taught.inverse.certificate(problem.op, problem.y, beta)
-    bounds = {} if certificate is None else {"kappa": certificate.kappa, "low": certificate.low, "high": certificate.high}
+    bounds = (
+        {} if certificate is None else {"kappa": certificate.kappa, "low": certificate.low, "high": certificate.high}
+    )
     return taught.record() | bounds
 
 
@@ -154,7 +185,11 @@ def _thresholds(problem: Problem, best: Optimum, beta: float, iterations: int) -
     """Exact ADMM in float64 with the threshold weight / (2 beta) and with half of it, and the minimiser to which the second belongs."""
     other = Problem(problem.op, problem.truth, problem.y, problem.weight / 2, problem.scale)
     own = optimum(other)
-    result: Numbers = {"iterations": iterations, "other_optimum_gap": problem.objective(own.x) / best.value - 1, "other_certified_gap": own.gap}
+    result: Numbers = {
+        "iterations": iterations,
+        "other_optimum_gap": problem.objective(own.x) / best.value - 1,
+        "other_certified_gap": own.gap,
+    }
     for name, factor in (("derived", 1.0), ("printed", 0.5)):
         values: list[float] = []
         solution = admm(
@@ -193,7 +228,9 @@ def _draw(numbers: Numbers) -> Figure:
         c = curves[name]
         gaps = [max(v, 1e-9) for v in c["gap"]]
         drawing.curve(left, range(1, len(gaps) + 1), gaps, name, rank=rank, style=style)
-        drawing.curve(middle, c["seconds"], [gaps[n - 1] for n in c["counts"]], name, rank=rank, style=style, marker="o")
+        drawing.curve(
+            middle, c["seconds"], [gaps[n - 1] for n in c["counts"]], name, rank=rank, style=style, marker="o"
+        )
     for axes in (left, middle):
         axes.axhline(numbers["target"], color=drawing.MUTED, linewidth=0.8, linestyle=":")
     drawing.legend(left)
@@ -223,11 +260,20 @@ proves that no x is better by more than {shown(p["certified_gap"], 2)} of it. At
 def _timing(numbers: Numbers) -> str:
     methods = {m["method"]: m for m in numbers["methods"]}
     rows = [
-        [m["method"], m["setting"], "-" if m["beta"] is None else m["beta"], m["iterations"], 1e3 * m["best"], 1e3 * m["median"]]
+        [
+            m["method"],
+            m["setting"],
+            "-" if m["beta"] is None else m["beta"],
+            m["iterations"],
+            1e3 * m["best"],
+            1e3 * m["median"],
+        ]
         for m in sorted(methods.values(), key=lambda m: m["best"])
     ]
     fast = [name for name in (LINEAR, "stencil") if name in methods]
-    ratios = [[name, *[methods[name]["best"] / methods[f]["best"] for f in fast]] for name in BASELINES if name in methods]
+    ratios = [
+        [name, *[methods[name]["best"] / methods[f]["best"] for f in fast]] for name in BASELINES if name in methods
+    ]
     return f"""## Time to a relative gap of {shown(numbers["target"])}
 
 {table(["method", "setting", "β / ‖A‖²", "iterations", "best ms", "median ms"], rows)}
@@ -238,7 +284,10 @@ Times as multiples of those of the data steps without an inner loop, from the sa
 
 
 def _method(numbers: Numbers) -> str:
-    nets = [[name, n["steps"], n["seconds"], n["accuracy"], n["products"], n.get("kappa", "not linear")] for name, n in numbers["learned"].items()]
+    nets = [
+        [name, n["steps"], n["seconds"], n["accuracy"], n["products"], n.get("kappa", "not linear")]
+        for name, n in numbers["learned"].items()
+    ]
     return f"""How it was measured: every method starts from x = Aᵀy and runs in float32 with the same threads. Each setting was tried with every β of one
 grid. The number of iterations to the gap was found in a watched run (objective in float64), then exactly that many iterations were timed without a
 callback; the fastest setting of each method entered the table, where the methods take turns. "To 1e-5" is an inner loop that runs until its residual is
@@ -274,4 +323,6 @@ def _rounded(gap: float) -> str:
     return shown(gap, 2) if gap > 1e-13 else "< 1e-13"
 
 
-EXPERIMENT = Experiment("gap against iterations and time where the optimum is not zero; threshold 1/β against 1/(2β)", run, page)
+EXPERIMENT = Experiment(
+    "gap against iterations and time where the optimum is not zero; threshold 1/β against 1/(2β)", run, page
+)

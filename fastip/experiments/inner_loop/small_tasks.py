@@ -27,7 +27,9 @@ def digits(count: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
     images = {ADJOINT: _adjoint(y, problem.op, x), BICUBIC: bicubic(y, problem.op), LEARNED: problem.solve(y).x}
     found = {}
     for method, image in images.items():
-        found[method] = {"nmse": float(metrics.nmse(image, x).mean())} | {name: mean(values) for name, values in scores(image, x).items()}
+        found[method] = {"nmse": float(metrics.nmse(image, x).mean())} | {
+            name: mean(values) for name, values in scores(image, x).items()
+        }
     return found, {"data": y, **images, "truth": x}
 
 
@@ -55,5 +57,8 @@ def colour(pictures: Sequence[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
             by_picture.setdefault(method, []).append({name: mean(values) for name, values in scores(image, x).items()})
         for title, image in {"data": y, **images, "truth": x}.items():
             kept.setdefault(title, []).append(image)
-    found = {method: {name: mean([one[name] for one in ones]) for name in ("psnr", "ssim")} for method, ones in by_picture.items()}
+    found = {
+        method: {name: mean([one[name] for one in ones]) for name in ("psnr", "ssim")}
+        for method, ones in by_picture.items()
+    }
     return found, {title: torch.cat(images) for title, images in kept.items()}

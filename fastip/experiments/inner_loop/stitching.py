@@ -23,7 +23,10 @@ from ..scores import scores
 
 WHOLE, TILED = "whole", "network in tiles, data step on the whole"
 PATCHES = "patches solved alone, {}"
-BAND, FAR = 4, 4  # pixels at each side of the middle of an overlap that count as the seam; the part of a tile that far from it is the middle
+BAND, FAR = (
+    4,
+    4,
+)  # pixels at each side of the middle of an overlap that count as the seam; the part of a tile that far from it is the middle
 Solve = Callable[[Tensor], Solution]
 
 
@@ -48,7 +51,9 @@ def run(
     ways = _ways(task, problem, tiles, window)
     found, images = _measured(ways, y, repeats, report)
     places = seams(tiles)
-    numbers = {title: _numbers(x, images[WHOLE], truth, places) | {"seconds": found[title]} for title, x in images.items()}
+    numbers = {
+        title: _numbers(x, images[WHOLE], truth, places) | {"seconds": found[title]} for title, x in images.items()
+    }
     settings = {"task": task, "summary": known.summary, "picture": photo, "height": height, "width": width}
     settings |= {"tile": tile, "overlap": overlap, "patches": len(tiles), "window": window}
     return Outcome({"settings": settings, "ways": numbers}, _draw(images, truth, numbers))
@@ -63,8 +68,14 @@ def _ways(task: str, problem: tasks.Problem, tiles: Tiles, window: int) -> dict[
     """Each way by its title."""
     prior = problem.prior
     assert isinstance(prior, PixelShuffleAutoencoder)
-    whole, tiled = (PixelShuffleAutoencoder(net, sigma=prior.sigma, trained=prior.trained) for net in (prior.net, nets.Tiled(prior.net, tile=window)))
-    ways: dict[str, Solve] = {WHOLE: dataclasses.replace(problem, prior=whole).solve, TILED: dataclasses.replace(problem, prior=tiled).solve}
+    whole, tiled = (
+        PixelShuffleAutoencoder(net, sigma=prior.sigma, trained=prior.trained)
+        for net in (prior.net, nets.Tiled(prior.net, tile=window))
+    )
+    ways: dict[str, Solve] = {
+        WHOLE: dataclasses.replace(problem, prior=whole).solve,
+        TILED: dataclasses.replace(problem, prior=tiled).solve,
+    }
     for boundary in ("circular", "reflect"):  # the data step to 1e-5 for both, so that what differs is the border
         own = tasks.learned(task).problem(boundary=boundary, dtype=torch.float32)
         alone = dataclasses.replace(own, prior=whole, inverse=inverses.ConjugateGradient())
@@ -82,7 +93,9 @@ def _stitched(tiles: Tiles, problem: tasks.Problem, y: Tensor) -> Solution:
     return dataclasses.replace(solution, x=result)
 
 
-def _measured(ways: dict[str, Solve], y: Tensor, repeats: int, report: Report) -> tuple[dict[str, float], dict[str, Tensor]]:
+def _measured(
+    ways: dict[str, Solve], y: Tensor, repeats: int, report: Report
+) -> tuple[dict[str, float], dict[str, Tensor]]:
     """The shortest time of each way, which take turns, and its image."""
     seconds, images = dict.fromkeys(ways, float("inf")), {}
     for turn in range(repeats):
@@ -112,7 +125,9 @@ def _distances(size: int, extents: dict[int, int]) -> Tensor:
     """Of each of ``size`` pixels from the nearest middle of what neighbours share; extents: {start: length}."""
     at, starts = torch.arange(size) + 0.5, sorted(extents)
     lines = [(after + before + extents[before]) / 2 for before, after in zip(starts, starts[1:], strict=False)]
-    return torch.stack([(at - line).abs() for line in lines]).amin(dim=0) if lines else torch.full((size,), float("inf"))
+    return (
+        torch.stack([(at - line).abs() for line in lines]).amin(dim=0) if lines else torch.full((size,), float("inf"))
+    )
 
 
 def _numbers(x: Tensor, whole: Tensor, truth: Tensor, places: tuple[Tensor, Tensor]) -> dict[str, float]:
@@ -120,7 +135,13 @@ def _numbers(x: Tensor, whole: Tensor, truth: Tensor, places: tuple[Tensor, Tens
     found = scores(x, truth)
     difference = (x - whole).square().mean(dim=(0, 1))
     on, off = (float(difference[where].mean().sqrt()) for where in places)
-    return {"psnr": found["psnr"][0], "ssim": found["ssim"][0], "largest": float((x - whole).abs().max()), "on seams": on, "in middles": off}
+    return {
+        "psnr": found["psnr"][0],
+        "ssim": found["ssim"][0],
+        "largest": float((x - whole).abs().max()),
+        "on seams": on,
+        "in middles": off,
+    }
 
 
 def _draw(images: dict[str, Tensor], truth: Tensor, numbers: dict[str, Any]) -> Figure:
@@ -130,9 +151,21 @@ def _draw(images: dict[str, Tensor], truth: Tensor, numbers: dict[str, Any]) -> 
     for column, title in enumerate(title for title in images if title != WHOLE):
         x = images[title]
         note = f"{numbers[title]['psnr']:.2f} dB"
-        drawing.magnified(figure.add_subplot(grid[0, column]), x.clamp(0, 1), title, note=note, strong=title == TILED, zoom=(0.3, 0.42, 0.22))
+        drawing.magnified(
+            figure.add_subplot(grid[0, column]),
+            x.clamp(0, 1),
+            title,
+            note=note,
+            strong=title == TILED,
+            zoom=(0.3, 0.42, 0.22),
+        )
         difference = (10 * (x - images[WHOLE])).abs().clamp(0, 1)
-        drawing.image(figure.add_subplot(grid[1, column]), difference, "difference from the whole solve, × 10", note=f"largest {numbers[title]['largest']:.2g}")
+        drawing.image(
+            figure.add_subplot(grid[1, column]),
+            difference,
+            "difference from the whole solve, × 10",
+            note=f"largest {numbers[title]['largest']:.2g}",
+        )
     return figure
 
 
@@ -163,4 +196,8 @@ network in tiles that overlap by twice what it sees, the result differs by {show
 """
 
 
-EXPERIMENT = Experiment(summary="a large photograph in patches that are stitched, with the network in tiles, and whole: seams and time", run=run, page=page)
+EXPERIMENT = Experiment(
+    summary="a large photograph in patches that are stitched, with the network in tiles, and whole: seams and time",
+    run=run,
+    page=page,
+)

@@ -82,7 +82,9 @@ def paper_problem(size: int, *, gain: float = 1.0, noise: float = 1.0, seed: int
     """
     op = operators.Blur(gain * psf.gaussian(9, 1.5), stride=4, boundary="circular")
     truth = laplace(size, seed=seed)
-    return Problem(op, truth, observed(op, truth, noise=noise, seed=seed + 1), weight=2 * noise**2, scale=1 / (2 * noise**2))
+    return Problem(
+        op, truth, observed(op, truth, noise=noise, seed=seed + 1), weight=2 * noise**2, scale=1 / (2 * noise**2)
+    )
 
 
 @dataclass(frozen=True)
@@ -110,17 +112,24 @@ def optimum(problem: Problem, *, accuracy: float = 1e-11, most: int = 200_000, e
     def look(state: State) -> bool:
         if state.iteration % every:
             return True
-        best["value"], best["bound"] = problem.objective(state.x), max(problem.bound(state.x), best.get("bound", float("-inf")))
+        best["value"], best["bound"] = (
+            problem.objective(state.x),
+            max(problem.bound(state.x), best.get("bound", float("-inf"))),
+        )
         return best["value"] - best["bound"] > accuracy * abs(best["value"])
 
-    solution = pgd(problem.y, problem.op, problem.prior(), momentum=Nesterov(), iterations=most, tolerance=0.0, callback=look)
+    solution = pgd(
+        problem.y, problem.op, problem.prior(), momentum=Nesterov(), iterations=most, tolerance=0.0, callback=look
+    )
     value = problem.objective(solution.x)
     bound = max(problem.bound(solution.x), best.get("bound", float("-inf")))
     return Optimum(solution.x, value, (value - bound) / abs(value), solution.iterations)
 
 
 @strict_keywords
-def recorder(measure: Callable[[Tensor], float], into: list[float], *, target: float = float("-inf")) -> Callable[[State], bool]:
+def recorder(
+    measure: Callable[[Tensor], float], into: list[float], *, target: float = float("-inf")
+) -> Callable[[State], bool]:
     """A callback that appends measure(x) after each iteration and stops the solve once it is at most ``target``."""
 
     def look(state: State) -> bool:

@@ -66,12 +66,19 @@ def run(
         problem = Problem(op, truth, observed(op, truth, noise=noise, seed=seed + 1), weight, 1.0)
         report(f"{name}: reference optimum (FISTA)", 0, 1)
         best = optimum(problem, most=50_000)
-        references[name] = {"objective": best.value, "certified_gap": best.gap, "fista_steps": best.steps, "nonzeros": best.nonzeros}
+        references[name] = {
+            "objective": best.value,
+            "certified_gap": best.gap,
+            "fista_steps": best.steps,
+            "nonzeros": best.nonzeros,
+        }
         for beta in betas:
             ways: dict[str, Inverse] = {"closed-form stencil": inverses.Stencil(half_width)}
             for kind, architecture, budget in (("learned, linear", wide, steps), ("learned, ReLU", relu, relu_steps)):
                 taught = learned(op, beta, architecture, steps=budget, seed=seed, report=report)
-                ways[kind] = taught.inverse if taught.inverse.net.linear else inverses.Learned(Single(taught.inverse.net))
+                ways[kind] = (
+                    taught.inverse if taught.inverse.net.linear else inverses.Learned(Single(taught.inverse.net))
+                )
                 nets.append({"problem": name, "beta": beta, "net": kind} | taught.record())
             report(f"{name}, beta {beta:g}: solving", 0, 1)
             runs = {EXACT: trace(problem, best, inverses.Exact(side="data"), beta, iterations)}
@@ -96,11 +103,26 @@ def trace(problem: Problem, best: Optimum, inverse: Inverse, beta: float, iterat
         return math.isfinite(gaps[-1]) and gaps[-1] < LIMIT
 
     try:
-        admm(problem.y, problem.op, problem.prior(), beta=beta, inverse=inverse, iterations=iterations, tolerance=0.0, callback=look)
+        admm(
+            problem.y,
+            problem.op,
+            problem.prior(),
+            beta=beta,
+            inverse=inverse,
+            iterations=iterations,
+            tolerance=0.0,
+            callback=look,
+        )
     except InvalidInput as error:
         return {"status": "refused", "gap": None, "iterations": 0, "curve": [], "reason": str(error)}
     ended = math.isfinite(gaps[-1]) and gaps[-1] < LIMIT
-    status = "diverged" if not ended else "useless" if gaps[-1] > problem.objective(0 * problem.truth) / best.value - 1 else "ran"
+    status = (
+        "diverged"
+        if not ended
+        else "useless"
+        if gaps[-1] > problem.objective(0 * problem.truth) / best.value - 1
+        else "ran"
+    )
     return {"status": status, "gap": gaps[-1], "iterations": len(gaps), "curve": rounded(gaps)}
 
 
@@ -111,14 +133,24 @@ def _draw(numbers: Numbers) -> Figure:
     names, betas = list(numbers["references"]), sorted({r["beta"] for r in numbers["results"]}, reverse=True)
     figure = drawing.sheet(3.6 * len(betas) + 0.4, 3.0 * len(names))
     grid = figure.subplots(len(names), len(betas), squeeze=False, sharex=True, sharey="row")
-    lines = [(EXACT, EXACT, 5), ("learned, linear, corrected", "corrected", 0), ("learned, linear, residual", "residual form", 1)]
+    lines = [
+        (EXACT, EXACT, 5),
+        ("learned, linear, corrected", "corrected", 0),
+        ("learned, linear, residual", "residual form", 1),
+    ]
     lines.append(("learned, linear, printed", "printed form", 3))
     for result in numbers["results"]:
         axes = grid[names.index(result["problem"])][betas.index(result["beta"])]
         drawing.clean(axes, result["problem"], note=f"β = {result['beta']:g}", yscale="log")
         for key, label, rank in lines:
             curve = result["runs"][key]["curve"]
-            drawing.curve(axes, range(1, len(curve) + 1), [max(v, 1e-13) if math.isfinite(v) else v for v in curve], label, rank=rank)
+            drawing.curve(
+                axes,
+                range(1, len(curve) + 1),
+                [max(v, 1e-13) if math.isfinite(v) else v for v in curve],
+                label,
+                rank=rank,
+            )
     for row, name in zip(grid, names, strict=True):
         found = [r["runs"][key]["gap"] for r in numbers["results"] if r["problem"] == name for key, *_ in lines]
         row[0].set_ylim(max(1e-13, 0.3 * min(v for v in found if v is not None and math.isfinite(v))), 1e2)
@@ -131,7 +163,10 @@ def _draw(numbers: Numbers) -> Figure:
 
 def page(numbers: Numbers) -> str:
     s = numbers["settings"]
-    references = [[name, f"{r['objective']:.9f}", shown(r["certified_gap"], 2), r["fista_steps"]] for name, r in numbers["references"].items()]
+    references = [
+        [name, f"{r['objective']:.9f}", shown(r["certified_gap"], 2), r["fista_steps"]]
+        for name, r in numbers["references"].items()
+    ]
     return f"""
 min ‖y − A x‖² + λ‖x‖₁ with λ = {shown(s["weight"])}: a {s["size"]} × {s["size"]} image of which 5 % of the pixels are not zero, noise of standard deviation
 {shown(s["noise"])}, circular boundary. The same approximate inverse C of B⁻¹ = βI + AAᵀ is used in three updates:
@@ -163,7 +198,9 @@ def _section(numbers: Numbers, kind: str) -> str:
     for result in numbers["results"]:
         runs, net = result["runs"], accuracy.get((result["problem"], result["beta"]))
         cells = [_cell(runs[EXACT]), *[_cell(runs[f"{kind}, {form}"]) for form in FORMS]]
-        rows.append([result["problem"], shown(result["beta"]), *cells] + ([] if net is None else [shown(net["accuracy"], 2)]))
+        rows.append(
+            [result["problem"], shown(result["beta"]), *cells] + ([] if net is None else [shown(net["accuracy"], 2)])
+        )
     if accuracy:
         headings.append("relative error of C")
     budget = _budget(list(accuracy.values()))

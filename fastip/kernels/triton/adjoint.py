@@ -40,7 +40,10 @@ def strided_conv_adjoint_kernel(
             u, v = fold // (2 * FOLDS + 1) - FOLDS, fold % (2 * FOLDS + 1) - FOLDS
             # Image u of the plane stands u h cells below it, turned over when u is odd.
             folded_i, folded_a = tl.where(u % 2 == 0, i, h - 1 - i) + u * h, tl.where(u % 2 == 0, a, S - 1 - a)
-            folded_j, folded_p = tl.where(v % 2 == 0, near_j, w - 1 - near_j) + v * w, tl.where(v % 2 == 0, p, tl.maximum(S - 1 - p, 0))
+            folded_j, folded_p = (
+                tl.where(v % 2 == 0, near_j, w - 1 - near_j) + v * w,
+                tl.where(v % 2 == 0, p, tl.maximum(S - 1 - p, 0)),
+            )
             top, left = tl.min(folded_i, axis=0), tl.min(folded_j, axis=0)
             bottom, right = tl.max(folded_i, axis=0), tl.max(folded_j, axis=0)
             if (top < h + UP + SHIFTS) & (bottom >= UP) & (left < w + LEFT + ACROSS) & (right >= LEFT):
@@ -61,7 +64,15 @@ def strided_conv_adjoint(y: Tensor, psf: Tensor, stride: int, boundary: str) -> 
     tiling = Tiling.of(height, cells, t.depth, y.dtype)
     weights = table(psf, t, accumulator(y.dtype), y.device)
     folds = max(t.rows.folds(height), t.columns.folds(width)) if boundary == "reflect" else 0
-    constants = {"A": t.loops(), "ONCE": t.once(height, width), "FOLDS": folds, "EVEN": width % stride == 0, "ACC": language_dtype(y.dtype)}
+    constants = {
+        "A": t.loops(),
+        "ONCE": t.once(height, width),
+        "FOLDS": folds,
+        "EVEN": width % stride == 0,
+        "ACC": language_dtype(y.dtype),
+    }
     with on(y):
-        strided_conv_adjoint_kernel[(n * c * tiling.count,)](plain(y), out, weights, height, width, cells, h, w, **constants, **tiling.options())
+        strided_conv_adjoint_kernel[(n * c * tiling.count,)](
+            plain(y), out, weights, height, width, cells, h, w, **constants, **tiling.options()
+        )
     return out

@@ -13,11 +13,17 @@ from torch import Tensor
 
 from ...arrays import accumulator
 
-POINTS = 16  # 32-bit values that one thread sums at a time at most: many loads in flight, and registers enough not to spill
+POINTS = (
+    16  # 32-bit values that one thread sums at a time at most: many loads in flight, and registers enough not to spill
+)
 WARPS = 4  # of a program that sweeps tiles
 PLANE_WARPS = 16  # of a program that runs a whole plane
-PLANE = 256 * 256  # pixels up to which a program runs whole iterations of one plane, where the planes occupy all multiprocessors
-LONE_PLANE = 64 * 64  # pixels up to which it does so however few planes there are: launches would take longer than the work
+PLANE = (
+    256 * 256
+)  # pixels up to which a program runs whole iterations of one plane, where the planes occupy all multiprocessors
+LONE_PLANE = (
+    64 * 64
+)  # pixels up to which it does so however few planes there are: launches would take longer than the work
 LINE = 128  # columns of a tile at most, counted in values
 FLAT = 2048  # values of a program of the pointwise kernels
 UNROLL = tl.constexpr(16)  # taps of a row up to which the loop over them is unrolled

@@ -20,7 +20,9 @@ from .. import extension, reference
 from .blocks import UNROLL, power
 
 STRIDE, DEPTH, KH, LOW, ROW, ROWS, COLUMN, COLUMNS, BOUNDARY = (tl.constexpr(place) for place in range(9))
-CIRCULAR, VALID, REFLECT, ZERO = (tl.constexpr(reference.BOUNDARIES.index(name)) for name in ("circular", "valid", "reflect", "zero"))
+CIRCULAR, VALID, REFLECT, ZERO = (
+    tl.constexpr(reference.BOUNDARIES.index(name)) for name in ("circular", "valid", "reflect", "zero")
+)
 
 
 # ---- where the taps are ------------------------------------------------------------------------------------------------
@@ -73,14 +75,26 @@ class Taps:
     def loops(self) -> tuple[int, ...]:
         """The numbers that the loops over taps are compiled for, in the order of the constants STRIDE ... BOUNDARY."""
         rows, columns = self.rows, self.columns
-        return (self.stride, self.depth, self.kh, rows.low, rows.first, rows.shifts, columns.first, columns.shifts, self.boundary)
+        return (
+            self.stride,
+            self.depth,
+            self.kh,
+            rows.low,
+            rows.first,
+            rows.shifts,
+            columns.first,
+            columns.shifts,
+            self.boundary,
+        )
 
 
 @functools.cache
 def taps(kh: int, kw: int, stride: int, boundary: str) -> Taps:
     """The geometry of a psf; one object for equal arguments."""
     valid = boundary == "valid"
-    return Taps(Axis.of(kh, stride, valid), Axis.of(kw, stride, valid), kh, kw, stride, reference.BOUNDARIES.index(boundary))
+    return Taps(
+        Axis.of(kh, stride, valid), Axis.of(kw, stride, valid), kh, kw, stride, reference.BOUNDARIES.index(boundary)
+    )
 
 
 @functools.cache
@@ -169,7 +183,9 @@ def _image_columns(j, cells, width, c, A: tl.constexpr, ONCE: tl.constexpr, CELL
 
 
 @triton.jit
-def _image_tap(acc, x, rows, inside_row, width, cells, weights, c, j, A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr):
+def _image_tap(
+    acc, x, rows, inside_row, width, cells, weights, c, j, A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr
+):
     S: tl.constexpr = A[STRIDE]
     S2: tl.constexpr = A[DEPTH]
     BORDER: tl.constexpr = A[BOUNDARY]
@@ -185,7 +201,20 @@ def _image_tap(acc, x, rows, inside_row, width, cells, weights, c, j, A: tl.cons
 
 
 @triton.jit
-def gather_image(x, ld, height, width, cells, weights, i, j, A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, ACC: tl.constexpr):
+def gather_image(
+    x,
+    ld,
+    height,
+    width,
+    cells,
+    weights,
+    i,
+    j,
+    A: tl.constexpr,
+    ONCE: tl.constexpr,
+    CELLS: tl.constexpr,
+    ACC: tl.constexpr,
+):
     """A x at data rows i and columns j (which must exist). x: one plane, its rows ``ld`` apart; -> BH x BW of dtype ACC.
 
     CELLS: the row ends with a whole cell, in memory that may be read, so that the border lies between cells.

@@ -23,7 +23,10 @@ def strided_conv_kernel(
     plane = (tl.program_id(0) // count).to(tl.int64)
     i, j = part(tl.program_id(0) % count, w, BH, BW)
     source = x + plane * height * width
-    near_i, near_j = tl.minimum(i, h - 1), tl.minimum(j, w - 1)  # threads past the end repeat the last point, so that loads need no mask
+    near_i, near_j = (
+        tl.minimum(i, h - 1),
+        tl.minimum(j, w - 1),
+    )  # threads past the end repeat the last point, so that loads need no mask
     acc = gather_image(source, width, height, width, cells, weights, near_i, near_j, A, ONCE, CELLS, ACC)
     inside = (i < h)[:, None] & (j < w)[None, :]
     place = plane * h * w + i.to(tl.int64)[:, None] * w + j[None, :]
@@ -55,9 +58,16 @@ def convolve(
     images = (plain(x), out, *(None if term is None else plain(term) for term in (first, second)))
     weights, sizes = table(psf, t, accumulator(x.dtype), x.device), (height, width, width // stride, h, w)
     # A reflecting border cuts cells in two, and so does one behind a part of a cell.
-    constants = {"A": t.loops(), "ONCE": t.once(height, width), "CELLS": width % stride == 0 and boundary != "reflect", "ACC": language_dtype(x.dtype)}
+    constants = {
+        "A": t.loops(),
+        "ONCE": t.once(height, width),
+        "CELLS": width % stride == 0 and boundary != "reflect",
+        "ACC": language_dtype(x.dtype),
+    }
     with on(x):
-        strided_conv_kernel[(n * c * tiling.count,)](*images, weights, *sizes, float(scale), float(a), float(b), **constants, **tiling.options())
+        strided_conv_kernel[(n * c * tiling.count,)](
+            *images, weights, *sizes, float(scale), float(a), float(b), **constants, **tiling.options()
+        )
     return out
 
 
@@ -72,7 +82,9 @@ def stencil(r: Tensor, taps: Tensor, boundary: str) -> Tensor:
     return convolve(r, taps, 1, wrap(boundary))
 
 
-def woodbury(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+def woodbury(
+    x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float
+) -> tuple[Tensor, Tensor]:
     """As :func:`fastip.kernels.reference.woodbury`: two passes, the sums inside the convolutions."""
     of_data_step(x, q, y, psf, stride, boundary, taps)
     check_dtypes((("x", x), ("q", q), ("y", y)))

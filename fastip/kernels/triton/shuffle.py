@@ -13,7 +13,9 @@ from .cells import part
 
 
 @triton.jit
-def _places(height, width, h, w, S: tl.constexpr, S2: tl.constexpr, EVEN: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr):
+def _places(
+    height, width, h, w, S: tl.constexpr, S2: tl.constexpr, EVEN: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr
+):
     """Where a tile of BH pixel rows x BW cells x S2 pixels stands in the image and in the phases, and which of it exists in each."""
     count = tl.cdiv(h * S, BH) * tl.cdiv(w, BW)
     plane = (tl.program_id(0) // count).to(tl.int64)
@@ -30,14 +32,38 @@ def _places(height, width, h, w, S: tl.constexpr, S2: tl.constexpr, EVEN: tl.con
 
 
 @triton.jit
-def pixel_unshuffle_kernel(x, out, height, width, h, w, S: tl.constexpr, S2: tl.constexpr, EVEN: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr):
+def pixel_unshuffle_kernel(
+    x,
+    out,
+    height,
+    width,
+    h,
+    w,
+    S: tl.constexpr,
+    S2: tl.constexpr,
+    EVEN: tl.constexpr,
+    BH: tl.constexpr,
+    BW: tl.constexpr,
+):
     """out[plane, a, p, i, j] = x[plane, s i + a, s j + p], zero outside the image."""
     in_image, in_phases, pixel, cell = _places(height, width, h, w, S, S2, EVEN, BH, BW)
     tl.store(out + in_phases, tl.load(x + in_image, mask=pixel, other=0.0), mask=cell)
 
 
 @triton.jit
-def pixel_shuffle_kernel(phases, out, height, width, h, w, S: tl.constexpr, S2: tl.constexpr, EVEN: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr):
+def pixel_shuffle_kernel(
+    phases,
+    out,
+    height,
+    width,
+    h,
+    w,
+    S: tl.constexpr,
+    S2: tl.constexpr,
+    EVEN: tl.constexpr,
+    BH: tl.constexpr,
+    BW: tl.constexpr,
+):
     """out[plane, s i + a, s j + p] = phases[plane, a, p, i, j] inside the image."""
     in_image, in_phases, pixel, _ = _places(height, width, h, w, S, S2, EVEN, BH, BW)
     tl.store(out + in_image, tl.load(phases + in_phases, mask=pixel), mask=pixel)
@@ -64,4 +90,6 @@ def _launch(kernel: triton.JITFunction, source: Tensor, out: Tensor, image: Shap
         return
     tiling = Tiling.of(h * s, w, power(s), source.dtype)
     with on(source):
-        kernel[(b * c * tiling.count,)](plain(source), out, height, width, h, w, S=s, S2=power(s), EVEN=width == w * s, **tiling.options())
+        kernel[(b * c * tiling.count,)](
+            plain(source), out, height, width, h, w, S=s, S2=power(s), EVEN=width == w * s, **tiling.options()
+        )

@@ -29,10 +29,15 @@ Solved = tuple[Tensor, Tensor, int, Status, Tensor]
 class Solve:
     """The state and the launches of one solve."""
 
-    def __init__(self, step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, relaxation: float, by_plane: bool) -> None:
+    def __init__(
+        self, step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, relaxation: float, by_plane: bool
+    ) -> None:
         c, acc, warps = step.convolution, accumulator(y.dtype), PLANE_WARPS if by_plane else WARPS
         self.taps, self.stencil = taps(*c.psf.shape, c.stride, c.boundary), taps(*step.taps.shape, 1, wrap(c.boundary))
-        self.weights, self.c_weights = table(c.psf, self.taps, acc, y.device), table(step.taps, self.stencil, acc, y.device)
+        self.weights, self.c_weights = (
+            table(c.psf, self.taps, acc, y.device),
+            table(step.taps, self.stencil, acc, y.device),
+        )
         self.image, self.y, self.q = x, y, plain(q).to(acc, copy=True)
         self.r, self.t = torch.empty_like(self.q), torch.empty_like(self.q)
         (self.height, self.width), (h, w) = x.shape[2:], y.shape[2:]
@@ -42,8 +47,16 @@ class Solve:
         self.sizes = (ld, self.height, self.width, self.cells, h, w)
         self.beta, self.relaxation = float(step.beta), float(relaxation)
         self.prox = (*prox.at(1 / (2 * step.beta)).values(), self.relaxation)
-        self.data, self.pixels = Tiling.of(h, w, self.taps.depth, y.dtype, warps), Tiling.of(self.height, self.cells, self.taps.depth, y.dtype, warps)
-        self.a = {"A": self.taps.loops(), "ONCE": self.taps.once(self.height, self.width), "CELLS": whole, "ACC": language_dtype(y.dtype)}
+        self.data, self.pixels = (
+            Tiling.of(h, w, self.taps.depth, y.dtype, warps),
+            Tiling.of(self.height, self.cells, self.taps.depth, y.dtype, warps),
+        )
+        self.a = {
+            "A": self.taps.loops(),
+            "ONCE": self.taps.once(self.height, self.width),
+            "CELLS": whole,
+            "ACC": language_dtype(y.dtype),
+        }
         self.c = {"C": self.stencil.loops(), "ACC": language_dtype(y.dtype)}
         self.once_c = self.stencil.once(h, w)
         self.ends = {"CLIP": clips(prox.low, prox.high), "BLEND": self.blend}
@@ -65,7 +78,11 @@ class Solve:
 
     def parts(self) -> tuple[int, int]:
         """How many programs write sums of squares for one image of the batch: of its data, of its pixels."""
-        return (self.channels, self.channels) if self.by_plane else (self.channels * self.data.count, self.channels * self.pixels.count)
+        return (
+            (self.channels, self.channels)
+            if self.by_plane
+            else (self.channels * self.data.count, self.channels * self.pixels.count)
+        )
 
     def run(self, count: int, watch: Watch | None, last: bool) -> None:
         """``count`` iterations; with a watch, the last of them is looked at. ``last``: x' of the last one is wanted."""
@@ -78,20 +95,38 @@ class Solve:
 
     def _planes(self, count: int, watch: Watch | None) -> None:
         over, *squares = (None, None, None) if watch is None else (watch.state, watch.data_squares, watch.image_squares)
-        tensors = (self.state, self.y, self.q, self.r, self.t, self.image if self.blend else None, *squares, self.weights, self.c_weights)
+        tensors = (
+            self.state,
+            self.y,
+            self.q,
+            self.r,
+            self.t,
+            self.image if self.blend else None,
+            *squares,
+            self.weights,
+            self.c_weights,
+        )
         image_tiles = {"PH": self.pixels.high, "PW": self.pixels.wide}
         constants = self.a | self.c | self.ends | image_tiles | self.data.options()
-        sweeps.plane_kernel[(self.planes,)](over, *tensors, *self.sizes, count, self.beta, *self.prox, ONCE_C=self.once_c, **constants)
+        sweeps.plane_kernel[(self.planes,)](
+            over, *tensors, *self.sizes, count, self.beta, *self.prox, ONCE_C=self.once_c, **constants
+        )
 
     def _sweep(self, watch: Watch | None, look: Watch | None, write: bool) -> None:
         over = None if watch is None else watch.state
         of_data, of_image = (None, None) if look is None else (look.data_squares, look.image_squares)
         data, pixels = (self.planes * self.data.count,), (self.planes * self.pixels.count,)
         a, c, block = self.a, self.c | {"ONCE": self.once_c}, self.data.options()
-        sweeps.residual_kernel[data](over, self.state, self.y, self.q, self.r, of_data, self.weights, *self.sizes, self.beta, **a, **block)
-        sweeps.dual_kernel[data](over, self.r, self.q, self.t, self.c_weights, *self.sizes[4:], self.relaxation, **c, **block)
+        sweeps.residual_kernel[data](
+            over, self.state, self.y, self.q, self.r, of_data, self.weights, *self.sizes, self.beta, **a, **block
+        )
+        sweeps.dual_kernel[data](
+            over, self.r, self.q, self.t, self.c_weights, *self.sizes[4:], self.relaxation, **c, **block
+        )
         tensors = (self.state, self.t, self.image if self.blend else None, of_image, self.weights)
-        sweeps.prior_kernel[pixels](over, *tensors, *self.sizes, *self.prox, WRITE=write, **a, **self.ends, **self.pixels.options())
+        sweeps.prior_kernel[pixels](
+            over, *tensors, *self.sizes, *self.prox, WRITE=write, **a, **self.ends, **self.pixels.options()
+        )
 
     def result(self) -> Tensor:
         """x' of the last iteration, in the memory that x came in."""
@@ -100,7 +135,9 @@ class Solve:
         return self.image
 
 
-def solve(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float = 1.0) -> Solved:
+def solve(
+    step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float = 1.0
+) -> Solved:
     """As :func:`fastip.kernels.reference.solve`. On a GPU nothing is waited for when ``rule.tolerance`` is 0."""
     return run(step, prox, x, q, y, rule, relaxation, by_plane=fits_planes(x))
 
@@ -116,11 +153,23 @@ def multiprocessors(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
 
 
-def run(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float, *, by_plane: bool) -> Solved:
+def run(
+    step: StencilStep,
+    prox: Pointwise,
+    x: Tensor,
+    q: Tensor,
+    y: Tensor,
+    rule: StopRule,
+    relaxation: float,
+    *,
+    by_plane: bool,
+) -> Solved:
     """:func:`solve` in whole iterations of one plane a program, or in sweeps over all planes."""
     c = step.convolution
     if c.boundary == "reflect":
-        raise Unsupported("boundary 'reflect' in a whole solve; expected circular, valid or zero: run the loop step by step")
+        raise Unsupported(
+            "boundary 'reflect' in a whole solve; expected circular, valid or zero: run the loop step by step"
+        )
     check_iterations(rule.iterations)
     check_solve(x, q, y, c.psf, c.stride, c.boundary, step.taps)
     with on(y):

@@ -19,7 +19,9 @@ def spectral_step_kernel(f, p, offset, gain, n, relaxation: tl.float64, ACC: tl.
     inside = at < n
     place = (tl.program_id(0) // blocks).to(tl.int64) * n + at
     old = tl.load(p + place, mask=inside)
-    new = tl.load(offset + place, mask=inside) + tl.load(gain + at, mask=inside) * (old - tl.load(f + place, mask=inside))
+    new = tl.load(offset + place, mask=inside) + tl.load(gain + at, mask=inside) * (
+        old - tl.load(f + place, mask=inside)
+    )
     step = new - old
     tl.store(f + place, new + step, mask=inside)
     tl.store(p + place, old + scalar(relaxation, ACC) * step, mask=inside)

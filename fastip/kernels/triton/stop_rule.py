@@ -41,13 +41,25 @@ def ratios_kernel(state, history, sizes, data_squares, image_squares, data_parts
     tl.store(row + image, data / tl.where(size > 0, size, 1.0))
     first, parts = image * image_parts, image_parts * images
     moved = tl.sqrt(_total(image_squares, first, image_parts, LANE))
-    before, after = _total(image_squares, parts + first, image_parts, LANE), _total(image_squares, 2 * parts + first, image_parts, LANE)
+    before, after = (
+        _total(image_squares, parts + first, image_parts, LANE),
+        _total(image_squares, 2 * parts + first, image_parts, LANE),
+    )
     scale = tl.sqrt(tl.where((before > after) | (before != before), before, after))
     tl.store(row + images + image, moved / tl.where(scale > 0, scale, 1.0))
 
 
 @triton.jit(do_not_specialize=["count"])
-def judge_kernel(state, history, images, count, tolerance: tl.float64, every: tl.constexpr, patience: tl.constexpr, LANE: tl.constexpr):
+def judge_kernel(
+    state,
+    history,
+    images,
+    count,
+    tolerance: tl.float64,
+    every: tl.constexpr,
+    patience: tl.constexpr,
+    LANE: tl.constexpr,
+):
     """The verdict after ``count`` more iterations, as :meth:`fastip.stopping.StopRule.judge`. One program."""
     if tl.load(state) != 0:
         return
@@ -59,7 +71,10 @@ def judge_kernel(state, history, images, count, tolerance: tl.float64, every: tl
     for n in range(0, images, LANE):
         image = n + tl.arange(0, LANE)
         inside = image < images
-        data, change = tl.load(row + image, mask=inside, other=0.0), tl.load(row + images + image, mask=inside, other=0.0)
+        data, change = (
+            tl.load(row + image, mask=inside, other=0.0),
+            tl.load(row + images + image, mask=inside, other=0.0),
+        )
         before = tl.load(row - 2 * images + image, mask=image < looked_at, other=float("inf"))
         broken = tl.where((data - data == 0) & (change - change == 0), broken, 1)
         open_ = tl.where((data <= limit) & (change <= limit), open_, 1)
@@ -90,8 +105,12 @@ class Watch:
     def look(self, count: int) -> bool:
         """Judge ``count`` more iterations; whether the host knows that the solve is over, on a GPU as of the look before this one."""
         lanes = {"LANE": LANES, "num_warps": WARPS}
-        ratios_kernel[(self.images,)](self.state, self.history, self.sizes, self.data_squares, self.image_squares, *self.parts, **lanes)
-        judge_kernel[(1,)](self.state, self.history, self.images, count, float(self.rule.tolerance), EVERY, PATIENCE, **lanes)
+        ratios_kernel[(self.images,)](
+            self.state, self.history, self.sizes, self.data_squares, self.image_squares, *self.parts, **lanes
+        )
+        judge_kernel[(1,)](
+            self.state, self.history, self.images, count, float(self.rule.tolerance), EVERY, PATIENCE, **lanes
+        )
         now, before = self.looks % 2, (self.looks + 1) % 2
         self.looks += 1
         if self.arrived is None:

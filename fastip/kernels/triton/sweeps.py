@@ -37,7 +37,9 @@ def _residual(
     inside = (i < h)[:, None] & (j < w)[None, :]
     place = i.to(tl.int64)[:, None] * w + j[None, :]
     # Threads past the end repeat the last point, so that loads of the image need no mask.
-    acc = gather_image(x, ld, height, width, cells, weights, tl.minimum(i, h - 1), tl.minimum(j, w - 1), A, ONCE, CELLS, ACC)
+    acc = gather_image(
+        x, ld, height, width, cells, weights, tl.minimum(i, h - 1), tl.minimum(j, w - 1), A, ONCE, CELLS, ACC
+    )
     dual = scalar(beta, ACC) * tl.load(q + place, mask=inside, other=0.0)
     acc = tl.load(y + place, mask=inside, other=0.0).to(ACC) - dual - acc
     tl.store(r + place, acc, mask=inside)
@@ -89,7 +91,11 @@ def _prior(
     if BLEND:
         tl.store(place, (old + scalar(relaxation, ACC) * step).to(x.dtype.element_ty), mask=kept)
         if write:
-            tl.store(image + row.to(tl.int64)[:, None, None] * width + columns[None, :, :], new.to(image.dtype.element_ty), mask=pixel)
+            tl.store(
+                image + row.to(tl.int64)[:, None, None] * width + columns[None, :, :],
+                new.to(image.dtype.element_ty),
+                mask=pixel,
+            )
     else:
         tl.store(place, new.to(x.dtype.element_ty), mask=kept)
     if LOOK:
@@ -113,7 +119,28 @@ def residual_kernel(
     plane = (tl.program_id(0) // tiles).to(tl.int64)
     x, y, q, r = x + plane * height * ld, y + plane * h * w, q + plane * h * w, r + plane * h * w
     LOOK: tl.constexpr = squares is not None
-    total = _residual(tl.program_id(0) % tiles, x, y, q, r, weights, ld, height, width, cells, h, w, beta, A, ONCE, CELLS, LOOK, ACC, BH, BW)
+    total = _residual(
+        tl.program_id(0) % tiles,
+        x,
+        y,
+        q,
+        r,
+        weights,
+        ld,
+        height,
+        width,
+        cells,
+        h,
+        w,
+        beta,
+        A,
+        ONCE,
+        CELLS,
+        LOOK,
+        ACC,
+        BH,
+        BW,
+    )
     if LOOK:
         tl.store(squares + tl.program_id(0), total)
 
@@ -183,7 +210,9 @@ def plane_kernel(
     for k in range(count):
         total = tl.full((), 0.0, tl.float64)
         for n in range(tl.cdiv(h, BH) * tl.cdiv(w, BW)):
-            total += _residual(n, x, y, q, r, weights, ld, height, width, cells, h, w, beta, A, ONCE, CELLS, LOOK, ACC, BH, BW)
+            total += _residual(
+                n, x, y, q, r, weights, ld, height, width, cells, h, w, beta, A, ONCE, CELLS, LOOK, ACC, BH, BW
+            )
         tl.debug_barrier()
         for n in range(tl.cdiv(h, BH) * tl.cdiv(w, BW)):
             _dual(n, r, q, t, stencil, h, w, relaxation, C, ONCE_C, ACC, BH, BW)

@@ -19,7 +19,9 @@ from .threshold import clipped, clips, shrunk
 
 
 @triton.jit
-def _primal(v, field, other, i, j, w, step, threshold, shrink, low, high, inside, CLIP: tl.constexpr, ACC: tl.constexpr):
+def _primal(
+    v, field, other, i, j, w, step, threshold, shrink, low, high, inside, CLIP: tl.constexpr, ACC: tl.constexpr
+):
     """prox(v - step D^T field) at pixels i, j; ``field`` and ``other`` are the differences along rows and columns."""
     place = i.to(tl.int64)[:, None] * w + j[None, :]
     below = tl.load(field + place, mask=inside, other=0.0).to(ACC)
@@ -43,7 +45,13 @@ def tv_prox_kernel(
     i, j = part(tl.program_id(0) % count, w, BH, BW)
     v, u, r, out = v + plane, u + plane, r + plane, out + plane
     field = tl.cast(planes, tl.int64) * h * w  # from the differences along rows to those along columns
-    step, threshold, shrink, low, high = scalar(step, ACC), scalar(threshold, ACC), scalar(shrink, ACC), scalar(low, ACC), scalar(high, ACC)
+    step, threshold, shrink, low, high = (
+        scalar(step, ACC),
+        scalar(threshold, ACC),
+        scalar(shrink, ACC),
+        scalar(low, ACC),
+        scalar(high, ACC),
+    )
     inside = (i < h)[:, None] & (j < w)[None, :]
     place = i.to(tl.int64)[:, None] * w + j[None, :]
     x = _primal(v, r, r + field, i, j, w, step, threshold, shrink, low, high, inside, CLIP, ACC)
@@ -53,7 +61,9 @@ def tv_prox_kernel(
         right = _primal(v, r, r + field, i, j + 1, w, step, threshold, shrink, low, high, has_right, CLIP, ACC)
         scale, limit = scalar(rate, ACC), scalar(weight, ACC)
         down = tl.load(r + place, mask=inside, other=0.0).to(ACC) + scale * tl.where(has_below, below - x, 0.0)
-        across = tl.load(r + field + place, mask=inside, other=0.0).to(ACC) + scale * tl.where(has_right, right - x, 0.0)
+        across = tl.load(r + field + place, mask=inside, other=0.0).to(ACC) + scale * tl.where(
+            has_right, right - x, 0.0
+        )
         if ISOTROPIC:
             length = down * down + across * across
             longer = length > limit * limit
@@ -62,7 +72,10 @@ def tv_prox_kernel(
         else:
             down, across = clipped(down, -limit, limit), clipped(across, -limit, limit)
         push = scalar(momentum, ACC)
-        old_down, old_across = tl.load(u + place, mask=inside, other=0.0).to(ACC), tl.load(u + field + place, mask=inside, other=0.0).to(ACC)
+        old_down, old_across = (
+            tl.load(u + place, mask=inside, other=0.0).to(ACC),
+            tl.load(u + field + place, mask=inside, other=0.0).to(ACC),
+        )
         tl.store(u + place, down.to(u.dtype.element_ty), mask=inside)
         tl.store(u + field + place, across.to(u.dtype.element_ty), mask=inside)
         tl.store(out + place, (down + push * (down - old_down)).to(out.dtype.element_ty), mask=inside)
@@ -93,10 +106,17 @@ def tv_prox(
         return out, u, r
     tiling = Tiling.of(h, w, 1, v.dtype)
     rates = tuple(float(number) for number in (step, 1 / (8 * step), weight, momentum))
-    constants = {"ISOTROPIC": bool(isotropic), "CLIP": clips(prox.low, prox.high), "ACC": language_dtype(v.dtype), **tiling.options()}
+    constants = {
+        "ISOTROPIC": bool(isotropic),
+        "CLIP": clips(prox.low, prox.high),
+        "ACC": language_dtype(v.dtype),
+        **tiling.options(),
+    }
 
     def sweep(field: Tensor, target: Tensor, dual: bool) -> None:
-        tv_prox_kernel[(b * c * tiling.count,)](v, u, field, target, b * c, h, w, *rates, *prox.at(step).values(), DUAL=dual, **constants)
+        tv_prox_kernel[(b * c * tiling.count,)](
+            v, u, field, target, b * c, h, w, *rates, *prox.at(step).values(), DUAL=dual, **constants
+        )
 
     with on(v):
         before, after = r, torch.empty_like(r)

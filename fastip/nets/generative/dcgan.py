@@ -75,7 +75,11 @@ class DCGANEncoder(nn.Module):
         for stage in reversed(_STAGES[size]):
             wider = stage.widths * width
             normal = [nn.BatchNorm2d(wider)] if layers else []
-            layers += [nn.Conv2d(channels, wider, stage.kernel, stage.stride, stage.padding, bias=not layers), *normal, nn.LeakyReLU(0.2)]
+            layers += [
+                nn.Conv2d(channels, wider, stage.kernel, stage.stride, stage.padding, bias=not layers),
+                *normal,
+                nn.LeakyReLU(0.2),
+            ]
             channels = wider
         layers += [nn.Conv2d(channels, channels, _FIRST[size], bias=False), nn.BatchNorm2d(channels), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels, outputs))

@@ -28,7 +28,9 @@ class Discriminator(nn.Module):
         self.size, self.width = check_count(size, "size", low=1), check_count(width, "width", low=1)
         stages = (self.size // (4 * self.factor)).bit_length() - 1
         if stages < 1 or self.size != self.factor * 4 * 2**stages:
-            raise InvalidInput(f"size is {size} and factor {factor}; expected size = factor * 4 * 2^k, k >= 1, e.g. {factor * 64}")
+            raise InvalidInput(
+                f"size is {size} and factor {factor}; expected size = factor * 4 * 2^k, k >= 1, e.g. {factor * 64}"
+            )
         widths = [self.colours * self.factor**2, *(self.width * 2**k for k in range(stages))]
         layers: list[nn.Module] = []
         for k in range(stages):

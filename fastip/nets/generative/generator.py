@@ -35,10 +35,14 @@ class Generator(nn.Module, abc.ABC):
         if not isinstance(z, Tensor):
             raise InvalidInput(f"z is {type(z).__name__}; expected a tensor (b, {self.latent})")
         if z.ndim != 2 or z.shape[1] != self.latent:
-            raise InvalidInput(f"z has shape {tuple(z.shape)}; expected (b, {self.latent}), one latent vector for each image")
+            raise InvalidInput(
+                f"z has shape {tuple(z.shape)}; expected (b, {self.latent}), one latent vector for each image"
+            )
         weight = next(self.parameters(), z)
         if not z.is_floating_point() or (z.dtype != weight.dtype and not torch.is_autocast_enabled(z.device.type)):
-            raise InvalidInput(f"z has dtype {z.dtype}; expected {weight.dtype}, that of the weights: give z.to(next(generator.parameters()))")
+            raise InvalidInput(
+                f"z has dtype {z.dtype}; expected {weight.dtype}, that of the weights: give z.to(next(generator.parameters()))"
+            )
         return self.draw(z)
 
     def sample(self, count: int, *, seed: int = 0) -> Tensor:
@@ -53,7 +57,9 @@ class Generator(nn.Module, abc.ABC):
 def check_size(size: int, colours: int) -> tuple[int, int, int]:
     """(colours, size, size), refused for sizes that no table has."""
     if isinstance(size, bool) or not isinstance(size, int) or size not in SIZES:
-        raise InvalidInput(f"size is {size!r}; expected {' or '.join(map(str, SIZES))}, the sides of the images that these networks are built for")
+        raise InvalidInput(
+            f"size is {size!r}; expected {' or '.join(map(str, SIZES))}, the sides of the images that these networks are built for"
+        )
     return check_count(colours, "colours", low=1), size, size
 
 

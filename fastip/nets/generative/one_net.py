@@ -42,7 +42,11 @@ class OneNetProjector(nn.Module):
             up = [_Up(far, near, stride, side % stride), *(_after(near) if up else []), *up]
             side //= stride
         self.down = nn.Sequential(*down)
-        self.middle = nn.Sequential(ChannelMatrices(channels[-1], side), nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(channels[-1], channels[-1], 2, bias=False))
+        self.middle = nn.Sequential(
+            ChannelMatrices(channels[-1], side),
+            nn.ZeroPad2d((0, 1, 0, 1)),
+            nn.Conv2d(channels[-1], channels[-1], 2, bias=False),
+        )
         self.after = nn.Sequential(*_after(channels[-1]))
         self.up = nn.Sequential(*up)
         dcgan_start(self)
@@ -84,7 +88,10 @@ class _Down(nn.Module):
 
     def __init__(self, near: int, far: int, stride: int) -> None:
         super().__init__()
-        self.conv, self.pads = nn.Conv2d(near, far, 4, stride, bias=False), (1, 2, 1, 2) if stride == 1 else (1, 1, 1, 1)
+        self.conv, self.pads = (
+            nn.Conv2d(near, far, 4, stride, bias=False),
+            (1, 2, 1, 2) if stride == 1 else (1, 1, 1, 1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.conv(F.pad(x, self.pads))
@@ -115,7 +122,11 @@ class _Bottleneck(nn.Module):
         widths = (channels, narrow, narrow, 4 * narrow)
         layers: list[nn.Module] = []
         for (near, far), size in zip(itertools.pairwise(widths), (1, 3, 1), strict=True):
-            layers += [nn.BatchNorm2d(near), nn.ELU(), nn.Conv2d(near, far, size, stride if size == 3 else 1, size // 2, bias=False)]
+            layers += [
+                nn.BatchNorm2d(near),
+                nn.ELU(),
+                nn.Conv2d(near, far, size, stride if size == 3 else 1, size // 2, bias=False),
+            ]
         self.layers = nn.Sequential(*layers)
         same = stride == 1 and channels == 4 * narrow
         self.past = nn.Identity() if same else nn.Conv2d(channels, 4 * narrow, 1, stride, bias=False)
@@ -178,6 +189,8 @@ class OneNetLatentDiscriminator(nn.Module):
     def forward(self, code: Tensor) -> Tensor:
         check_real(code, "code")
         if code.ndim != 4 or code.shape[1] != WIDTHS[-1] * self.width:
-            raise InvalidInput(f"code has shape {tuple(code.shape)}; expected b {WIDTHS[-1] * self.width} h w, of a projector of width {self.width}")
+            raise InvalidInput(
+                f"code has shape {tuple(code.shape)}; expected b {WIDTHS[-1] * self.width} h w, of a projector of width {self.width}"
+            )
         odds: Tensor = self.layers(code)
         return odds

@@ -24,10 +24,16 @@ class Projector(nn.Module):
     Alaluf, Patashnik and Cohen-Or, ReStyle: a residual-based StyleGAN encoder via iterative refinement, 2021.
     """
 
-    def __init__(self, generator: Generator, encoder: DCGANEncoder, corrector: DCGANEncoder | None = None, corrections: int = 1) -> None:
+    def __init__(
+        self, generator: Generator, encoder: DCGANEncoder, corrector: DCGANEncoder | None = None, corrections: int = 1
+    ) -> None:
         super().__init__()
         for name, net in (("encoder", encoder), ("corrector", corrector)):
-            if not isinstance(generator, Generator) or not isinstance(net, DCGANEncoder) and (net is not None or name == "encoder"):
+            if (
+                not isinstance(generator, Generator)
+                or not isinstance(net, DCGANEncoder)
+                and (net is not None or name == "encoder")
+            ):
                 given = f"generator is {type(generator).__name__}, {name} {type(net).__name__}"
                 raise InvalidInput(f"{given}; expected a nets.Generator and a nets.DCGANEncoder")
         for net, colours in ((encoder, generator.shape[0]), (corrector, 2 * generator.shape[0])):
@@ -37,7 +43,9 @@ class Projector(nn.Module):
                 due = f"expected {shape} and outputs={generator.latent}: the corrector reads two images, one above the other"
                 raise InvalidInput(f"the generator makes images {made}, the encoder reads {read}; {due}")
         if corrector is None and corrections != 1:
-            raise InvalidInput(f"corrections is {corrections!r}, and there is no corrector: give one, or leave corrections out")
+            raise InvalidInput(
+                f"corrections is {corrections!r}, and there is no corrector: give one, or leave corrections out"
+            )
         self.generator, self.encoder, self.corrector = generator, encoder, corrector
         self.corrections = check_count(corrections, "corrections", low=1)
 

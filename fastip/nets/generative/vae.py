@@ -19,14 +19,26 @@ class VAEDecoder(Generator):
     """
 
     @strict_keywords
-    def __init__(self, *, colours: int = 1, height: int = 28, width: int = 28, latent: int = 20, hidden: int = 500) -> None:
+    def __init__(
+        self, *, colours: int = 1, height: int = 28, width: int = 28, latent: int = 20, hidden: int = 500
+    ) -> None:
         super().__init__()
-        self.shape = check_count(colours, "colours", low=1), check_count(height, "height", low=1), check_count(width, "width", low=1)
+        self.shape = (
+            check_count(colours, "colours", low=1),
+            check_count(height, "height", low=1),
+            check_count(width, "width", low=1),
+        )
         self.latent, self.hidden = check_count(latent, "latent", low=1), check_count(hidden, "hidden", low=1)
         self.layers = nn.Sequential(*_hidden(latent, hidden), nn.Linear(hidden, math.prod(self.shape)))
 
     def config(self) -> dict[str, Any]:
-        return {"colours": self.shape[0], "height": self.shape[1], "width": self.shape[2], "latent": self.latent, "hidden": self.hidden}
+        return {
+            "colours": self.shape[0],
+            "height": self.shape[1],
+            "width": self.shape[2],
+            "latent": self.latent,
+            "hidden": self.hidden,
+        }
 
     def logits(self, z: Tensor) -> Tensor:
         """The images before the sigmoid, for a likelihood that does not underflow."""
@@ -41,15 +53,29 @@ class VAEEncoder(nn.Module):
     """c h w -> hidden -> hidden -> (mean, log variance) of z, each b k. Source: as for :class:`VAEDecoder`."""
 
     @strict_keywords
-    def __init__(self, *, colours: int = 1, height: int = 28, width: int = 28, latent: int = 20, hidden: int = 500) -> None:
+    def __init__(
+        self, *, colours: int = 1, height: int = 28, width: int = 28, latent: int = 20, hidden: int = 500
+    ) -> None:
         super().__init__()
-        self.shape = check_count(colours, "colours", low=1), check_count(height, "height", low=1), check_count(width, "width", low=1)
+        self.shape = (
+            check_count(colours, "colours", low=1),
+            check_count(height, "height", low=1),
+            check_count(width, "width", low=1),
+        )
         self.latent, self.hidden = check_count(latent, "latent", low=1), check_count(hidden, "hidden", low=1)
-        self.layers = nn.Sequential(nn.Flatten(), *_hidden(math.prod(self.shape), hidden), nn.Linear(hidden, 2 * latent))
+        self.layers = nn.Sequential(
+            nn.Flatten(), *_hidden(math.prod(self.shape), hidden), nn.Linear(hidden, 2 * latent)
+        )
 
     def config(self) -> dict[str, Any]:
         """The arguments that build this network again, as JSON values."""
-        return {"colours": self.shape[0], "height": self.shape[1], "width": self.shape[2], "latent": self.latent, "hidden": self.hidden}
+        return {
+            "colours": self.shape[0],
+            "height": self.shape[1],
+            "width": self.shape[2],
+            "latent": self.latent,
+            "hidden": self.hidden,
+        }
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         check_image(x, "x")

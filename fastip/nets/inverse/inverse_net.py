@@ -55,13 +55,19 @@ class InverseNet(nn.Module):
         if any(k % 2 == 0 for k in self.sizes):
             raise InvalidInput(f"sizes is {self.sizes}; expected odd numbers, so that every layer has a centre")
         if self.reach > FARTHEST:
-            raise InvalidInput(f"sizes {self.sizes} and dilations {self.dilations} reach {self.reach} pixels; expected at most {FARTHEST}")
+            raise InvalidInput(
+                f"sizes {self.sizes} and dilations {self.dilations} reach {self.reach} pixels; expected at most {FARTHEST}"
+            )
         if boundary not in BOUNDARIES:
-            raise InvalidInput(f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}: nets.boundary_of gives that of an operator")
+            raise InvalidInput(
+                f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}: nets.boundary_of gives that of an operator"
+            )
         self.boundary, self.beta_range = boundary, check_range(beta_range)
         fan = [k * k * c for k, c in zip(self.sizes, (1, *self.channels), strict=False)]
         shapes = zip(self.channels, (1, *self.channels), self.sizes, strict=False)
-        self.kernels = nn.ParameterList([torch.randn(o, i, k, k) / math.sqrt(f) for (o, i, k), f in zip(shapes, fan, strict=True)])
+        self.kernels = nn.ParameterList(
+            [torch.randn(o, i, k, k) / math.sqrt(f) for (o, i, k), f in zip(shapes, fan, strict=True)]
+        )
         self.log_scale = nn.Parameter(torch.zeros(()))
         self.log_floor = nn.Parameter(torch.tensor(math.log(0.1)))
         self.gains = None if self.beta_range is None else BetaGains((*self.channels, 1, 1), self.beta_range)
@@ -89,7 +95,11 @@ class InverseNet(nn.Module):
     @property
     def band(self) -> int:
         """Rows next to a border that differ from the stencil: there pixels of the first hidden layer fall outside the grid."""
-        return {"circular": 0, "zero": self.reach - (self.sizes[0] - 1) // 2 * self.dilations[0], "reflect": self.reach}[self.boundary]
+        return {
+            "circular": 0,
+            "zero": self.reach - (self.sizes[0] - 1) // 2 * self.dilations[0],
+            "reflect": self.reach,
+        }[self.boundary]
 
     @property
     def products(self) -> int:
@@ -108,7 +118,9 @@ class InverseNet(nn.Module):
 
     def stencil(self, beta: float | None = None) -> Tensor:
         """The taps of C away from borders, float64, (2 reach + 1, 2 reach + 1)."""
-        impulse = torch.zeros(1, 1, 4 * self.reach + 1, 4 * self.reach + 1, dtype=torch.float64, device=self.log_scale.device)
+        impulse = torch.zeros(
+            1, 1, 4 * self.reach + 1, 4 * self.reach + 1, dtype=torch.float64, device=self.log_scale.device
+        )
         impulse[..., 2 * self.reach, 2 * self.reach] = 1
         with torch.no_grad():
             response = self._layers(impulse, as_batch(beta, self.beta_range, impulse, "InverseNet"), "zero")[0, 0]

@@ -34,14 +34,23 @@ class PaperInverseNet(nn.Module):
     linear = False
 
     @strict_keywords
-    def __init__(self, *, colours: int = 1, channels: Sequence[int] = (32, 64), boundary: str = "circular", beta_range: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        colours: int = 1,
+        channels: Sequence[int] = (32, 64),
+        boundary: str = "circular",
+        beta_range: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
         self.colours = check_count(colours, "colours", low=1)
         self.channels = tuple(check_count(c, "channels", low=1) for c in channels)
         if len(self.channels) != 2:
             raise InvalidInput(f"channels is {self.channels}; expected two widths, 32 and 64 in the paper")
         if boundary not in BOUNDARIES:
-            raise InvalidInput(f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}: nets.boundary_of gives that of an operator")
+            raise InvalidInput(
+                f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}: nets.boundary_of gives that of an operator"
+            )
         self.boundary, self.beta_range = boundary, check_range(beta_range)
         first, second = self.channels
         self.outer = nn.Parameter(torch.randn(self.colours, first, 4, 4) * math.sqrt(2 / (16 * first)))
@@ -51,7 +60,12 @@ class PaperInverseNet(nn.Module):
     def config(self) -> dict[str, Any]:
         """The arguments that build this network again."""
         beta_range = None if self.beta_range is None else list(self.beta_range)
-        return {"colours": self.colours, "channels": list(self.channels), "boundary": self.boundary, "beta_range": beta_range}
+        return {
+            "colours": self.colours,
+            "channels": list(self.channels),
+            "boundary": self.boundary,
+            "beta_range": beta_range,
+        }
 
     @property
     def products(self) -> int:
@@ -67,7 +81,9 @@ class PaperInverseNet(nn.Module):
         """C(r)."""
         check_image(r, "r")
         if r.shape[1] % self.colours:
-            raise InvalidInput(f"r has {r.shape[1]} channels; expected a multiple of {self.colours}, the colours of this PaperInverseNet")
+            raise InvalidInput(
+                f"r has {r.shape[1]} channels; expected a multiple of {self.colours}, the colours of this PaperInverseNet"
+            )
         values = as_batch(beta, self.beta_range, r, "PaperInverseNet")
         groups = r.shape[1] // self.colours
         gains = [None] * 4 if values is None or self.gains is None else self.gains(values.repeat_interleave(groups))

@@ -27,7 +27,9 @@ class DigitAutoencoder(PriorNet):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = nn.ModuleList([nn.Conv2d(1, 32, 5, 2), nn.Conv2d(32, 64, 5, 2), nn.Conv2d(64, 128, 5, 2), nn.Conv2d(128, 64, 2)])
+        self.encoder = nn.ModuleList(
+            [nn.Conv2d(1, 32, 5, 2), nn.Conv2d(32, 64, 5, 2), nn.Conv2d(64, 128, 5, 2), nn.Conv2d(128, 64, 2)]
+        )
         widths = ((64, 128, 3, 1, 0), (128, 64, 5, 1, 0), (64, 32, 5, 2, 1), (32, 1, 5, 2, 1))
         self.decoder = nn.ModuleList(nn.ConvTranspose2d(i, o, k, s, padding=p) for i, o, k, s, p in widths)
         with torch.no_grad():  # torch's smaller first weights let all outputs die at zero
@@ -57,5 +59,7 @@ class DigitAutoencoder(PriorNet):
         """b 64 -> b 1 28 28."""
         first, second, third, last = self.decoder
         f = torch.relu(second(torch.relu(first(latent[:, :, None, None]))))
-        f = torch.relu(third(f)[..., :-1, :-1])  # with padding=1: one row cut before and two after, the transpose of SAME
+        f = torch.relu(
+            third(f)[..., :-1, :-1]
+        )  # with padding=1: one row cut before and two after, the transpose of SAME
         return torch.sigmoid(last(f)[..., :-1, :-1])

@@ -27,7 +27,9 @@ class Grey(PriorNet):
     def __init__(self, net: PriorNet) -> None:
         super().__init__()
         if not isinstance(net, PriorNet) or net.data_colours not in (0, net.colours):
-            raise InvalidInput(f"net is {net!r}; expected a network that takes data of as many channels as its image, or none")
+            raise InvalidInput(
+                f"net is {net!r}; expected a network that takes data of as many channels as its image, or none"
+            )
         self.net: PriorNet = net
         self.data_colours, self.stride, self.takes_level = min(net.data_colours, 1), net.stride, net.takes_level
 

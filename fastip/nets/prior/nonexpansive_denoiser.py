@@ -52,7 +52,9 @@ class NonexpansiveDenoiser(PriorNet):
 
     def estimate(self, v: Tensor, y: Tensor | None, level: Tensor | None) -> Tensor:
         h, w = v.shape[-2:]
-        f = F.pixel_unshuffle(F.pad(v, (0, -w % self.factor, 0, -h % self.factor)), self.factor)  # zeros enlarge no distance, as mirroring would
+        f = F.pixel_unshuffle(
+            F.pad(v, (0, -w % self.factor, 0, -h % self.factor)), self.factor
+        )  # zeros enlarge no distance, as mirroring would
         f = f.to(next(self.parameters()).dtype, memory_format=torch.channels_last)
         for k, layer in enumerate(self._convolutions()):
             f = layer(f if k == 0 else _sorted(f))

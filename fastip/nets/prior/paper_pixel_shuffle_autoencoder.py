@@ -42,8 +42,13 @@ class PaperPixelShuffleAutoencoder(PriorNet):
         self.colours, self.factor = check_count(colours, "colours", low=1), check_count(factor, "factor", low=1)
         self.channels = tuple(check_count(c, "channels", low=1) for c in channels)
         if not self.channels:
-            raise InvalidInput("channels is empty; expected the widths of the layers before the data join, (128, 64, 32) in the paper")
-        self.data_colours, self.stride = check_count(data_colours, "data_colours", low=0), check_count(stride, "stride", low=1)
+            raise InvalidInput(
+                "channels is empty; expected the widths of the layers before the data join, (128, 64, 32) in the paper"
+            )
+        self.data_colours, self.stride = (
+            check_count(data_colours, "data_colours", low=0),
+            check_count(stride, "stride", low=1),
+        )
         check_strides(self.factor, self.stride)
         self.batchnorm = batchnorm
         image = self.colours * self.factor**2

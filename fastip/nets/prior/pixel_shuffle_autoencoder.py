@@ -74,16 +74,27 @@ class PixelShuffleAutoencoder(PriorNet):
             raise InvalidInput(f"padding_mode is {padding_mode!r}; expected one of {', '.join(PADDINGS)}")
         self.padding_mode = padding_mode
         self.colours, self.factor = check_count(colours, "colours", low=1), check_count(factor, "factor", low=1)
-        self.widths, self.blocks = tuple(check_count(w, "widths", low=1) for w in widths), tuple(check_count(b, "blocks", low=0) for b in blocks)
+        self.widths, self.blocks = (
+            tuple(check_count(w, "widths", low=1) for w in widths),
+            tuple(check_count(b, "blocks", low=0) for b in blocks),
+        )
         if not self.widths or len(self.widths) != len(self.blocks):
-            raise InvalidInput(f"widths and blocks have {len(self.widths)} and {len(self.blocks)} entries; expected one for each grid, at least one")
-        self.data_colours, self.stride = check_count(data_colours, "data_colours", low=0), check_count(stride, "stride", low=1)
+            raise InvalidInput(
+                f"widths and blocks have {len(self.widths)} and {len(self.blocks)} entries; expected one for each grid, at least one"
+            )
+        self.data_colours, self.stride = (
+            check_count(data_colours, "data_colours", low=0),
+            check_count(stride, "stride", low=1),
+        )
         check_strides(self.factor, self.stride)
         image = self.colours * self.factor**2
         self.head, self.tail = nn.Conv2d(image + 1, self.widths[0], 3), _conv(self.widths[0], image, padding_mode)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
-        self.encoder, self.decoder = (nn.ModuleList(_chain(w, b, padding_mode) for w, b in zip(self.widths, self.blocks, strict=True)) for _ in range(2))
+        self.encoder, self.decoder = (
+            nn.ModuleList(_chain(w, b, padding_mode) for w, b in zip(self.widths, self.blocks, strict=True))
+            for _ in range(2)
+        )
         del self.decoder[-1]
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, 2) for fine, coarse in pairwise(self.widths))
         self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(self.widths))
@@ -99,13 +110,17 @@ class PixelShuffleAutoencoder(PriorNet):
             "blocks": list(self.blocks),
             "data_colours": self.data_colours,
             "stride": self.stride,
-        } | ({} if self.padding_mode == PADDINGS[0] else {"padding_mode": self.padding_mode})  # left out where it is the default: as files written before
+        } | (
+            {} if self.padding_mode == PADDINGS[0] else {"padding_mode": self.padding_mode}
+        )  # left out where it is the default: as files written before
 
     @strict_keywords
     def conditioned(self, *, data_colours: int, stride: int = 1) -> PixelShuffleAutoencoder:
         """A copy that also takes data, and makes nothing of them until it is trained: their convolution is 0, so net.conditioned(...)(v, y, s) = net(v, s)."""
         if self.conditional:
-            raise InvalidInput(f"this network takes data of {self.data_colours} channels already; start from one with data_colours=0")
+            raise InvalidInput(
+                f"this network takes data of {self.data_colours} channels already; start from one with data_colours=0"
+            )
         net = PixelShuffleAutoencoder(**self.config() | {"data_colours": data_colours, "stride": stride})
         if net.data is None:
             raise InvalidInput(f"data_colours is {data_colours}; expected the channels of y, at least 1")
@@ -148,14 +163,20 @@ class PixelShuffleAutoencoder(PriorNet):
     def reach(self) -> int:
         """The farthest pixel of v, and of y times the stride, that a pixel of the result depends on: the margin of tiles that are to equal the whole."""
         last = len(self.widths) - 1
-        convolutions = [2 * count * (1 if k == last else 2) + 2 * (k == 0) + (self.data is not None and k == self.joint) for k, count in enumerate(self.blocks)]
+        convolutions = [
+            2 * count * (1 if k == last else 2) + 2 * (k == 0) + (self.data is not None and k == self.joint)
+            for k, count in enumerate(self.blocks)
+        ]
         return sum(n * self.factor * 2**k for k, n in enumerate(convolutions)) + max(self.multiple, self.stride) - 1
 
     @property
     def products(self) -> float:
         """Products for each pixel of the image."""
         fine = [*self.head.parameters(), *self.tail.parameters()]
-        grids = [[*self.encoder[k].parameters(), *(self.decoder[k].parameters() if k < len(self.decoder) else ())] for k in range(len(self.widths))]
+        grids = [
+            [*self.encoder[k].parameters(), *(self.decoder[k].parameters() if k < len(self.decoder) else ())]
+            for k in range(len(self.widths))
+        ]
         for k, (down, up) in enumerate(zip(self.down, self.up, strict=True), 1):
             grids[k] += [*down.parameters(), *up.parameters()]
         grids[0] += fine

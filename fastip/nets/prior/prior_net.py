@@ -44,27 +44,39 @@ class PriorNet(nn.Module, abc.ABC):
         check_image(v, "v")
         groups, rest = divmod(v.shape[1], self.colours)
         if rest:
-            raise InvalidInput(f"v has {v.shape[1]} channels; expected a multiple of {self.colours}, the colours of this {type(self).__name__}")
+            raise InvalidInput(
+                f"v has {v.shape[1]} channels; expected a multiple of {self.colours}, the colours of this {type(self).__name__}"
+            )
         data = self._data(v, y, groups) if self.conditional else None
         levels = self._levels(v, level).repeat_interleave(groups) if self.takes_level else None
         return self.estimate(_folded(v, groups), data, levels).reshape(v.shape)
 
     def _data(self, v: Tensor, y: Tensor | None, groups: int) -> Tensor:
         if y is None:
-            raise InvalidInput(f"this {type(self).__name__} takes the data beside the image: call net(v, y), y of shape b {self.data_colours} h w")
+            raise InvalidInput(
+                f"this {type(self).__name__} takes the data beside the image: call net(v, y), y of shape b {self.data_colours} h w"
+            )
         expected = (v.shape[0], groups * self.data_colours, *(-(-n // self.stride) for n in v.shape[2:]))
         if tuple(y.shape) != expected:
-            raise InvalidInput(f"y has shape {tuple(y.shape)}; expected {expected}, {self.stride} times smaller than v of shape {tuple(v.shape)}")
+            raise InvalidInput(
+                f"y has shape {tuple(y.shape)}; expected {expected}, {self.stride} times smaller than v of shape {tuple(v.shape)}"
+            )
         return _folded(y, groups)
 
     def _levels(self, v: Tensor, level: Level | None) -> Tensor:
         if level is None:
-            raise InvalidInput(f"this {type(self).__name__} takes the noise level as an input: call net(v, level=...), a standard deviation in image units")
-        if isinstance(level, int | float):  # filled in where the image is: a copy would wait for a GPU in each iteration
+            raise InvalidInput(
+                f"this {type(self).__name__} takes the noise level as an input: call net(v, level=...), a standard deviation in image units"
+            )
+        if isinstance(
+            level, int | float
+        ):  # filled in where the image is: a copy would wait for a GPU in each iteration
             return v.new_full((v.shape[0],), level)
         values = torch.as_tensor(level, dtype=v.dtype, device=v.device).reshape(-1)
         if values.numel() not in (1, v.shape[0]):
-            raise InvalidInput(f"level has {values.numel()} values; expected one, or one for each of {v.shape[0]} images")
+            raise InvalidInput(
+                f"level has {values.numel()} values; expected one, or one for each of {v.shape[0]} images"
+            )
         return values.expand(v.shape[0])
 
 

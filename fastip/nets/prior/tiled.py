@@ -29,13 +29,20 @@ class Tiled(PriorNet):
     def __init__(self, net: PriorNet, *, tile: int = 512) -> None:
         super().__init__()
         self.net: PriorNet = net
-        self.colours, self.data_colours, self.stride, self.takes_level = net.colours, net.data_colours, net.stride, net.takes_level
+        self.colours, self.data_colours, self.stride, self.takes_level = (
+            net.colours,
+            net.data_colours,
+            net.stride,
+            net.takes_level,
+        )
         self.reach, self.multiple = _stated(net)
         grid, least = self._grid, Tiled.smallest(net)
         self.tile = check_count(tile, "tile", low=1) // grid * grid
         self._last: Tiles | None = None
         if self.tile < least:
-            raise InvalidInput(f"tile is {tile}; expected at least {least}, of which this {type(net).__name__} sees {self.reach} pixels at each side")
+            raise InvalidInput(
+                f"tile is {tile}; expected at least {least}, of which this {type(net).__name__} sees {self.reach} pixels at each side"
+            )
 
     @staticmethod
     def smallest(net: PriorNet) -> int:
@@ -68,12 +75,16 @@ class Tiled(PriorNet):
             return self._apply_net(v, y, level)
         tiles = self._tiles(h, w)
         others = () if y is None else (y,)
-        return tiles.map(lambda part, *data: self._apply_net(part, data[0] if data else None, level), v, *others, batch=1)
+        return tiles.map(
+            lambda part, *data: self._apply_net(part, data[0] if data else None, level), v, *others, batch=1
+        )
 
     def _tiles(self, h: int, w: int) -> Tiles:
         """Those of images of h x w; the last ones are kept, with their weights on the device of the images."""
         if self._last is None or (self._last.height, self._last.width) != (h, w):
-            self._last = Tiles(h, w, self.tile, overlap=2 * self.reach + self._grid, margin=self.reach, multiple=self._grid)
+            self._last = Tiles(
+                h, w, self.tile, overlap=2 * self.reach + self._grid, margin=self.reach, multiple=self._grid
+            )
         return self._last
 
     def _apply_net(self, v: Tensor, y: Tensor | None, level: Tensor | None) -> Tensor:
@@ -85,5 +96,7 @@ def _stated(net: PriorNet) -> tuple[int, int]:
     """(reach, multiple) of a network."""
     reach, multiple = getattr(net, "reach", None), getattr(net, "multiple", None)
     if not isinstance(net, PriorNet) or reach is None or multiple is None:
-        raise InvalidInput(f"{type(net).__name__} does not state its reach and its multiple, so it cannot be tiled; use a nets.PixelShuffleAutoencoder")
+        raise InvalidInput(
+            f"{type(net).__name__} does not state its reach and its multiple, so it cannot be tiled; use a nets.PixelShuffleAutoencoder"
+        )
     return reach, multiple

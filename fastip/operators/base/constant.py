@@ -34,7 +34,9 @@ class Constant:
 
     def on(self, device: torch.device) -> Tensor:
         """The parameter itself, float64, on ``device``: what kernels take as weights."""
-        if device == self.value.device or device.type == "mps":  # which has no float64: kernels cast what they are given
+        if (
+            device == self.value.device or device.type == "mps"
+        ):  # which has no float64: kernels cast what they are given
             return self.value
         return borrowed(*_cast(self, torch.float64, device))
 
@@ -58,7 +60,9 @@ def real_array(value: Any, name: str, dimensions: Sequence[int]) -> Tensor:
     check_traceable(f"the making of an operator from its {name}", "its values are looked at", "make it before")
     if isinstance(value, Tensor):
         if value.requires_grad:
-            raise Unsupported(f"{name} requires a gradient, but the parameters of an operator are constants; pass {name}.detach()")
+            raise Unsupported(
+                f"{name} requires a gradient, but the parameters of an operator are constants; pass {name}.detach()"
+            )
         tensor = value
     elif hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
         tensor = from_dlpack(value, name)
@@ -74,7 +78,9 @@ def real_array(value: Any, name: str, dimensions: Sequence[int]) -> Tensor:
     if tensor.numel() == 0:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one value")
     if not bool(torch.isfinite(tensor).all()):
-        raise InvalidInput(f"{name} holds {int((~torch.isfinite(tensor)).sum())} values that are NaN or Inf; expected finite numbers")
+        raise InvalidInput(
+            f"{name} holds {int((~torch.isfinite(tensor)).sum())} values that are NaN or Inf; expected finite numbers"
+        )
     return tensor
 
 

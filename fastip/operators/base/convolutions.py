@@ -48,7 +48,10 @@ def autocorrelation(psf: Tensor, stride: int) -> Tensor:
     """r[d] = sum_t psf[t] psf[t + stride d] for |d| <= (k - 1) // stride, the stencil of A A^T; lag 0 in the middle."""
     size = [2 * k - 1 for k in psf.shape]
     full = torch.fft.irfft2(torch.fft.rfft2(psf, s=size).abs().square(), s=size)
-    lags = [stride * torch.arange(-((k - 1) // stride), (k - 1) // stride + 1) % n for k, n in zip(psf.shape, size, strict=True)]
+    lags = [
+        stride * torch.arange(-((k - 1) // stride), (k - 1) // stride + 1) % n
+        for k, n in zip(psf.shape, size, strict=True)
+    ]
     return full[lags[0]][:, lags[1]]
 
 
@@ -118,9 +121,15 @@ def _schur(a: Convolution) -> float:
     if a.boundary == "reflect":
         # A pixel meets at most one border of each axis, so a grid of three psfs shows every column.
         size = [-(-3 * k // a.stride) for k in magnitude.shape]
-        columns = reference.strided_conv_adjoint(torch.ones(1, 1, *size, dtype=torch.float64), magnitude, a.stride, "reflect").max().item()
+        columns = (
+            reference.strided_conv_adjoint(torch.ones(1, 1, *size, dtype=torch.float64), magnitude, a.stride, "reflect")
+            .max()
+            .item()
+        )
     else:
-        columns = max(magnitude[i :: a.stride, j :: a.stride].sum().item() for i in range(a.stride) for j in range(a.stride))
+        columns = max(
+            magnitude[i :: a.stride, j :: a.stride].sum().item() for i in range(a.stride) for j in range(a.stride)
+        )
     return magnitude.sum().item() * columns
 
 
@@ -137,7 +146,10 @@ def merge(left: Convolution | None, right: Convolution | None) -> Convolution | 
     if left.psf.numel() == 1 and left.stride == 1:
         return Convolution(left.psf * right.psf, right.stride, right.boundary)
     tiles = left.boundary == "valid" and all(k == left.stride for k in left.psf.shape)
-    if not (right.boundary == left.boundary == "valid" or (right.boundary == "circular" and (left.boundary == "circular" or tiles))):
+    if not (
+        right.boundary == left.boundary == "valid"
+        or (right.boundary == "circular" and (left.boundary == "circular" or tiles))
+    ):
         return None
     spread = [right.stride * (k - 1) + 1 for k in left.psf.shape]
     wide = torch.zeros(spread, dtype=torch.float64)

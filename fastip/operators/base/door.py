@@ -18,7 +18,9 @@ def check_data(tensor: Tensor, name: str, is_complex: bool) -> None:
     if not is_complex:
         check_real(tensor, name)
     elif tensor.dtype not in COMPLEX:
-        raise InvalidInput(f"{name} has dtype {tensor.dtype}; expected complex64 or complex128, the kind of data this operator has on that side")
+        raise InvalidInput(
+            f"{name} has dtype {tensor.dtype}; expected complex64 or complex128, the kind of data this operator has on that side"
+        )
     if tensor.numel() == 0:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one pixel")
 
@@ -27,7 +29,9 @@ def check_grid(shape: Iterable[int], what: str) -> tuple[int, int, int, int]:
     """``shape`` as (b, c, h, w). Raises InvalidInput unless it is four positive sizes."""
     sizes = tuple(int(n) for n in shape)
     if len(sizes) != 4:
-        raise InvalidInput(f"the {what} has shape {sizes}; expected four dimensions b c h w: add the missing ones with [None]")
+        raise InvalidInput(
+            f"the {what} has shape {sizes}; expected four dimensions b c h w: add the missing ones with [None]"
+        )
     if min(sizes) < 1:
         raise InvalidInput(f"the {what} has shape {sizes}, which is empty; expected positive sizes")
     return sizes
@@ -36,4 +40,6 @@ def check_grid(shape: Iterable[int], what: str) -> tuple[int, int, int, int]:
 def check_psf_fits(kernel: tuple[int, int], height: int, width: int) -> None:
     """Refuse an image smaller than the psf."""
     if kernel[0] > height or kernel[1] > width:
-        raise InvalidInput(f"the psf is {kernel[0]} x {kernel[1]} but the image only {height} x {width}; crop the psf or use a larger image")
+        raise InvalidInput(
+            f"the psf is {kernel[0]} x {kernel[1]} but the image only {height} x {width}; crop the psf or use a larger image"
+        )

@@ -40,7 +40,9 @@ def _steps(values: Tensor) -> tuple[Tensor, str]:
     if not values.numel():
         return values, "of nothing"
     largest, mean = float(values.abs().max()), float((values.abs() / values.numel()).sum())
-    return (values / (largest or 1.0) * 2**24).round().to(torch.int64), f"up to {_rounded(largest)}, on average {_rounded(mean)}"
+    return (values / (largest or 1.0) * 2**24).round().to(
+        torch.int64
+    ), f"up to {_rounded(largest)}, on average {_rounded(mean)}"
 
 
 def _rounded(value: float) -> Fraction:

@@ -80,7 +80,11 @@ class FourierConvolution:
 
     def _fold(self, full: Tensor, dim: int, size: int) -> Tensor:
         """The adjoint of :meth:`_extend` and of the zeros that rfft2 adds behind it; each sum in a fixed order."""
-        before, after = reference.margins(self.psf.shape[dim - 2], self.boundary) if self.boundary in ("zero", "reflect") else (0, 0)
+        before, after = (
+            reference.margins(self.psf.shape[dim - 2], self.boundary)
+            if self.boundary in ("zero", "reflect")
+            else (0, 0)
+        )
         kept = full.narrow(dim, before, size)
         if self.boundary != "reflect":
             return kept
@@ -91,7 +95,9 @@ class FourierConvolution:
 
 
 @constant
-def _spectrum(convolution: FourierConvolution, grid: tuple[int, int], dtype: torch.dtype, device: torch.device) -> tuple[Tensor]:
+def _spectrum(
+    convolution: FourierConvolution, grid: tuple[int, int], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor]:
     key = (grid, dtype, device)
     plan = convolution.plan
     if plan is None or plan[0] != key:

@@ -36,7 +36,9 @@ def last(method: Callable[[Any, Shape], Answer]) -> Callable[[Any, Shape], Answe
     return remembered
 
 
-_copies: Any = WeakTensorKeyDictionary()  # tensor -> {device: its copy there}; copies live as long as what they were made from
+_copies: Any = (
+    WeakTensorKeyDictionary()
+)  # tensor -> {device: its copy there}; copies live as long as what they were made from
 
 
 def placed(values: Tensor, device: torch.device) -> Tensor:

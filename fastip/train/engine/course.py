@@ -53,7 +53,9 @@ class AveragedSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= check_number(self.average, "average") < 1:
-            raise InvalidInput(f"average is {self.average}; expected 0 <= average < 1, 0 for the weights of the last step")
+            raise InvalidInput(
+                f"average is {self.average}; expected 0 <= average < 1, 0 for the weights of the last step"
+            )
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,9 @@ class Feed:
         e = torch.randn(x.shape, generator=generator)
         low, high = self.levels
         share = torch.rand(stage.batch, generator=generator)
-        levels = torch.where(torch.arange(stage.batch) % 2 == 0, low + (high - low) * share, low * (high / low) ** share)
+        levels = torch.where(
+            torch.arange(stage.batch) % 2 == 0, low + (high - low) * share, low * (high / low) ** share
+        )
         return x, e, levels, torch.empty(0)
 
 
@@ -73,7 +75,9 @@ class Ahead:
         self._ready: Future[Any] | None = None
 
     def __call__(self, step: int, rank: int) -> Any:
-        drawn = self._ready.result() if self._ready is not None and self._next == (step, rank) else self._draw(step, rank)
+        drawn = (
+            self._ready.result() if self._ready is not None and self._next == (step, rank) else self._draw(step, rank)
+        )
         self._next, self._ready = None, None
         if step + 1 < self._steps:
             self._next, self._ready = (step + 1, rank), self._thread.submit(self._draw, step + 1, rank)

@@ -33,13 +33,19 @@ class Files:
             return Files(kind, None, None, None)
         path = checkpoint.check_path(output)
         if path.stem.endswith(".unfinished"):
-            raise InvalidInput(f"{path.name} is the name of an unfinished training's state; give another output, such as {path.stem[:-11]}.safetensors")
+            raise InvalidInput(
+                f"{path.name} is the name of an unfinished training's state; give another output, such as {path.stem[:-11]}.safetensors"
+            )
         files = Files(kind, path, path.with_suffix(".unfinished.safetensors"), path.with_suffix(".tensorboard"))
         if files.logs is not None and files.logs.exists() and not files.logs.is_dir():
-            raise InvalidInput(f"{files.logs} exists and is no folder, and {path} needs that name for its scalars; give another output, or move it away")
+            raise InvalidInput(
+                f"{files.logs} exists and is no folder, and {path} needs that name for its scalars; give another output, or move it away"
+            )
         log = path.with_suffix(".json")
         if log.exists() and not _is_log(log, kind):
-            raise InvalidInput(f"{log} exists and is no training log, and {path} needs that name for its own; give another output, or move {log.name} away")
+            raise InvalidInput(
+                f"{log} exists and is no training log, and {path} needs that name for its own; give another output, or move {log.name} away"
+            )
         return files
 
     def finished(self, settings: Mapping[str, Any], load: Callable[[Path], Trained]) -> Trained | None:
@@ -48,11 +54,21 @@ class Files:
             return None
         if not self.output.exists():
             if self.state.exists():
-                state.check_same(self.state, checkpoint.read_record(self.state, "training").get("settings"), settings, "an unfinished training")
+                state.check_same(
+                    self.state,
+                    checkpoint.read_record(self.state, "training").get("settings"),
+                    settings,
+                    "an unfinished training",
+                )
             return None
         record, _ = checkpoint.read(self.output, self.kind)
         article = "an" if self.kind[0] in "aeiou" else "a"
-        state.check_same(self.output, dict(record.get("training") or {}).get("settings", {}), settings, f"{article} {self.kind} that was trained")
+        state.check_same(
+            self.output,
+            dict(record.get("training") or {}).get("settings", {}),
+            settings,
+            f"{article} {self.kind} that was trained",
+        )
         trained = load(self.output)
         self._clean(record)  # a run may have been killed between the checkpoint and the rest
         return trained

@@ -74,7 +74,9 @@ def shipped_start(say: Say) -> Start | None:
         return None
     history = told(training)
     history.since = history.step  # Adam begins anew, with a warm-up
-    say(f"no state is kept: the training goes on from the shipped weights, at step {history.step} of {training['settings']['steps']}")
+    say(
+        f"no state is kept: the training goes on from the shipped weights, at step {history.step} of {training['settings']['steps']}"
+    )
     return Start(prior.net, history)
 
 
@@ -130,7 +132,13 @@ def _latest() -> tuple[PixelShuffleAutoencoder, dict[str, Any], state.History]:
     settings = dict(kept["settings"])
     net = nets.build(nets.PRIOR_NETS, settings["net"]["name"], dict(settings["net"]["config"]))
     prefix = "module.average."
-    net.load_state_dict({name.removeprefix(prefix): tensor.half().float() for name, tensor in tensors.items() if name.startswith(prefix)})
+    net.load_state_dict(
+        {
+            name.removeprefix(prefix): tensor.half().float()
+            for name, tensor in tensors.items()
+            if name.startswith(prefix)
+        }
+    )
     prior = PixelShuffleAutoencoder(net.eval().requires_grad_(False), trained=Trained(tuple(settings["levels"])))
     return prior, settings, state.History.read(kept["progress"])
 
@@ -143,7 +151,9 @@ def alone(place: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise Busy(f"process {lock.read().strip() or '?'} is at this training already; stop that one first, or leave it at work") from None
+            raise Busy(
+                f"process {lock.read().strip() or '?'} is at this training already; stop that one first, or leave it at work"
+            ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

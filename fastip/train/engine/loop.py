@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 POINTS = 200  # losses that are kept of one training
 LOOKS = 20  # scores
 PICTURED = 5  # one look in so many is a picture in the log
-PRECISIONS = ("32-true", "64-true", "bf16-mixed")  # half weights cannot take small steps, and a loss scale would be one more thing to keep
+PRECISIONS = (
+    "32-true",
+    "64-true",
+    "bf16-mixed",
+)  # half weights cannot take small steps, and a loss scale would be one more thing to keep
 
 Result = TypeVar("Result")
 Draw = Callable[[int, int], tuple[Any, ...]]
@@ -109,7 +113,9 @@ def make_fabric(accelerator: str, devices: int, precision: str) -> Fabric:
             from .precision import Mixed
 
             kind = Fabric(accelerator=accelerator, devices=devices, strategy=strategy).device.type
-            return Fabric(accelerator=accelerator, devices=devices, strategy=strategy, plugins=Mixed("bf16-mixed", kind))
+            return Fabric(
+                accelerator=accelerator, devices=devices, strategy=strategy, plugins=Mixed("bf16-mixed", kind)
+            )
         return Fabric(accelerator=accelerator, devices=devices, precision=precision, strategy=strategy)  # type: ignore[arg-type]
     except Exception as error:  # Lightning raises ValueError, RuntimeError and its own
         raise InvalidInput(f"accelerator {accelerator!r} with {devices} devices cannot be used: {error}") from None
@@ -120,7 +126,9 @@ def launch(fabric: Fabric, work: Callable[[Fabric], Result]) -> Result:
     try:
         return fabric.launch(partial(_and_part, work) if _spawned(fabric) else work)
     except torch.multiprocessing.ProcessRaisedException as error:
-        raise FastipError(f"one of {fabric.world_size} processes failed: {str(error).strip().splitlines()[-1]}") from error
+        raise FastipError(
+            f"one of {fabric.world_size} processes failed: {str(error).strip().splitlines()[-1]}"
+        ) from error
 
 
 def _spawned(fabric: Fabric) -> bool:
@@ -147,7 +155,9 @@ def fit(fabric: Fabric, module: nn.Module, draw: Draw, plan: Plan, opponent: Opp
         run.bar = stack.enter_context(Bar(plan.steps, run.history.step, plan.progress and fabric.is_global_zero))
         run.log = stack.enter_context(_Log(plan.logs if fabric.is_global_zero else None, run.history))
         # The same bits in each run, and float32 that is not rounded to ten bits on the way: C is to be right to 1e-5.
-        stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False))
+        stack.enter_context(
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        )
         stack.enter_context(torch.enable_grad())
         for step in range(run.history.step, plan.steps):
             losses = run.step(draw, step)
@@ -163,14 +173,18 @@ def fit(fabric: Fabric, module: nn.Module, draw: Draw, plan: Plan, opponent: Opp
 class _Descent:
     """Adam on one module in one process."""
 
-    def __init__(self, fabric: Fabric, module: nn.Module, plan: Plan, learning_rate: float, betas: tuple[float, float]) -> None:
+    def __init__(
+        self, fabric: Fabric, module: nn.Module, plan: Plan, learning_rate: float, betas: tuple[float, float]
+    ) -> None:
         self.fabric, self.module, self.plan, self.learning_rate = fabric, module, plan, learning_rate
         self.adam = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=learning_rate, betas=betas)
         self.wrapped, self.optimizer = fabric.setup(module, self.adam)
 
     def step(self, values: tuple[Any, ...], step: int, since: int) -> Tensor:
         """One step of Adam, which began at step ``since``; returns the loss before it."""
-        self.adam.param_groups[0]["lr"] = schedule.learning_rate(step, self.plan.steps, self.learning_rate) * schedule.warm_up(step - since, self.plan.warm_up)
+        self.adam.param_groups[0]["lr"] = schedule.learning_rate(
+            step, self.plan.steps, self.learning_rate
+        ) * schedule.warm_up(step - since, self.plan.warm_up)
         loss: Tensor = self.wrapped(*values)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
@@ -187,13 +201,20 @@ class _Run:
     log: Callable[[int, dict[str, Any]], None]
 
     def __init__(self, fabric: Fabric, module: nn.Module, plan: Plan, opponent: Opponent | None) -> None:
-        self.fabric, self.plan, self.opponent, self.history = fabric, plan, opponent, copy.deepcopy(plan.begun) or History()
+        self.fabric, self.plan, self.opponent, self.history = (
+            fabric,
+            plan,
+            opponent,
+            copy.deepcopy(plan.begun) or History(),
+        )
         self.descents = {"": _Descent(fabric, module, plan, plan.learning_rate, plan.betas)}
         if opponent is not None:
             self.descents["opponent."] = _Descent(fabric, opponent.module, plan, opponent.learning_rate, opponent.betas)
         self.kept = {prefix: (descent.module, descent.adam) for prefix, descent in self.descents.items()}
         if plan.begun is not None and plan.begun.step >= plan.steps:
-            raise InvalidInput(f"the weights have {plan.begun.step} steps behind them and {plan.steps} are planned in all: nothing is left to train")
+            raise InvalidInput(
+                f"the weights have {plan.begun.step} steps behind them and {plan.steps} are planned in all: nothing is left to train"
+            )
         if plan.state is not None and plan.state.exists():
             self.history = state.load(plan.state, plan.settings, self.kept)
         self.history.starts += 1
@@ -203,7 +224,11 @@ class _Run:
 
     def step(self, draw: Draw, step: int) -> tuple[Tensor, ...]:
         """One step of Adam, and one of the opponent's; returns the losses before them."""
-        losses: tuple[Tensor, ...] = (self.descents[""].step(self.fabric.to_device(draw(step, self.fabric.global_rank)), step, self.history.since),)
+        losses: tuple[Tensor, ...] = (
+            self.descents[""].step(
+                self.fabric.to_device(draw(step, self.fabric.global_rank)), step, self.history.since
+            ),
+        )
         if self.opponent is not None:
             losses += (self.descents["opponent."].step(self.opponent.seen(), step, self.history.since),)
         if self.plan.after is not None:
@@ -214,7 +239,11 @@ class _Run:
         """Keep and show what is due after this step; by its number alone, so that all processes meet."""
         plan, history = self.plan, self.history
         now = time.perf_counter()
-        history.step, history.seconds, self.before = step + 1, history.seconds + (now - self.before if now - self.before < plan.pause else 0.0), now
+        history.step, history.seconds, self.before = (
+            step + 1,
+            history.seconds + (now - self.before if now - self.before < plan.pause else 0.0),
+            now,
+        )
         last = history.step == plan.steps
         due = step % max(1, plan.steps // POINTS) == 0 or last
         keep = history.step % plan.save_every == 0 or last or leaving or now - self.kept_at > 60 * plan.save_minutes
@@ -224,10 +253,22 @@ class _Run:
             self.bar.loss(value)
         if due:
             history.losses.append((step, value))
-            self.log(step, {"loss": value, "learning_rate": self._rate(), "steps_per_second": history.step / max(history.seconds, 1e-9)} | self._parts(others))
+            self.log(
+                step,
+                {
+                    "loss": value,
+                    "learning_rate": self._rate(),
+                    "steps_per_second": history.step / max(history.seconds, 1e-9),
+                }
+                | self._parts(others),
+            )
             if plan.report is not None and self.fabric.is_global_zero:
                 plan.report(history.step, value)
-        if plan.look is not None and (history.step % (plan.look_every or max(1, plan.steps // LOOKS)) == 0 or last) and self.fabric.is_global_zero:
+        if (
+            plan.look is not None
+            and (history.step % (plan.look_every or max(1, plan.steps // LOOKS)) == 0 or last)
+            and self.fabric.is_global_zero
+        ):
             score, pictures = plan.look()
             history.scores.append((step, score))
             self.bar.say(f"step {history.step} of {plan.steps}: score {score:.3f}")
@@ -251,7 +292,9 @@ class _Run:
 
     def _parts(self, others: list[float]) -> dict[str, float]:
         """The parts of the loss (those of this process) and the opponent's loss."""
-        parts = {} if self.plan.terms is None else {f"loss_{name}": float(term) for name, term in self.plan.terms().items()}
+        parts = (
+            {} if self.plan.terms is None else {f"loss_{name}": float(term) for name, term in self.plan.terms().items()}
+        )
         return parts | ({"loss_opponent": others[0]} if others else {})
 
 
@@ -259,7 +302,9 @@ def _value(fabric: Fabric, loss: Tensor, step: int) -> float:
     """The loss as a number, the mean over the processes, which all ask for it at once. Raises Diverged when it is none."""
     number = float(fabric.all_reduce(loss.detach(), reduce_op="mean"))  # type: ignore[arg-type]
     if not math.isfinite(number):
-        raise Diverged(f"the loss is {number} after {step} steps: lower the learning rate, or a power above 1, and start again")
+        raise Diverged(
+            f"the loss is {number} after {step} steps: lower the learning rate, or a power above 1, and start again"
+        )
     return number
 
 
@@ -273,7 +318,9 @@ class _Log:
 
             # A file for each start, which supersedes what a killed run wrote after its last state.
             name, suffix = folder.name, f".{history.starts}"
-            self._logger = TensorBoardLogger(folder.parent, name=name, version="", purge_step=history.step, filename_suffix=suffix)
+            self._logger = TensorBoardLogger(
+                folder.parent, name=name, version="", purge_step=history.step, filename_suffix=suffix
+            )
 
     def __enter__(self) -> Callable[[int, dict[str, Any]], None]:
         return self._write

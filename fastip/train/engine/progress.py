@@ -7,7 +7,17 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column
 from rich.text import Text
 
@@ -27,16 +37,26 @@ class Bar:
         self._console = console if shown else None
         self._lines = shown and not console.is_terminal
         self._steps, self._first, self._told, self._value = steps, done, time.monotonic(), ""
-        columns = SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"), _Speed(table_column=Column(no_wrap=True))
+        columns = (
+            SpinnerColumn(),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            _Speed(table_column=Column(no_wrap=True)),
+        )
         times = TimeElapsedColumn(), TimeRemainingColumn()
-        self._progress = Progress(*columns, *times, console=console, transient=True, disable=not (shown and console.is_terminal))
+        self._progress = Progress(
+            *columns, *times, console=console, transient=True, disable=not (shown and console.is_terminal)
+        )
         self._job = self._progress.add_task("training", total=steps, completed=done, loss="")
 
     def __enter__(self) -> Bar:
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._progress.stop()
 
     def line_due(self) -> bool:
@@ -47,7 +67,9 @@ class Bar:
         self._progress.update(self._job, completed=done)
         if self.line_due():
             now = time.monotonic()
-            self.say(f"step {done} of {self._steps}{self._value}, {(done - self._first) / (now - self._told):.2f} steps/s")
+            self.say(
+                f"step {done} of {self._steps}{self._value}, {(done - self._first) / (now - self._told):.2f} steps/s"
+            )
             self._told, self._first = now, done
 
     def loss(self, value: float) -> None:

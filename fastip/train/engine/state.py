@@ -55,7 +55,9 @@ class History:
     @staticmethod
     def read(progress: Mapping[str, Any]) -> History:
         """A history from the JSON values of ``asdict``. Raises KeyError, TypeError or ValueError for values of another kind."""
-        losses, scores = ([(int(step), float(value)) for step, value in progress.get(name, [])] for name in ("losses", "scores"))
+        losses, scores = (
+            [(int(step), float(value)) for step, value in progress.get(name, [])] for name in ("losses", "scores")
+        )
         machines = [Machine(**machine) for machine in progress.get("machines", [])]
         counts = int(progress["step"]), float(progress["seconds"]), int(progress["starts"])
         return History(*counts, losses, scores, int(progress.get("since", 0)), machines)
@@ -67,10 +69,15 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor() or platform.machine())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.processor() or platform.machine(),
+    )
 
 
-Kept = Mapping[str, tuple[nn.Module, torch.optim.Adam]]  # by the prefix of their names in the file, "" for what is trained
+Kept = Mapping[
+    str, tuple[nn.Module, torch.optim.Adam]
+]  # by the prefix of their names in the file, "" for what is trained
 
 
 def save(path: Path, settings: Mapping[str, Any], kept: Kept, history: History) -> None:
@@ -122,7 +129,9 @@ def check_same(path: Path, saved: Any, asked: Mapping[str, Any], what: str) -> N
     if before != now:
         keys = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
         told = "; ".join(f"{key} {_brief(before.get(key))} there, {_brief(now.get(key))} asked for" for key in keys)
-        raise InvalidInput(f"{path} holds {what} with other settings: {told}. Ask for the same, give another output, or delete that file")
+        raise InvalidInput(
+            f"{path} holds {what} with other settings: {told}. Ask for the same, give another output, or delete that file"
+        )
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

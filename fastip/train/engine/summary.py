@@ -24,9 +24,18 @@ def summarise(settings: Any, history: state.History, device: torch.device) -> di
         "fastip": __version__,
     }
     losses = {"step": [step for step, _ in history.losses], "loss": [loss for _, loss in history.losses]}
-    result = {"settings": settings, "seconds": history.seconds, "starts": history.starts, "machine": machine, "losses": losses}
+    result = {
+        "settings": settings,
+        "seconds": history.seconds,
+        "starts": history.starts,
+        "machine": machine,
+        "losses": losses,
+    }
     if history.scores:
-        result["scores"] = {"step": [step for step, _ in history.scores], "score": [score for _, score in history.scores]}
+        result["scores"] = {
+            "step": [step for step, _ in history.scores],
+            "score": [score for _, score in history.scores],
+        }
     if history.step < settings["steps"]:  # told before its end
         result["step"] = history.step
     if len(history.machines) > 1 or "step" in result:
@@ -37,7 +46,17 @@ def summarise(settings: Any, history: state.History, device: torch.device) -> di
 def told(training: Mapping[str, Any]) -> state.History:
     """The history that :func:`summarise` told. Raises KeyError, TypeError or ValueError where it told another thing."""
     curves = {
-        name: list(zip(curve["step"], curve[value], strict=True)) for name, value in (("losses", "loss"), ("scores", "score")) if (curve := training.get(name))
+        name: list(zip(curve["step"], curve[value], strict=True))
+        for name, value in (("losses", "loss"), ("scores", "score"))
+        if (curve := training.get(name))
     }
     last = training.get("step", training["settings"]["steps"])
-    return state.History.read({"step": last, "seconds": training["seconds"], "starts": training["starts"], "machines": training.get("machines", [])} | curves)
+    return state.History.read(
+        {
+            "step": last,
+            "seconds": training["seconds"],
+            "starts": training["starts"],
+            "machines": training.get("machines", []),
+        }
+        | curves
+    )

@@ -31,7 +31,9 @@ class Game:
 
 GAMES: Mapping[str, Game] = {
     # -log D(x) - log(1 - D(G z)) and -log D(G z), D = sigmoid: Goodfellow et al. 2014
-    "bce": Game(lambda real, made: F.softplus(-real).mean() + F.softplus(made).mean(), lambda made: F.softplus(-made).mean()),
+    "bce": Game(
+        lambda real, made: F.softplus(-real).mean() + F.softplus(made).mean(), lambda made: F.softplus(-made).mean()
+    ),
     # max(0, 1 - D(x)) + max(0, 1 + D(G z)) and -D(G z): Lim and Ye 2017, as SAGAN has it
     "hinge": Game(lambda real, made: F.relu(1 - real).mean() + F.relu(1 + made).mean(), lambda made: -made.mean()),
     # D(G z) - D(x) and -D(G z), for a discriminator that spectral normalisation keeps from growing: Arjovsky et al. 2017
@@ -58,7 +60,9 @@ class Generation(nn.Module):
     def __init__(self, generator: nets.Generator, discriminator: nn.Module, game: Game, decay: float) -> None:
         super().__init__()
         self.generator, self.average = generator, copy.deepcopy(generator).eval().requires_grad_(False)
-        self.others = (discriminator,)  # a tuple keeps it out of the state and of the parameters: it has an optimiser of its own
+        self.others = (
+            discriminator,
+        )  # a tuple keeps it out of the state and of the parameters: it has an optimiser of its own
         self.game, self.decay = game, decay
         self.seen: tuple[Tensor, Tensor] = (torch.empty(0), torch.empty(0))
 
@@ -66,7 +70,9 @@ class Generation(nn.Module):
         (discriminator,) = self.others
         made = self.generator(z)
         self.seen = x, made.detach()
-        fixed = {name: p.detach() for name, p in discriminator.named_parameters()}  # a gradient for its weights would be the wrong one
+        fixed = {
+            name: p.detach() for name, p in discriminator.named_parameters()
+        }  # a gradient for its weights would be the wrong one
         odds: Tensor = functional_call(discriminator, fixed, made)
         return self.game.generator(odds.to(x.dtype))  # in full precision, whatever the networks compute in
 
@@ -94,7 +100,9 @@ class Discrimination(nn.Module):
 
 def opponent(generation: Generation, learning_rate: float, betas: tuple[float, float], penalty: float) -> loop.Opponent:
     """The discriminator's training, a step after each of the generator's."""
-    return loop.Opponent(Discrimination(generation.others[0], generation.game, penalty), learning_rate, betas, lambda: generation.seen)
+    return loop.Opponent(
+        Discrimination(generation.others[0], generation.game, penalty), learning_rate, betas, lambda: generation.seen
+    )
 
 
 class Sampled(Protocol):
@@ -112,7 +120,9 @@ class Samples:
     def __init__(self, generation: Sampled, pictures: Pictures, seed: int) -> None:
         count = min(SCORED, len(pictures))
         self.generation, self.real = generation, pictures.batch(range(count))
-        self.z = torch.randn(count, generation.generator.latent, generator=torch.Generator().manual_seed(schedule.stream(seed, -1, 0)))
+        self.z = torch.randn(
+            count, generation.generator.latent, generator=torch.Generator().manual_seed(schedule.stream(seed, -1, 0))
+        )
 
     def __call__(self) -> tuple[float, Mapping[str, Tensor]]:
         weight = next(self.generation.average.parameters())

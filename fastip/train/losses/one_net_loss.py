@@ -57,7 +57,10 @@ class Draw:
         chances, parts = torch.rand(2, b, generator=generator)
         e = torch.randn(x.shape, generator=generator)
         ratios = RATIOS[0] + (RATIOS[1] - RATIOS[0]) * parts
-        rough = [blocky(one, float(ratio)) if chance < BLOCKY else one for one, chance, ratio in zip(x.split(1), chances, ratios, strict=True)]
+        rough = [
+            blocky(one, float(ratio)) if chance < BLOCKY else one
+            for one, chance, ratio in zip(x.split(1), chances, ratios, strict=True)
+        ]
         return torch.cat(rough) + levels * field * e
 
 
@@ -126,7 +129,11 @@ class Doubts(nn.Module):
         self.image, self.latent = image, latent
 
     def forward(self, x: Tensor, kept: Tensor, made: Tensor, clean: Tensor, damaged: Tensor) -> Tensor:
-        images = _real(self.image(x)) + CLEAN * F.softplus(self.image(kept)).mean() + (1 - CLEAN) * F.softplus(self.image(made)).mean()
+        images = (
+            _real(self.image(x))
+            + CLEAN * F.softplus(self.image(kept)).mean()
+            + (1 - CLEAN) * F.softplus(self.image(made)).mean()
+        )
         return images + _real(self.latent(clean)) + F.softplus(self.latent(damaged)).mean()
 
 
@@ -151,4 +158,6 @@ class Score:
         with torch.no_grad():
             projected = self.projecting.average(self.v.to(weight)).float().cpu()
         shown = torch.cat([self.v[:SHOWN], projected[:SHOWN], self.x[:SHOWN]])
-        return float(metrics.psnr(projected, self.x).mean()), {"damaged_projected_true": grid(shown, (3, min(SHOWN, len(self.x))))}
+        return float(metrics.psnr(projected, self.x).mean()), {
+            "damaged_projected_true": grid(shown, (3, min(SHOWN, len(self.x))))
+        }

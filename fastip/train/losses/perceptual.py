@@ -46,10 +46,15 @@ class Perceptual(StrictKeywords):
         discriminator: nets.Discriminator | None = None,
         learning_rate: float = 2e-4,
     ) -> None:
-        self.comparator, self.adversarial = check_number(comparator, "comparator", low=0.0), check_number(adversarial, "adversarial", low=0.0)
+        self.comparator, self.adversarial = (
+            check_number(comparator, "comparator", low=0.0),
+            check_number(adversarial, "adversarial", low=0.0),
+        )
         self.learning_rate = check_number(learning_rate, "learning_rate", low=0.0, strict=True)
         if not self.comparator and not self.adversarial:
-            raise InvalidInput("comparator and adversarial are both 0; give at least one a weight, e.g. comparator=0.1, or leave perceptual out")
+            raise InvalidInput(
+                "comparator and adversarial are both 0; give at least one a weight, e.g. comparator=0.1, or leave perceptual out"
+            )
         for name, given, kind, weight in (
             ("features", features, nets.Comparator, "comparator"),
             ("discriminator", discriminator, nets.Discriminator, "adversarial"),
@@ -78,10 +83,18 @@ class Perceptual(StrictKeywords):
         """The settings as JSON values."""
         record: dict[str, Any] = {}
         if self.features is not None:
-            record["comparator"] = {"weight": self.comparator, "net": type(self.features).__name__, "digest": digest(self.features)[:16]}
+            record["comparator"] = {
+                "weight": self.comparator,
+                "net": type(self.features).__name__,
+                "digest": digest(self.features)[:16],
+            }
         if self.discriminator is not None:
             rate = {"learning_rate": self.learning_rate}
-            record["adversarial"] = {"weight": self.adversarial, "config": self.discriminator.config(), "start": digest(self.discriminator)[:16]} | rate
+            record["adversarial"] = {
+                "weight": self.adversarial,
+                "config": self.discriminator.config(),
+                "start": digest(self.discriminator)[:16],
+            } | rate
         return record
 
 
@@ -94,7 +107,9 @@ def _default(picture: Tensor, seed: int) -> nets.Discriminator:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(check_count(seed, "seed", low=0) % 2**63)
                 return nets.Discriminator(colours=colours, factor=factor, size=factor * SMALLEST * 2**stages)
-    raise InvalidInput(f"the pictures have shape {tuple(picture.shape[1:])}; a discriminator needs at least 8 x 8 pixels")
+    raise InvalidInput(
+        f"the pictures have shape {tuple(picture.shape[1:])}; a discriminator needs at least 8 x 8 pixels"
+    )
 
 
 class Judges(nn.Module):
@@ -144,14 +159,20 @@ class Judges(nn.Module):
         losses = {name: float(term) for name, term in self.terms.items()}
         if not all(0 < loss < math.inf for loss in losses.values()):
             told = ", ".join(f"{name} {loss:g}" for name, loss in losses.items())
-            raise InvalidInput(f"the losses of the first pictures are {told}; expected positive numbers, by which to scale them: check networks and noise")
+            raise InvalidInput(
+                f"the losses of the first pictures are {told}; expected positive numbers, by which to scale them: check networks and noise"
+            )
         scales = [losses["pixels"] / losses[name] for name in self.weights]
         self.scales.copy_(torch.tensor(scales, dtype=torch.float64))
 
     def opponent(self, learning_rate: float) -> loop.Opponent | None:
         """The discriminator's training, None without one."""
         discriminator = self.networks[1]
-        return None if discriminator is None else loop.Opponent(Doubt(discriminator), learning_rate, BETAS, lambda: self.seen)
+        return (
+            None
+            if discriminator is None
+            else loop.Opponent(Doubt(discriminator), learning_rate, BETAS, lambda: self.seen)
+        )
 
 
 class Doubt(nn.Module):

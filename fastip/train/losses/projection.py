@@ -72,7 +72,11 @@ class Projection(nn.Module):
         self.encoders = nn.ModuleDict(encoders(net))
         self.average = copy.deepcopy(self.encoders).eval().requires_grad_(False)
         parts: dict[str, Any] = dict(self.average.named_children())
-        self.fixed = (net.generator, net, nets.Projector(net.generator, **parts, corrections=net.corrections))  # a tuple keeps G out of the state
+        self.fixed = (
+            net.generator,
+            net,
+            nets.Projector(net.generator, **parts, corrections=net.corrections),
+        )  # a tuple keeps G out of the state
         self.weights, self.decay = terms, decay
         self.terms: Mapping[str, Tensor] = {}
 
@@ -86,7 +90,11 @@ class Projection(nn.Module):
         loss = torch.stack([(image - x).square().mean() for _, image in passes]).mean()
         self.terms = {"image": loss.detach()}
         for name, weight, term in (
-            ("latent", self.weights.latent, lambda: torch.stack([(found[: len(z)] - z).square().mean() for found, _ in passes]).mean()),
+            (
+                "latent",
+                self.weights.latent,
+                lambda: torch.stack([(found[: len(z)] - z).square().mean() for found, _ in passes]).mean(),
+            ),
             ("idempotence", self.weights.idempotence, lambda: (self._again(projected) - projected).square().mean()),
             ("orthogonality", self.weights.orthogonality, lambda: _slope(w, projected, code).square().mean()),
         ):
@@ -126,7 +134,10 @@ class Score:
         none = torch.empty(0, *draw.shape)
         pictures = none if validation is None else validation.batch(range(min(SCORED, len(validation))))
         count = SCORED if validation is None else 0
-        self.projection, self.drawn = projection, replace(draw, count=count).beside(pictures, schedule.stream(draw.seed, -1, 0))
+        self.projection, self.drawn = (
+            projection,
+            replace(draw, count=count).beside(pictures, schedule.stream(draw.seed, -1, 0)),
+        )
 
     def __call__(self) -> tuple[float, Mapping[str, Tensor]]:
         projection = self.projection
@@ -136,7 +147,9 @@ class Score:
             x = pictures if len(pictures) else projection.fixed[0](z)
             projected = projection.averaged(x + e)
             shown = torch.cat([(x + e)[:SHOWN], projected[:SHOWN], x[:SHOWN]]).float().cpu()
-        return float(metrics.psnr(projected.float(), x.float()).mean()), {"noisy_projected_true": grid(shown, (3, min(SHOWN, len(x))))}
+        return float(metrics.psnr(projected.float(), x.float()).mean()), {
+            "noisy_projected_true": grid(shown, (3, min(SHOWN, len(x))))
+        }
 
 
 def watched(plan: loop.Plan, projection: Projection, draw: Draw, validation: Pictures | None) -> loop.Plan:

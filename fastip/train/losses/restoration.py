@@ -55,7 +55,9 @@ class Restoration(nn.Module, abc.ABC):
     ``average`` follows the weights of ``net``.
     """
 
-    def __init__(self, net: nets.PriorNet, op: LinearOperator | None, data_noise: float, norm: int, decay: float) -> None:
+    def __init__(
+        self, net: nets.PriorNet, op: LinearOperator | None, data_noise: float, norm: int, decay: float
+    ) -> None:
         super().__init__()
         self.net, self.average = net, copy.deepcopy(net).eval().requires_grad_(False)
         self.op, self.data_noise, self.norm, self.decay = op, data_noise, norm, decay
@@ -82,7 +84,9 @@ class Restoration(nn.Module, abc.ABC):
     def judged(self, judges: Judges, x: Tensor, e: Tensor, levels: Tensor, n: Tensor) -> None:
         """Let ``judges`` look on from now on, their scales chosen on these images."""
         with torch.no_grad():
-            x_hat = self.estimate(copy.deepcopy(self.net), x, e, levels, n)  # a copy: the statistics of BatchNorm are those of the training alone
+            x_hat = self.estimate(
+                copy.deepcopy(self.net), x, e, levels, n
+            )  # a copy: the statistics of BatchNorm are those of the training alone
             judges(x_hat, x, self.pixels(x_hat, x))
         judges.suit()
         self.judges = judges
@@ -127,14 +131,22 @@ class Unrolled(Restoration):
         inverse: str | Inverse,
     ) -> None:
         super().__init__(net, op, data_noise, norm, decay)
-        self.betas, self.sigmas, self.inverse = [beta for beta, _ in iterations], [level for _, level in iterations], inverse
+        self.betas, self.sigmas, self.inverse = (
+            [beta for beta, _ in iterations],
+            [level for _, level in iterations],
+            inverse,
+        )
 
     def estimate(self, net: nets.PriorNet, x: Tensor, e: Tensor, levels: Tensor, n: Tensor) -> Tensor:
         kind = x.device.type
-        prior = priors.PixelShuffleAutoencoder(_Cast(net, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)), sigma=self.sigmas)
+        prior = priors.PixelShuffleAutoencoder(
+            _Cast(net, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)), sigma=self.sigmas
+        )
         with torch.autocast(kind, enabled=False):
             y = self.data(x, n)
-            solution = admm(y, self.op, prior, beta=self.betas, inverse=self.inverse, iterations=len(self.betas), tolerance=0)
+            solution = admm(
+                y, self.op, prior, beta=self.betas, inverse=self.inverse, iterations=len(self.betas), tolerance=0
+            )
         x_hat: Tensor = solution.x
         return x_hat
 
@@ -152,7 +164,12 @@ class _Cast(nets.PriorNet):
         super().__init__()
         self.net: nets.PriorNet = net
         self.enabled, self.dtype = enabled, dtype
-        self.colours, self.data_colours, self.stride, self.takes_level = net.colours, net.data_colours, net.stride, net.takes_level
+        self.colours, self.data_colours, self.stride, self.takes_level = (
+            net.colours,
+            net.data_colours,
+            net.stride,
+            net.takes_level,
+        )
 
     def config(self) -> dict[str, Any]:
         return self.net.config()
@@ -180,10 +197,14 @@ class Score:
         device = next(self.objective.parameters()).device
         ratios, shown = [], []
         with torch.no_grad():
-            for parts in zip(*(t.split(4) if t.numel() else [t] * -(-len(self.drawn[0]) // 4) for t in self.drawn), strict=True):
+            for parts in zip(
+                *(t.split(4) if t.numel() else [t] * -(-len(self.drawn[0]) // 4) for t in self.drawn), strict=True
+            ):
                 x, e, levels, n = (part.to(device) for part in parts)
                 x_hat = self.objective.estimate(self.objective.average, x, e, levels, n).clamp(0, 1)
                 ratios.append(metrics.psnr(x_hat.float(), x))
                 shown.append(torch.cat([self.objective.given(x, e, levels, n), x_hat, x], dim=-1))
         rows = torch.cat(shown)[:SHOWN]
-        return float(torch.cat(ratios).mean()), {"given_restored_true": rows.transpose(0, 1).flatten(1, 2)[: 3 if rows.shape[1] == 3 else 1]}
+        return float(torch.cat(ratios).mean()), {
+            "given_restored_true": rows.transpose(0, 1).flatten(1, 2)[: 3 if rows.shape[1] == 3 else 1]
+        }

@@ -64,7 +64,9 @@ class Settings(AveragedSettings):
         check_count(self.warm_up, "warm_up", low=0)
         shares = [stage.share for stage in self.stages]
         if not shares or shares != sorted(set(shares)) or not 0 == shares[0] <= shares[-1] < 1:
-            raise InvalidInput(f"the stages begin at shares {shares} of the steps; expected 0 first, then rising numbers below 1")
+            raise InvalidInput(
+                f"the stages begin at shares {shares} of the steps; expected 0 first, then rising numbers below 1"
+            )
         for stage in self.stages:
             check_count(stage.batch, "the batch of a stage", low=1)
             check_count(stage.size, "the size of a stage", low=1)
@@ -118,7 +120,9 @@ def train_photo_denoiser(
     """
     batch = stages[0].batch if stages else 1
     how = run_of(run, batch=batch, steps=steps, learning_rate=learning_rate, output=output, precision="bf16-mixed")
-    settings = settled(steps=steps, stages=stages, precision=how.precision, warm_up=warm_up, learning_rate=learning_rate)
+    settings = settled(
+        steps=steps, stages=stages, precision=how.precision, warm_up=warm_up, learning_rate=learning_rate
+    )
     check_count(look_every, "look_every", low=1)
     chosen = begun.net if begun is not None else network() if net is None else net
     pictures = training_pictures() if pictures is None else pictures
@@ -133,12 +137,26 @@ def train_photo_denoiser(
         pause=PAUSE,
         begun=None if begun is None else begun.history,
     )
-    course = Course("prior", checkpoint.load_prior, saved, record(chosen, pictures, settings), output, plan, how.accelerator, settings)
+    course = Course(
+        "prior",
+        checkpoint.load_prior,
+        saved,
+        record(chosen, pictures, settings),
+        output,
+        plan,
+        how.accelerator,
+        settings,
+    )
     return course.run(whole.train, whole.made)
 
 
 def settled(
-    *, steps: int = STEPS, stages: tuple[Stage, ...] = STAGES, precision: str = "bf16-mixed", warm_up: int = WARM_UP, learning_rate: float = RATE
+    *,
+    steps: int = STEPS,
+    stages: tuple[Stage, ...] = STAGES,
+    precision: str = "bf16-mixed",
+    warm_up: int = WARM_UP,
+    learning_rate: float = RATE,
 ) -> Settings:
     """The recipe's settings, with what a caller may change."""
     return Settings(
@@ -160,7 +178,11 @@ def settled(
 
 def record(net: nets.PriorNet, pictures: data.Pictures, settings: Settings) -> dict[str, Any]:
     """What must be the same for a state to be gone on from: the settings, the network's structure and the pictures, as JSON values."""
-    return {"kind": NAME, "net": {"name": type(net).__name__, "config": net.config()}, "images": described(pictures)} | asdict(settings)
+    return {
+        "kind": NAME,
+        "net": {"name": type(net).__name__, "config": net.config()},
+        "images": described(pictures),
+    } | asdict(settings)
 
 
 def test_photographs(size: int = 256) -> list[Tensor]:
@@ -206,9 +228,21 @@ class _Run:
     def train(self, plan: loop.Plan, fabric: Fabric) -> tuple[Weights, state.History]:
         own = copy.deepcopy(self.net).cpu().train().requires_grad_().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         objective = BalancedDenoising(own, None, 0.0, 1, self.settings.average)
-        draw = Ahead(Feed(self.pictures, self.settings.stages, plan.steps, self.settings.levels, self.settings.seed, fabric.world_size), plan.steps)
+        draw = Ahead(
+            Feed(
+                self.pictures,
+                self.settings.stages,
+                plan.steps,
+                self.settings.levels,
+                self.settings.seed,
+                fabric.world_size,
+            ),
+            plan.steps,
+        )
         try:
-            history = loop.fit(fabric, objective, draw, plan.watched(objective.follow, lambda: (self._score(objective), {})))
+            history = loop.fit(
+                fabric, objective, draw, plan.watched(objective.follow, lambda: (self._score(objective), {}))
+            )
         finally:
             draw.close()
         return {name: tensor.cpu().numpy().copy() for name, tensor in objective.average.state_dict().items()}, history

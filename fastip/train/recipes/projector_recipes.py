@@ -12,7 +12,9 @@ from .workshop import Splits, Workshop
 BF16 = "bf16-mixed"
 
 
-def _corrected(shop: Workshop, name: str, generator: nets.Generator, start: nets.DCGANEncoder, pictures: Splits, latent: float) -> priors.Projector:
+def _corrected(
+    shop: Workshop, name: str, generator: nets.Generator, start: nets.DCGANEncoder, pictures: Splits, latent: float
+) -> priors.Projector:
     """Encoder and corrector learn with one correction first, then with three."""
     about = {"noise": (0.0, 0.7), "latent": latent, "precision": BF16}
     corrector = encoder(generator, images=2, width=32)
@@ -40,10 +42,24 @@ def _avatars(shop: Workshop) -> priors.Projector:
     pictures = data.Avatars("train"), data.Avatars("validation")
     faces: dict[str, Any] = {"colours": 3, "size": 64}
     players = networks("dcgan", width=48, **faces)[0], networks("sagan", width=32, **faces)[1]
-    game: dict[str, Any] = {"loss": "hinge", "discriminator_rate": 4e-4, "penalty": 10.0, "betas": (0.0, 0.9), "precision": BF16}
+    game: dict[str, Any] = {
+        "loss": "hinge",
+        "discriminator_rate": 4e-4,
+        "penalty": 10.0,
+        "betas": (0.0, 0.9),
+        "precision": BF16,
+    }
     generator = shop.generator("avatars-generator", players, pictures, steps=4000, batch=64, **game)
-    about = {"corrector": encoder(generator, images=2, width=24), "corrections": 2, "noise": (0.0, 0.7), "latent": 0.0025, "precision": BF16}
-    return shop.projector("avatars-projector", generator, encoder(generator, width=32), pictures, steps=1500, batch=64, **about)
+    about = {
+        "corrector": encoder(generator, images=2, width=24),
+        "corrections": 2,
+        "noise": (0.0, 0.7),
+        "latent": 0.0025,
+        "precision": BF16,
+    }
+    return shop.projector(
+        "avatars-projector", generator, encoder(generator, width=32), pictures, steps=1500, batch=64, **about
+    )
 
 
 PROJECTORS: dict[str, Callable[[Workshop], priors.Projector]] = {

@@ -19,7 +19,13 @@ from .workshop import Prior, Workshop
 
 @strict_keywords
 def task(
-    name: str, folder: str | Path, *, steps: int | None = None, accelerator: str = "auto", progress: bool = True, report: loop.Report | None = None
+    name: str,
+    folder: str | Path,
+    *,
+    steps: int | None = None,
+    accelerator: str = "auto",
+    progress: bool = True,
+    report: loop.Report | None = None,
 ) -> Prior | priors.Projector:
     """Train the network of a task, NAME.safetensors in ``folder``, after those it starts from; what is finished there is taken, what was stopped goes on.
 
@@ -30,7 +36,9 @@ def task(
         raise InvalidInput(f"there is no recipe {name!r}; expected one of {', '.join(RECIPES)}")
     if steps is not None:
         check_count(steps, "steps", low=1)
-    return RECIPES[name](Workshop(Path(folder), steps, {"accelerator": accelerator, "progress": progress, "report": report}))
+    return RECIPES[name](
+        Workshop(Path(folder), steps, {"accelerator": accelerator, "progress": progress, "report": report})
+    )
 
 
 # ---- photographs -----------------------------------------------------------------------------------------------------
@@ -45,7 +53,14 @@ def _small_photo_denoiser(shop: Workshop) -> Prior:
     """A smaller one, trained for minutes: where the networks of the tasks start."""
     torch.manual_seed(0)
     pictures = data.Photographs("train", 128), data.Photographs("validation", 128)
-    return shop.denoiser("photo-denoiser-small", nets.PixelShuffleAutoencoder(), pictures, noise=(0.005, 0.25), steps=2600, precision="bf16-mixed")
+    return shop.denoiser(
+        "photo-denoiser-small",
+        nets.PixelShuffleAutoencoder(),
+        pictures,
+        noise=(0.005, 0.25),
+        steps=2600,
+        precision="bf16-mixed",
+    )
 
 
 def _photo_task(name: str, steps: int) -> Callable[[Workshop], Prior]:
@@ -56,8 +71,13 @@ def _photo_task(name: str, steps: int) -> Callable[[Workshop], Prior]:
         start = _small_photo_denoiser(shop).net
         assert isinstance(start, nets.PixelShuffleAutoencoder)
         torch.manual_seed(0)
-        net = start.grown(widths=(16, 48, 128), blocks=(1, 2, 3)).conditioned(data_colours=3, stride=tasks.learned(name).stride)
-        pictures = data.Photographs("train", 96, reductions=(2, 3, 4)), data.Photographs("validation", 128, reductions=(2, 3))
+        net = start.grown(widths=(16, 48, 128), blocks=(1, 2, 3)).conditioned(
+            data_colours=3, stride=tasks.learned(name).stride
+        )
+        pictures = (
+            data.Photographs("train", 96, reductions=(2, 3, 4)),
+            data.Photographs("validation", 128, reductions=(2, 3)),
+        )
         about: dict[str, Any] = {
             "beta": beta,
             "levels": levels,
@@ -98,10 +118,28 @@ def _colorize(shop: Workshop) -> Prior:
     torch.manual_seed(0)
     net = nets.PixelShuffleAutoencoder(factor=2, widths=(32, 64, 96), data_colours=1, stride=2)
     first = data.Photographs("train", 64, **views), looked_at  # type: ignore[arg-type]
-    once = shop.solver("colorize-sr2", net, first, output="colorize-sr2-once", levels=0.3, iterations=1, steps=3600, learning_rate=1e-3, **about)
+    once = shop.solver(
+        "colorize-sr2",
+        net,
+        first,
+        output="colorize-sr2-once",
+        levels=0.3,
+        iterations=1,
+        steps=3600,
+        learning_rate=1e-3,
+        **about,
+    )
     then = data.Photographs("train", 64, seed=1, **views), looked_at  # type: ignore[arg-type]
     return shop.solver(
-        "colorize-sr2", once.net, then, levels=(0.3, 0.14, 0.065, 0.03), iterations=4, steps=1400, learning_rate=5e-4, dtype=torch.float16, **about
+        "colorize-sr2",
+        once.net,
+        then,
+        levels=(0.3, 0.14, 0.065, 0.03),
+        iterations=4,
+        steps=1400,
+        learning_rate=5e-4,
+        dtype=torch.float16,
+        **about,
     )
 
 

@@ -28,7 +28,9 @@ class Workshop:
         """``train.prior`` of NAME."""
         return prior(net, pictures[0], validation=pictures[1], **self._given(name, steps), **settings)
 
-    def solver(self, name: str, net: nets.PriorNet, pictures: Splits, *, steps: int, output: str | None = None, **settings: Any) -> Prior:
+    def solver(
+        self, name: str, net: nets.PriorNet, pictures: Splits, *, steps: int, output: str | None = None, **settings: Any
+    ) -> Prior:
         """``train.unrolled`` for the task NAME: its operator and the noise of its data; ``output`` is the name of a training before the last."""
         known = tasks.learned(name)
         given = self._given(output or name, steps) | {"data_noise": known.noise}
@@ -38,14 +40,27 @@ class Workshop:
         """A training that brings its own network and pictures."""
         return training(**self._given(name, steps))
 
-    def generator(self, name: str, networks: tuple[nets.Generator, Any], pictures: Splits, *, steps: int, **settings: Any) -> nets.Generator:
+    def generator(
+        self, name: str, networks: tuple[nets.Generator, Any], pictures: Splits, *, steps: int, **settings: Any
+    ) -> nets.Generator:
         """``train.gan`` of NAME."""
         own, discriminator = networks
         return gan(own, discriminator, pictures[0], validation=pictures[1], **self._given(name, steps), **settings)
 
-    def projector(self, name: str, generator: nets.Generator, encoder: nets.DCGANEncoder, pictures: Splits, *, steps: int, **settings: Any) -> priors.Projector:
+    def projector(
+        self,
+        name: str,
+        generator: nets.Generator,
+        encoder: nets.DCGANEncoder,
+        pictures: Splits,
+        *,
+        steps: int,
+        **settings: Any,
+    ) -> priors.Projector:
         """``train.projector`` of NAME, on the generator's images and on real ones."""
-        return projector(generator, encoder, images=pictures[0], validation=pictures[1], **self._given(name, steps), **settings)
+        return projector(
+            generator, encoder, images=pictures[0], validation=pictures[1], **self._given(name, steps), **settings
+        )
 
     def _given(self, name: str, steps: int) -> dict[str, Any]:
         self.folder.mkdir(parents=True, exist_ok=True)
