@@ -1,11 +1,13 @@
-"""What fastip is compared with: ADMM as one writes it in PyTorch, straightforward and with care (constants once, no copies that are easy to avoid).
+"""What fastip is compared with: ADMM as one writes it in PyTorch, straightforward and with care.
 
-All minimise ||y - A x||^2 + weight ||x||_1 with penalty beta ||x - z||^2 from x0 = A^T B y, d0 = 0, so that all produce the same iterates
+Care: constants once, no copies that are easy to avoid. All minimise ||y - A x||^2 + weight ||x||_1 with penalty
+beta ||x - z||^2 from x0 = A^T B y, d0 = 0, so that all produce the same iterates::
 
     z = argmin ||y - A z||^2 + beta ||z - w||^2,  w = x + d        d = w - z        x = soft(z - d, weight / 2 beta)
 
-and differ in how z is found. Convolutions take the layout in which PyTorch is fastest: on a CPU planes as images for a stride, as groups at stride 1; on a GPU
-the faster of the two, tried once for each size. Everything that does not change is on the device of y before the loop.
+and differ in how z is found. Convolutions take the layout in which PyTorch is fastest: on a CPU planes as images for a
+stride, as groups at stride 1; on a GPU the faster of the two, tried once for each size. Everything that does not change
+is on the device of y before the loop.
 """
 
 from __future__ import annotations
@@ -25,11 +27,14 @@ Watch = Callable[[Tensor], bool]
 Layout = tuple[tuple[int, int], int]  # images and channels that the planes are given as, and groups of channels
 
 
-# ---- A and its adjoint ----------------------------------------------------------------------------------------------
+# ---- A and its adjoint -----------------------------------------------------------------------------------------------
 
 
 def convolutions(problem: Problem, like: Tensor) -> tuple[Map, Map]:
-    """(A, A^T) with PyTorch's convolutions, circular or valid, in the precision and on the device of ``like``; images and data b c h w."""
+    """(A, A^T) with PyTorch's convolutions, circular or valid, in the precision and on the device of ``like``.
+
+    Images and data b c h w.
+    """
     planes = problem.shape[0] * problem.shape[1]
     as_images, as_groups = ((planes, 1), 1), ((1, planes), planes)
     if like.is_cuda:
@@ -122,7 +127,7 @@ def cogram(problem: Problem, like: Tensor) -> Tensor:
     return fold(power, *problem.shape[2:], problem.stride).real.to(like.dtype)
 
 
-# ---- ADMM and its data steps ----------------------------------------------------------------------------------------
+# ---- ADMM and its data steps -----------------------------------------------------------------------------------------
 
 
 def soft(v: Tensor, threshold: float) -> Tensor:
@@ -131,7 +136,10 @@ def soft(v: Tensor, threshold: float) -> Tensor:
 
 
 def six_variables(data_step: Map, x: Tensor, problem: Problem, iterations: int, watch: Watch | None = None) -> Tensor:
-    """The textbook loop with x, z and d of the size of the image, over-relaxed where the problem asks for it; ``watch`` sees each x and may stop it."""
+    """The textbook loop with x, z and d of the size of the image, over-relaxed where the problem asks for it.
+
+    ``watch`` sees each x and may stop it.
+    """
     d, z, a = torch.zeros_like(x), x, problem.relaxation
     for _ in range(iterations):
         w = x + d if a == 1.0 else a * x + (1 - a) * z + d
@@ -169,14 +177,20 @@ def full_size(
 
 
 def fft_full_size(y: Tensor, problem: Problem, iterations: int) -> Tensor:
-    """Six-variable ADMM, closed form with full-size rfft2 and irfft2 (Zhao et al., Fast single image super-resolution, 2016); stride 1: a division."""
+    """Six-variable ADMM, closed form with full-size rfft2 and irfft2; at stride 1 a division.
+
+    As in Zhao et al., Fast single image super-resolution, 2016.
+    """
     start, data_step = full_size(problem, y)
     x, pulled = start(y)
     return six_variables(lambda w: data_step(w, pulled), x, problem, iterations)
 
 
 def fft_data_grid(y: Tensor, problem: Problem, iterations: int) -> Tensor:
-    """Six-variable ADMM, exact with one small rfft2 and irfft2 on the data grid: z = (b - A^T B A b) / beta, b = A^T y + beta w."""
+    """Six-variable ADMM, exact with one small rfft2 and irfft2 on the data grid.
+
+    z = (b - A^T B A b) / beta, b = A^T y + beta w.
+    """
     forward, adjoint = convolutions(problem, y)
     inverse = fft_inverse(y, problem)
     pulled = adjoint(y)
@@ -271,7 +285,10 @@ def cg_data_side(
     watch: Watch | None = None,
     counter: Counter | None = None,
 ) -> Tensor:
-    """Six-variable ADMM, (beta I + A A^T) q = y - A w by conjugate gradients warm-started from the last q, z = w + A^T q."""
+    """Six-variable ADMM by conjugate gradients, warm-started from the last q.
+
+    (beta I + A A^T) q = y - A w, z = w + A^T q.
+    """
     forward, adjoint = convolutions(problem, y)
     if counter is not None:
         forward, adjoint = counter.around(forward), counter.around(adjoint)
@@ -290,11 +307,14 @@ def cg_data_side(
     return six_variables(data_step, start, problem, iterations, watch)
 
 
-# ---- the memory's own speed -----------------------------------------------------------------------------------------
+# ---- the memory's own speed ------------------------------------------------------------------------------------------
 
 
 class Copy:
-    """Copies a buffer of 12 bytes per pixel, cold: each call takes the next part of two arenas far larger than the caches."""
+    """Copies a buffer of 12 bytes per pixel, cold.
+
+    Each call takes the next part of two arenas far larger than the caches.
+    """
 
     def __init__(self, pixels: int, arena: int = 1 << 30) -> None:
         self.size, self.index = 3 * pixels, 0

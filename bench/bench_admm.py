@@ -1,19 +1,25 @@
-"""One ADMM iteration: x4 super-resolution, 9 x 9 Gaussian of sigma 1.6, circular, L1, float32; 24 planes of 256^2 and 3 planes of 1024^2.
+"""One ADMM iteration on a CPU: x4 super-resolution, 9 x 9 Gaussian of sigma 1.6, circular, L1, float32.
 
-Every program does the same ADMM from the same start. An entry is the time of a whole solve of 30 iterations from y to x, set-up included, divided by 30;
-no stop rule, no autograd, the same threads. Each program's x is compared with that of fastip's visible loop and exact inverse after the same iterations
-before it is timed. fastip itself runs as a user calls it: inverse="auto", which takes a certified stencil here, so its iterates differ slightly from the
-exact ones and its objective is compared instead.
+The images are 24 planes of 256^2 and 3 planes of 1024^2.
 
-Counted for fastip per image pixel and iteration, in float32 (s = 4, C a (2p + 1)^2 stencil):
+Every program does the same ADMM from the same start. An entry is the time of a whole solve of 30 iterations from y to
+x, set-up included, divided by 30; no stop rule, no autograd, the same threads. Each program's x is compared with that
+of fastip's visible loop and exact inverse after the same iterations before it is timed. fastip itself runs as a user
+calls it: inverse="auto", which takes a certified stencil here, so its iterates differ slightly from the exact ones
+and its objective is compared instead.
 
-    bytes    residual: reads x (4), y and q, writes r; dual: reads r and q, writes q and t; prior: reads t, reads and writes x (8)
-             12 + 4 (3 + 4 + 1) / s^2 = 14 when nothing stays in cache; planes that fit into cache run all their iterations there: about 0
-    products A, separable: 9 / s for the columns of each phase, then 9 / s^2 along rows;  A^T the same in reverse;  C: (2p + 1)^2 / s^2
+Counted for fastip per image pixel and iteration, in float32 (s = 4, C a (2p + 1)^2 stencil)::
+
+    bytes    residual: reads x (4), y and q, writes r; dual: reads r and q, writes q and t;
+             prior: reads t, reads and writes x (8)
+             12 + 4 (3 + 4 + 1) / s^2 = 14 when nothing stays in cache;
+             planes that fit into cache run all their iterations there: about 0
+    products A, separable: 9 / s for the columns of each phase, then 9 / s^2 along rows;
+             A^T the same in reverse;  C: (2p + 1)^2 / s^2
              2 (2.25 + 0.56) + 25 / 16 for p = 2: 7.2 multiply-adds, and about 5 operations for the threshold
 
-Copying a buffer of 12 bytes per pixel (12 read, 12 written) through memory is the line to compare with. Six-variable ADMM in eager PyTorch moves at least
-60 bytes per pixel besides its transforms or convolutions.
+Copying a buffer of 12 bytes per pixel (12 read, 12 written) through memory is the line to compare with. Six-variable
+ADMM in eager PyTorch moves at least 60 bytes per pixel besides its transforms or convolutions.
 """
 
 from __future__ import annotations
@@ -120,7 +126,10 @@ def test_deepinv(benchmark: Any, shape: tuple[int, int, int, int]) -> None:
 
 
 def last_z(y: Tensor, problem: Problem) -> Tensor:
-    """z of the last iteration of exact ADMM: w + A^T B (y - A w) with w = x - A^T q from the iteration before. The dual is kept on the data grid."""
+    """z of the last iteration of exact ADMM: w + A^T B (y - A w) with w = x - A^T q from the iteration before.
+
+    The dual is kept on the data grid.
+    """
     before = solve(y, problem, ITERATIONS - 1, fastip.inverses.Exact())
     step = fastip.inverses.Exact().bind(problem.op, y, problem.beta)
     w = before.x - step.pull(before.q)

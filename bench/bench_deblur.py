@@ -1,16 +1,23 @@
-"""9 x 9 motion deblurring at 45 degrees, stride 1, L1, float32: circular time per iteration, and valid time to a gap of 1e-4.
+"""9 x 9 motion deblurring at 45 degrees, stride 1, L1, float32: time per iteration and to a gap.
 
-Circular: fastip as a user calls it (a certified 3 x 3 stencil for C, fused: its iterates are not the exact ones, so its objective is compared), fastip with
-the exact inverse (one complex FFT each way for two planes, everything between fused), and six-variable ADMM with rfft2 and irfft2. The x of the exact two
-are compared with the closed form in float64; 30 iterations, set-up included. Per pixel and iteration in float32 the transforms read and write 4 x 8 bytes and
-more for their own passes; between them the dual step moves 32 (reads p, F x and the constants; writes p and the extrapolation) and the prior step 12.
+Circular time per iteration, and valid time to a gap of 1e-4.
 
-Valid: no transform diagonalises A A^T. fastip takes a certified stencil for C, the baseline solves each data step by conjugate gradients on the data side to
-1e-5, warm-started. Both are tuned on the grid below (on a smaller image, by counted work) and may over-relax; then both run on 24 planes of 256^2 as many
-iterations as bring the objective, evaluated in float64 outside the timing, within 1e-4 of the optimum of a long float64 solve. Looser inner tolerances,
-which nobody knows beforehand, are tuned for the baseline too and reported apart. The first call for a psf, beta and size also fits and certifies the
-stencil, later calls remember it: first_setup_ms, not part of the time.
-Per pixel and iteration fastip does nnz(psf) products for A, as many for A^T and (2p + 1)^2 for C, and moves about 40 bytes when a plane does not stay in cache.
+Circular: fastip as a user calls it (a certified 3 x 3 stencil for C, fused: its iterates are not the exact ones, so
+its objective is compared), fastip with the exact inverse (one complex FFT each way for two planes, everything between
+fused), and six-variable ADMM with rfft2 and irfft2. The x of the exact two are compared with the closed form in
+float64; 30 iterations, set-up included. Per pixel and iteration in float32 the transforms read and write 4 x 8 bytes
+and more for their own passes; between them the dual step moves 32 (reads p, F x and the constants; writes p and the
+extrapolation) and the prior step 12.
+
+Valid: no transform diagonalises A A^T. fastip takes a certified stencil for C, the baseline solves each data step by
+conjugate gradients on the data side to 1e-5, warm-started. Both are tuned on the grid below (on a smaller image, by
+counted work) and may over-relax; then both run on 24 planes of 256^2 as many iterations as bring the objective,
+evaluated in float64 outside the timing, within 1e-4 of the optimum of a long float64 solve. Looser inner tolerances,
+which nobody knows beforehand, are tuned for the baseline too and reported apart. The first call for a psf, beta and
+size also fits and certifies the stencil, later calls remember it: first_setup_ms, not part of the time.
+
+Per pixel and iteration fastip does nnz(psf) products for A, as many for A^T and (2p + 1)^2 for C, and moves about
+40 bytes when a plane does not stay in cache.
 """
 
 from __future__ import annotations
@@ -50,7 +57,7 @@ def solve(
     )
 
 
-# ---- circular: time per iteration -----------------------------------------------------------------------------------
+# ---- circular: time per iteration ------------------------------------------------------------------------------------
 
 
 @pytest.mark.benchmark(timer=per_iteration)
@@ -89,11 +96,14 @@ def test_circular(benchmark: Any, program: str, shape: Shape) -> None:
     )
 
 
-# ---- valid: tuning on a small image ---------------------------------------------------------------------------------
+# ---- valid: tuning on a small image ----------------------------------------------------------------------------------
 
 
 def optimum(y: Tensor, problem: Problem) -> float:
-    """The minimum of the objective from a long float64 solve that 300 more iterations no longer move, and that duality confirms."""
+    """The minimum of the objective from a long float64 solve.
+
+    300 more iterations no longer move it, and duality confirms it.
+    """
     problem = dataclasses.replace(problem, beta=0.03, relaxation=1.8)
     y, inverse = y.double(), fastip.inverses.Stencil(4)
     first = solve(y, problem, 600, inverse)
@@ -175,7 +185,7 @@ def cheapest(program: str, **allowed: tuple[float, ...]) -> dict[str, Any]:
     return min(points, key=lambda r: r["work"])
 
 
-# ---- valid: time to the gap -----------------------------------------------------------------------------------------
+# ---- valid: time to the gap ------------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=1)

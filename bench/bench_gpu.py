@@ -1,16 +1,22 @@
-"""One ADMM iteration on a GPU: x4 super-resolution, 9 x 9 Gaussian of sigma 1.6, circular, L1, float32; 24 planes of 1024^2, 1536 and 3 planes of 256^2.
+"""One ADMM iteration on a GPU: x4 super-resolution, 9 x 9 Gaussian of sigma 1.6, circular, L1, float32.
 
-As in bench_admm.py: the same ADMM from the same start for every program, 30 iterations from y to x, divided by 30, no stop rule, no autograd. The clock
-waits for the device before and after a solve, so a time is what a caller waits. Each program's x (deepinv: z) is compared with exact ADMM in float64 before it
-is timed. float32 means float32: tf32 is off, and PyTorch's own choice of convolutions by trial is on.
+The images are 24 planes of 1024^2, 1536 and 3 planes of 256^2.
 
-fastip runs as a user calls it on each of its backends, and as the fused kernel alone (set-up made, start given): that is what the bytes are counted for.
+As in bench_admm.py: the same ADMM from the same start for every program, 30 iterations from y to x, divided by 30, no
+stop rule, no autograd. The clock waits for the device before and after a solve, so a time is what a caller waits. Each
+program's x (deepinv: z) is compared with exact ADMM in float64 before it is timed. float32 means float32: tf32 is off,
+and PyTorch's own choice of convolutions by trial is on.
 
-    12 bytes per pixel and iteration  in two passes: reads x (4), reads and writes x (8); the data grid adds 4 (3 + 4 + 1) / s^2 = 2
+fastip runs as a user calls it on each of its backends, and as the fused kernel alone (set-up made, start given): that
+is what the bytes are counted for::
+
+    12 bytes per pixel and iteration  in two passes: reads x (4), reads and writes x (8);
+                                      the data grid adds 4 (3 + 4 + 1) / s^2 = 2
      8 bytes                          in one pass
     copy                              the same bytes, half read, half written, cold, 30 of them in one CUDA graph
 
-torch.compile and CUDA graphs: constants, compilation and capture are made before and are not counted, which favours these programs.
+torch.compile and CUDA graphs: constants, compilation and capture are made before and are not counted, which favours
+these programs.
 """
 
 from __future__ import annotations
@@ -104,7 +110,10 @@ def timed(
     budget: float,
     check: Callable[[Any], dict[str, Any]],
 ) -> None:
-    """Compares the result, then times; a program that takes longer than ``budget`` seconds once, after the first run, which is not timed."""
+    """Compares the result, then times.
+
+    A program that takes longer than ``budget`` seconds is timed once, after the first run, which is not timed.
+    """
     benchmark.group, budget = f"GPU, {problem.name}", budget * gpu_machine.PATIENCE
     start = now()
     result = run()  # modules, plans, the library's own choices
@@ -128,7 +137,7 @@ def close(expected: Tensor, bound: float = 1e-4) -> Callable[[Tensor], dict[str,
     return check
 
 
-# ---- the floor ------------------------------------------------------------------------------------------------------
+# ---- the floor -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.benchmark(timer=per_iteration)
@@ -144,7 +153,7 @@ def test_copy(benchmark: Any, bytes_moved: int, how: str, shape: Shape) -> None:
     record(benchmark, problem, f"copy of {bytes_moved} bytes per pixel by {how}", bytes_moved=bytes_moved)
 
 
-# ---- fastip ---------------------------------------------------------------------------------------------------------
+# ---- fastip ----------------------------------------------------------------------------------------------------------
 
 
 def objective_of(x: Tensor, y: Tensor, problem: Problem, exact: Tensor, allowed: float = 1e-3) -> dict[str, Any]:
@@ -170,7 +179,10 @@ def skipped() -> Iterator[None]:
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernel(benchmark: Any, name: str, dtype: torch.dtype, shape: Shape) -> None:
-    """The fused kernel alone. Half precision: the image is stored in it, sums are float32; its objective is only shown."""
+    """The fused kernel alone.
+
+    Half precision: the image is stored in it, sums are float32; its objective is only shown.
+    """
     if dtype is not torch.float32 and name not in HALF:
         pytest.skip("measured in float32")
     problem, data, exact, _ = case(shape)
@@ -228,7 +240,7 @@ def test_fastip(benchmark: Any, tolerance: float, name: str, shape: Shape) -> No
         )
 
 
-# ---- the others -----------------------------------------------------------------------------------------------------
+# ---- the others ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.benchmark(timer=per_iteration)
@@ -248,9 +260,8 @@ def test_deepinv(benchmark: Any, shape: Shape) -> None:
 def test_eager(benchmark: Any, program: str, shape: Shape) -> None:
     problem, y, exact, _ = case(shape)
     if EAGER[program] is gpu_baselines.cupy_cg and y.is_cuda:
-        pytest.importorskip(
-            "cupyx.scipy.sparse.linalg", exc_type=ImportError
-        )  # CuPy may be there without its libraries
+        # CuPy may be there without its libraries
+        pytest.importorskip("cupyx.scipy.sparse.linalg", exc_type=ImportError)
     timed(benchmark, problem, program, lambda: EAGER[program](y, problem, ITERATIONS), 2.0, close(exact))
 
 

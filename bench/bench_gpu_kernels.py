@@ -1,9 +1,10 @@
-"""The kernel families on a GPU, one by one: fastip's CUDA and Triton kernels, and the same formulas in eager PyTorch; 96 planes of 1024^2.
+"""The kernel families on a GPU, one by one: fastip's CUDA and Triton kernels, and the same formulas in eager PyTorch.
 
-Bytes are the fewest that a call can move: each input read once and each output written once (x: the image, y: the data, 16 times smaller), in the
-precision of the tensors. Only the total variation steps count more: those of one sweep of a step, which reads v and both dual fields and writes both.
-A call is timed in a row of several, between two looks of a clock that waits for the device. Each result is compared with the reference in float64 on
-one plane before.
+The images are 96 planes of 1024^2. Bytes are the fewest that a call can move: each input read once and each output
+written once (x: the image, y: the data, 16 times smaller), in the precision of the tensors. Only the total variation
+steps count more: those of one sweep of a step, which reads v and both dual fields and writes both. A call is timed in a
+row of several, between two looks of a clock that waits for the device. Each result is compared with the reference in
+float64 on one plane before.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ BOUND = {torch.float32: 2e-5, torch.bfloat16: 2e-2}
 
 @dataclass(frozen=True)
 class Family:
-    """One call: tensors by number of images, the call on a module, bytes in units of one image in its precision, weights, dtypes that it is measured in."""
+    """One call and what it needs.
+
+    Tensors by number of images, the call on a module, bytes in units of one image in its precision, weights, dtypes
+    that it is measured in.
+    """
 
     draw: Callable[..., tuple[Tensor, ...]]
     call: Callable[..., Any]
@@ -128,7 +133,11 @@ def outputs(found: Any, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def bound(family: Family, module: Any, dtype: torch.dtype, device: torch.device) -> Callable[..., Any]:
-    """The call with its weights: float64 on the CPU for fastip's kernels, as operators keep them; as the images, and beside them, for eager PyTorch."""
+    """The call with its weights.
+
+    They are float64 on the CPU for fastip's kernels, as operators keep them; as the images, and beside them, for
+    eager PyTorch.
+    """
     held = tuple(w.to(device, dtype) for w in family.weights) if module is reference else family.weights
     return lambda *given: family.call(module, held, *given)
 

@@ -1,7 +1,8 @@
-"""The networks of the shipped tasks on a GPU: images a second of 256^2, 16 at a time and one by one; eager, through torch.compile, and in a CUDA graph.
+"""The networks of the shipped tasks on a GPU: images a second of 256^2, 16 at a time and one by one.
 
-Weights bfloat16 in channels_last, images float32, as in a solve; eager float32 is what they are compared with before they are timed. Counted: the products
-that the network states (2 operations each); cuDNN's tensor cores are the ceiling, not memory.
+Eager, through torch.compile, and in a CUDA graph. Weights bfloat16 in channels_last, images float32, as in a solve;
+eager float32 is what they are compared with before they are timed. Counted: the products that the network states (2
+operations each); cuDNN's tensor cores are the ceiling, not memory.
 """
 
 from __future__ import annotations

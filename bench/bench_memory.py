@@ -1,4 +1,6 @@
-"""Memory of the fused solve: the peak of a fresh process in a solve of 3 planes of 2048^2 (x4, stop rule on), less what it held before and the x it returns.
+"""Memory of the fused solve: the peak of a fresh process, less what it held before and the x it returns.
+
+The solve is of 3 planes of 2048^2 (x4, stop rule on).
 
 Expected: the image in polyphase layout (one image), the dual q, and rows of workspace; at most 1.25 images + 8 y.
 """
@@ -20,7 +22,10 @@ SHAPE = (1, 3, 2048, 2048)
 
 
 def resident(field: str) -> int:
-    """VmRSS (now) or VmHWM (peak) of this process in bytes. getrusage's peak would not do: a child starts with that of its parent."""
+    """VmRSS (now) or VmHWM (peak) of this process in bytes.
+
+    The peak of getrusage would not do: a child starts with that of its parent.
+    """
     line = next(line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
     return 1024 * int(line.split()[1])
 
@@ -31,9 +36,8 @@ def child() -> None:
     prior = fastip.priors.L1(small.weight)
     fastip.admm(small.data(), small.op, prior, beta=small.beta, iterations=5)  # code, threads, fits
     problem = super_resolution(SHAPE)
-    y = torch.rand(
-        problem.op.output_shape(SHAPE)
-    )  # drawn directly: the image that would give it must not raise the peak
+    # drawn directly: the image that would give it must not raise the peak
+    y = torch.rand(problem.op.output_shape(SHAPE))
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     before = resident("VmRSS")
     solution = fastip.admm(y, problem.op, prior, beta=problem.beta, iterations=10, tolerance=1e-9)

@@ -1,11 +1,15 @@
-"""Photographs restored: bicubic interpolation or the best Wiener filter, total variation, plug and play with FFDNet, and fastip's tasks with a network.
+"""Photographs restored by classical methods, by plug and play and by fastip's tasks with a network.
 
-The seven everyday photographs of ``fastip.data.held_out_photographs``, middle 256 x 256 pixels, circular, the same data for every program. PSNR of RGB after
-clipping, and SSIM, means over the photographs. Programs take turns photograph by photograph, one photograph at a time, after one that is not counted; a
-program's time is the median over the photographs, from y to x with all set-up but imports and the reading of weights. The best Wiener filter is chosen by
-the truth, so it has no time.
+Classical: bicubic interpolation or the best Wiener filter, and total variation; plug and play is with FFDNet.
 
-Counted for one pass of a network on an image, in products: FFDNet 852,000 / 4 per pixel; the tasks' networks state theirs (``net.products``).
+The seven everyday photographs of ``fastip.data.held_out_photographs``, middle 256 x 256 pixels, circular, the same
+data for every program. PSNR of RGB after clipping, and SSIM, means over the photographs. Programs take turns
+photograph by photograph, one photograph at a time, after one that is not counted; a program's time is the median over
+the photographs, from y to x with all set-up but imports and the reading of weights. The best Wiener filter is chosen
+by the truth, so it has no time.
+
+Counted for one pass of a network on an image, in products: FFDNet 852,000 / 4 per pixel; the tasks' networks state
+theirs (``net.products``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Time per iteration against pixels: x4 super-resolution as in bench_admm.py, 3 planes of 256^2 to 4096^2, fastip as a user calls it.
+"""Time per iteration against pixels: x4 super-resolution as in bench_admm.py, fastip as a user calls it.
 
-Every sweep touches each pixel a fixed number of times, so the exponent of a power law fitted to the medians should be 1. Caches bend it: small images stay
-in them, large ones do not. report.py fits it and draws the figure.
+The images are 3 planes of 256^2 to 4096^2. Every sweep touches each pixel a fixed number of times, so the exponent of
+a power law fitted to the medians should be 1. Caches bend it: small images stay in them, large ones do not. report.py
+fits it and draws the figure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Equal conditions for every program: one process, the same threads, passive OpenMP waiting; what the machine and the build are goes into the results."""
+"""Equal conditions for every program: one process, the same threads, passive OpenMP waiting.
+
+What the machine and the build are goes into the results.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +84,10 @@ def written(request: pytest.FixtureRequest, lines: gpu_lines.Lines | None) -> An
 
 
 def pytest_report_header() -> str:
-    return f"fastip {fastip.__version__} ({fastip.kernels.available()}), torch {torch.__version__}, {torch.get_num_threads()} threads"
+    return (
+        f"fastip {fastip.__version__} ({fastip.kernels.available()}), "
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+    )
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:

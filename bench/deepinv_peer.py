@@ -1,4 +1,7 @@
-"""deepinv's own ADMM with its own closed form for blur and stride, called as its documentation says. Optional: see README.md for the installation."""
+"""deepinv's own ADMM with its own closed form for blur and stride, called as its documentation says.
+
+Optional: see README.md for the installation.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ _TORCHVISION = (
 
 
 class _Absent(types.ModuleType):
-    """A module whose names exist but do nothing: deepinv imports torchvision for transforms and data sets that ADMM never calls."""
+    """A module whose names exist but do nothing.
+
+    deepinv imports torchvision for transforms and data sets that ADMM never calls.
+    """
 
     __path__: list[str] = []
 
@@ -37,7 +43,10 @@ class _Absent(types.ModuleType):
 
 
 def why_absent() -> str | None:
-    """None where deepinv can be imported, else the reason. torchvision has no build for every torch, so an empty one is put in its place."""
+    """None where deepinv can be imported, else the reason.
+
+    There is no torchvision for every torch, so an empty one is put in its place.
+    """
     if "torchvision" not in sys.modules and importlib.util.find_spec("torchvision") is None:
         for suffix in _TORCHVISION:
             module = _Absent("torchvision" + suffix)
@@ -58,9 +67,10 @@ def why_absent() -> str | None:
 
 
 def deepinv_admm(y: Tensor, problem: Problem, iterations: int) -> Tensor:
-    """deepinv.optim.ADMM on Downsampling (circular, its FFT closed form) and L1Prior: 1/2 ||A x - y||^2 + weight / 2 ||x||_1, step size 1 / beta.
+    """deepinv.optim.ADMM on Downsampling (circular, its FFT closed form) and L1Prior.
 
-    ``g_first`` puts its steps in the order of the other programs, whose z it returns; the start is chosen so that its first prior step gives A^T B y.
+    It minimises 1/2 ||A x - y||^2 + weight / 2 ||x||_1 with step size 1 / beta. ``g_first`` puts its steps in the
+    order of the other programs, whose z it returns; the start is chosen so that its first prior step gives A^T B y.
     """
     deepinv = importlib.import_module("deepinv")
     physics = deepinv.physics.Downsampling(

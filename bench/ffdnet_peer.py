@@ -1,4 +1,7 @@
-"""The plug-and-play peer: FFDNet with its published weights as the prior of fastip.admm (fastip/experiments/ffdnet.py says where they come from)."""
+"""The plug-and-play peer: FFDNet with its published weights as the prior of fastip.admm.
+
+fastip/experiments/ffdnet.py says where the weights come from.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,11 @@ from fastip.experiments.ffdnet import weights as weights
 
 @dataclass(frozen=True)
 class Schedule:
-    """Levels from ``first`` to ``last`` on a logarithmic scale, and beta = noise^2 / level^2 at each; begun from ``solvers.bicubic``.
+    """Levels from ``first`` to ``last`` on a logarithmic scale, and beta = noise^2 / level^2 at each.
 
-    As in Zhang et al., Plug-and-play image restoration with deep denoiser prior, 2021, whose numbers of steps these are. ``first``, ``last`` and ``noise`` were
-    tuned by PSNR on validation photographs; it hardly depends on them, but for deblurring on ``noise``.
+    Begun from ``solvers.bicubic``. As in Zhang et al., Plug-and-play image restoration with deep denoiser prior, 2021,
+    whose numbers of steps these are. ``first``, ``last`` and ``noise`` were tuned by PSNR on validation photographs; it
+    hardly depends on them, but for deblurring on ``noise``.
     """
 
     steps: int
@@ -44,7 +48,10 @@ SCHEDULES = {
 
 
 def restore(y: Tensor, op: LinearOperator, net: FFDNet, schedule: Schedule) -> Tensor:
-    """The plug-and-play estimate from y b 3 h w: ``fastip.admm`` with the network as the prior, from the interpolated data."""
+    """The plug-and-play estimate from y b 3 h w.
+
+    That is ``fastip.admm`` with the network as the prior, from the interpolated data.
+    """
     convolution = op.convolution()
     assert convolution is not None
     prior, start = fastip.priors.Denoiser(net, sigma=schedule.sigma), solvers.bicubic(y, convolution.stride)

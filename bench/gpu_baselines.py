@@ -1,4 +1,7 @@
-"""What fastip is compared with on a GPU besides baselines.py: compiled and captured PyTorch, CuPy's conjugate gradients, the copy of a buffer."""
+"""What fastip is compared with on a GPU besides baselines.py.
+
+Compiled and captured PyTorch, CuPy's conjugate gradients, the copy of a buffer.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,10 @@ Solve = Callable[[Tensor], Tensor]
 
 
 def exact(y: Tensor, problem: Problem, iterations: int) -> tuple[Tensor, Tensor]:
-    """(x, z) after this many iterations of exact ADMM, in float64 by eager PyTorch: what every program is compared with.
+    """(x, z) after this many iterations of exact ADMM, in float64 by eager PyTorch.
 
-    z of the last iteration is w + A^T B (y - A w) with w = x - A^T q from the iteration before.
+    It is what every program is compared with. z of the last iteration is w + A^T B (y - A w) with w = x - A^T q from
+    the iteration before.
     """
     y = y.double()
     forward, adjoint = convolutions(problem, y)
@@ -31,11 +35,14 @@ def exact(y: Tensor, problem: Problem, iterations: int) -> tuple[Tensor, Tensor]
     return two_lines(y, problem, iterations)[0], z
 
 
-# ---- PyTorch, compiled or captured: all constants, the compilation and the capture are made before and not counted -----
+# ---- PyTorch, compiled or captured: constants, the compilation and the capture are made before and not counted -------
 
 
 def two_lines_solve(problem: Problem, like: Tensor, iterations: int, compiled: bool) -> Solve:
-    """:func:`baselines.two_lines_eager` with its constants made; each iteration through torch.compile where asked for."""
+    """:func:`baselines.two_lines_eager` with its constants made.
+
+    Each iteration through torch.compile where asked for.
+    """
     forward, adjoint = convolutions(problem, like)
     inverse, threshold, beta = fft_inverse(like, problem), problem.weight / (2 * problem.beta), problem.beta
 
@@ -83,7 +90,10 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Captured:
-    """A function of tensors as one CUDA graph, replayed on new data of the same shapes; on a CPU the function itself. The result is overwritten."""
+    """A function of tensors as one CUDA graph, replayed on new data of the same shapes; on a CPU the function itself.
+
+    The result is overwritten.
+    """
 
     def __init__(self, function: Callable[..., Any], *inputs: Tensor) -> None:
         self.function, self.graph = function, None
@@ -113,9 +123,10 @@ class Captured:
 
 
 def cupy_cg(y: Tensor, problem: Problem, iterations: int, tolerance: float = 1e-5) -> Tensor:
-    """Six-variable ADMM, (beta I + A A^T) q = y - A w by CuPy's conjugate gradients, warm-started; A is that of the other programs, without a copy.
+    """Six-variable ADMM, (beta I + A A^T) q = y - A w by CuPy's conjugate gradients, warm-started.
 
-    On a CPU: SciPy's, which CuPy's follows. Raises ImportError where CuPy is missing.
+    A is that of the other programs, without a copy. On a CPU: SciPy's, which CuPy's follows. Raises ImportError where
+    CuPy is missing.
     """
     linalg = importlib.import_module("cupyx.scipy.sparse.linalg" if y.is_cuda else "scipy.sparse.linalg")
     array: Callable[[Tensor], Any] = importlib.import_module("cupy").from_dlpack if y.is_cuda else torch.Tensor.numpy
@@ -144,13 +155,14 @@ def cupy_cg(y: Tensor, problem: Problem, iterations: int, tolerance: float = 1e-
     return six_variables(data_step, start, problem, iterations)
 
 
-# ---- the memory's own speed -----------------------------------------------------------------------------------------
+# ---- the memory's own speed ------------------------------------------------------------------------------------------
 
 
 class DeviceCopy:
-    """Moves ``bytes_moved`` bytes a pixel, half of them read and half written, ITERATIONS times: the floor of a solve. Cold: no part soon comes again.
+    """Moves ``bytes_moved`` bytes a pixel, half of them read and half written, ITERATIONS times: the floor of a solve.
 
-    kernel: by an elementwise kernel instead of the driver's copy. One call is one CUDA graph, so that launches do not count.
+    Cold: no part soon comes again. kernel: by an elementwise kernel instead of the driver's copy. One call is one
+    CUDA graph, so that launches do not count.
     """
 
     def __init__(self, pixels: int, bytes_moved: int, device: torch.device, kernel: bool, arena: int = 1 << 29) -> None:

@@ -1,6 +1,7 @@
 """Where the GPU benchmarks run and on what sizes.
 
-FASTIP_BENCH_DEVICE=cpu runs every line of them on tiny problems without a GPU, to see that they work; such times mean nothing and no page shows them.
+FASTIP_BENCH_DEVICE=cpu runs every line of them on tiny problems without a GPU, to see that they work;
+such times mean nothing and no page shows them.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ def why_absent() -> str | None:
     """None where the benchmarks can run, else the reason."""
     if rehearsal() or torch.cuda.is_available():
         return None
-    return f"no CUDA device: torch {torch.__version__} sees none (FASTIP_BENCH_DEVICE=cpu rehearses the GPU benchmarks on tiny sizes)"
+    return (
+        f"no CUDA device: torch {torch.__version__} sees none "
+        "(FASTIP_BENCH_DEVICE=cpu rehearses the GPU benchmarks on tiny sizes)"
+    )
 
 
 def device() -> torch.device:

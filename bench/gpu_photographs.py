@@ -135,7 +135,7 @@ def _tensor(file: bytes) -> Tensor:
     return torch.frombuffer(bytearray(file), dtype=torch.uint8)
 
 
-# ---- on the device -----------------------------------------------------------------------------------------------
+# ---- on the device ---------------------------------------------------------------------------------------------------
 
 
 class Photographs:

@@ -1,4 +1,7 @@
-"""The page of a GPU and what the package promises on one. Times are medians; ratios and shares are taken within one run."""
+"""The page of a GPU and what the package promises on one.
+
+Times are medians; ratios and shares are taken within one run.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,15 @@ FASTER = {
 }
 SHARE = 0.7  # of the copy, of the fused kernel in float32, at 12 bytes per pixel
 TRITON_SLOWER = 1.3  # than the compiled kernel, at most
-RATE, ON_CHIP = (
-    42_000.0,
-    100_000.0,
-)  # images of 3 x 256^2 a second, 30 iterations each; the second is wished for where planes stay on the chip
+# images of 3 x 256^2 a second, 30 iterations each; the second is wished for where planes stay on the chip
+RATE, ON_CHIP = 42_000.0, 100_000.0
 
 
 def entries(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What ran on a GPU, with shares of the copy's speed, images a second and terabytes a second. Of what ran in several runs, the first is kept."""
+    """What ran on a GPU, with shares of the copy's speed, images a second and terabytes a second.
+
+    Of what ran in several runs, the first is kept.
+    """
     mine = [e for e in found if e["kind"].startswith("gpu")]
     copies = [e for e in mine if e["group"] == "GPU, copy of an image"]
     speed = max((e["bytes"] / e["median_ms"] for e in copies), default=None)
@@ -94,14 +98,18 @@ def heading(machine: dict[str, Any]) -> list[str]:
     """The GPU, the versions and the command."""
     gpu = machine["gpu"]
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
-    facts = f"{gpu['memory_gib']} GiB, {gpu['multiprocessors']} multiprocessors, {gpu['cache_mib']} MiB of cache, capability {gpu['capability']}"
+    facts = (
+        f"{gpu['memory_gib']} GiB, {gpu['multiprocessors']} multiprocessors, "
+        f"{gpu['cache_mib']} MiB of cache, capability {gpu['capability']}"
+    )
     return [
         f"# {gpu['name']}",
         "",
-        f"{facts}, CUDA {gpu['cuda']}; {machine['cpu']}, {machine['cores']} cores; {machine['date']}; {versions}; `{machine['command']}`",
+        f"{facts}, CUDA {gpu['cuda']}; {machine['cpu']}, {machine['cores']} cores; {machine['date']}; "
+        f"{versions}; `{machine['command']}`",
         "",
-        "Times are medians, waited for by the host, whole solves from y to x divided by their 30 iterations. Share: of the speed of the faster of two copies "
-        "of as many bytes (12 per pixel and iteration in float32).",
+        "Times are medians, waited for by the host, whole solves from y to x divided by their 30 iterations. "
+        "Share: of the speed of the faster of two copies of as many bytes (12 per pixel and iteration in float32).",
         "",
     ]
 

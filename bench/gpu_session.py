@@ -34,9 +34,10 @@ CALLS = {1: (gpu_first_call.PARTS, gpu_first_call.SECONDS), 2: (gpu_second_call.
 REHEARSED = 10.0  # times longer: a slow machine with two cores
 LAST = 60  # lines that repeat the results
 MOST_FILES = 8
+# what a session writes, and no other file, is removed before it begins
 OWN = {"session.txt", "bench.jsonl", "profile.csv", "page.md"} | {
     f"{part.name}.txt" for parts, _ in CALLS.values() for part in parts
-}  # what a session writes, and no other file, is removed before it begins
+}
 
 
 def session(s: Session, parts: Sequence[Part]) -> int:

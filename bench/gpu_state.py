@@ -42,7 +42,7 @@ class Kept:
     history: state.History
 
 
-# ---- parts -------------------------------------------------------------------------------------------------------
+# ---- parts -----------------------------------------------------------------------------------------------------------
 
 
 def _name(number: int, new: bool = False) -> str:
@@ -154,7 +154,7 @@ def _joined(paths: Sequence[Path]) -> Kept:
     return Kept(record["settings"], tensors, state.History.read(record["progress"]))
 
 
-# ---- from the state that is kept here, and back into it ----------------------------------------------------------
+# ---- from the state that is kept here, and back into it --------------------------------------------------------------
 
 
 def home() -> Path:

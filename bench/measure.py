@@ -45,9 +45,10 @@ def objective(x: Tensor, y: Tensor, problem: Problem) -> float:
 
 
 def duality_gap(x: Tensor, y: Tensor, problem: Problem) -> float:
-    """Relative gap between the objective at x and the dual value <y, v> - ||v||^2 / 4 at v = 2 c (y - A x), c such that |A^T v| <= weight; float64.
+    """Relative gap between the objective at x and the dual value, float64.
 
-    An upper bound of the true relative gap, whatever x is.
+    The dual value is <y, v> - ||v||^2 / 4 at v = 2 c (y - A x), c such that |A^T v| <= weight. An upper bound of the
+    true relative gap, whatever x is.
     """
     x, y = x.double(), y.double()
     r = y - problem.op(x)

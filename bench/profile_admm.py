@@ -36,7 +36,7 @@ FORMS: tuple[tuple[tuple[int, int, int, int], str, gpu_machine.Way], ...] = (
     ((8, 3, 1024, 1024), "triton", gpu_machine.FASTEST),
 )
 TINY = (((1, 3, 64, 64), "native", gpu_machine.FASTEST),)
-# those that every version of ncu has; then what decides whether instructions or shared memory are what a kernel waits for
+# those that every version of ncu has; then what decides whether a kernel waits for instructions or for shared memory
 FEW = {
     "gpu__time_duration.sum": "time",
     "dram__bytes_read.sum": "read",
@@ -54,15 +54,8 @@ METRICS = FEW | {
     "l1tex__data_bank_conflicts_pipe_lsu_mem_shared.sum": "bank conflicts",
     "lts__t_sector_hit_rate.pct": "hits in L2, %",
 }
-SHORT = (
-    "time",
-    "IPC",
-    "issue, %",
-    "memory, % of peak",
-    "wavefronts",
-    "instructions",
-    "registers",
-)  # of a line of results
+# of a line of results
+SHORT = ("time", "IPC", "issue, %", "memory, % of peak", "wavefronts", "instructions", "registers")
 MOST = 10  # such lines
 
 

@@ -1,8 +1,12 @@
-"""results/<machine>.json, .md and two figures out of the JSON file of a run: python bench/report.py build/bench.json [folder]
+"""results/<machine>.json, .md and two figures out of the JSON file of a run.
 
-Or out of the .jsonl files that the sessions on a GPU wrote as they went, taken together: python bench/report.py CALL1/bench.jsonl CALL2/bench.jsonl [folder]
+Or out of the .jsonl files that the sessions on a GPU wrote as they went, taken together::
 
-Times are medians; ratios are against fastip's entry of the same group in the same run. A target that is missed is reported as missed.
+    python bench/report.py build/bench.json [folder]
+    python bench/report.py CALL1/bench.jsonl CALL2/bench.jsonl [folder]
+
+Times are medians; ratios are against fastip's entry of the same group in the same run.
+A target that is missed is reported as missed.
 """
 
 from __future__ import annotations
@@ -130,7 +134,7 @@ def exponent(found: list[dict[str, Any]]) -> float | None:
     return sum((x - mx) * (y - my) for x, y in points) / sum((x - mx) ** 2 for x, _ in points)
 
 
-# ---- the page ---------------------------------------------------------------------------------------------------------
+# ---- the page --------------------------------------------------------------------------------------------------------
 
 
 def page(machine: dict[str, Any], found: list[dict[str, Any]], promises: list[dict[str, Any]], name: str) -> str:
@@ -222,12 +226,13 @@ def tuned(found: list[dict[str, Any]]) -> str:
     for r in points:
         knob = r.get("half_width", r.get("tolerance"))
         lines.append(
-            f"| {r['program']} | {r['beta']:g} | {r['relaxation']:g} | {knob:g} | {r['iterations'] or 'not reached'} | {r['work'] or ''} |"
+            f"| {r['program']} | {r['beta']:g} | {r['relaxation']:g} | {knob:g} "
+            f"| {r['iterations'] or 'not reached'} | {r['work'] or ''} |"
         )
     return "\n".join(["", *lines, ""])
 
 
-# ---- the figures ------------------------------------------------------------------------------------------------------
+# ---- the figures -----------------------------------------------------------------------------------------------------
 
 
 def bars(found: list[dict[str, Any]], path: pathlib.Path) -> None:
@@ -284,7 +289,10 @@ def scaling(found: list[dict[str, Any]], path: pathlib.Path) -> None:
 
 
 def main(*arguments: str) -> int:
-    """Writes the four files, and two for restored photographs and two for a GPU, of what the run holds of them, and prints the promises; 0."""
+    """Writes the files and prints the promises; 0.
+
+    Four files, and two for restored photographs and two for a GPU, of what the run holds of them.
+    """
     sources = [pathlib.Path(a) for a in arguments if a.endswith((".json", ".jsonl"))]
     folder = next((pathlib.Path(a) for a in arguments if pathlib.Path(a) not in sources), RESULTS)
     run = gpu_lines.read(sources) if sources[0].suffix == ".jsonl" else json.loads(sources[0].read_text())

@@ -67,7 +67,8 @@ def lines(found: list[dict[str, Any]]) -> list[str]:
             spent = row.get("median_ms")
             times = ["not timed", ""] if spent is None else [f"{spent:.0f}", f"{spent / rows[FASTIP]['median_ms']:.2f}"]
             page.append(
-                f"| {title} | {row['psnr']:.2f} | {row['ssim']:.4f} | {times[0]} | {times[1]} | {row.get('steps', '')} |"
+                f"| {title} | {row['psnr']:.2f} | {row['ssim']:.4f} "
+                f"| {times[0]} | {times[1]} | {row.get('steps', '')} |"
             )
         page += [*(["", *entry["absent"]] if entry["absent"] else []), ""]
     return page

@@ -1,9 +1,12 @@
-"""Each compiled GPU kernel family once, on small odd sizes, for a checker to watch; its results are compared with the reference in float64 on the CPU.
+"""Each compiled GPU kernel family once, on small odd sizes, for a checker to watch.
+
+Its results are compared with the reference in float64 on the CPU::
 
     compute-sanitizer --tool memcheck python -P bench/sanitize_families.py            all families
     compute-sanitizer --tool racecheck python -P bench/sanitize_families.py admm      one family
 
-Exits with 1 where a result is wrong, with 3 where there is no CUDA device. On a CPU (FASTIP_BENCH_DEVICE=cpu) it compares the kernels of the CPU.
+Exits with 1 where a result is wrong, with 3 where there is no CUDA device. On a CPU (FASTIP_BENCH_DEVICE=cpu) it
+compares the kernels of the CPU.
 """
 
 from __future__ import annotations
@@ -202,7 +205,10 @@ def run(name: str, device: torch.device) -> int:
         }
         bad = {what: error for what, error in errors.items() if not error < BOUND[dtype]}
         wrong += len(bad)
-        said = f"{name:22} {str(dtype):15} {len(errors):4} calls, largest error {max(errors.values()):.1e}, {'WRONG' if bad else 'ok'}"
+        said = (
+            f"{name:22} {str(dtype):15} {len(errors):4} calls, "
+            f"largest error {max(errors.values()):.1e}, {'WRONG' if bad else 'ok'}"
+        )
         print(said, *(f"\n    WRONG {error:.1e} {what}" for what, error in bad.items()), flush=True)
     return wrong
 

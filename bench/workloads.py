@@ -1,4 +1,7 @@
-"""The problems that every program solves: data, psf, weights. min_x ||y - A x||^2 + weight ||x||_1, penalty beta, float32."""
+"""The problems that every program solves: data, psf, weights.
+
+They minimise ||y - A x||^2 + weight ||x||_1 with penalty beta, in float32.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,11 @@ from fastip import operators, psf
 
 @dataclass(frozen=True)
 class Problem:
-    """A blur and stride, the shape of the image (b c h w), the weight of the L1 prior, the penalty beta and the relaxation."""
+    """A problem, and how ADMM is to solve it.
+
+    A blur and stride, the shape of the image (b c h w), the weight of the L1 prior, the penalty beta and the
+    relaxation.
+    """
 
     name: str
     psf: Tensor

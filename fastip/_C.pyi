@@ -1,4 +1,7 @@
-"""The compiled kernels. The argument structs are those of csrc/include/fastip/kernels.hpp, filled by name; pointers are addresses."""
+"""The compiled kernels.
+
+The argument structs are those of csrc/include/fastip/kernels.hpp, filled by name; pointers are addresses.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Arrays at the door: NumPy and CuPy come in and go out as themselves (DLPack), and bad data is refused before any work."""
+"""Arrays at the door.
+
+NumPy and CuPy arrays come in and go out as themselves (DLPack), and bad data is refused before any work.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,21 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 def as_tensor(value: Any, name: str) -> tuple[Tensor, Callable[[Tensor], Any]]:
-    """``value`` as a tensor on its own device, without a copy where memory allows, and the function that turns a result back into its kind.
+    """``value`` as a tensor on its own device, and the function that turns a result back into its kind.
 
-    Tensors, NumPy arrays (read-only, byte-swapped and negative-stride ones are copied) and arrays with ``__dlpack__`` such as those of CuPy, see
-    :func:`from_dlpack`. A result goes back without its gradient, on the device it is on: to NumPy on the CPU, to the others by their own ``from_dlpack``.
-    Raises InvalidInput for anything else, and for arrays that do not hold floating-point or complex numbers.
+    Memory is shared where it allows. A result goes back without its gradient, on the device it is on: to NumPy on the
+    CPU, to the others by their own ``from_dlpack``.
+
+    Args:
+        value: A tensor, which comes and goes as it is; a NumPy array (read-only, byte-swapped and negative-stride ones
+            are copied); or an array with ``__dlpack__`` such as those of CuPy, see :func:`from_dlpack`.
+        name: What messages call it.
+
+    Returns:
+        The tensor and the way back.
+
+    Raises:
+        InvalidInput: For anything else, and for arrays that do not hold floating-point or complex numbers.
     """
     if isinstance(value, Tensor):
         return value, lambda t: t
@@ -47,9 +60,19 @@ def as_tensor(value: Any, name: str) -> tuple[Tensor, Callable[[Tensor], Any]]:
 def from_dlpack(value: Any, name: str) -> Tensor:
     """An array with ``__dlpack__`` as a tensor on the same memory; one with negative strides is copied, on its device.
 
-    On a GPU the array is asked for it with PyTorch's current stream of its device, so its library orders what it has queued on its own current stream before
-    whatever PyTorch does next, and nothing waits on the host; the way back does the same in the other direction. Work that was queued on any other stream is
-    for the caller to order. Raises InvalidInput where PyTorch cannot take the array.
+    On a GPU the array is asked for it with PyTorch's current stream of its device, so its library orders what it has
+    queued on its own current stream before whatever PyTorch does next, and nothing waits on the host; the way back does
+    the same in the other direction. Work that was queued on any other stream is for the caller to order.
+
+    Args:
+        value: The array.
+        name: What messages call it.
+
+    Returns:
+        The tensor.
+
+    Raises:
+        InvalidInput: Where PyTorch cannot take the array.
     """
     backwards = [axis for axis, stride in enumerate(getattr(value, "strides", None) or ()) if stride < 0]
     if backwards:
@@ -57,7 +80,10 @@ def from_dlpack(value: Any, name: str) -> Tensor:
     try:
         tensor = torch.from_dlpack(value)
     except (AssertionError, BufferError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        given = f"{name} is {type(value).__name__} of {type(value).__module__} and dtype {getattr(value, 'dtype', 'unknown')}"
+        given = (
+            f"{name} is {type(value).__name__} of {type(value).__module__} "
+            f"and dtype {getattr(value, 'dtype', 'unknown')}"
+        )
         raise InvalidInput(
             f"{given}, which PyTorch cannot take ({error}); expected float32 or float64 on a device of this PyTorch"
         ) from error
@@ -73,12 +99,16 @@ def _importer(value: Any, name: str) -> Callable[[Any], Any]:
         if importer is not None:
             return importer
     raise InvalidInput(
-        f"{name} is {type(value).__name__}, whose library has no from_dlpack to give a result back; expected a NumPy or CuPy array, or a tensor"
+        f"{name} is {type(value).__name__}, whose library has no from_dlpack to give a result back; "
+        "expected a NumPy or CuPy array, or a tensor"
     )
 
 
 def _handed(importer: Callable[[Any], Any], tensor: Tensor) -> Any:
-    """A result in another library, which passes the stream it works on. PyTorch hands over only what lies on its current device."""
+    """A result in another library, which passes the stream it works on.
+
+    PyTorch hands over only what lies on its current device.
+    """
     if not tensor.is_cuda:
         return importer(tensor)
     with torch.cuda.device(tensor.device):
@@ -93,10 +123,12 @@ def _stream_of(importer: Callable[[Any], Any]) -> Any:
 
 
 class _Handed:
-    """A result on its way to another library: PyTorch uses its memory again only after the work that the other stream has queued by the time it is dropped.
+    """A result on its way to another library, whose memory outlives the other stream's work.
 
-    A tensor's own export orders PyTorch's stream before the other one and no more: an array dropped while a kernel reads it would give its memory to the
-    next tensor. When the memory is given back PyTorch marks the place on that stream, so ``stream``, the object, lives as long as the memory.
+    PyTorch uses the memory again only after the work that the other stream has queued by the time it is dropped. A
+    tensor's own export orders PyTorch's stream before the other one and no more: an array dropped while a kernel reads
+    it would give its memory to the next tensor. When the memory is given back PyTorch marks the place on that stream,
+    so ``stream``, the object, lives as long as the memory.
     """
 
     def __init__(self, tensor: Tensor, stream: Any) -> None:
@@ -106,7 +138,7 @@ class _Handed:
         return self._tensor.__dlpack_device__()
 
     def __dlpack__(self, *, stream: int | None = None, **options: Any) -> Any:
-        """The memory for work on ``stream``: None or 1: the default stream, -1: no stream, else a pointer; PyTorch refuses 2."""
+        """The memory for ``stream``: None or 1, the default one; -1, none; else a pointer; PyTorch refuses 2."""
         capsule = self._tensor.__dlpack__(stream=stream, **options)
         if stream == -1:
             return capsule
@@ -118,9 +150,9 @@ class _Handed:
         return capsule
 
 
-_recent: deque[Any] = deque(
-    maxlen=64
-)  # streams whose memory is being given back: a storage is finalized just before PyTorch marks the stream
+# Streams whose memory is being given back: a storage is finalized just before PyTorch marks the stream. A short queue
+# could drop a stream before its mark when many storages go at once; a long one keeps more unused streams alive.
+_recent: deque[Any] = deque(maxlen=64)
 
 
 def _bare(tensor: Tensor) -> Tensor:
@@ -141,7 +173,7 @@ def _not_floating(value: Any, name: str) -> str:
 
 
 def accumulator(dtype: torch.dtype) -> torch.dtype:
-    """The precision in which numbers of this one are summed and inverted: float32 for half precision, else their own."""
+    """The precision in which numbers of this one are summed and inverted: float32 for half precision, else its own."""
     return torch.float32 if dtype in HALF else dtype
 
 
@@ -159,7 +191,8 @@ def check_image(tensor: Tensor, name: str) -> None:
     check_real(tensor, name)
     if tensor.ndim != 4:
         raise InvalidInput(
-            f"{name} has shape {tuple(tensor.shape)}; expected four dimensions b c h w: add the missing ones with [None]"
+            f"{name} has shape {tuple(tensor.shape)}; expected four dimensions b c h w: "
+            "add the missing ones with [None]"
         )
     if tensor.numel() == 0:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one pixel")
@@ -168,7 +201,8 @@ def check_image(tensor: Tensor, name: str) -> None:
 def check_finite(tensor: Tensor, name: str) -> None:
     """Refuse NaN and Inf (one pass over the data: the sum of a finite tensor of ordinary size is finite).
 
-    While torch.compile traces, and while a CUDA graph is captured, there are no values yet to look at, so nothing is refused.
+    While torch.compile traces, and while a CUDA graph is captured, there are no values yet to look at: nothing is
+    refused.
     """
     if torch.compiler.is_compiling() or (tensor.is_cuda and torch.cuda.is_current_stream_capturing()):
         return
@@ -178,7 +212,8 @@ def check_finite(tensor: Tensor, name: str) -> None:
     bad = int((~torch.isfinite(detached)).sum())
     if bad:
         raise InvalidInput(
-            f"{name} holds {bad} values that are NaN or Inf; replace them first, e.g. torch.nan_to_num, or mask those pixels with operators.Mask"
+            f"{name} holds {bad} values that are NaN or Inf; replace them first, e.g. torch.nan_to_num, "
+            "or mask those pixels with operators.Mask"
         )
 
 
@@ -214,6 +249,9 @@ def check_counts(**values: Any) -> None:
 
 
 def energy(x: Tensor) -> Tensor:
-    """||x||^2 for each entry of the batch, b; real, also of complex x; float32 of half precision, whose sums of squares would be infinite."""
+    """``||x||^2`` for each entry of the batch, b; real, also of complex x.
+
+    Float32 of half precision, whose sums of squares would be infinite.
+    """
     parts = torch.view_as_real(x.resolve_conj()) if x.is_complex() else x
     return parts.flatten(1).to(accumulator(parts.dtype)).square().sum(dim=1)

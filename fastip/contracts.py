@@ -1,4 +1,7 @@
-"""What operators, inverses, priors and solvers promise each other. Symbols as in docs/mathematics.md: y = A x + n, B = (beta I + A A^T)^-1."""
+"""What operators, inverses, priors and solvers promise each other.
+
+Symbols as in docs/mathematics.md: ``y = A x + n``, ``B = (beta I + A A^T)^-1``.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,11 @@ class Diagonal:
 
 @dataclass(frozen=True)
 class Circulant:
-    """F^-1 spectrum F on the last two axes, the same for every image and channel; ``spectrum`` real float64, rfft2 layout (h, w // 2 + 1), >= 0."""
+    """``F^-1 spectrum F`` on the last two axes, the same for every image and channel.
+
+    Attributes:
+        spectrum: Real float64 in the layout of rfft2, (h, w // 2 + 1), >= 0.
+    """
 
     spectrum: Tensor
 
@@ -54,9 +61,14 @@ Structure = Scalar | Diagonal | Circulant | Cosine | Dense
 
 @dataclass(frozen=True)
 class Convolution:
-    """A itself as a strided convolution, the same for each channel: y[i] = sum_t psf[t] x[stride * i + k // 2 - t] (valid: + k - 1 - t).
+    """A itself as a strided convolution, the same for each channel.
 
-    ``psf`` is float64 on the CPU, (kh, kw); ``boundary`` is circular, valid, reflect or zero.
+    ``y[i] = sum_t psf[t] x[stride * i + k // 2 - t]`` (valid: ``+ k - 1 - t``).
+
+    Attributes:
+        psf: (kh, kw), float64 on the CPU.
+        stride: Image pixels from one data point to the next, >= 1.
+        boundary: "circular", "valid", "reflect" or "zero".
     """
 
     psf: Tensor
@@ -84,9 +96,14 @@ class LinearOperator(Protocol):
 
 @dataclass(frozen=True)
 class StencilStep:
-    """A data step that a fused kernel can run: A a strided convolution and C a small symmetric stencil (1 x 1: a scalar) on the data grid.
+    """A data step that a fused kernel can run: A a strided convolution, C a small symmetric stencil on the data grid.
 
-    C wraps when the boundary is circular and sees zeros outside otherwise. ``taps`` is float64 on the CPU, (2p + 1, 2p + 1).
+    C wraps when the boundary is circular and sees zeros outside otherwise.
+
+    Attributes:
+        convolution: A.
+        taps: C, (2p + 1, 2p + 1), float64 on the CPU; 1 x 1 is a scalar.
+        beta: The penalty, > 0.
     """
 
     convolution: Convolution
@@ -96,9 +113,13 @@ class StencilStep:
 
 @dataclass(frozen=True)
 class SpectralStep:
-    """A data step that is pointwise in Fourier space (image side, exact): p_hat' = F guess + gain (p_hat - F x), with gain = g / (beta + g).
+    """A data step that is pointwise in Fourier space (image side, exact): ``p_hat' = F guess + gain (p_hat - F x)``.
 
-    ``gain`` and ``denominator`` = beta + g are real (h, w // 2 + 1), g the spectrum of A^T A; ``guess`` is the image (beta I + A^T A)^-1 A^T y, b c h w.
+    Attributes:
+        gain: ``g / (beta + g)`` with g the spectrum of A^T A, real, (h, w // 2 + 1).
+        denominator: ``beta + g``, of the same layout.
+        guess: The image ``(beta I + A^T A)^-1 A^T y``, b c h w.
+        beta: The penalty, > 0.
     """
 
     gain: Tensor
@@ -108,7 +129,7 @@ class SpectralStep:
 
 
 class BoundInverse(Protocol):
-    """An inverse bound to an operator, the data and beta: the data step q' = q + C (y - A x - beta q)."""
+    """An inverse bound to an operator, the data and beta: the data step ``q' = q + C (y - A x - beta q)``."""
 
     beta: float
     size: Tensor  # the denominator of norm: ||y|| (image side: ||A^T y||) per image, shape (b,)
@@ -130,7 +151,7 @@ class BoundInverse(Protocol):
         ...
 
     def norm(self, r: Tensor) -> Tensor:
-        """||r|| / ||y|| per image (image side: over ||A^T y||), shape (b,); absolute where the denominator is zero."""
+        """``||r|| / ||y||`` per image (image side: over ``||A^T y||``), shape (b,); absolute where that is zero."""
         ...
 
     def fused(self) -> StencilStep | SpectralStep | None:
@@ -153,7 +174,10 @@ class Inverse(Protocol):
 
 @dataclass(frozen=True)
 class Pointwise:
-    """R(x) = l1 ||x||_1 + l2 ||x||^2 + indicator(low <= x <= high): prox = clip(soft(v, step l1) / (1 + 2 step l2), low, high)."""
+    """``R(x) = l1 ||x||_1 + l2 ||x||^2 + indicator(low <= x <= high)``.
+
+    ``prox_{step R}(v) = clip(soft(v, step l1) / (1 + 2 step l2), low, high)``.
+    """
 
     l1: float = 0.0
     l2: float = 0.0
@@ -161,7 +185,7 @@ class Pointwise:
     high: float = float("inf")
 
     def at(self, step: float) -> dict[str, float]:
-        """The numbers of prox_{step R}(v) = clip(soft(v, threshold) shrink, low, high)."""
+        """The numbers of ``prox_{step R}(v) = clip(soft(v, threshold) shrink, low, high)``."""
         shrink = 1 / (1 + 2 * step * self.l2)
         return {"threshold": step * self.l1, "shrink": shrink, "low": float(self.low), "high": float(self.high)}
 
@@ -170,7 +194,7 @@ class BoundPrior(Protocol):
     """A prior bound to one solve; state kept between iterations (a dual field) lives here."""
 
     def __call__(self, v: Tensor, step: float) -> Tensor:
-        """prox_{step R}(v) = argmin_x step R(x) + 1/2 ||x - v||^2."""
+        """``prox_{step R}(v) = argmin_x step R(x) + 1/2 ||x - v||^2``."""
         ...
 
     def pointwise(self) -> Pointwise | None:
@@ -191,7 +215,10 @@ class Prior(Protocol):
         ...
 
     def check_beta(self, beta: float) -> None:
-        """Raises InvalidInput for a beta that contradicts the prior's own parameters; a solver without beta passes 1 / (2 step)."""
+        """Refuse, with InvalidInput, a beta that contradicts the prior's own parameters.
+
+        A solver without beta passes 1 / (2 step).
+        """
         ...
 
 
@@ -202,8 +229,14 @@ class Status(enum.Enum):
     """How a solve ended; the value is advice."""
 
     CONVERGED = "converged: the tolerance is met"
-    ITERATIONS = "the iterations were used up before the tolerance was met: raise iterations, loosen tolerance, or, where there is one, try another beta"
-    UNSTABLE = "the residual grew or became non-finite: use a smaller step, a larger beta, a better inverse (inverses.Exact()), or a prior that does not expand"
+    ITERATIONS = (
+        "the iterations were used up before the tolerance was met: raise iterations, loosen tolerance, "
+        "or, where there is one, try another beta"
+    )
+    UNSTABLE = (
+        "the residual grew or became non-finite: use a smaller step, a larger beta, "
+        "a better inverse (inverses.Exact()), or a prior that does not expand"
+    )
     STOPPED = "stopped by the callback"
 
     def __str__(self) -> str:
@@ -214,8 +247,14 @@ class Status(enum.Enum):
 class Solution:
     """What a solver returns.
 
-    ``x``: b c h w. ``q``: the dual in the step's own shape, for resuming (None where a solver has none). ``residuals``: checks x 2 x b, the two
-    ratios of the stop rule, ||y - A x - beta q|| / ||y|| and the relative change of x. ``beta``: the last one used.
+    Attributes:
+        x: The image, b c h w, of the kind of the data: a tensor, a NumPy or a CuPy array.
+        q: The dual in the step's own shape, for resuming; None where a solver has none.
+        status: How the solve ended.
+        iterations: How many were run.
+        residuals: Checks x 2 x b, the two ratios of the stop rule: ``||y - A x - beta q|| / ||y||`` and the relative
+            change of x.
+        beta: The last one used; None where a solver has none.
     """
 
     x: Any

@@ -54,7 +54,12 @@ def check_keywords(given: Iterable[str], known: Set[str], owner: str) -> None:
 def strict_keywords(function: Function, *, also: Set[str] = frozenset()) -> Function:
     """Turn a misspelt keyword into :class:`UnknownKeyword` with a suggestion, before any work is done.
 
-    also: the names of those that the function takes as ``**keywords``.
+    Args:
+        function: Whose signature has the keywords.
+        also: The names of those that it takes as ``**keywords``.
+
+    Returns:
+        The function with that check before it.
     """
     parameters = inspect.signature(function).parameters.values()
     names = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} | also

@@ -21,12 +21,21 @@ if TYPE_CHECKING:
 
 INK, ACCENT, MUTED = "#1b1f24", "#d1495b", "#8a94a0"
 SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
-LARGEST = 1200  # pixels a side that a panel can show
+# Pixels a side; images of twice as many and more are thinned. A panel is at most 8 inches wide at 110 dots an inch: a
+# larger number costs memory for pixels that are not seen, and a smaller one drops pixels that are.
+LARGEST = 1200
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One image of a row: 1 c h w in [0, 1] and the lines above it."""
+    """One image of a row and the line above it.
+
+    Args:
+        image: 1 c h w in [0, 1]; c = 3 is shown in colour, else the first channel in grey.
+        title: The left half of the line.
+        note: The right half.
+        strong: Whether the title and the frame of the magnified part stand out.
+    """
 
     image: Tensor
     title: str
@@ -36,7 +45,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class Curve:
-    """One residual curve: ``values`` against ``at`` (iterations or seconds)."""
+    """One residual curve.
+
+    Args:
+        label: Its name in the legend.
+        at: Where the values are: iterations or seconds.
+        values: As many, > 0 to be seen on the logarithmic axis.
+        strong: Whether the curve stands out.
+    """
 
     label: str
     at: Sequence[float]
@@ -46,7 +62,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of panels that show the same scene, and its curves. ``zoom``: (top, left, size) of the magnified square, as fractions of height and width."""
+    """A row of panels that show the same scene, and its curves.
+
+    Args:
+        panels: From left to right, at least one.
+        curves: Drawn in one plot at the right of the panels; none: no plot.
+        zoom: (top, left, size) of the magnified square, as fractions of the height, the width and the height.
+        unit: What the curves are drawn against, "iterations" or "seconds".
+        title: Stands at the left of the first panel.
+    """
 
     panels: Sequence[Panel]
     curves: Sequence[Curve]
@@ -57,20 +81,43 @@ class Row:
 
 @strict_keywords
 def check_figure(path: str | Path) -> Path:
-    """Refuse, before any work is done, a path that no figure can be written to."""
+    """Refuse, before any work is done, a path that no figure can be written to.
+
+    Args:
+        path: Ends in .png, .pdf, .svg or .jpg, in a folder that exists.
+
+    Returns:
+        The path.
+
+    Raises:
+        InvalidInput: For another suffix, a path that is a folder, or a folder that does not exist.
+    """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise InvalidInput(f"the figure {path} has the suffix {path.suffix!r}; expected one of {', '.join(SUFFIXES)}")
     if path.is_dir() or not path.parent.is_dir():
         raise InvalidInput(
-            f"the figure {path} cannot be written: {path if path.is_dir() else path.parent} is {'a' if path.is_dir() else 'no'} folder"
+            f"the figure {path} cannot be written: {path if path.is_dir() else path.parent} "
+            f"is {'a' if path.is_dir() else 'no'} folder"
         )
     return path
 
 
 @strict_keywords
 def restoration(path: str | Path, y: Tensor, x: Tensor, solution: Solution, *, name: str, settings: str) -> None:
-    """Input, result and residual curves of one solve, written to ``path`` (PNG, PDF, SVG or JPEG). ``y``, ``x``: 1 c h w."""
+    """Write input, result and residual curves of one solve to a file.
+
+    Args:
+        path: The file: PNG, PDF, SVG or JPEG by its suffix.
+        y: The input, 1 c h w in [0, 1].
+        x: The result, 1 c h w in [0, 1].
+        solution: That of the solve, for its residuals; without looks at the stop rule there is no plot.
+        name: The title of the result.
+        settings: Stands at the left of the images.
+
+    Raises:
+        InvalidInput: For a path that cannot be written.
+    """
     path = check_figure(path)
     checks = solution.residuals[:, :, 0].tolist()
     every = [min(EVERY * (i + 1), solution.iterations) for i in range(len(checks))]
@@ -92,12 +139,23 @@ def restoration(path: str | Path, y: Tensor, x: Tensor, solution: Solution, *, n
 
 @strict_keywords
 def compare(path: str | Path, rows: Sequence[Row]) -> None:
-    """Rows of panels, each panel with the same part magnified, and the residual curves of each row, if any, at its right."""
+    """Write rows of panels to a file, with the residual curves of each row, if any, at its right.
+
+    Each panel of a row has the same part magnified.
+
+    Args:
+        path: The file: PNG, PDF, SVG or JPEG by its suffix.
+        rows: From top to bottom, at least one; the last image of the first gives the shape of all panels.
+
+    Raises:
+        InvalidInput: For a path that cannot be written.
+    """
     from matplotlib.figure import Figure
 
     path = check_figure(path)
     h, w = rows[0].panels[-1].image.shape[-2:]
     columns, height = max(len(row.panels) for row in rows), 2.75
+    # Inches: a narrower panel leaves no room for its titles, a wider one makes the page huge.
     panel = min(max(height * w / h, 2.0), 8.0)
     curves = [3.0] if any(row.curves for row in rows) else []
     figure = Figure(
@@ -125,7 +183,13 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def draw_panel(axes: Axes, shown: Panel, zoom: tuple[float, float, float]) -> None:
-    """The image, its magnified square in the lower right corner, and its title."""
+    """Draw an image, its magnified square in the lower right corner, and its title.
+
+    Args:
+        axes: Where to.
+        shown: The image and its lines.
+        zoom: (top, left, size) of the square, as fractions of the height, the width and the height.
+    """
     from matplotlib.patches import Rectangle
 
     h, w = shown.image.shape[-2:]
@@ -169,7 +233,7 @@ def _curves(axes: Axes, row: Row) -> None:
 
 
 def _pixels(image: Tensor) -> np.ndarray:
-    """1 c h w -> h w (3) in [0, 1], thinned to what a panel can show; the first channel where there are neither one nor three."""
+    """1 c h w -> h w (3) in [0, 1], thinned to what a panel can show; the first channel unless there are three."""
     step = max(1, max(image.shape[-2:]) // LARGEST)
     pixels = image[0, :, ::step, ::step].detach().cpu().float().clamp(0, 1).permute(1, 2, 0).numpy()
     return pixels if pixels.shape[2] == 3 else pixels[..., 0]

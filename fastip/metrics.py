@@ -1,4 +1,7 @@
-"""How close two images are: psnr, nmse, ssim (through torchmetrics) and perceptual_distance, one number for each image of the batch."""
+"""How close two images are: psnr, nmse, ssim (through torchmetrics) and perceptual_distance, one number for each.
+
+And how close two sets of images are: frechet_distance.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,23 @@ from .arrays import as_tensor, check_count, check_finite, check_image, check_num
 from .errors import InvalidInput, Unsupported, strict_keywords
 from .nets import Comparator
 
-WINDOW = 11  # pixels of the Gaussian window of SSIM
+WINDOW = 11  # pixels of the Gaussian window of SSIM, as in its paper
 
 
 @strict_keywords
 def psnr(x: Any, reference: Any, *, peak: float = 1.0) -> Tensor:
-    """10 log10(peak^2 / mean (x - reference)^2) in dB for each image, infinite for equal ones.
+    """``10 log10(peak^2 / mean (x - reference)^2)`` in dB for each image, infinite for equal ones.
 
-    x, reference: b c h w, tensors or NumPy arrays of one floating dtype; peak: the largest value an image can have, > 0. Returns shape (b,).
-    Raises InvalidInput for shapes or dtypes that differ, NaN, Inf.
+    Args:
+        x: Images, b c h w, tensors, NumPy or CuPy arrays of a real floating dtype.
+        reference: What they are compared with, of the same shape, dtype and device.
+        peak: The largest value an image can have, > 0.
+
+    Returns:
+        One number for each image, shape (b,), of the dtype of ``x``.
+
+    Raises:
+        InvalidInput: For shapes, dtypes or devices that differ, NaN, Inf, or a bad peak.
     """
     x, reference = _pair(x, reference)
     limit = check_number(peak, "peak", low=0.0, strict=True)
@@ -29,12 +40,25 @@ def psnr(x: Any, reference: Any, *, peak: float = 1.0) -> Tensor:
 
 @strict_keywords
 def ssim(x: Any, reference: Any, *, peak: float = 1.0) -> Tensor:
-    """Structural similarity for each image, at most 1: 11 x 11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, mean over the
-    pixels whose window lies inside the image, and over channels.
+    """Structural similarity for each image, at most 1.
 
-    x, reference: b c h w with h, w >= 11, tensors or NumPy arrays of one floating dtype; peak: the largest value an image can have, > 0. Returns shape (b,).
-    Raises InvalidInput for shapes or dtypes that differ, images smaller than the window, NaN, Inf; Unsupported without torchmetrics.
-    Source: Wang, Bovik, Sheikh and Simoncelli, Image quality assessment, 2004.
+    11 x 11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, mean over the pixels whose window lies inside the image,
+    and over channels.
+
+    Args:
+        x: Images, b c h w with h, w >= 11, tensors, NumPy or CuPy arrays of a real floating dtype.
+        reference: What they are compared with, of the same shape, dtype and device.
+        peak: The largest value an image can have, > 0.
+
+    Returns:
+        One number for each image, shape (b,).
+
+    Raises:
+        InvalidInput: For shapes, dtypes or devices that differ, images smaller than the window, NaN, Inf, a bad peak.
+        Unsupported: Without torchmetrics.
+
+    References:
+        Wang, Bovik, Sheikh and Simoncelli, Image quality assessment, 2004.
     """
     x, reference = _pair(x, reference)
     functional = _torchmetrics()
@@ -49,10 +73,17 @@ def ssim(x: Any, reference: Any, *, peak: float = 1.0) -> Tensor:
 
 @strict_keywords
 def nmse(x: Any, reference: Any) -> Tensor:
-    """||x - reference||^2 / ||reference||^2 for each image.
+    """``||x - reference||^2 / ||reference||^2`` for each image.
 
-    x, reference: b c h w, tensors or NumPy arrays of one floating dtype. Returns shape (b,).
-    Raises InvalidInput for shapes or dtypes that differ, NaN, Inf, and for a reference that is zero.
+    Args:
+        x: Images, b c h w, tensors, NumPy or CuPy arrays of a real floating dtype.
+        reference: What they are compared with, of the same shape, dtype and device; none of its images zero everywhere.
+
+    Returns:
+        One number for each image, shape (b,), of the dtype of ``x``.
+
+    Raises:
+        InvalidInput: For shapes, dtypes or devices that differ, NaN, Inf, and for a reference that is zero.
     """
     x, reference = _pair(x, reference)
     energy = reference.square().flatten(1).sum(dim=1)
@@ -63,19 +94,36 @@ def nmse(x: Any, reference: Any) -> Tensor:
 
 @strict_keywords
 def perceptual_distance(x: Any, reference: Any, comparator: Comparator) -> Tensor:
-    """How differently each pair of images looks to a network that was trained to name what is in photographs; 0 for equal ones, smaller is closer.
+    """How differently each pair of images looks to a network that was trained to name what is in photographs.
 
-    sum over layers of  mean over places of  ||f / |f| - g / |g| ||^2: LPIPS without its learned weights ("baseline"), so its numbers are not those of LPIPS.
+    With f and g the channels of a layer at a place, for ``x`` and for ``reference``::
 
-    x, reference: b c h w in [0, 1] with 1 or 3 channels, tensors or NumPy arrays of one floating dtype; half precision is compared in float32.
-    comparator: a network of fastip.nets.Comparator, e.g. fastip.data.comparators.comparator(); move it to the device of x. Returns shape (b,).
-    Raises InvalidInput for shapes or dtypes that differ, images smaller than the network needs, NaN, Inf, and another kind of comparator.
-    Source: Zhang, Isola, Efros, Shechtman and Wang, The unreasonable effectiveness of deep features as a perceptual metric, 2018.
+        sum over layers of  mean over places of  ||f / |f| - g / |g| ||^2
+
+    It is LPIPS without its learned weights ("baseline"), so its numbers are not those of LPIPS.
+
+    Args:
+        x: Images, b c h w in [0, 1] with 1 or 3 channels, tensors, NumPy or CuPy arrays of a real floating dtype; half
+            precision is compared in float32, or whatever the weights of the network are in.
+        reference: What they are compared with, of the same shape, dtype and device.
+        comparator: A network, e.g. fastip.data.comparators.comparator(); move it to the device of ``x``.
+
+    Returns:
+        One number for each pair, shape (b,), 0 for equal images, smaller is closer; float32 for half precision.
+
+    Raises:
+        InvalidInput: For shapes, dtypes or devices that differ, another number of channels, images smaller than the
+            network needs, NaN, Inf, and another kind of comparator.
+
+    References:
+        Zhang, Isola, Efros, Shechtman and Wang, The unreasonable effectiveness of deep features as a perceptual metric,
+        2018.
     """
     x, reference = _pair(x, reference)
     if not isinstance(comparator, Comparator):
         raise InvalidInput(
-            f"comparator is {type(comparator).__name__}; expected a fastip.nets.Comparator with weights, e.g. fastip.data.comparators.comparator()"
+            f"comparator is {type(comparator).__name__}; expected a fastip.nets.Comparator with weights, "
+            "e.g. fastip.data.comparators.comparator()"
         )
     weight = next(comparator.parameters())
     if weight.device != x.device:
@@ -86,19 +134,33 @@ def perceptual_distance(x: Any, reference: Any, comparator: Comparator) -> Tenso
     return distance.to(torch.promote_types(x.dtype, torch.float32))
 
 
-COMPONENTS = 50  # of the reference that the distance of two sets is measured in
+# Principal components of the reference that the distance of two sets is measured in: more see finer differences, and
+# their covariance needs more images; fewer are blind to what lies outside them.
+COMPONENTS = 50
 
 
 @strict_keywords
 def frechet_distance(x: Any, reference: Any, *, components: int = COMPONENTS) -> float:
-    """How far one set of images is from another: |m - n|^2 + tr(S + T - 2 (S T)^(1/2)), the Fréchet distance of two normal distributions.
+    """How far one set of images is from another, the Fréchet distance of two normal distributions.
 
-    m, S and n, T: means and covariances of the images of x and of reference in the first principal components of the reference, images as vectors. It is what
-    FID measures, with components instead of a network's features; 0 for equal sets, in units of squared pixels summed over an image.
+    ``|m - n|^2 + tr(S + T - 2 (S T)^(1/2))`` with m, S and n, T the means and covariances of the images of ``x`` and of
+    ``reference`` in the first principal components of the reference, images as vectors. It is what FID measures, with
+    components instead of a network's features.
 
-    x, reference: n c h w, tensors or NumPy arrays of one floating dtype, at least two images each; components: at most as many are used as there are.
-    Raises InvalidInput for shapes of images or dtypes that differ, sets of one image, NaN, Inf.
-    Source: Heusel et al., GANs trained by a two time-scale update rule converge to a local Nash equilibrium, 2017.
+    Args:
+        x: Images, n c h w, at least two, a tensor, a NumPy or a CuPy array of a real floating dtype.
+        reference: As ``x``: images of the same shape, dtype and device, not necessarily as many.
+        components: The number of principal components, >= 1; at most as many are used as there are.
+
+    Returns:
+        The distance, 0 for equal sets, in units of squared pixels summed over an image.
+
+    Raises:
+        InvalidInput: For shapes of images, dtypes or devices that differ, sets of one image, NaN, Inf, a bad number of
+            components.
+
+    References:
+        Heusel et al., GANs trained by a two time-scale update rule converge to a local Nash equilibrium, 2017.
     """
     x, reference = _sets(x, reference)
     mean = reference.mean(dim=0)
@@ -111,7 +173,7 @@ def frechet_distance(x: Any, reference: Any, *, components: int = COMPONENTS) ->
 
 
 def _components(rows: Tensor, count: int) -> Tensor:
-    """An orthonormal basis, n x count, of the span of the first right singular vectors, from the smaller of the two Gram matrices."""
+    """An orthonormal basis, n x count, of the span of the first right singular vectors, by the smaller Gram matrix."""
     if len(rows) < rows.shape[1]:
         return torch.linalg.qr(rows.T @ torch.linalg.eigh(rows @ rows.T).eigenvectors[:, -count:]).Q
     return torch.linalg.eigh(rows.T @ rows).eigenvectors[:, -count:]
@@ -144,7 +206,8 @@ def _pair(x: Any, reference: Any) -> tuple[Tensor, Tensor]:
     check_shape(x, reference.shape, "x", "the shape of reference")
     if x.dtype != reference.dtype or x.device != reference.device:
         raise InvalidInput(
-            f"x is {x.dtype} on {x.device} and reference {reference.dtype} on {reference.device}; convert one with .to(reference)"
+            f"x is {x.dtype} on {x.device} and reference {reference.dtype} on {reference.device}; "
+            "convert one with .to(reference)"
         )
     return x, reference
 

@@ -1,4 +1,8 @@
-"""The stop rule: ||y - A x - beta q|| <= tol ||y|| and ||x' - x|| <= tol max(||x||, ||x'||), for every image of the batch; and the guard."""
+"""The stop rule and the guard.
+
+A solve stops when ``||y - A x - beta q|| <= tol ||y||`` and ``||x' - x|| <= tol max(||x||, ||x'||)`` for every image of
+the batch.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,16 @@ from torch import Tensor
 from .arrays import accumulator
 from .contracts import Status
 
-EVERY = 5  # iterations between looks: what a fused kernel runs on a plane while it is in cache
-PATIENCE = 20  # iterations over which a growing data residual means an unstable inverse
+# Iterations between looks: what a fused kernel runs on a plane while it is in cache. More run a solve further past its
+# tolerance; fewer cost more passes through memory and more waits for a GPU.
+EVERY = 5
+# Iterations over which a growing data residual means an unstable inverse. Fewer would stop sound solves whose residual
+# grows for a while; more let a diverging one run on.
+PATIENCE = 20
 
 
 def relative_change(x: Tensor, x_new: Tensor) -> Tensor:
-    """||x_new - x|| / max(||x||, ||x_new||) per image, shape (b,); absolute where both are zero."""
+    """``||x_new - x|| / max(||x||, ||x_new||)`` per image, shape (b,); absolute where both are zero."""
     old, new = x.detach().flatten(1), x_new.detach().flatten(1)
     kept = accumulator(old.dtype)
     size = torch.linalg.vector_norm(old, dim=1, dtype=kept).maximum(torch.linalg.vector_norm(new, dim=1, dtype=kept))
@@ -23,8 +31,12 @@ def relative_change(x: Tensor, x_new: Tensor) -> Tensor:
 class StopRule:
     """Judges the two ratios every ``EVERY`` iterations and at the last one.
 
-    Converged when both are <= tolerance for every image; unstable when one is not finite, or when a data ratio above 1 has grown for
-    ``PATIENCE`` iterations (below 1 it may grow for a while in a sound solve). A tolerance of zero never looks: exactly ``iterations`` are run.
+    Converged when both are <= tolerance for every image; unstable when one is not finite, or when a data ratio above 1
+    has grown for ``PATIENCE`` iterations (below 1 it may grow for a while in a sound solve).
+
+    Args:
+        tolerance: >= 0; zero never looks, so that exactly ``iterations`` are run.
+        iterations: The most that are run, >= 1.
     """
 
     def __init__(self, tolerance: float, iterations: int) -> None:

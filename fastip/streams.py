@@ -1,4 +1,7 @@
-"""Random numbers from a seed that are unrelated for different purposes: a start of a search is then never the truth that the same seed drew elsewhere."""
+"""Random numbers from a seed that are unrelated for different purposes.
+
+A start of a search is then never the truth that the same seed drew elsewhere.
+"""
 
 from __future__ import annotations
 

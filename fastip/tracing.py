@@ -1,4 +1,8 @@
-"""Solves in graphs. torch.compile: what depends on the operator and the sizes alone is worked out while it traces; it and CUDA graphs refuse the rest."""
+"""Solves in graphs.
+
+torch.compile: what depends on the operator and the sizes alone is worked out while it traces. It and CUDA graphs refuse
+the rest.
+"""
 
 from __future__ import annotations
 
@@ -15,24 +19,28 @@ _PARTS = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.
 
 
 def constant(function: Function) -> Function:
-    """Mark a function of operators, numbers and sizes from :func:`fixed`: torch.compile calls it while it traces, and its result belongs to the graph.
+    """Mark a function of operators, numbers and sizes from :func:`fixed` as one whose result belongs to the graph.
 
-    The graph serves the very objects it was traced with, which must not change. It takes the bare tensors of two calls for one: return a tuple of them.
-    As torch.compiler.assume_constant_result, which would import the compiler, two seconds, with the package. Nothing changes outside torch.compile.
+    torch.compile calls it while it traces. The graph serves the very objects it was traced with, which must not change.
+    It takes the bare tensors of two calls for one: return a tuple of them. As torch.compiler.assume_constant_result,
+    which would import the compiler, two seconds, with the package. Nothing changes outside torch.compile.
     """
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
 
 
 def fixed(shape: Iterable[int], op: Any) -> tuple[int, ...]:
-    """``shape`` as numbers, one graph for each: a set-up belongs to its sizes. An ``op`` that treats all images alike is asked about one of them."""
+    """``shape`` as numbers, one graph for each: a set-up belongs to its sizes.
+
+    An ``op`` that treats all images alike is asked about one of them.
+    """
     sizes = tuple(operator.index(n) for n in list(shape)[1:])
     alike = getattr(op, "channelwise", False) or getattr(op, "pixelwise", False)
     return (1 if alike else operator.index(next(iter(shape))), *sizes)
 
 
 def norm(op: Any, shape: Iterable[int]) -> float:
-    """||A|| on images of this shape."""
+    """``||A||`` on images of this shape."""
     return _norm(op, fixed(shape, op))
 
 
@@ -55,6 +63,9 @@ def check_traceable(what: str, why: str, instead: str) -> None:
 
 
 def check_uncaptured(device: torch.device, what: str, why: str, instead: str) -> None:
-    """Refuse, while a CUDA graph is captured only, what would make the host wait for ``device``: CUDA would break the capture off."""
+    """Refuse, while a CUDA graph is captured only, what would make the host wait for ``device``.
+
+    CUDA would break the capture off.
+    """
     if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
         raise Unsupported(f"a CUDA graph cannot capture {what}, because {why}; {instead}")

@@ -1,4 +1,7 @@
-"""What every test shares: ``compiled`` refuses to skip, because a build that should have compiled kernels and lacks them has failed."""
+"""What every test shares.
+
+``compiled`` refuses to skip, because a build that should have compiled kernels and lacks them has failed.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "PASSIVE"
-)  # before torch: spinning threads make small tests ten times slower on a busy machine
+# before torch: spinning threads make small tests ten times slower on a busy machine
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 os.environ.pop("COLUMNS", None)  # of the terminal that pytest was started in: a command that is tested has its own
 
@@ -45,7 +47,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _mark(items: list[pytest.Item]) -> None:
-    """slow and gpu_tools, from the table; a name in it that no test has any more is an error where its file was collected."""
+    """Marks slow and gpu_tools, from the table.
+
+    A name in it that no test has any more is an error where its file was collected.
+    """
     seen: set[str] = set()
     for item in items:
         if not item.path.is_relative_to(HERE):
@@ -74,7 +79,10 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
-    """FASTIP_TEST_TIMES names a file for the processor time of each test, that of the processes that it waited for too: what tests/slow.py is made from."""
+    """FASTIP_TEST_TIMES names a file for the processor time of each test, from which tests/slow.py is made.
+
+    The time of the processes that a test waited for counts too.
+    """
     begun = sum(os.times()[:4])
     result = yield
     path = os.environ.get("FASTIP_TEST_TIMES")
@@ -86,7 +94,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
 
 @pytest.fixture(scope="session")
 def compiled() -> object:
-    """``fastip._C``; its absence is a failure unless FASTIP_ALLOW_REFERENCE=1 says that this installation has no compiler."""
+    """The module ``fastip._C``.
+
+    Its absence is a failure unless FASTIP_ALLOW_REFERENCE=1 says that this installation has no compiler.
+    """
     if extension.why_missing():
         if os.environ.get("FASTIP_ALLOW_REFERENCE") == "1":
             pytest.skip(f"FASTIP_ALLOW_REFERENCE=1 and no compiled extension: {extension.why_missing()}")
@@ -98,7 +109,10 @@ def compiled() -> object:
 
 @pytest.fixture
 def each_isa(compiled: object, request: pytest.FixtureRequest) -> object:
-    """Runs the test on the instruction set that it is parametrised with (indirect), where this machine has it, then returns to the one before."""
+    """Runs the test on the instruction set that it is parametrised with (indirect), where this machine has it.
+
+    Afterwards the one before is back.
+    """
     before = compiled.isa()  # type: ignore[attr-defined]
     if request.param not in compiled.isas():  # type: ignore[attr-defined]
         pytest.skip(f"this machine or compiler has no {request.param}")

@@ -1,17 +1,17 @@
-"""Which tests take long: the one place. ``make test`` leaves them out, ``make test-slow`` runs them, ``make test-all`` runs all.
+"""Which tests take long: the one place.
 
-To measure again: FASTIP_TEST_TIMES=FILE .venv/bin/pytest -n 2 tests, which appends the processor time of each test to FILE.
+``make test`` leaves them out, ``make test-slow`` runs them, ``make test-all`` runs all.
+
+To measure again: FASTIP_TEST_TIMES=FILE .venv/bin/pytest -n 2 tests, which appends the processor time of each test to
+FILE.
 """
 
 from __future__ import annotations
 
 LIMIT = 30.0  # seconds of processor time, even on a slow machine: a test that takes more and is not named here fails
 
-GPU_TOOLS = (
-    "cuda/",
-    "gpu/",
-    "kernels/test_triton_",
-)  # paths below tests/: code for GPUs emulated, interpreted, compiled; sessions rehearsed
+# paths below tests/: code for GPUs emulated, interpreted, compiled; sessions rehearsed
+GPU_TOOLS = ("cuda/", "gpu/", "kernels/test_triton_")
 
 SLOW = {  # seconds of processor time on two cores with AVX-512, the longest case of each
     "checkpoint/test_shipped.py::test_the_projectors_that_come_with_fastip": 3,

@@ -20,7 +20,10 @@ from fastip.errors import InvalidInput
 
 
 class Foreign:
-    """An array of another library: NumPy's memory behind the protocol and nothing else, with a record of what it was asked."""
+    """An array of another library.
+
+    NumPy's memory behind the protocol and nothing else, with a record of what it was asked.
+    """
 
     def __init__(self, array: np.ndarray, asked: list[dict[str, Any]] | None = None) -> None:
         self.array, self.asked = array, [] if asked is None else asked

@@ -1,4 +1,7 @@
-"""Data on a GPU stay there: every operator, inverse and prior on a pretended device, with what would make the host wait for a real one counted."""
+"""Data on a GPU stay there.
+
+Every operator, inverse and prior on a pretended device, with what would make the host wait for a real one counted.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Solves on a GPU wait while they are set up and at a look at the stop rule, and at no iteration; a second solve waits at the door alone."""
+"""Solves on a GPU wait while they are set up and at a look at the stop rule, and at no iteration.
+
+A second solve waits at the door alone.
+"""
 
 from __future__ import annotations
 
@@ -62,10 +65,8 @@ def test_a_second_solve_fits_into_a_graph(solver: str, problem: str) -> None:
 # ---- half precision --------------------------------------------------------------------------------------------------
 
 
-HALVES = {
-    torch.float16: 5e-3,
-    torch.bfloat16: 4e-2,
-}  # relative, after five iterations: some roundings of 2^-11 and 2^-8
+# relative, after five iterations: some roundings of 2^-11 and 2^-8
+HALVES = {torch.float16: 5e-3, torch.bfloat16: 4e-2}
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
@@ -74,7 +75,10 @@ HALVES = {
     "solver", [name for name in SOLVERS if name not in ("admm-wavelet", "pgd-back-projection", "npgd")]
 )
 def test_half_precision_on_a_gpu(solver: str, problem: str, dtype: torch.dtype) -> None:
-    """But for wavelets, which refuse it, back-projection, which divides by 1e-3, and npgd, whose step is made of differences of images."""
+    """Every solver in half precision, but for wavelets, back-projection and npgd.
+
+    Wavelets refuse it, back-projection divides by 1e-3, and the step of npgd is made of differences of images.
+    """
     op, shape = PROBLEMS[problem]
     y, solve = data_for(op, shape, torch.float32).to(dtype), SOLVERS[solver]
     expected = solve(y.double(), op, 5).x
@@ -86,7 +90,10 @@ def test_half_precision_on_a_gpu(solver: str, problem: str, dtype: torch.dtype) 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 @pytest.mark.parametrize("problem", [name for name in PROBLEMS if name != "fourier"])
 def test_npgd_in_half_precision_comes_as_near_to_the_data(problem: str, dtype: torch.dtype) -> None:
-    """Of an image in the box that is the prior: the exact misfit is small, and that of no step at all several times as large."""
+    """Of an image in the box that is the prior.
+
+    The exact misfit is small, and that of no step at all several times as large.
+    """
     op, shape = PROBLEMS[problem]
     y = op(torch.rand(shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)).to(dtype)
     expected = SOLVERS["npgd"](y.double(), op, 20).x
@@ -241,7 +248,10 @@ def test_a_learned_inverse_is_copied_to_the_data_once() -> None:
 
 
 def test_a_learned_inverse_that_is_being_trained_is_not_copied() -> None:
-    """A copy would take the gradient; there are none on the pretended device, so the data are on the CPU and the weights nowhere."""
+    """A copy would take the gradient.
+
+    There are none on the pretended device, so the data are on the CPU and the weights nowhere.
+    """
     net = nets.InverseNet(channels=(3,), sizes=(9,))
     inverse = inverses.Learned(net.to("meta"))
     with pytest.raises(InvalidInput, match=r"y is on cpu and the network on meta; move it with net\.to\('cpu'\)"):

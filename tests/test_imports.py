@@ -20,6 +20,7 @@ LAYERS = (
     ("_version", "_C"),
     ("errors",),
     ("arrays", "tracing"),
+    ("placement",),
     ("contracts", "streams"),
     ("stopping",),
     ("kernels",),
@@ -227,7 +228,10 @@ def test_the_face_is_the_same_for_type_checkers() -> None:
 
 @pytest.mark.parametrize("code", ["fastip.metrics", "fastip.admm", "fastip.operators.Blur", "fastip.priors.TV(1e-3)"])
 def test_little_is_loaded(code: str) -> None:
-    """Importing fastip loads no torch; a solve neither the training nor what draws in a terminal or on paper. Torch comes first."""
+    """Importing fastip loads no torch; a solve neither the training nor what draws in a terminal or on paper.
+
+    Torch comes first.
+    """
     asked = f"import fastip, sys; assert 'torch' not in sys.modules; {code}; names = list(sys.modules); print(*names)"
     loaded = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
     assert not [

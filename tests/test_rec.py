@@ -60,7 +60,10 @@ def test_the_furthest_of_all_starts_counts() -> None:
 
 
 def test_samples_are_the_quotients_of_random_pairs() -> None:
-    """In the mean they are what the average of the matrix over all directions says; the same for a seed, whatever the batches."""
+    """In the mean they are what the average of the matrix over all directions says.
+
+    The same for a seed, whatever the batches.
+    """
     generator, op = Linear(latent=2), operators.GaussianMeasurements(30, (1, 12, 12), seed=1)
     values = rec.sampled(op, generator, pairs=1000, seed=3)
     z = torch.randn(2, 20_000, 2, generator=torch.Generator().manual_seed(8), dtype=torch.float64)

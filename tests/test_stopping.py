@@ -1,4 +1,8 @@
-"""The stop rule: every image and both ratios must pass, checks come every five iterations, and only a residual that grows above ||y|| is unstable."""
+"""The stop rule.
+
+Every image and both ratios must pass, checks come every five iterations, and only a residual that grows above ||y||
+is unstable.
+"""
 
 import pytest
 import torch

@@ -27,8 +27,7 @@ FASTIP_INLINE int member() {
 #endif
 }
 
-// ---- schedules
-// -------------------------------------------------------------------------------------------------------
+// ---- schedules ------------------------------------------------------------------------------------------------------
 
 template <class T>
 template <bool Check>
@@ -40,6 +39,7 @@ void Solver<T>::plane_iteration(Index plane, T* r, T* t, T* line) const {
 
 template <class T>
 void Solver<T>::chunk_by_plane(Index iterations, bool check) const {
+// A plane at a time to whoever is free: its iterations are long beside handing it out.
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
     for (Index plane = 0; plane < planes; ++plane) {
         const Index team = member();

@@ -17,8 +17,8 @@ template <class T>
 struct Forward {
     const ConvArgs& g;
     const Weights<T>& weights;
-    const std::int64_t before_rows, before, lead, tail, pitch,
-        whole;  // a phase holds image indices stride * [-lead, w + tail) + phase
+    // A phase holds image indices stride * [-lead, w + tail) + phase.
+    const std::int64_t before_rows, before, lead, tail, pitch, whole;
     const bool separable;
     std::int64_t edge_count = 0;
     Buffer<Edge> edges;
@@ -52,6 +52,7 @@ struct Forward {
     }
     explicit operator bool() const { return edges && taps && row_begin && column; }
 
+    // Operations of an output row: the products of each way and the pixels it splits into phases, one operation each.
     bool cheaper_separable() const {
         const std::int64_t fresh = smaller(g.kh, g.stride) * g.width;
         return weights.column_taps() * g.width + weights.row_taps() * g.w + g.width < weights.taps() * g.w + fresh;
@@ -93,6 +94,7 @@ struct Forward {
 template <class T>
 class Walk {
   public:
+    // 16 elements of float32 are a cache line: the row of a separable psf begins on one.
     static std::int64_t scratch(const Forward<T>& f) {
         const std::int64_t slot = f.g.stride * f.pitch;
         return f.separable ? slot + f.g.width + 16 : f.g.kh * slot;
@@ -158,6 +160,7 @@ Outcome run(const ConvArgs& g, int threads) {
     if (!weights) return Outcome::out_of_memory;
     const Forward<T> forward(g, weights);
     if (!forward) return Outcome::out_of_memory;
+    // At least 16 elements apart, so that no two threads write to one cache line.
     const std::int64_t rows = g.planes * g.h, lines = g.kh + 2, scratch = (Walk<T>::scratch(forward) + 31) / 16 * 16;
     const int team = team_for(rows, g.w * weights.taps(), threads);
     const Buffer<T> memory(team * scratch);

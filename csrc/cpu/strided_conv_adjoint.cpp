@@ -23,8 +23,8 @@ struct Adjoint {
     const ConvArgs& g;
     const Weights<T>& weights;
     const bool separable, folds;
-    const std::int64_t before_rows, before, lead,
-        columns;                      // extended phases hold image indices stride * [-lead, columns - lead) + phase
+    // Extended phases hold image indices stride * [-lead, columns - lead) + phase.
+    const std::int64_t before_rows, before, lead, columns;
     const std::int64_t slack, pitch;  // zeros before a data row; length of a padded data row
     const std::int64_t depth;         // data rows that one extended row sees, at most
     std::int64_t fold_count = 0, copy_count = 0, margin_count = 0, windows = 1;
@@ -37,6 +37,7 @@ struct Adjoint {
     Adjoint(const ConvArgs& args, const Weights<T>& weights_)
         : g(args),
           weights(weights_),
+          // Where that is fewer products: (column taps + stride row taps) / stride for a pixel, else taps / stride.
           separable(weights.separable && weights.column_taps() + g.stride * weights.row_taps() < weights.taps()),
           folds(g.boundary == Boundary::circular || g.boundary == Boundary::reflect),
           before_rows(margin_before(g.kh, g.boundary)),

@@ -60,6 +60,7 @@ struct Plane {
 
     template <bool Isotropic>
     void sweep() const {
+        // ||D||^2 <= 8: one over the Lipschitz constant of the dual's gradient, as accelerated steps need it.
         const T rate = static_cast<T>(1 / (8 * args.step)), weight = static_cast<T>(args.weight),
                 momentum = static_cast<T>(args.momentum);
         std::memset(static_cast<void*>(rows + 2 * args.steps * w), 0, w * sizeof(T));

@@ -66,7 +66,7 @@ struct Prior {
 
     template <int N>
     FASTIP_DEVICE void take_row(Index at, const A (&sum)[N], int count, Total& total) const {
-        constexpr bool packs = N == 2 || N == 4;
+        constexpr bool packs = N == 2 || N == 4;  // three cannot be loaded at once
         A old[N] = {}, kept[N];
         if (packs && wide) {
             const auto row = *reinterpret_cast<const Pack<T, packs ? N : 1>*>(x + at);
@@ -114,6 +114,7 @@ struct Workspace {
         const Index planes = a.images * a.channels, data = planes * a.h * a.w;
         const bool checks = a.tolerance > 0 || a.relaxation != 1.0;
         r = take<A>(data), t = take<A>(data);
+        // Tiles of 8 x 32, the smallest of all kernels that leave sums, or the ranks of a cluster.
         residual_sums = take<double>(checks ? planes * ceil_div(a.h, 8) * ceil_div(a.w, 32) + planes * kMostRanks : 0);
         image_sums =
             take<double>(checks ? 3 * planes * (ceil_div(a.height, 8) * ceil_div(a.width, 32) + kMostRanks) : 0);
@@ -124,7 +125,7 @@ struct Workspace {
     template <class P>
     P* take(Index count) {
         P* part = base ? reinterpret_cast<P*>(base + used) : nullptr;
-        used += (count * Index(sizeof(P)) + 255) / 256 * 256;
+        used += (count * Index(sizeof(P)) + 255) / 256 * 256;  // aligned like memory that CUDA gives out
         return part;
     }
 };

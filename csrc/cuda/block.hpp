@@ -57,6 +57,8 @@ inline void check(cudaError_t error, const char* what) {
     throw std::runtime_error(std::string(what) + ": " + cudaGetErrorName(error) + ", " + cudaGetErrorString(error));
 }
 
+// kBlocks: as many must fit on a processor. More of them hide more of each other's waiting, and leave a thread fewer
+// registers, 65536 / (threads kBlocks), beyond which it spills: the tests hold what the compiler reports to ceilings.
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::threads, Kernel::kBlocks)
     entry(const __grid_constant__ typename Kernel::Params params) {
@@ -67,7 +69,7 @@ __global__ void __launch_bounds__(Kernel::threads, Kernel::kBlocks)
 template <class Kernel>
 void launch(std::int64_t blocks, std::size_t shared, Stream stream, const typename Kernel::Params& params) {
     if (blocks <= 0) return;
-    if (shared > 48 * 1024)
+    if (shared > 48 * 1024)  // what a launch gets without asking
         check(cudaFuncSetAttribute(entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                    static_cast<int>(kSharedBytes)),
               "shared memory of a kernel");
@@ -90,6 +92,7 @@ struct Block {
     template <class Body>
     void each(const Body& body) const {
         for (int k = 0; k < Threads; ++k)
+            // 97 has no factor with a block's size in common: every thread comes once.
             body(thread_order == Order::forward   ? k
                  : thread_order == Order::reverse ? Threads - 1 - k
                                                   : k * 97 % Threads);

@@ -165,7 +165,7 @@ struct ChipKernel {
     // Two rows at a time share each weight: sum[k] = sum over taps of weight * base[k * step + offset].
     static FASTIP_DEVICE void correlate(float (&sum)[2], const float* base, int step, const WeightedOffset* taps,
                                         int count) {
-        FASTIP_UNROLL(4)
+        FASTIP_UNROLL(4)  // loads of four taps are on their way together; more cost registers
         for (int k = 0; k < count; ++k) {
             const WeightedOffset tap = taps[k];
             sum[0] += tap.weight * base[tap.offset];
@@ -226,7 +226,7 @@ struct ChipKernel {
                 for (int v = 0; v <= across; ++v) {
                     const float value = own[plan.t.at(i - plan.t.up + u, j - plan.t.left + v)];
                     const float* weights = own + plan.backward + (u * (across + 1) + v) * S * S;
-                    constexpr int kPack = S % 2 ? 1 : 4;
+                    constexpr int kPack = S % 2 ? 1 : 4;  // S * S weights begin on 16 bytes where S is even
                     FASTIP_UNROLL(S * S)
                     for (int n = 0; n < S * S; n += kPack) {
                         const Pack<float, kPack> some = *reinterpret_cast<const Pack<float, kPack>*>(weights + n);
@@ -277,6 +277,7 @@ class Chip {
   public:
     Chip(const AdmmArgs& args, const Prox<Sum<T>>& prox) : a(args), prox_(prox) {
         constexpr bool single = !std::is_same_v<T, double>;
+        // Strides to 4: a thread keeps S * S sums in registers. Axes to 4096: the plan counts in ints.
         const bool known = (a.boundary == Boundary::circular || a.boundary == Boundary::zero) && a.stride <= 4;
         if (!single || !known || a.path == AdmmPath::sweeps || a.h > 4096 || a.w > 4096) return;
         if (a.by_phase && !std::is_same_v<T, float>) return;
@@ -287,7 +288,7 @@ class Chip {
             const ChipPlan plan = chip_plan(a, ranks);
             if (plan.bytes() > limits.shared_bytes || !placeable(plan)) continue;
             // Three blocks or more share a processor: one computes while another waits. Few planes are spread over as
-            // many blocks as there are processors.
+            // many blocks as there are processors, but for bands of one row: rows are worked on two at a time.
             const bool crowded = chosen_.ranks > 0 && chosen_.bytes() <= kComfortable;
             if (crowded && (planes * ranks > limits.processors || plan.rows < 2)) break;
             chosen_ = plan;
@@ -304,6 +305,8 @@ class Chip {
     }
 
   private:
+    // Bytes: three such blocks fit into the 228 KiB of a processor of compute capability 9.0. Smaller, and planes are
+    // spread over more blocks, which wait for each other's margins; larger, and fewer blocks hide each other's waiting.
     static constexpr int kComfortable = 72 * 1024;
 
     template <class Work>

@@ -21,8 +21,8 @@ struct ChipPlan {
     int centre_row, centre_column;
     Boundary boundary;
     Band x, r, t;  // x: of one phase; the phases follow each other every `phase` floats
-    int phase, q, y, forward, correction, backward,
-        total;  // offsets in floats; the scratch of the sums lies before all
+    // Offsets in floats; the scratch of the sums lies before all.
+    int phase, q, y, forward, correction, backward, total;
 
     int bytes() const { return total * 4; }
 };
@@ -47,7 +47,7 @@ inline ChipPlan chip_plan(const AdmmArgs& a, int ranks) {
     std::int64_t used = 8 * 256;  // the scratch of the sums: 256 threads, four numbers of eight bytes
     const auto take = [&](std::int64_t floats) {
         const std::int64_t at = used;
-        used += (floats + 3) / 4 * 4;
+        used += (floats + 3) / 4 * 4;  // parts begin on 16 bytes, the widest load of a thread
         return static_cast<int>(at);
     };
     const auto band = [&](int up, int down, int left, int right) {

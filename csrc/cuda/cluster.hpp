@@ -117,6 +117,7 @@ void launch_clusters(std::int64_t clusters, std::size_t shared, Stream stream, c
 
 #else
 
+// Those of compute capability 9.0, the H100: emulated solves take its paths.
 inline ChipLimits host_limits{227 * 1024, kMostRanks, 132};
 inline ChipLimits chip_limits() { return host_limits; }
 

@@ -54,10 +54,10 @@ struct Tile {
     }
 };
 
-// ---- stride 1
-// --------------------------------------------------------------------------------------------------------
+// ---- stride 1 -------------------------------------------------------------------------------------------------------
 
-// A thread makes four neighbours: eight values of a row serve sixteen products.
+// A thread makes four neighbours: eight values of a row serve sixteen products. A warp makes a row of a tile; more rows
+// would read fewer margins twice and take more shared memory from other blocks.
 template <class T, class Epilogue>
 struct Slide {
     using A = Sum<T>;
@@ -134,14 +134,14 @@ struct Slide {
     }
 };
 
-// ---- stride > 1
-// ------------------------------------------------------------------------------------------------------
+// ---- stride > 1 -----------------------------------------------------------------------------------------------------
 
 // A thread makes two pixels of a column, eight rows apart, which share each weight.
 template <class T, int S, class Epilogue>
 struct Phases {
     using A = Sum<T>;
     using Params = ConvolveParams<T, Epilogue>;
+    // Two sums a thread: fewer registers than Slide, so a fifth block fits.
     static constexpr int threads = 256, kBlocks = 5, kRows = 16, kColumns = 32, kStride = S;
 
     // Entries of a phase of a row: enough, and 32 / S modulo 32, so that the phases of neighbouring columns fall into
@@ -198,8 +198,7 @@ struct Phases {
     }
 };
 
-// ---- any stride, any size, any type
-// ----------------------------------------------------------------------------------
+// ---- any stride, any size, any type ---------------------------------------------------------------------------------
 
 template <class T, class Epilogue>
 struct Direct {
@@ -242,8 +241,7 @@ struct Direct {
     }
 };
 
-// ---- the choice
-// ------------------------------------------------------------------------------------------------------
+// ---- the choice -----------------------------------------------------------------------------------------------------
 
 template <class Kernel>
 std::int64_t try_launch(typename Kernel::Params p, Stream stream, bool always) {
@@ -263,6 +261,7 @@ std::int64_t convolve(const ConvolveParams<T, Epilogue>& p, Stream stream) {
     if constexpr (!std::is_same_v<T, double>) {
         const int s = p.grid.stride;
         std::int64_t tiles = 0;
+        // The strides that are compiled; another one, or a tile that does not fit, is left to Direct.
         if (s == 1) tiles = try_launch<Slide<T, Epilogue>>(p, stream, false);
         if constexpr (Epilogue::kStrided) {
             if (s == 2) tiles = try_launch<Phases<T, 2, Epilogue>>(p, stream, false);

@@ -8,7 +8,7 @@ namespace cuda {
 // Body: a struct of plain numbers and pointers with `void operator()(std::int64_t) const`.
 template <class Body>
 struct Elementwise {
-    static constexpr int threads = 256, kBlocks = 6;
+    static constexpr int threads = 256, kBlocks = 6;  // 1536 threads, all that some processors run: memory is the wait
     struct Params {
         Body body;
         std::int64_t items, stride;
@@ -23,8 +23,8 @@ struct Elementwise {
 
 template <class Body>
 void for_each(std::int64_t items, Stream stream, const Body& body) {
-    constexpr std::int64_t threads = Elementwise<Body>::threads,
-                           most = 1 << 16;  // blocks: more than any device runs at once
+    // most: blocks, more than any device runs at once.
+    constexpr std::int64_t threads = Elementwise<Body>::threads, most = 1 << 16;
     std::int64_t blocks = ceil_div(items, threads);
     if (blocks > most) blocks = most;
     launch<Elementwise<Body>>(blocks, 0, stream, {body, items, blocks * threads});

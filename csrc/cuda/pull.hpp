@@ -96,7 +96,7 @@ struct Cells {
     }
 
     static FASTIP_DEVICE void add_shift(A (&sum)[S][S], A value, const A* weights) {
-        if constexpr (S == 3) {
+        if constexpr (S == 3) {  // three numbers cannot be loaded at once
             FASTIP_UNROLL(9)
             for (int k = 0; k < 9; ++k) sum[k / 3][k % 3] += weights[k] * value;
         } else {
@@ -110,7 +110,8 @@ struct Cells {
     }
 };
 
-// One pixel a thread. At a reflecting border every pixel of the extended image that mirrors this one adds its sum.
+// One pixel a thread, a warp a row of the tile. At a reflecting border every pixel of the extended image that mirrors
+// this one adds its sum.
 template <class T, class Epilogue>
 struct Scatterless {
     using A = Sum<T>;

@@ -34,7 +34,7 @@ void run(const ThresholdArgs& args, Stream stream) {
 void soft_threshold(const ThresholdArgs& args, Dtype dtype, void* stream) {
     with_type(dtype, [&](auto type) {
         using T = decltype(type);
-        constexpr int wide = 16 / sizeof(T);
+        constexpr int wide = 16 / sizeof(T);  // the widest load of a thread
         const auto address = reinterpret_cast<std::uintptr_t>(args.v) | reinterpret_cast<std::uintptr_t>(args.add) |
                              reinterpret_cast<std::uintptr_t>(args.out);
         if (address % 16 == 0 && args.n % wide == 0)

@@ -57,6 +57,7 @@ void run(const TvArgs& args, Stream stream) {
     const T* v = static_cast<const T*>(args.v);
     const Sum<T> step = static_cast<Sum<T>>(args.step);
     const auto prox = Prox<Sum<T>>::of(args);
+    // The rate: ||D||^2 <= 8: one over the Lipschitz constant of the dual's gradient, as accelerated steps need it.
     const Dual<T, Isotropic> dual{out,
                                   u,
                                   u + pixels,

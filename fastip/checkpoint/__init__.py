@@ -1,4 +1,7 @@
-"""Weights with the problem they were trained for: safetensors files that hold tensors and one JSON record, checked when they are read."""
+"""Weights with the problem they were trained for.
+
+Safetensors files hold tensors and one JSON record, checked when they are read.
+"""
 
 from .container import FORMAT as FORMAT
 from .container import SUFFIX as SUFFIX

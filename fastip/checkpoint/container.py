@@ -43,11 +43,22 @@ AGAIN = "copy it again from where it came, or train it anew"
 
 
 def check_path(path: str | Path) -> Path:
-    """Refuse, before any work is done, a path that no checkpoint could be written to in the end."""
+    """Refuse, before any work is done, a path that no checkpoint could be written to in the end.
+
+    Args:
+        path: The file to write, with the suffix ``.safetensors``.
+
+    Returns:
+        The same as a ``Path``.
+
+    Raises:
+        InvalidInput: For another suffix, for a folder, and where the file's folder does not exist.
+    """
     path = Path(path)
     if path.suffix != SUFFIX:
         raise InvalidInput(
-            f"the checkpoint {path} has the suffix {path.suffix!r}; expected {SUFFIX}: rename it to {path.with_suffix(SUFFIX).name}"
+            f"the checkpoint {path} has the suffix {path.suffix!r}; expected {SUFFIX}: "
+            f"rename it to {path.with_suffix(SUFFIX).name}"
         )
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder; expected the name of a {SUFFIX} file to write")
@@ -59,7 +70,18 @@ def check_path(path: str | Path) -> Path:
 
 
 def write(path: Path, kind: str, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
-    """Write tensors and a record (JSON values; NaN and Inf are refused) as one file of this kind."""
+    """Write tensors and a record as one file of this kind, which appears whole or not at all.
+
+    Args:
+        path: The file to write; see :func:`check_path`.
+        kind: What it holds: "inverse", "prior", "generator", "projector" or "training".
+        tensors: By name, on any device; written without gradients.
+        record: JSON values. Format, kind, version and digest are added to it.
+
+    Raises:
+        InvalidInput: For NaN or Inf in the record, and where the file cannot be written.
+        Unsupported: Where the package safetensors is not installed.
+    """
     library = _safetensors()
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     whole_record = {"format": FORMAT, "kind": kind, "fastip": __version__} | dict(record)
@@ -67,7 +89,8 @@ def write(path: Path, kind: str, tensors: Mapping[str, Tensor], record: Mapping[
         text = json.dumps(whole_record | {"digest": digest(whole_record, whole)}, allow_nan=False)
     except ValueError as error:
         raise InvalidInput(
-            f"{path} is not written: its record holds a number that is NaN or infinite ({error}); the training went wrong"
+            f"{path} is not written: its record holds a number that is NaN or infinite ({error}); "
+            "the training went wrong"
         ) from None
     data = library.torch.save(whole, metadata={_KEY: text})
     replace_file(path, partial(_put, data))
@@ -78,7 +101,19 @@ def _put(data: bytes, file: BinaryIO) -> None:
 
 
 def read_record(path: str | Path, kind: str = "inverse") -> dict[str, Any]:
-    """What a file says about itself, without its tensors. Raises InvalidInput for anything that is not a readable file of this kind and format."""
+    """What a file says about itself, without its tensors.
+
+    Args:
+        path: A file that :func:`write` wrote.
+        kind: What it must hold, as for :func:`write`.
+
+    Returns:
+        The record as JSON values.
+
+    Raises:
+        InvalidInput: For anything that is not a readable file of this kind and format.
+        Unsupported: Where the package safetensors is not installed.
+    """
     path = Path(path)
     library = _safetensors()
     if path.is_dir():
@@ -111,7 +146,8 @@ def _known(path: Path, record: dict[str, Any], kind: str) -> dict[str, Any]:
     if record.get("format") != FORMAT:
         written = f"by fastip {record.get('fastip')}, this is {__version__}"
         raise InvalidInput(
-            f"{path} has format {record.get('format')!r} (written {written}); this fastip reads format {FORMAT}: upgrade fastip or {AGAIN}"
+            f"{path} has format {record.get('format')!r} (written {written}); "
+            f"this fastip reads format {FORMAT}: upgrade fastip or {AGAIN}"
         )
     if record.get("kind") != kind:
         what = _KINDS.get(str(record.get("kind")), repr(record.get("kind")))
@@ -120,14 +156,25 @@ def _known(path: Path, record: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def read(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """(record, tensors) of a file of this kind. Raises InvalidInput as :func:`read_record` does, and for tensors that are not those that were written."""
+    """The record and the tensors of a file of this kind.
+
+    Args:
+        path: A file that :func:`write` wrote.
+        kind: What it must hold, as for :func:`write`.
+
+    Returns:
+        (record, tensors): JSON values, and tensors by name on the CPU.
+
+    Raises:
+        InvalidInput: As for :func:`read_record`, and for tensors that are not those that were written.
+        Unsupported: Where the package safetensors is not installed.
+    """
     path, library = Path(path), _safetensors()
     read_record(path, kind)  # a file of another kind is refused before its tensors are read
     try:
         with library.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(
-                _KEY
-            )  # of this very file: another may have taken the place of the one just looked at
+            # The record of this very file: another may have taken the place of the one just looked at.
+            text = (file.metadata() or {}).get(_KEY)
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
     except (library.SafetensorError, OSError) as error:
         raise InvalidInput(f"{path} cannot be read ({error}): {AGAIN}") from None
@@ -141,13 +188,22 @@ def read(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]
             raise InvalidInput(f"the tensor {name} in {path} holds NaN or Inf: {AGAIN}")
     if record.get("digest") != digest(record, tensors):
         raise InvalidInput(
-            f"{path} is damaged: its tensors and its record are not those that were written (the digest differs): {AGAIN}"
+            f"{path} is damaged: its tensors and its record are not those that were written "
+            f"(the digest differs): {AGAIN}"
         )
     return record, tensors
 
 
 def digest(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """sha256 over a record but for its own digest, and over names, kinds, shapes and bytes of tensors, in hex."""
+    """sha256 over a record but for its own digest, and over names, dtypes, shapes and bytes of tensors.
+
+    Args:
+        record: JSON values; its entry "digest" is left out.
+        tensors: By name, on any device; their order plays no role.
+
+    Returns:
+        The sha256 in hex.
+    """
     rest = {key: value for key, value in record.items() if key != "digest"}
     result = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
     for name in sorted(tensors):

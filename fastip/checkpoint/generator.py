@@ -14,9 +14,16 @@ from .parts import build, check_weights
 
 @strict_keywords
 def save_generator(path: str | Path, generator: nets.Generator, *, training: Mapping[str, Any] | None = None) -> None:
-    """Write a trained generator: its weights and its structure. ``training``: how it was trained (JSON values).
+    """Write a trained generator: its weights and its structure.
 
-    Raises InvalidInput for a path that cannot be written, a network of another class, and weights that are NaN.
+    Args:
+        path: The ``.safetensors`` file to write.
+        generator: One of ``nets.GENERATORS``, on any device.
+        training: How it was trained (JSON values).
+
+    Raises:
+        InvalidInput: For a path that cannot be written, a network of another class, and weights that are NaN.
+        Unsupported: Where the package safetensors is not installed.
     """
     path = check_path(path)
     name = type(generator).__name__
@@ -36,9 +43,18 @@ def save_generator(path: str | Path, generator: nets.Generator, *, training: Map
 
 @strict_keywords
 def load_generator(path: str | Path) -> nets.Generator:
-    """The trained generator in a checkpoint, frozen, on the CPU: ``x = generator(z)``, ``generator.sample(16)``.
+    """The trained generator in a checkpoint.
 
-    Raises InvalidInput for a file that is missing, damaged, of another kind or of another format, and for weights that do not fit its structure.
+    Args:
+        path: A file that :func:`save_generator` wrote.
+
+    Returns:
+        The generator, frozen, on the CPU: ``x = generator(z)``, ``generator.sample(16)``.
+
+    Raises:
+        InvalidInput: For a file that is missing, damaged, of another kind or of another format, and for weights that
+            do not fit its structure.
+        Unsupported: Where the package safetensors is not installed.
     """
     path = Path(path)
     record, tensors = read(path, "generator")

@@ -20,13 +20,22 @@ def save_inverse(
 ) -> None:
     """Write a trained inverse: its weights, its structure, and the problem it was trained for.
 
-    ``op``: the operator, so that the file also says what it looks like (psf, stride, boundary). ``training``: how it was trained (JSON values).
-    Raises InvalidInput for a path that cannot be written, an inverse without the record of its training or changed since, another operator, and NaN.
+    Args:
+        path: The ``.safetensors`` file to write.
+        learned: The inverse, with the record of its training (``trained``).
+        op: The operator, so that the file also says what it looks like (psf, stride, boundary).
+        training: How it was trained (JSON values).
+
+    Raises:
+        InvalidInput: For a path that cannot be written, an inverse without the record of its training or changed
+            since, another operator, and NaN.
+        Unsupported: Where the package safetensors is not installed.
     """
     path = check_path(path)
     if not isinstance(learned.net, nets.InverseNet | nets.PaperInverseNet):
         raise InvalidInput(
-            f"the net is {type(learned.net).__name__}; a checkpoint can hold one of {', '.join(nets.INVERSE_NETS)}: save others with torch.save"
+            f"the net is {type(learned.net).__name__}; a checkpoint can hold one of {', '.join(nets.INVERSE_NETS)}: "
+            "save others with torch.save"
         )
     if learned.trained is None:
         raise InvalidInput(
@@ -41,13 +50,23 @@ def save_inverse(
     check_weights(weights)
     if not learned.unchanged:
         raise InvalidInput(
-            "the weights have changed since this inverse was examined; examine them again: inverses.Learned(net, trained=inverses.examine(net, op, beta))"
+            "the weights have changed since this inverse was examined; examine them again: "
+            "inverses.Learned(net, trained=inverses.examine(net, op, beta))"
         )
     write(path, "inverse", weights, inverse_record(learned, op, training))
 
 
 def inverse_record(learned: Learned, op: LinearOperator | None, training: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a checkpoint says of an inverse beside its weights, as JSON values."""
+    """What a checkpoint says of an inverse beside its weights.
+
+    Args:
+        learned: The inverse, with the record of its training.
+        op: Its operator, to be described for readers, or None.
+        training: How it was trained (JSON values), or None.
+
+    Returns:
+        JSON values: the net's structure, the operator, the record of the training's problem, and the training.
+    """
     assert learned.trained is not None and isinstance(learned.net, nets.InverseNet | nets.PaperInverseNet)
     return {
         "net": {"name": type(learned.net).__name__, "config": learned.net.config()},
@@ -59,9 +78,18 @@ def inverse_record(learned: Learned, op: LinearOperator | None, training: Mappin
 
 @strict_keywords
 def load_inverse(path: str | Path) -> Learned:
-    """The trained inverse in a checkpoint, frozen, on the CPU; ``admm`` refuses it for another operator or a beta outside its range.
+    """The trained inverse in a checkpoint.
 
-    Raises InvalidInput for a file that is missing, damaged, of another kind or of another format, and for weights that do not fit its structure.
+    Args:
+        path: A file that :func:`save_inverse` wrote.
+
+    Returns:
+        The inverse, frozen, on the CPU; ``admm`` refuses it for another operator or a beta outside its range.
+
+    Raises:
+        InvalidInput: For a file that is missing, damaged, of another kind or of another format, and for weights that
+            do not fit its structure.
+        Unsupported: Where the package safetensors is not installed.
     """
     path = Path(path)
     record, tensors = read(path, "inverse")
@@ -86,6 +114,8 @@ def _pack(trained: Trained) -> dict[str, Any]:
 
 def _certificate(entry: Mapping[str, Any]) -> Certificate:
     found = Certificate(*(number(entry[key]) for key in _CERTIFICATE))
+    # A positive definite C has kappa > 0, which ``scale`` divides by. A larger bound could refuse a C that is merely
+    # too small; a smaller one lets a damaged record scale by what is no more than rounding.
     if not (0 < found.relaxation < 2 and found.low <= found.high) or (found.smallest > 0 and not found.kappa > 1e-6):
         raise ValueError(f"no certificate can be {found}")
     return found

@@ -26,7 +26,14 @@ def check_weights(weights: Mapping[str, Tensor]) -> None:
 
 
 def describe(op: LinearOperator) -> dict[str, Any]:
-    """An operator for readers: its text and, for a convolution, psf, stride and boundary."""
+    """An operator for readers.
+
+    Args:
+        op: The operator.
+
+    Returns:
+        JSON values: its "text", and its "convolution": psf, stride and boundary, or None where it is no convolution.
+    """
     convolution = op.convolution()
     if convolution is None:
         return {"text": repr(op), "convolution": None}
@@ -35,7 +42,10 @@ def describe(op: LinearOperator) -> dict[str, Any]:
 
 
 def build(path: Path, record: dict[str, Any], tensors: dict[str, Tensor], known: Mapping[str, type[nn.Module]]) -> Any:
-    """The network that the record describes, one of ``known``, with its weights; they are compared before any memory is taken for it."""
+    """The network that the record describes, one of ``known``, with its weights.
+
+    They are compared before any memory is taken for it.
+    """
     try:
         name, config = record["net"]["name"], dict(record["net"]["config"])
         with torch.device("meta"):

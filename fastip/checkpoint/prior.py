@@ -27,12 +27,20 @@ def save_prior(
     training: Mapping[str, Any] | None = None,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write a trained prior: its weights, its structure, and what it was trained on. The levels of ``prior`` itself are not written.
+    """Write a trained prior: its weights, its structure, and what it was trained on.
 
-    ``op``: the operator of its training, if any, so that the file also says what it looks like. ``training``: how it was trained (JSON values).
-    ``dtype``: in which the weights are written; torch.float16 halves the file, and ``load_prior`` gives float32 again. None: their own.
-    Raises InvalidInput for a path that cannot be written, a prior without the record of its training, another operator, weights that are NaN, and another
-    dtype or one that the weights are too large for.
+    Args:
+        path: The ``.safetensors`` file to write.
+        prior: The prior, with the record of its training (``trained``). Its own levels are not written.
+        op: The operator of its training, if any, so that the file also says what it looks like.
+        training: How it was trained (JSON values).
+        dtype: In which the weights are written; torch.float16 halves the file, and ``load_prior`` gives float32 again.
+            None: their own.
+
+    Raises:
+        InvalidInput: For a path that cannot be written, a prior without the record of its training, another operator,
+            weights that are NaN, and another dtype or one that the weights are too large for.
+        Unsupported: Where the package safetensors is not installed.
     """
     path = check_path(path)
     name = type(prior.net).__name__
@@ -42,7 +50,8 @@ def save_prior(
         )
     if prior.trained is None:
         raise InvalidInput(
-            "this prior does not know what it was trained on; make that record first: PixelShuffleAutoencoder(net, trained=priors.Trained(...))"
+            "this prior does not know what it was trained on; make that record first: "
+            "PixelShuffleAutoencoder(net, trained=priors.Trained(...))"
         )
     if op is not None:
         prior.trained.check_operator(op)
@@ -78,17 +87,28 @@ def _stored(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tens
     for name, tensor in stored.items():
         if not bool(torch.isfinite(tensor).all()):
             raise InvalidInput(
-                f"the weights {name} go up to {float(weights[name].abs().max()):g}, too large for {dtype}: write them in torch.float32"
+                f"the weights {name} go up to {float(weights[name].abs().max()):g}, too large for {dtype}: "
+                "write them in torch.float32"
             )
     return stored
 
 
 @strict_keywords
 def load_prior(path: str | Path) -> PixelShuffleAutoencoder:
-    """The trained prior in a checkpoint, frozen, on the CPU, with the levels of its schedule where it has one; others: ``load_prior(path).at(noise=0.01)``.
+    """The trained prior in a checkpoint.
 
-    Its network is in the precision of the file, but for float16, which only saves space: that comes in float32.
-    Raises InvalidInput for a file that is missing, damaged, of another kind or of another format, and for weights that do not fit its structure.
+    Args:
+        path: A file that :func:`save_prior` wrote.
+
+    Returns:
+        The prior, frozen, on the CPU, with the levels of its schedule where it has one; others:
+        ``load_prior(path).at(noise=0.01)``. Its network is in the precision of the file, but for float16, which only
+        saves space: that comes in float32.
+
+    Raises:
+        InvalidInput: For a file that is missing, damaged, of another kind or of another format, and for weights that
+            do not fit its structure.
+        Unsupported: Where the package safetensors is not installed.
     """
     path = Path(path)
     record, tensors = read(path, "prior")

@@ -13,20 +13,23 @@ from ..errors import InvalidInput, strict_keywords
 from .container import AGAIN, check_path, read, write
 from .parts import build, check_weights
 
-PARTS: dict[str, Mapping[str, type[Any]]] = {
-    "generator": nets.GENERATORS,
-    "encoder": nets.ENCODERS,
-    "corrector": nets.ENCODERS,
-}
+PARTS: dict[str, Mapping[str, type[Any]]]
+PARTS = {"generator": nets.GENERATORS, "encoder": nets.ENCODERS, "corrector": nets.ENCODERS}
 OPTIONAL = "corrector"
 
 
 @strict_keywords
 def save_projector(path: str | Path, projector: priors.Projector, *, training: Mapping[str, Any] | None = None) -> None:
-    """Write a trained projector: weights and structure of generator and encoder, or of its one network. ``training``: how it was trained (JSON values).
+    """Write a trained projector: weights and structure of generator and encoder, or of its one network.
 
-    Raises InvalidInput for a path that cannot be written, a prior whose network is neither a ``nets.Projector`` nor one of ``nets.PROJECTORS``, networks of
-    other classes, and weights that are NaN.
+    Args:
+        path: The ``.safetensors`` file to write.
+        projector: Its network is a ``nets.Projector`` or one of ``nets.PROJECTORS``.
+        training: How it was trained (JSON values).
+
+    Raises:
+        InvalidInput: For a path that cannot be written, networks of other classes, and weights that are NaN.
+        Unsupported: Where the package safetensors is not installed.
     """
     path = check_path(path)
     net = projector.net if isinstance(projector, priors.Projector) else projector
@@ -49,18 +52,25 @@ def _described(net: Any) -> dict[str, Any]:
             continue
         name = type(inner).__name__
         if known.get(name) is not type(inner):
-            raise InvalidInput(
-                f"the {part} is {name}; a checkpoint can hold one of {', '.join(known)}: save others with torch.save"
-            )
+            expected = f"a checkpoint can hold one of {', '.join(known)}"
+            raise InvalidInput(f"the {part} is {name}; {expected}: save others with torch.save")
         record[part] = {"name": name, "config": inner.config()}
     return record | {"corrections": net.corrections}
 
 
 @strict_keywords
 def load_projector(path: str | Path) -> priors.Projector:
-    """The trained projector in a checkpoint, frozen, on the CPU: a prior for ``npgd`` and ``admm``; ``.net.generator`` is its generator where it has one.
+    """The trained projector in a checkpoint.
 
-    Raises InvalidInput for a file that is missing, damaged, of another kind or of another format, and for weights that do not fit their structure.
+    Args:
+        path: A file that :func:`save_projector` wrote.
+
+    Returns:
+        The projector, frozen, on the CPU: a prior for ``npgd`` and ``admm``; ``.net.generator`` where it has one.
+
+    Raises:
+        InvalidInput: For a file that is missing, damaged, or of another kind or format, and weights that do not fit.
+        Unsupported: Where the package safetensors is not installed.
     """
     path = Path(path)
     record, tensors = read(path, "projector")

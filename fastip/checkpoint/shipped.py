@@ -20,13 +20,34 @@ DENOISERS = {"photo": "photo-denoiser"}  # by the pictures that they know
 
 
 def names(kind: str) -> list[str]:
-    """The names of the "inverses", "priors", "projectors" or "tasks" that there are weights of."""
+    """The names that there are weights of.
+
+    Args:
+        kind: "inverses", "priors", "projectors" or "tasks".
+
+    Returns:
+        The names, sorted.
+
+    Raises:
+        OSError: For another kind.
+    """
     return sorted(entry.name.removesuffix(SUFFIX) for entry in (FOLDER / kind).iterdir() if entry.name.endswith(SUFFIX))
 
 
 @contextmanager
 def weights(kind: str, name: str) -> Iterator[Path]:
-    """The file with the weights of this kind and name. Raises InvalidInput where there is none."""
+    """The file with the weights of this kind and name.
+
+    Args:
+        kind: "inverses", "priors", "projectors" or "tasks".
+        name: One of :func:`names`.
+
+    Yields:
+        The file, which is sure to be there inside the ``with`` alone.
+
+    Raises:
+        InvalidInput: Where there is no such file.
+    """
     with resources.as_file(FOLDER / kind / f"{name}{SUFFIX}") as path:
         if not path.exists():
             raise InvalidInput(f"the weights {name!r} should be {path}, and are not: install fastip again")
@@ -35,11 +56,20 @@ def weights(kind: str, name: str) -> Iterator[Path]:
 
 @strict_keywords
 def projector(name: str) -> priors.Projector:
-    """A trained projector that comes with fastip, in float32 (its file holds float16), on the CPU: a prior for ``npgd``, as in
+    """A trained projector that comes with fastip, a prior for ``npgd``.
+
+    As in::
 
         fastip.npgd(y, op, fastip.shipped.projector("digits"))
 
-    name: the pictures that it knows, "digits", "fashion" (1 x 28 x 28) or "avatars" (3 x 64 x 64). Raises InvalidInput for others, with the closest name.
+    Args:
+        name: The pictures that it knows, "digits", "fashion" (1 x 28 x 28) or "avatars" (3 x 64 x 64).
+
+    Returns:
+        The projector, in float32 (its file holds float16), frozen, on the CPU.
+
+    Raises:
+        InvalidInput: For another name, with the closest one.
     """
     _check_known(name, names("projectors"), "projector")
     with weights("projectors", name) as path:
@@ -48,7 +78,19 @@ def projector(name: str) -> priors.Projector:
 
 @strict_keywords
 def generator(name: str) -> nets.Generator:
-    """The generator of that projector, for ``csgm``, ``pgdgan`` and ``rec``: fastip.shipped.generator("digits").sample(16)."""
+    """The generator of :func:`projector`, for ``csgm``, ``pgdgan`` and ``rec``.
+
+    As in ``fastip.shipped.generator("digits").sample(16)``.
+
+    Args:
+        name: As for :func:`projector`.
+
+    Returns:
+        The generator, in float32, frozen, on the CPU.
+
+    Raises:
+        InvalidInput: For another name, with the closest one.
+    """
     found: nets.Generator = projector(name).net.generator
     return found
 
@@ -62,16 +104,28 @@ def prior(
     memory: int | str = "2GB",
     dtype: torch.dtype | None = None,
 ) -> priors.PlugAndPlay:
-    """A trained denoiser that comes with fastip, as the prior of any operator, with the schedule for this noise:
+    """A trained denoiser that comes with fastip, as the prior of any operator, with the schedule for this noise.
+
+    As in::
 
         prior = fastip.shipped.prior("photo", noise=0.01)
         fastip.admm(y, op, prior, beta=prior.schedule.betas, iterations=len(prior.schedule), tolerance=0)
 
-    name: the pictures that it knows, "photo". noise, steps: the standard deviation of the noise in y, images in [0, 1],
-    and the iterations, as for ``priors.schedule``. memory, dtype: bytes that the network may take, and the precision of
-    its weights, None for bfloat16 where that is native, as for ``priors.PlugAndPlay``. Images b c h w, grey or colour,
-    of any size; on any device; under ``torch.no_grad()`` where no gradient is wanted.
-    Raises InvalidInput for an unknown name, with the closest one, and for numbers that cannot be.
+    Images b c h w, grey or colour, of any size; on any device; under ``torch.no_grad()`` where no gradient is wanted.
+
+    Args:
+        name: The pictures that it knows, "photo".
+        noise: The standard deviation of the noise in y, images in [0, 1], as for ``priors.schedule``.
+        steps: The iterations, as for ``priors.schedule``.
+        memory: Bytes that the network may take, or a text such as "800MB", as for ``priors.PlugAndPlay``.
+        dtype: The precision of the network's weights; None is bfloat16 where that is native, as for
+            ``priors.PlugAndPlay``.
+
+    Returns:
+        The prior, with its ``schedule``.
+
+    Raises:
+        InvalidInput: For an unknown name, with the closest one, and for numbers that cannot be.
     """
     _check_known(name, DENOISERS, "denoiser")
     schedule = priors.schedule(noise, steps=steps)
@@ -80,7 +134,8 @@ def prior(
     most = math.inf if found.trained is None else found.trained.levels[1]
     if max(schedule.levels) > most:
         raise InvalidInput(
-            f"noise is {noise!r}; the denoiser of {name!r} was trained on noise up to {most:g}: give the noise of the data, images in [0, 1]"
+            f"noise is {noise!r}; the denoiser of {name!r} was trained on noise up to {most:g}: "
+            "give the noise of the data, images in [0, 1]"
         )
     return priors.PlugAndPlay(found.net, schedule=schedule, memory=memory, dtype=dtype)
 

@@ -41,7 +41,7 @@ def callback(
         bool, typer.Option("--version", help="Say the version and leave.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    pass
+    """Take the options that stand before a command."""
 
 
 app.command()(plainly(restore.restore))
@@ -123,7 +123,8 @@ def run_demo(
     demo.draw(path, results)
     out.print(table)
     out.print(
-        "learned: the networks of the tasks; TV: total variation; CG-ADMM: the same with conjugate gradients (to 1e-5, warm-started) inside."
+        "learned: the networks of the tasks; TV: total variation; "
+        "CG-ADMM: the same with conjugate gradients (to 1e-5, warm-started) inside."
     )
     out.print(f"figure: {path}", markup=False, soft_wrap=True)
 
@@ -149,10 +150,11 @@ def bench(
 
     size = 512 if size is None else size
     rows = demo.benchmark(size=size, iterations=iterations)
+    problem = f"× 4, 9 × 9 Gaussian, L1, 3 × {size} × {size}"
     table = Table(
         "data step",
         "ms an iteration",
-        title=f"× 4, 9 × 9 Gaussian, L1, 3 × {size} × {size}, {iterations} iterations, {torch.get_num_threads()} threads",
+        title=f"{problem}, {iterations} iterations, {torch.get_num_threads()} threads",
     )
     for name, milliseconds in rows:
         table.add_row(name, f"{milliseconds:.3f}")

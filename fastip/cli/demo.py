@@ -1,4 +1,7 @@
-"""The demonstration: real photographs, degraded by a known operator, restored with a trained network, with total variation, and in the plainest way."""
+"""The demonstration: real photographs, degraded by a known operator, restored in several ways.
+
+The ways are a trained network, total variation, and the plainest one.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,14 @@ from ..errors import Unsupported, strict_keywords
 from ..solvers import admm, bicubic, wiener
 from ..solvers.monitor import State
 
-CONSTANTS = tuple(10 ** (-k / 4) for k in range(17))  # of the Wiener filter: 1 to 1e-4
+# Of the Wiener filter: 1 to 1e-4 in quarters of a decade. A finer or wider grid costs a filtering for each constant, a
+# coarser one makes the baseline look worse than it is.
+CONSTANTS = tuple(10 ** (-k / 4) for k in range(17))
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A photograph 1 c h w in [0, 1], the learned task that it demonstrates, and the part of it that the figure magnifies."""
+    """A photograph 1 c h w in [0, 1], the learned task that it demonstrates, and the part that the figure magnifies."""
 
     title: str
     photograph: str
@@ -63,11 +68,12 @@ def psnr(x: Tensor, truth: Tensor) -> float:
 
 
 def timed(solves: Sequence[Callable[[], Solution]], repeats: int) -> list[tuple[Solution, float]]:
-    """Each solution and its shortest of ``repeats`` wall-clock times in seconds; the solves take turns, so that a busy moment hits all alike."""
-    solutions, seconds = (
-        [solve() for solve in solves],
-        [float("inf")] * len(solves),
-    )  # the first call pays for plans and threads
+    """Each solution and its shortest of ``repeats`` wall-clock times in seconds.
+
+    The solves take turns, so that a busy moment hits all alike.
+    """
+    # The first call pays for plans and threads.
+    solutions, seconds = [solve() for solve in solves], [float("inf")] * len(solves)
     for _ in range(repeats):
         for i, solve in enumerate(solves):
             start = time.perf_counter()
@@ -80,9 +86,17 @@ def timed(solves: Sequence[Callable[[], Solution]], repeats: int) -> list[tuple[
 def restore(scene: Scene, *, repeats: int = 2) -> Result:
     """Degrade the photograph by the task's operator and noise, then restore it in four ways.
 
-    Bicubic interpolation, or for deblurring the Wiener filter with the constant that suits this photograph best; total variation ("TV"); the same with
-    ``inverses.ConjugateGradient`` (to 1e-5, warm-started) as its data step, for as many iterations ("CG-ADMM"); and the task's network ("learned").
-    All in the same process with the same threads. Times include all set-up, but for the reading of the weights.
+    Bicubic interpolation, or for deblurring the Wiener filter with the constant that suits this photograph best; total
+    variation ("TV"); the same with ``inverses.ConjugateGradient`` (to 1e-5, warm-started) as its data step, for as many
+    iterations ("CG-ADMM"); and the task's network ("learned"). All in the same process with the same threads. Times
+    include all set-up, but for the reading of the weights.
+
+    Args:
+        scene: What to restore.
+        repeats: Of each solve, the fastest counts: more give steadier times and a longer demonstration.
+
+    Returns:
+        The data and the runs.
     """
     task = tasks.learned(scene.task)
     learned = task.problem()
@@ -123,10 +137,21 @@ def _plain(y: Tensor, op: LinearOperator, truth: Tensor, factor: int) -> Run:
 
 @strict_keywords
 def benchmark(*, size: int = 512, iterations: int = 30, repeats: int = 3) -> list[tuple[str, float]]:
-    """Milliseconds per ADMM iteration on 3 x size x size, x4 super-resolution with a 9 x 9 Gaussian and an L1 prior, exactly ``iterations`` each.
+    """Milliseconds per ADMM iteration, x4 super-resolution with a 9 x 9 Gaussian and an L1 prior.
 
-    Three data steps: fastip's automatic choice, the exact FFT in the visible loop, and conjugate gradients to 1e-5. Set-up is included.
-    Raises InvalidInput unless size is a multiple of 4 and at least 12.
+    Three data steps: fastip's automatic choice, the exact FFT in the visible loop, and conjugate gradients to 1e-5.
+    Set-up is included.
+
+    Args:
+        size: The image is 3 x size x size.
+        iterations: Of each solve, exactly: more spread the set-up thinner.
+        repeats: Of each solve, the fastest counts.
+
+    Returns:
+        (data step, milliseconds per iteration).
+
+    Raises:
+        InvalidInput: Unless size is a multiple of 4 and at least 12, and for counts below 1.
     """
     op = operators.Blur(psf.gaussian(9, 1.6), stride=4)
     y = op(torch.rand(1, 3, check_count(size, "size", low=12), size, generator=torch.Generator().manual_seed(0)))
@@ -151,7 +176,14 @@ def benchmark(*, size: int = 512, iterations: int = 30, repeats: int = 3) -> lis
 
 @strict_keywords
 def scenes() -> list[Scene]:
-    """Two photographs of the scikit-image wheel, cropped to 4 : 3; no network saw them. Raises Unsupported where scikit-image is not installed."""
+    """Two photographs of the scikit-image wheel, cropped to 4 : 3; no network saw them.
+
+    Returns:
+        The scenes.
+
+    Raises:
+        Unsupported: Where scikit-image is not installed.
+    """
     try:
         from skimage import data
     except ImportError:

@@ -34,7 +34,9 @@ def experiment(
         ),
     ] = None,
 ) -> None:
-    """Run an experiment: measure, draw, and write a page with the numbers. Without a name: list all experiments with their parameters."""
+    """Run an experiment: measure, draw, and write a page with the numbers. \
+Without a name: list all experiments with their parameters.
+    """  # noqa: D205 - one line of help
     if name is None:
         out.print(_listing())
         return

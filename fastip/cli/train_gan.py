@@ -21,9 +21,8 @@ SETS: dict[str, tuple[int, int, Pictures]] = {  # colours, size, and the picture
     "avatars": (3, 64, lambda split: fastip.data.Avatars(split)),
     "photos": (3, 64, lambda split: fastip.data.Photographs(split, 64, reductions=(2, 3, 4, 6))),
 }
-NETS: dict[
-    str, dict[str, Any]
-] = {  # with the settings that each was published with, as far as they differ from those of fastip.train.gan
+# With the settings that each was published with, as far as they differ from those of fastip.train.gan.
+NETS: dict[str, dict[str, Any]] = {
     "dcgan": {"loss": "bce"},
     "sagan": {"loss": "hinge", "learning_rate": 1e-4, "discriminator_rate": 4e-4, "betas": (0.0, 0.9)},
 }

@@ -18,18 +18,16 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Pictures = Callable[[str, int], Any]  # data.Pictures
-PICTURES: dict[
-    str, tuple[int, Pictures]
-] = {  # colours, and the set of a split with patches of this size where it has sizes
+# Colours, and the set of a split with patches of this size where it has sizes.
+PICTURES: dict[str, tuple[int, Pictures]] = {
     "photos": (3, lambda split, size: fastip.data.Photographs(split, size)),
     "avatars": (3, lambda split, size: fastip.data.Avatars(split)),
     "digits": (1, lambda split, size: fastip.data.Digits(split)),
     "fashion": (1, lambda split, size: fastip.data.Fashion(split)),
     "faces": (1, lambda split, size: fastip.data.Faces(split)),
 }
-NETS: dict[
-    str, Callable[[int, int, int], Any]
-] = {  # from colours, and channels and stride of the data that it takes, 0 for none
+# From colours, and channels and stride of the data that it takes, 0 for none.
+NETS: dict[str, Callable[[int, int, int], Any]] = {
     "autoencoder": lambda c, d, s: fastip.nets.PixelShuffleAutoencoder(colours=c, data_colours=d, stride=s),
     "paper": lambda c, d, s: fastip.nets.PaperPixelShuffleAutoencoder(colours=c, data_colours=d, stride=s),
     "nonexpansive": lambda c, d, s: fastip.nets.NonexpansiveDenoiser(colours=c),
@@ -205,7 +203,8 @@ def task(
 ) -> None:
     """Train a shipped network again from nothing, as it was made. Called again after a stop, it goes on where it was.
 
-    photo-denoiser is trained for hours, in parts: its state is kept in fastip's cache folder, and where it is gone the training goes on from the shipped
+    photo-denoiser is trained for hours, in parts: its state is kept in fastip's cache folder, \
+and where it is gone the training goes on from the shipped
     weights. 'fastip train export photo-denoiser' writes its weights.
     """
     long = name == LONG
@@ -226,7 +225,8 @@ def task(
     if output is not None or steps is not None:
         given = "--output" if output is not None else "--steps"
         raise InvalidInput(
-            f"{given} is for a training of its own: add --from nothing; the long one keeps its state in {long_training.folder()}"
+            f"{given} is for a training of its own: add --from nothing; "
+            f"the long one keeps its state in {long_training.folder()}"
         )
     try:
         _run(long_training.folder() / f"{name}.safetensors", lambda: long_training.go_on(accelerator=accelerator))
@@ -240,7 +240,9 @@ def export(
         "fastip/weights/priors"
     ),
 ) -> None:
-    """Write the averaged weights of a long training, if they are better on validation photographs than those that are shipped."""
+    """Write the averaged weights of a long training, if they are better on validation photographs \
+than those that are shipped.
+    """  # noqa: D205 - one line of help
     if name != LONG:
         raise InvalidInput(f"there is no long training {name!r}; expected {LONG}")
     if not output.is_dir():
@@ -304,6 +306,7 @@ def _known(name: str, table: dict[str, Any], option: str) -> Any:
 
 
 def numbers(text: str, option: str, mark: str) -> tuple[float, ...]:
+    """The numbers in the text of an option, between marks."""
     try:
         return tuple(float(word) for word in text.split(mark))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Data: public sets fetched by package clients, patches and batches that a step number determines, degradations, and tiles of large images."""
+"""Data: public sets by package clients, patches and batches that a step number determines, degradations, and tiles."""
 
 from ..nets.tiles import Box, Tiles
 from .avatars import Avatars

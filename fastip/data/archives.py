@@ -1,4 +1,4 @@
-"""Reading archives: wheels (zip), npm packages (tgz), Debian packages (ar with a tar inside), and Qt resource files within them.
+"""Reading archives: wheels (zip), npm packages (tgz), Debian packages (ar with a tar inside), Qt resource files.
 
 Nothing is written and no name from an archive becomes a path: members are (name, bytes).
 """
@@ -47,7 +47,10 @@ def digest(files: Mapping[str, bytes]) -> str:
 
 
 def members(path: Path, wanted: Callable[[str], bool]) -> Members:
-    """(name, bytes) of the wanted files in a .whl, .zip, .tgz or .deb. Raises InvalidInput for another kind and for a damaged archive."""
+    """(name, bytes) of the wanted files in a .whl, .zip, .tgz or .deb.
+
+    Raises InvalidInput for another kind and for a damaged archive.
+    """
     kinds = {".whl": _zip, ".zip": _zip, ".tgz": _tar, ".deb": _deb}
     if path.suffix not in kinds:
         raise InvalidInput(f"{path.name} has the suffix {path.suffix!r}; expected one of {', '.join(kinds)}")
@@ -82,7 +85,10 @@ def _tar_members(blob: bytes, wanted: Callable[[str], bool]) -> Members:
 
 
 def _deb(path: Path, wanted: Callable[[str], bool]) -> Members:
-    """A Debian package is an ar archive: 8 bytes of magic, then headers of 60 bytes (name 16, ..., size 10 at 48), each with its file, padded to even."""
+    """The members of the tar inside a Debian package, which is an ar archive.
+
+    8 bytes of magic, then headers of 60 bytes (name 16, ..., size 10 at 48), each with its file, padded to even.
+    """
     blob = path.read_bytes()
     if blob[:8] != b"!<arch>\n":
         raise ValueError("it does not begin as a Debian package does")
@@ -101,8 +107,9 @@ def _deb(path: Path, wanted: Callable[[str], bool]) -> Members:
 def resources(blob: bytes) -> Members:
     """(path, bytes) of the files in a Qt resource file (.rcc, format versions 1 to 3), those kept without compression.
 
-    Header: "qres", then version and the offsets of tree, data and names, big-endian. Tree nodes: name offset, flags (1 zlib, 2 folder, 4 zstd), then
-    (number of children, first child) or (locale, data offset); from version 2 on 8 bytes of time follow.
+    Header: "qres", then version and the offsets of tree, data and names, big-endian. Tree nodes: name offset, flags
+    (1 zlib, 2 folder, 4 zstd), then (number of children, first child) or (locale, data offset); from version 2 on 8
+    bytes of time follow.
     """
     if blob[:4] != b"qres":
         raise InvalidInput(f"a Qt resource file begins with b'qres'; this begins with {blob[:4]!r}")

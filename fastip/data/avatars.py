@@ -1,4 +1,4 @@
-"""Drawn heads, composed of picture layers: colour pictures of one kind without end. They are drawings, not photographs."""
+"""Drawn heads, composed of picture layers: colour pictures of one kind without end. Drawings, not photographs."""
 
 from __future__ import annotations
 
@@ -13,19 +13,32 @@ from . import cache, draws
 from .pictures import Pictures, check_split
 
 HELD_OUT = "006#Top"  # hair, hats and veils
+# Of their styles, 35 in all, in the order of draws.fraction: more for test and validation leave fewer to learn from.
 STYLES = {
     "validation": slice(0, 4),
     "test": slice(4, 8),
     "train": slice(8, None),
-}  # of their styles, 35 in all, in the order of draws.fraction
-LENGTH = 10_000
+}
+LENGTH = 10_000  # heads in one look at an endless set: more take longer, fewer show less of it
 
 
 class Avatars(Pictures):
-    """Heads 3 64 64: a plain background, then one picture of each layer over it, out = layer + (1 - alpha) out. Endless.
+    """Heads 3 64 64 without end: a plain background, then one picture of each layer over it.
 
-    Every split has hair and hats of its own, by style ("Hijab", "LongHairBob", in all colours), so a test head wears what no training head wears; the
-    other layers are shared. Raises MissingData where the set is not fetched, InvalidInput for another split.
+    With the layers premultiplied by their alpha::
+
+        out = layer + (1 - alpha) out
+
+    Every split has hair and hats of its own, by style ("Hijab", "LongHairBob", in all colours), so a test head wears
+    what no training head wears; the other layers are shared.
+
+    Args:
+        split: "train", "validation" or "test".
+        seed: Of the choices: head i depends on (seed, i) alone.
+
+    Raises:
+        MissingData: Where the set is not fetched.
+        InvalidInput: For another split or a negative seed.
     """
 
     endless = True
@@ -54,7 +67,7 @@ class Avatars(Pictures):
     def _head(self, index: int) -> np.ndarray:
         words = draws.words(self.seed, f"avatars {self.split}", index, 3 + len(self.choices))
         head = np.empty(self.layers.shape[1:3] + (3,), np.uint16)
-        head[:] = [120 + word % 136 for word in words[:3]]
+        head[:] = [120 + word % 136 for word in words[:3]]  # a light ground, 120 to 255
         for word, choice in zip(words[3:], self.choices, strict=True):
             layer = self.layers[choice[word % len(choice)]].astype(np.uint16)
             head = layer[..., :3] + (head * (255 - layer[..., 3:]) + 127) // 255

@@ -1,7 +1,8 @@
 """The cache of sets: fetched once, checked, whole or absent.
 
-Layout, below ``folder()``: ``PART-DIGEST/`` holds what is read (see store), ``archives/`` what came down and is not yet taken apart, ``PART.partial/`` work
-in progress (replaced when found), ``PART.lock`` lets one process at a time work on a part; the system frees it however that process ends.
+Layout, below ``folder()``: ``PART-DIGEST/`` holds what is read (see store), ``archives/`` what came down and is not yet
+taken apart, ``PART.partial/`` work in progress (replaced when found), ``PART.lock`` lets one process at a time work
+on a part; the system frees it however that process ends.
 """
 
 from __future__ import annotations
@@ -31,7 +32,12 @@ class MissingData(FastipError, FileNotFoundError):
 
 @strict_keywords
 def folder() -> Path:
-    """Where sets are kept: data/ below FASTIP_CACHE, else below fastip/ in the user's cache folder (XDG_CACHE_HOME, ~/.cache; ~/Library/Caches on macOS)."""
+    """Where sets are kept.
+
+    Returns:
+        data/ below FASTIP_CACHE, else below fastip/ in the user's cache folder (XDG_CACHE_HOME, ~/.cache;
+        ~/Library/Caches on macOS).
+    """
     return root() / "data"
 
 
@@ -46,12 +52,23 @@ def root() -> Path:
 
 def place(part: sources.Part) -> Path:
     """The folder of a part; another content has another folder."""
+    # 12 digits tell contents apart and keep names short: the whole digest is in the manifest, and is compared.
     return folder() / f"{part.name}-{part.digest[:12]}"
 
 
 @strict_keywords
 def fetched(name: str) -> bool:
-    """Whether every part of the set called ``name`` is in the cache."""
+    """Whether every part of a set is in the cache.
+
+    Args:
+        name: That of the set, a key of ``COLLECTIONS``.
+
+    Returns:
+        True where all parts are there, whole and of the expected content.
+
+    Raises:
+        InvalidInput: For an unknown name.
+    """
     return all(store.read_manifest(place(part), part.digest) is not None for part in sources.find(name).parts)
 
 
@@ -68,10 +85,21 @@ def opened(name: str) -> list[tuple[Path, list[str]]]:
 
 @strict_keywords
 def fetch(name: str, *, report: Report | None = None) -> list[Path]:
-    """Bring the set called ``name`` into the cache; what is there already is not fetched again. Returns the folders of its parts.
+    """Bring a set into the cache; what is there already is not fetched again.
 
-    Archives are compared with their SHA-256 before they are opened, and what is taken out of them is once more. Safe to stop at any time and to call from
-    several processes at once. Raises InvalidInput for an unknown name, DownloadFailed where no source of a part gives the expected content.
+    Archives are compared with their SHA-256 before they are opened, and what is taken out of them is once more. Safe
+    to stop at any time and to call from several processes at once.
+
+    Args:
+        name: That of the set, a key of ``COLLECTIONS``.
+        report: Called with what is done, how much of it, of how much.
+
+    Returns:
+        The folders of its parts.
+
+    Raises:
+        InvalidInput: For an unknown name.
+        DownloadFailed: Where no source of a part gives the expected content, or the cache cannot be written.
     """
     collection = sources.find(name)
     report = report or (lambda what, done, total: None)
@@ -92,17 +120,20 @@ def _fetch_part(collection: sources.Collection, part: sources.Part, report: Repo
             archive.unlink()
         except OSError as error:
             raise DownloadFailed(
-                f"{part.name} cannot be written below {folder()}: {error.strerror or error}; check free space and permissions"
+                f"{part.name} cannot be written below {folder()}: {error.strerror or error}; "
+                "check free space and permissions"
             ) from error
     return final
 
 
 def make_folder(path: Path) -> None:
+    """Make a folder of the cache. Raises DownloadFailed where that cannot be done."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DownloadFailed(
-            f"the cache folder {path} cannot be made: {error.strerror}; set FASTIP_CACHE to a folder that can be written"
+            f"the cache folder {path} cannot be made: {error.strerror}; "
+            "set FASTIP_CACHE to a folder that can be written"
         ) from error
 
 
@@ -164,7 +195,8 @@ def _download(source: sources.Source, path: Path, part: sources.Part, report: Re
         found = sha256(came)
         if found != source.sha256:
             raise DownloadFailed(
-                f"{came.name} has {came.stat().st_size} bytes and the SHA-256 {found}; expected {source.size} and {source.sha256}: "
+                f"{came.name} has {came.stat().st_size} bytes and the SHA-256 {found}; "
+                f"expected {source.size} and {source.sha256}: "
                 "it is another content than the one this version of fastip was measured with, and is not used"
             )
         report(title, source.size, source.size)
@@ -191,7 +223,8 @@ def _take_apart(
         contents = source.unpack(archive)
         if digest(contents) != part.digest:
             raise DownloadFailed(
-                f"{archive.name} holds {len(contents)} files of digest {digest(contents)}; expected {part.digest}: this is an error in fastip"
+                f"{archive.name} holds {len(contents)} files of digest {digest(contents)}; "
+                f"expected {part.digest}: this is an error in fastip"
             )
         names = collection.store(contents, work, lambda done, total: report(title, done, total))
         store.write_manifest(work, part.digest, names)

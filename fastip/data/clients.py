@@ -1,4 +1,7 @@
-"""Downloads by the clients of the package registries, as the user has set them up: pip, npm and apt-get. No address is known here."""
+"""Downloads by the clients of the package registries, as the user has set them up: pip, npm and apt-get.
+
+No address is known here.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,10 @@ _INSTALL = {
 _ADVICE = {
     "pip": "check the network and pip's configuration (pip config list)",
     "npm": "check the network and npm's configuration (npm config list)",
-    "apt": "run 'apt-get update' first (as root); the version is that of Debian 12 (bookworm), which apt must be able to reach",
+    "apt": "run 'apt-get update' first (as root); the version is that of Debian 12 (bookworm), "
+    "which apt must be able to reach",
 }
-PAUSE = 0.1  # seconds between two looks at what has arrived
+PAUSE = 0.1  # seconds between two looks at what has arrived: shorter walks the folder more often, longer shows it late
 
 
 class DownloadFailed(FastipError):
@@ -32,7 +36,10 @@ class DownloadFailed(FastipError):
 
 
 def command(source: Source, folder: Path) -> list[str]:
-    """What is run, in ``folder``, to get the archive into it. Raises DownloadFailed where the client is missing, with what to install."""
+    """What is run, in ``folder``, to get the archive into it.
+
+    Raises DownloadFailed where the client is missing, with what to install.
+    """
     program = shutil.which({"apt": "apt-get"}.get(source.client, source.client))
     if source.client == "pip":
         pip = [program] if program else [sys.executable, "-m", "pip"] if importlib.util.find_spec("pip") else None
@@ -61,7 +68,10 @@ def command(source: Source, folder: Path) -> list[str]:
 
 
 def download(source: Source, folder: Path, report: Callable[[int], None]) -> Path:
-    """The archive of ``source`` in the empty ``folder``. ``report`` gets the bytes seen so far. Raises DownloadFailed with what the client said last."""
+    """The archive of ``source`` in the empty ``folder``; ``report`` gets the bytes seen so far.
+
+    Raises DownloadFailed with what the client said last.
+    """
     words = command(source, folder)
     log = folder / "client.log"
     with open(log, "wb") as output:
@@ -90,7 +100,8 @@ def download(source: Source, folder: Path, report: Callable[[int], None]) -> Pat
         reason = f"exit code {code}" if code else f"{len(found)} files of the expected kind"
         advice = _ADVICE[source.client]
         raise DownloadFailed(
-            f"{Path(words[0]).name} could not download {source.package} {source.version} ({reason}). It said: {said}. What to do: {advice}"
+            f"{Path(words[0]).name} could not download {source.package} {source.version} ({reason}). "
+            f"It said: {said}. What to do: {advice}"
         )
     return found[0]
 

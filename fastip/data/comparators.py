@@ -1,4 +1,4 @@
-"""Networks that compare images, with weights that other packages have: read from files that are there, never downloaded."""
+"""Networks that compare images, with weights that other packages have: read from files, never downloaded."""
 
 from __future__ import annotations
 
@@ -26,11 +26,21 @@ NAMES = ("squeezenet", *CHAINS)
 
 @strict_keywords
 def comparator(name: str = "squeezenet") -> nets.Comparator:
-    """A network trained on ImageNet that compares images, frozen, float32 on the CPU; what it gives: :class:`fastip.nets.Comparator`.
+    """A network trained on ImageNet that compares images; what it gives: :class:`fastip.nets.Comparator`.
 
-    "squeezenet": SqueezeNet 1.1 with the weights in the package ndf (the extra ``perceptual``). "vgg16", "alexnet": with the weights that torchvision
-    leaves in the cache of torch hub when it is asked for them once. Nothing is downloaded and no other package is imported.
-    Raises InvalidInput for another name or another content of the file, Unsupported where the file is not there.
+    Nothing is downloaded and no other package is imported.
+
+    Args:
+        name: "squeezenet": SqueezeNet 1.1 with the weights in the package ndf (the extra ``perceptual``). "vgg16",
+            "alexnet": with the weights that torchvision leaves in the cache of torch hub when it is asked for them
+            once.
+
+    Returns:
+        The network, frozen, float32 on the CPU.
+
+    Raises:
+        InvalidInput: For another name or another content of the file.
+        Unsupported: Where the file is not there.
     """
     if name not in NAMES:
         raise InvalidInput(f"there is no comparator {name!r}; expected one of {', '.join(NAMES)}")
@@ -88,7 +98,8 @@ def _chain(build: type[nets.Comparator], file: str) -> nets.Comparator:
     by_hand = f"torchvision.models.{file.split('-')[0]}(weights='IMAGENET1K_V1')"
     if not path.is_file():
         raise Unsupported(
-            f"this comparator needs {path}, which is not there; torchvision puts it there when you call {by_hand} once, or use 'squeezenet'"
+            f"this comparator needs {path}, which is not there; "
+            f"torchvision puts it there when you call {by_hand} once, or use 'squeezenet'"
         )
     _checked(path, file.removesuffix(".pth").rsplit("-", 1)[1], f"delete it and call {by_hand} once")
     tensors = torch.load(path, map_location="cpu", weights_only=True)

@@ -14,11 +14,22 @@ from ..errors import InvalidInput, strict_keywords
 def degrade(
     x: Tensor, op: LinearOperator, noise: float | Tensor = 0.0, *, generator: int | torch.Generator = 0
 ) -> Tensor:
-    """y = A x + noise e, e ~ N(0, I) on what is measured.
+    """Data as a camera would give them: y = A x + noise e, e ~ N(0, I) on what is measured.
 
-    ``noise``: a standard deviation, or one for each image, shape (b,). ``generator``: a seed (the same e on every device), or a generator to go on with.
-    Complex data get noise of this standard deviation in their real and in their imaginary part. Data that A makes 0 whatever the image (the pixels that
-    a Mask hides) stay 0. Differentiable in x. Raises InvalidInput for a noise that is negative or of another shape.
+    Complex data get noise of this standard deviation in their real and in their imaginary part. Data that A makes 0
+    whatever the image (the pixels that a Mask hides) stay 0. Differentiable in x.
+
+    Args:
+        x: The images, b c h w.
+        op: The operator A.
+        noise: A standard deviation, or one for each image, shape (b,).
+        generator: A seed (the same e on every device), or a generator to go on with.
+
+    Returns:
+        The data y, of the shape, dtype and device of ``op(x)``.
+
+    Raises:
+        InvalidInput: For a noise that is negative or of another shape.
     """
     level = _level(noise, x)
     y: Tensor = op(x)
@@ -41,16 +52,20 @@ def _level(noise: float | Tensor, x: Tensor) -> Tensor:
         return torch.tensor([check_number(noise, "noise", low=0.0)], dtype=torch.float64)
     if noise.shape != x.shape[:1] or not bool((noise >= 0).all()) or not bool(noise.isfinite().all()):
         raise InvalidInput(
-            f"noise has shape {tuple(noise.shape)} and least value {float(noise.min()):g}; expected a number, or {len(x)} numbers >= 0"
+            f"noise has shape {tuple(noise.shape)} and least value {float(noise.min()):g}; "
+            f"expected a number, or {len(x)} numbers >= 0"
         )
     return noise.double()
 
 
 def _measured(x: Tensor, op: LinearOperator) -> Tensor | float:
-    """1 where A measures something: a random image is seen there (with probability 1); a convolution measures everywhere."""
+    """1 where A measures something.
+
+    A random image is seen there (with probability 1); a convolution measures everywhere.
+    """
     if op.convolution() is not None:
         return 1.0
-    with torch.no_grad():
+    with torch.no_grad():  # from 0.5 to 1.5: no pixel of the probe is 0 itself
         probe = torch.rand(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.real.dtype).to(x) + 0.5
         seen: Tensor = op(probe)
         return (seen != 0).to(seen.real.dtype)

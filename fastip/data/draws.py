@@ -1,4 +1,7 @@
-"""Random choices that are functions of (seed, stream, index) alone, the same on every machine and in every version: Philox, raw 64-bit words."""
+"""Random choices that are functions of (seed, stream, index) alone, the same on every machine and in every version.
+
+Philox, raw 64-bit words.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ def words(seed: int, stream: str, index: int, count: int) -> list[int]:
     return [int(word) for word in np.atleast_1d(_philox(seed, stream, index).random_raw(count))]
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=2)  # a batch may lie in two epochs; more would keep orders that nobody asks for again
 def permutation(seed: int, epoch: int, count: int) -> np.ndarray:
     """The numbers 0 ... count - 1 in the random order of an epoch."""
     order = np.argsort(_philox(seed, f"permutation of {count}", epoch).random_raw(count), kind="stable")

@@ -7,13 +7,19 @@ import numpy as np
 from . import cache
 from .pictures import Stored, check_split
 
+# By person: more for test and validation leave fewer faces to learn from.
 PEOPLE = {"train": range(1, 33), "validation": range(33, 37), "test": range(37, 41)}
 
 
 class Faces(Stored):
-    """AT&T (ORL) faces: 1 112 92, grey, ten of each person; ``labels`` is the person. Split by person: 32 train, 4 validation, 4 test.
+    """AT&T (ORL) faces: 1 112 92, grey, ten of each person; ``labels`` is the person.
 
-    Raises MissingData where the set is not fetched, InvalidInput for another split.
+    Args:
+        split: By person: "train" (32), "validation" (4) or "test" (4).
+
+    Raises:
+        MissingData: Where the set is not fetched.
+        InvalidInput: For another split.
     """
 
     def __init__(self, split: str) -> None:

@@ -16,20 +16,30 @@ from ..errors import InvalidInput
 from . import draws
 from .pictures import Pictures, check_split
 
+# Of the files, by a number that depends on the name alone: larger shares for test and validation measure more closely
+# and leave less to learn from.
 SHARES = {
     "validation": (0.0, 0.05),
     "test": (0.05, 0.1),
     "train": (0.1, 1.0),
-}  # of the files, by a number that depends on the name alone
+}
 
 
 class FolderPictures(Pictures):
-    """The images of a folder as c size size: the middle ``crop`` x ``crop`` pixels, reduced to ``size`` by means over areas.
+    """The images of a folder as c size size: the middle ``crop`` x ``crop`` pixels, reduced by means over areas.
 
-    path: a folder, looked into at all depths (PNG, JPEG, TIFF, NPY). split: train (9 of 10 files), validation or test (1 of 20 each), by file name, so that a
-    file never changes sides. colours: 3, or 1 for the mean of the channels; grey files are repeated. crop: 108 for the aligned faces of CelebA; by default
-    the largest square. Files are read when they are asked for.
-    Raises InvalidInput for a folder without images, and for images smaller than the crop or the size.
+    Files are read when they are asked for.
+
+    Args:
+        path: A folder, looked into at all depths (PNG, JPEG, TIFF, NPY).
+        split: "train" (9 of 10 files), "validation" or "test" (1 of 20 each), by file name, so that a file never
+            changes sides.
+        size: Side of a picture.
+        colours: 3, or 1 for the mean of the channels; grey files are repeated.
+        crop: Side of the square that is cut out: 108 for the aligned faces of CelebA; by default the largest square.
+
+    Raises:
+        InvalidInput: For another split, a folder without images, and images smaller than the crop or the size.
     """
 
     def __init__(
@@ -52,7 +62,8 @@ class FolderPictures(Pictures):
         if not self.files:
             formats = ", ".join(io.SUFFIXES)
             raise InvalidInput(
-                f"{self.path} holds {len(found)} images ({formats}), none of them for {split}; add images, or give another folder"
+                f"{self.path} holds {len(found)} images ({formats}), none of them for {split}; "
+                "add images, or give another folder"
             )
 
     def __len__(self) -> int:
@@ -66,7 +77,8 @@ class FolderPictures(Pictures):
         side = min(x.shape[2:]) if self.crop is None else self.crop
         if min(x.shape[2:]) < side or side < self.size:
             raise InvalidInput(
-                f"{file} is {x.shape[2]} x {x.shape[3]}; expected at least {max(side, self.size)} pixels each way: take it away or crop less"
+                f"{file} is {x.shape[2]} x {x.shape[3]}; expected at least {max(side, self.size)} pixels each way: "
+                "take it away or crop less"
             )
         top, left = ((n - side) // 2 for n in x.shape[2:])
         square = x[..., top : top + side, left : left + side]

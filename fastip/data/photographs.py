@@ -1,4 +1,4 @@
-"""Photographs: patches without end for training and validation, and the nine test pictures, which are in no training."""
+"""Photographs: patches without end for training and validation, and nine test pictures, which are in no training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from ..errors import InvalidInput, strict_keywords
 from . import cache, draws
 from .pictures import Pictures, check_split
 
-VALIDATION = 0.1  # of the photographs
+# Of the photographs. A larger share measures more closely and leaves fewer to learn from; figures were measured on the
+# pictures that it selects, so another one makes them incomparable.
+VALIDATION = 0.1
 # Everyday photographs first, then two of another kind: (package, file below it).
 TEST = {
     "astronaut": ("skimage", "data/astronaut.png"),
@@ -37,10 +39,22 @@ EVERYDAY = ("astronaut", "chelsea", "coffee", "rocket", "motorcycle", "china", "
 class Photographs(Pictures):
     """Patches 3 size size of the photographs of one split. Endless: patch i depends on (seed, i) alone.
 
-    A patch: a photograph, drawn in proportion to the root of its area; a reduction r of ``reductions`` that leaves room for the patch; of ``places`` places
-    the one with the most detail (sky and blurred grounds fill much of the photographs, and teach little); the mean of r x r pixels, which also removes most
-    of the coding artefacts; one of the eight flips and transposes. Photographs, not patches, are split: by their names, about one in ten
-    for validation. Raises MissingData where the set is not fetched, InvalidInput where no photograph is large enough.
+    A patch: a photograph, drawn in proportion to the root of its area; a reduction r of ``reductions`` that leaves
+    room for the patch; of ``places`` places the one with the most detail; the mean of r x r pixels, which also
+    removes most of the coding artefacts; one of the eight flips and transposes. Photographs, not patches, are split:
+    by their names, about one in ten for validation.
+
+    Args:
+        split: "train" or "validation".
+        size: Side of a patch.
+        reductions: Whole numbers, 1 or more.
+        places: How many are looked at for one patch: sky and blurred grounds fill much of the photographs, and teach
+            little; more places avoid them more, and read more.
+        seed: Of all choices.
+
+    Raises:
+        MissingData: Where the set is not fetched.
+        InvalidInput: For another split, counts that are too small, and where no photograph is large enough.
     """
 
     endless = True
@@ -69,7 +83,8 @@ class Photographs(Pictures):
                     self.photographs.append(array)
         if not self.photographs:
             raise InvalidInput(
-                f"no photograph of the split {split!r} holds a patch of {self.size} x {self.size} pixels; choose a smaller size"
+                f"no photograph of the split {split!r} holds a patch of {self.size} x {self.size} pixels; "
+                "choose a smaller size"
             )
         roots = np.sqrt([float(p.shape[0] * p.shape[1]) for p in self.photographs])
         self._upto = np.cumsum(roots) / roots.sum()
@@ -122,7 +137,7 @@ def _detail(patch: np.ndarray, r: int) -> int:
 
 def _reduced(patch: np.ndarray, r: int) -> Tensor:
     """Means of r x r pixels: h w 3 uint8 -> 3 h/r w/r float32 in [0, 1]. The sums are exact integers."""
-    rows: Any = patch[::r].astype(np.uint16 if r <= 16 else np.uint32)
+    rows: Any = patch[::r].astype(np.uint16 if r <= 16 else np.uint32)  # 16 x 16 x 255 is the last that 16 bits hold
     for i in range(1, r):
         rows += patch[i::r]
     total: Any = rows[:, ::r].copy()
@@ -140,9 +155,17 @@ def _turned(x: Tensor, turn: int) -> Tensor:
 
 @strict_keywords
 def held_out_photographs(names: Sequence[str] = tuple(TEST)) -> dict[str, Tensor]:
-    """The test pictures by name, 1 3 h w, from the packages scikit-image and scikit-learn; EVERYDAY are the seven everyday photographs.
+    """The test pictures, from the packages scikit-image and scikit-learn.
 
-    Raises InvalidInput for an unknown name, MissingData where a package is not installed.
+    Args:
+        names: Which; EVERYDAY are the seven everyday photographs.
+
+    Returns:
+        The pictures by name, 1 3 h w, in [0, 1].
+
+    Raises:
+        InvalidInput: For an unknown name.
+        MissingData: Where a package is not installed.
     """
     return {name: _held_out(name) for name in names}
 
@@ -154,7 +177,8 @@ def _held_out(name: str) -> Tensor:
     path = _installed(package) / file
     if not path.is_file():
         raise cache.MissingData(
-            f"the test photograph {name!r} should be {path}, and is not; install the packages with: pip install 'fastip[data]'"
+            f"the test photograph {name!r} should be {path}, and is not; "
+            "install the packages with: pip install 'fastip[data]'"
         )
     x, _ = io.read_image(path)
     return x
@@ -172,7 +196,18 @@ def _installed(package: str) -> Path:
 
 @strict_keywords
 def centre(x: Tensor, size: int) -> Tensor:
-    """The middle size x size pixels of b c h w. Raises InvalidInput where the image is smaller."""
+    """The middle of images.
+
+    Args:
+        x: Images, b c h w.
+        size: Side of the square, in pixels.
+
+    Returns:
+        The middle size x size pixels, a view.
+
+    Raises:
+        InvalidInput: Where the image is smaller.
+    """
     check_image(x, "x")
     h, w = x.shape[-2:]
     if size > min(h, w):

@@ -25,9 +25,10 @@ def check_split(split: str, *, among: Sequence[str] = SPLITS) -> str:
 
 
 class Pictures(StrictKeywords, abc.ABC):
-    """Pictures by number: ``pictures[i]`` is c h w, float32 in [0, 1]; ``batch`` stacks several. Usable as a map-style torch Dataset.
+    """Pictures by number: ``pictures[i]`` is c h w, float32 in [0, 1]; ``batch`` stacks several.
 
-    An endless set makes picture i from (seed, i) for any i >= 0; its length is then what one goes through for one look at it.
+    Usable as a map-style torch Dataset. An endless set makes picture i from (seed, i) for any i >= 0; its length is
+    then what one goes through for one look at it.
     """
 
     endless = False
@@ -51,7 +52,12 @@ class Pictures(StrictKeywords, abc.ABC):
 
 
 class Stored(Pictures):
-    """Pictures held in memory: ``images`` n c h w uint8, ``labels`` n int64 (digit, article or person)."""
+    """Pictures held in memory, with their labels.
+
+    Args:
+        images: n c h w, uint8; they are copied.
+        labels: n whole numbers, kept as int64 (digit, article or person).
+    """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.images = torch.tensor(images)  # a copy: what comes in may be read-only
@@ -66,10 +72,20 @@ class Stored(Pictures):
 
 @dataclass(frozen=True)
 class Batches:
-    """Batch after batch of a set, as a function of the step and the process alone, so that a training that is continued needs no more than its step.
+    """Batch after batch of a set, as a function of the step and the process alone.
 
-    Process ``rank`` of ``ranks`` gets, at ``step``, positions (step ranks + rank) size ... + size - 1 of the order: the numbers themselves for an endless set,
-    else a new permutation of the set in every epoch.
+    So a training that is continued needs no more than its step. Process ``rank`` of ``ranks`` gets, at ``step``,
+    positions (step ranks + rank) size ... + size - 1 of the order: the numbers themselves for an endless set, else a
+    new permutation of the set in every epoch.
+
+    Args:
+        pictures: The set.
+        size: Pictures in a batch.
+        seed: Of the permutations.
+        ranks: Processes that share the batches of a step.
+
+    Raises:
+        InvalidInput: For counts that are too small, an empty set, and a step or rank that there is not.
     """
 
     pictures: Pictures

@@ -1,4 +1,7 @@
-"""Photographs reduced once and kept: patches without end for long trainings, drawn from memory instead of being averaged anew each time."""
+"""Photographs reduced once and kept: patches without end for long trainings.
+
+They are drawn from memory instead of being averaged anew each time.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +25,39 @@ from .photographs import VALIDATION
 from .pictures import Pictures, check_split
 
 VERSION = 2  # of what is kept: another one is made anew
-SMALLEST = 130  # pixels a side of what is kept, a little more than a patch of 128
+# Pixels a side of what is kept, a little more than a patch of 128: a larger bound drops more of the photographs, a
+# smaller one keeps what has no room for a patch.
+SMALLEST = 130
 PIXELS, SHAPES = "pixels.bin", "shapes.json"
-WHOLE = (2, 3, 4)  # reductions of the validation pictures
+# Reductions of the validation pictures: whole, so that a pixel is a mean, and 2 or more, which removes most of what
+# lossy coding did. More of them score on more pictures and take longer.
+WHOLE = (2, 3, 4)
 Report = Callable[[str, int, int], None]
 
 
 class ReducedPhotographs(Pictures):
     """Patches 3 size size of photographs that were reduced once. Endless: patch i depends on (seed, i) alone.
 
-    A patch: a reduced photograph, drawn in proportion to the root of its area; half of the patches lie anywhere, smooth places too, half at that one of two
-    places which has more detail; one of the eight flips and transposes. Reduction by r is the mean of r x r pixels, for 1.5 Pillow's Hamming filter,
-    rounded to 8 bits; it removes most of what lossy coding did. Photographs, not patches, are split: by their names, about one in ten for validation.
-    sets: names of fetched sets; photographs of the split "validation" are those of "photos" alone, so that scores stay comparable when sets are added.
+    A patch: a reduced photograph, drawn in proportion to the root of its area; half of the patches lie anywhere,
+    smooth places too, half at that one of two places which has more detail; one of the eight flips and transposes.
+    Reduction by r is the mean of r x r pixels, for 1.5 Pillow's Hamming filter, rounded to 8 bits; it removes most
+    of what lossy coding did. Photographs, not patches, are split: by their names, about one in ten for validation.
 
-    The first use writes the reduced photographs beside the sets, with ``report(what, done, total)``; later ones map them.
-    Raises MissingData where a set is not fetched, InvalidInput for wrong values and where no photograph is large enough.
+    The first use writes the reduced photographs beside the sets; later ones map them.
+
+    Args:
+        split: "train" or "validation".
+        size: Side of a patch.
+        sets: Names of fetched sets; photographs of the split "validation" are those of "photos" alone, which must
+            then come first, so that scores stay comparable when sets are added.
+        reductions: Numbers from 1 on.
+        seed: Of all choices.
+        report: Called with (what, done, total) while photographs are reduced.
+
+    Raises:
+        MissingData: Where a set is not fetched.
+        InvalidInput: For wrong values and where no photograph is large enough.
+        DownloadFailed: Where the reduced photographs cannot be written.
     """
 
     endless = True
@@ -82,7 +102,17 @@ class ReducedPhotographs(Pictures):
         )
 
     def sized(self, size: int) -> ReducedPhotographs:
-        """The same photographs in patches of another size, without reading them again. Raises InvalidInput where none is large enough."""
+        """The same photographs in patches of another size, without reading them again.
+
+        Args:
+            size: Side of a patch.
+
+        Returns:
+            A set of its own.
+
+        Raises:
+            InvalidInput: Where no photograph is large enough.
+        """
         other = object.__new__(type(self))  # copy.copy would call __reduce__, and so map them again
         other.__dict__.update(self.__dict__)
         other.size = check_count(size, "size", low=1)
@@ -108,13 +138,22 @@ class ReducedPhotographs(Pictures):
         rows, columns = (n - self.size + 1 for n in picture.shape[:2])
         corners = [(row % rows, column % columns) for row, column in zip(places[::2], places[1::2], strict=True)]
         patches = [picture[top : top + self.size, left : left + self.size] for top, left in corners]
+        # Half of them anywhere, so that smooth places are seen too.
         return _turned(patches[0] if turn & 8 else max(patches, key=_detail), turn)
 
 
 def validation_photographs(size: int = 192) -> list[Tensor]:
-    """What long trainings are scored on: each validation photograph reduced by 2, 3 and 4, the middle of at most size x size pixels, 1 3 h w in [0, 1].
+    """What long trainings are scored on: each validation photograph reduced by 2, 3 and 4, the middle of each.
 
-    Raises MissingData where the set "photos" is not fetched.
+    Args:
+        size: Side of the middle, in pixels; smaller pictures are kept whole.
+
+    Returns:
+        The pictures, 1 3 h w in [0, 1], of at most size x size pixels.
+
+    Raises:
+        MissingData: Where the set "photos" is not fetched.
+        InvalidInput: For a size below 1.
     """
     check_count(size, "size", low=1)
     return [
@@ -163,7 +202,10 @@ def originals(one: str, split: str) -> list[tuple[Path, str]]:
 def _make(
     folder: Path, digest: str, found: list[tuple[Path, str]], reductions: Sequence[float], report: Report
 ) -> None:
-    """Write the reduced photographs one after the other, with their sizes; the folder appears whole, and only one process makes it."""
+    """Write the reduced photographs one after the other, with their sizes.
+
+    The folder appears whole, and only one process makes it.
+    """
     with cache.alone(folder.name, lambda: report("another process reduces the photographs", 0, 1)):
         if store.read_manifest(folder, digest) is not None:  # made by another process while this one waited
             return
@@ -187,14 +229,16 @@ def _make(
 
 
 def reduced(photograph: np.ndarray, r: float) -> np.ndarray:
-    """h w 3 uint8 reduced by r, floor(h / r) floor(w / r) 3: means of r x r pixels, rounded; Pillow's Hamming filter where r is no whole number."""
+    """h w 3 uint8 reduced by r, floor(h / r) floor(w / r) 3.
+
+    Means of r x r pixels, rounded; Pillow's Hamming filter where r is no whole number.
+    """
     h, w = (int(n / r) for n in photograph.shape[:2])
     image, box = Image.fromarray(photograph), (0, 0, w * r, h * r)
     if r == int(r):
         return np.asarray(image.reduce(int(r), box=tuple(map(int, box))))  # type: ignore[arg-type]
-    return np.asarray(
-        image.resize((w, h), Image.Resampling.HAMMING, box=box)
-    )  # its box filter takes whole pixels alone, two and one in turn at 1.5
+    # Its box filter takes whole pixels alone, two and one in turn at 1.5.
+    return np.asarray(image.resize((w, h), Image.Resampling.HAMMING, box=box))
 
 
 def _checked(reductions: Sequence[float]) -> tuple[float, ...]:
@@ -202,7 +246,7 @@ def _checked(reductions: Sequence[float]) -> tuple[float, ...]:
         numbers = tuple(sorted({float(r) for r in reductions}))
     except (TypeError, ValueError):
         numbers = ()
-    if not numbers or not all(1 <= r < 1e3 for r in numbers):
+    if not numbers or not all(1 <= r < 1e3 for r in numbers):  # by 1e3 nothing is left of any photograph
         raise InvalidInput(f"reductions is {reductions!r}; expected numbers from 1 on, such as (1.5, 2, 3)")
     return numbers
 
@@ -214,7 +258,10 @@ def _shares(photographs: list[np.ndarray]) -> np.ndarray:
 
 
 def _detail(patch: np.ndarray) -> int:
-    """The sum of absolute differences between neighbours in the green of every second pixel."""
+    """The sum of absolute differences between neighbours in the green of every second pixel.
+
+    Every second one: a quarter of the work, done for every patch.
+    """
     green = patch[::2, ::2, 1].astype(np.int16)
     return int(np.abs(np.diff(green, axis=0)).sum(dtype=np.int64) + np.abs(np.diff(green, axis=1)).sum(dtype=np.int64))
 

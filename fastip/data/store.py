@@ -14,7 +14,7 @@ import numpy as np
 
 from .unpack import Contents
 
-AVATAR = 64  # pixels a side
+AVATAR = 64  # pixels a side, what the generators of drawn heads are built for
 Report = Callable[[int, int], None]  # pictures done, pictures in all
 
 
@@ -26,7 +26,10 @@ def files(contents: Contents, folder: Path, report: Report) -> list[str]:
 
 
 def photographs(contents: Contents, folder: Path, report: Report) -> list[str]:
-    """0000.npy, 0001.npy ... : each photograph decoded, h w 3 uint8, so that a patch is read without decoding the rest."""
+    """0000.npy, 0001.npy ... : each photograph decoded, h w 3 uint8.
+
+    So a patch is read without decoding the rest.
+    """
     from PIL import Image
 
     names = sorted(contents)
@@ -49,7 +52,10 @@ def faces(contents: Contents, folder: Path, report: Report) -> list[str]:
 
 
 def avatars(contents: Contents, folder: Path, report: Report) -> list[str]:
-    """avatars.npy, n 64 64 4 uint8: the layers in the order of drawing, box-averaged from 1024 x 1024, RGB premultiplied by alpha."""
+    """avatars.npy, n 64 64 4 uint8: the layers in the order of drawing.
+
+    Box-averaged from 1024 x 1024, RGB premultiplied by alpha.
+    """
     from PIL import Image
 
     names = sorted(contents)
@@ -65,7 +71,7 @@ def avatars(contents: Contents, folder: Path, report: Report) -> list[str]:
 
 
 def write_manifest(folder: Path, digest: str, names: list[str]) -> None:
-    """manifest.json: the digest of what was taken out of the archive, the names, and the size of every file beside it."""
+    """manifest.json: the digest of what was taken out of the archive, the names, and the size of every file there."""
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     (folder / "manifest.json").write_text(json.dumps({"digest": digest, "names": names, "sizes": sizes}, indent=1))
 

@@ -1,4 +1,7 @@
-"""What is taken out of each archive: functions from its path to {name: bytes}, the names being those that splits are fixed by."""
+"""What is taken out of each archive: functions from its path to {name: bytes}.
+
+The names are those that splits are fixed by.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ ACTIVITIES = (
     "explore_world_music",
     "clickgame",
 )  # photographs, not drawings
-SMALLEST_FILE, SMALLEST_SIDE = 15000, 256  # bytes and pixels: below them the pictures are icons
+# Bytes and pixels: below them the pictures are icons; larger bounds would drop small photographs.
+SMALLEST_FILE, SMALLEST_SIDE = 15000, 256
 # Of the further photographs: sharp colour photographs with little noise are taken, since noise in a target teaches a
 # denoiser to keep it.
 KRANK = (
@@ -84,7 +88,10 @@ class Arrays(pickle.Unpickler):
 
 
 def to_idx(array: np.ndarray) -> bytes:
-    """An uint8 array in the IDX format: 0, 0, 8 (uint8), the number of axes, their sizes as big-endian int32, the values."""
+    """An uint8 array in the IDX format.
+
+    0, 0, 8 (uint8), the number of axes, their sizes as big-endian int32, the values.
+    """
     return (
         bytes((0, 0, 8, array.ndim))
         + np.asarray(array.shape, ">i4").tobytes()
@@ -93,7 +100,10 @@ def to_idx(array: np.ndarray) -> bytes:
 
 
 def from_idx(blob: bytes, name: str) -> np.ndarray:
-    """The uint8 array (read-only) in the bytes of an IDX file. Raises InvalidInput where the header and the length disagree."""
+    """The uint8 array (read-only) in the bytes of an IDX file.
+
+    Raises InvalidInput where the header and the length disagree.
+    """
     axes = blob[3] if len(blob) > 4 and blob[:3] == b"\0\0\x08" else 0
     shape = tuple(int(n) for n in np.frombuffer(blob[4 : 4 + 4 * axes], ">i4"))
     if not axes or len(blob) != 4 + 4 * axes + int(np.prod(shape)):
@@ -198,7 +208,10 @@ def _folder(archive: Path, part: str, folder: str, *, less: Sequence[str]) -> Co
 
 
 def robohash(archive: Path) -> Contents:
-    """The picture layers of the drawn heads: ``006#Top/LongHairBob#Black.png``; the digits give the order of drawing."""
+    """The picture layers of the drawn heads: ``006#Top/LongHairBob#Black.png``.
+
+    The digits give the order of drawing.
+    """
     folder = "robohash/sets/set5/"
     return {
         name[len(folder) :]: content

@@ -1,4 +1,4 @@
-"""What a coloured enlargement of a grey picture is compared with: grey, and the mean colour of the training photographs."""
+"""What a coloured enlargement of a grey picture is compared with: grey, and the mean colour of the photographs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,22 @@ from ..data import Pictures
 from ..errors import InvalidInput, strict_keywords
 
 REDUCTIONS = (2, 3, 4, 6)
-# mean of x - luma over 8000 patches of data.Photographs("train", 64, reductions=REDUCTIONS, places=1), seed 0: red, green, blue
+# red, green, blue: the mean of x - luma over 8000 patches of
+# data.Photographs("train", 64, reductions=REDUCTIONS, places=1), seed 0
 CHROMA = (0.017575, 0.007498, -0.084704)
 
 
 @strict_keywords
 def grey(y: Tensor) -> Tensor:
-    """The data enlarged twice by bicubic interpolation, the same in all three channels: its luma is that of the enlargement.
+    """The data enlarged twice by bicubic interpolation, the same in all three channels.
 
-    y: b 1 h w, each the mean of 2 x 2 pixels of the luma, so a datum lies in the middle of its pixels. Returns b 3 2h 2w in [0, 1].
+    Its luma is that of the enlargement.
+
+    Args:
+        y: b 1 h w, each the mean of 2 x 2 pixels of the luma, so a datum lies in the middle of its pixels.
+
+    Returns:
+        b 3 2h 2w in [0, 1].
     """
     return _luma(y).expand(-1, 3, -1, -1).clamp(0, 1)
 
@@ -29,7 +36,13 @@ def grey(y: Tensor) -> Tensor:
 def mean_chroma(y: Tensor, *, chroma: Tensor | None = None) -> Tensor:
     """The same with a constant colour added whose luma is 0: x = luma + chroma.
 
-    chroma: 3 numbers or b 3 1 1, CHROMA if missing; with that of the true image (:func:`chroma_of`) it is the best constant that luma leaves to be guessed.
+    Args:
+        y: As in :func:`grey`.
+        chroma: 3 numbers or b 3 1 1, CHROMA if missing; with that of the true image (:func:`chroma_of`) it is the best
+            constant that luma leaves to be guessed.
+
+    Returns:
+        b 3 2h 2w in [0, 1].
     """
     constant = torch.tensor(CHROMA) if chroma is None else chroma
     return (_luma(y) + constant.to(y).reshape(-1, 3, 1, 1)).clamp(0, 1)
@@ -37,7 +50,7 @@ def mean_chroma(y: Tensor, *, chroma: Tensor | None = None) -> Tensor:
 
 @strict_keywords
 def chroma_of(x: Tensor) -> Tensor:
-    """The mean of x - luma(x) over the pixels of each image: b 3 h w -> b 3 1 1; its luma is 0."""
+    """The mean of ``x - luma(x)`` over the pixels of each image: b 3 h w -> b 3 1 1; its luma is 0."""
     return (x - operators.ToGray()(x)).mean(dim=(2, 3), keepdim=True)
 
 
@@ -45,7 +58,7 @@ def chroma_of(x: Tensor) -> Tensor:
 def mean_chroma_of(pictures: Pictures, count: int) -> Tensor:
     """The mean over the first ``count`` pictures of a set, (3,): how CHROMA was measured."""
     numbers = range(check_count(count, "count", low=1))
-    parts = [
+    parts = [  # 100 at a time: more fill the memory, fewer only call more often
         chroma_of(pictures.batch(numbers[first : first + 100])).sum(dim=0).flatten().double()
         for first in range(0, count, 100)
     ]
@@ -54,9 +67,9 @@ def mean_chroma_of(pictures: Pictures, count: int) -> Tensor:
 
 @strict_keywords
 def tiles(x: Tensor, reduction: int, *, side: int = 64) -> Tensor:
-    """All side x side tiles of a picture reduced by means of reduction x reduction pixels, side by side from its middle: 1 3 h w -> n 3 side side.
+    """All side x side tiles of a picture reduced by means of reduction x reduction pixels: 1 3 h w -> n 3 side side.
 
-    Raises InvalidInput for a picture that holds none.
+    They lie side by side from its middle. Raises InvalidInput for a picture that holds none.
     """
     check_image(x, "x")
     r, side = check_count(reduction, "reduction", low=1), check_count(side, "side", low=1)

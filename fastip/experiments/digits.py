@@ -1,4 +1,7 @@
-"""Handwritten digits at a fourth of their size, restored with a denoising auto-encoder as the prior, for six penalties (figure 2, right, of the 2017 paper)."""
+"""Handwritten digits at a fourth of their size, restored with a denoising auto-encoder as the prior, for six penalties.
+
+Figure 2, right, of the 2017 paper.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ def run(
     iterations: int = 150,
     kernel: str = "gaussian:9:1.6",
 ) -> Outcome:
-    """Restore the first ``count`` digits of the test set, 28 x 28 from 7 x 7 without noise, and follow the NMSE over the iterations for each beta."""
+    """Restore the first ``count`` digits of the test set, and follow the NMSE over the iterations for each beta.
+
+    28 x 28 from 7 x 7 pixels, without noise.
+    """
     from .. import data  # needs the set: fastip data fetch digits
 
     x = data.Digits("test").batch(range(count)).float()
@@ -75,15 +81,20 @@ def page(numbers: Numbers) -> str:
         rows.append([f"β = {beta}", *(curve[k - 1] for k in at), least, curve.index(least) + 1])
     least, best = min((min(curve), beta) for beta, curve in curves.items())
     return f"""
-The first {s["count"]} digits of the MNIST test set, which the training never saw: 28 × 28 pixels blurred by `{s["kernel"]}`, every fourth kept (circular), no
-noise. The prior is the auto-encoder of table 1 of Fan, Wei, Carin and Heller (2017), trained as a denoiser on the training set; the data step is exact.
+The first {s["count"]} digits of the MNIST test set, which the training never saw: 28 × 28 pixels blurred by \
+`{s["kernel"]}`, every fourth kept (circular), no
+noise. The prior is the auto-encoder of table 1 of Fan, Wei, Carin and Heller (2017), \
+trained as a denoiser on the training set; the data step is exact.
 NMSE is ‖x − truth‖²/‖truth‖², the mean over the digits; that of Aᵀy, scaled, is {shown(numbers["adjoint"])}.
 
 {table(["", *(f"after {k}" for k in at), "least", "at iteration"], rows)}
 
-The least is {shown(least)}, at β = {best}. A denoiser of fixed strength is a prior whose weight grows with β: with a convex prior of fixed weight every β
-would end at the same x, here a large β ends at a smoother problem, high and at once. A small β all but projects on {{A x = y}}, right for data without noise,
-and comes lowest; but an auto-encoder is no proximal map, no theorem holds the loop at its fixed point, and after many iterations a small β drifts away from it.
+The least is {shown(least)}, at β = {best}. A denoiser of fixed strength is a prior whose weight grows with β: \
+with a convex prior of fixed weight every β
+would end at the same x, here a large β ends at a smoother problem, high and at once. \
+A small β all but projects on {{A x = y}}, right for data without noise,
+and comes lowest; but an auto-encoder is no proximal map, no theorem holds the loop at its fixed point, \
+and after many iterations a small β drifts away from it.
 Stop it early, or take a β in the middle.
 """
 

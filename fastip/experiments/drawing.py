@@ -46,7 +46,10 @@ def clean(
 def curve(
     axes: Axes, x: Sequence[float], y: Sequence[float], label: str, *, rank: int = 0, style: str = "-", marker: str = ""
 ) -> None:
-    """One labelled curve; ``rank`` 0 is the strong one; ``style`` "none" leaves the markers alone. Values that are None (not finite) leave a gap."""
+    """One labelled curve; values that are None (not finite) leave a gap.
+
+    ``rank`` 0 is the strong one; ``style`` "none" leaves the markers alone.
+    """
     values = np.array([np.nan if v is None else v for v in y], dtype=float)
     colour, width = COLOURS[rank % len(COLOURS)], 2.0 if rank == 0 else 1.5
     axes.plot(x, values, linestyle=style, color=colour, linewidth=width, marker=marker, markersize=4, label=label)
@@ -66,13 +69,14 @@ def matrix(
     centred: bool = False,
     limit: float | None = None,
 ) -> Any:
-    """A matrix as a picture with a colour bar: white to dark from 0, or ``centred``: blue, white, red around 0 up to +-``limit``.
+    """A matrix as a picture with a colour bar; one that is at least 4 times as wide as high is stretched.
 
-    One that is at least 4 times as wide as high is stretched.
+    White to dark from 0, or ``centred``: blue, white, red around 0 up to +-``limit``.
     """
     array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values, dtype=float)
     largest = float(np.abs(array).max()) if limit is None else limit
     low, colours = (-largest, "RdBu_r") if centred else (min(0.0, float(array.min())), "Greys")
+    # a long strip of square cells is too low to be read, but stretched cells bend a diagonal
     aspect: Literal["auto", "equal"] = "auto" if array.shape[1] >= 4 * array.shape[0] else "equal"
     shown = axes.imshow(array, cmap=colours, vmin=low, vmax=largest, interpolation="nearest", aspect=aspect)
     _frame(axes, title, note)
@@ -110,5 +114,8 @@ def magnified(
     strong: bool = False,
     zoom: tuple[float, float, float] = (0.35, 0.35, 0.2),
 ) -> None:
-    """An image 1 c h w in [0, 1] with a part of it enlarged in its corner; ``zoom``: top, left and side of that part, as fractions."""
+    """An image 1 c h w in [0, 1] with a part of it enlarged in its corner.
+
+    ``zoom``: top, left and side of that part, as fractions.
+    """
     draw_panel(axes, Panel(x, title, note, strong), zoom)

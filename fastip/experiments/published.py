@@ -26,9 +26,10 @@ def check_file(quality: str) -> None:
 def publish(
     quality: str, experiment: str, changed: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Write the ``entries`` of these tasks into the file, each with the machine and the command; the other tasks stay as they are.
+    """Write the ``entries`` of these tasks into the file, each with the machine and the command.
 
-    changed: the parameters of the experiment that are not its defaults, but for ``quality`` itself.
+    The other tasks stay as they are. ``changed``: the parameters of the experiment that are not its defaults, but for
+    ``quality`` itself.
     """
     path = Path(quality)
     old = json.loads(path.read_text(encoding="utf-8"))["tasks"] if path.exists() else {}

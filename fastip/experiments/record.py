@@ -41,7 +41,12 @@ def silent(what: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an experiment found: ``numbers`` that JSON can hold (tensors and arrays become lists), and the ``figure``."""
+    """What an experiment found.
+
+    Args:
+        numbers: What JSON can hold; tensors and arrays become lists.
+        figure: The picture at the top of the page.
+    """
 
     numbers: Mapping[str, Any]
     figure: Figure
@@ -49,7 +54,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment. ``run(report, *, ...)`` measures, its keywords default to the full size; ``page(numbers)`` is the Markdown below the figure."""
+    """One experiment.
+
+    Args:
+        summary: What is measured, in one line: the title of the page.
+        run: ``run(report, *, ...)`` measures; its keywords default to the full size.
+        page: ``page(numbers)`` is the Markdown below the figure.
+    """
 
     summary: str
     run: Callable[..., Outcome]
@@ -64,12 +75,26 @@ class Experiment:
 
 
 def names() -> list[str]:
-    """The experiments that there are: the modules of this package that hold an EXPERIMENT."""
+    """The experiments that there are: the modules of this package that hold an EXPERIMENT.
+
+    Returns:
+        Their names, sorted.
+    """
     return [name for name in sorted(_modules()) if _load(name) is not None]
 
 
 def find(name: str) -> Experiment:
-    """The experiment of this name, in which a dash stands for an underscore. Raises InvalidInput, with the closest name, where there is none."""
+    """The experiment of this name.
+
+    Args:
+        name: The name of its module, in which a dash stands for an underscore.
+
+    Returns:
+        What that module holds as EXPERIMENT.
+
+    Raises:
+        InvalidInput: Where there is none; the message has the closest name, or all of them.
+    """
     own = underscored(name)
     experiment = _load(own) if own in _modules() else None
     if experiment is None:
@@ -104,11 +129,21 @@ def _load(name: str) -> Experiment | None:
 def perform(
     name: str, folder: str | Path, *, parameters: Mapping[str, Any] | None = None, report: Report = silent
 ) -> Path:
-    """Run the experiment and write NAME.json, NAME.png and NAME.md into ``folder`` (made if it is missing); returns the path of the page.
+    """Run the experiment and write NAME.json, NAME.png and NAME.md.
 
-    ``parameters``: keywords of the experiment that differ from their defaults, numbers or their texts. Each file appears whole or not at all, and none
-    before all three are complete. A dash in ``name`` stands for an underscore, and NAME has underscores.
-    Raises InvalidInput for an unknown name or parameter and for a folder that cannot be written, before any work.
+    Each file appears whole or not at all, and none before all three are complete.
+
+    Args:
+        name: The experiment; a dash stands for an underscore, and NAME has underscores.
+        folder: Where the files go; made if it is missing.
+        parameters: Keywords of the experiment that differ from their defaults, numbers or their texts.
+        report: Called with what is being done, the steps done and the steps in all.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InvalidInput: For an unknown name or parameter and for a folder that cannot be written, before any work.
     """
     experiment, name = find(name), underscored(name)
     changed = _parse(name, experiment.parameters(), parameters or {})
@@ -177,10 +212,10 @@ def _prepare(folder: Path) -> Path:
 
 def _write(folder: Path, name: str, experiment: Experiment, record: Mapping[str, Any], figure: Figure) -> None:
     text = json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False)
-    text = re.sub(
-        r"\[[^\[\]{}\"]*\]", lambda numbers: re.sub(r"\s+", " ", numbers.group()), text
-    )  # a list of numbers is one line
+    # a list of numbers is one line
+    text = re.sub(r"\[[^\[\]{}\"]*\]", lambda numbers: re.sub(r"\s+", " ", numbers.group()), text)
     picture = memory.BytesIO()
+    # more dots are sharper, but the pictures are kept beside the pages and grow with them
     figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
     page = page_of(name, experiment, json.loads(text))
     for suffix, content in ((".json", text.encode() + b"\n"), (".png", picture.getvalue()), (".md", page.encode())):
@@ -201,14 +236,20 @@ def page_of(name: str, experiment: Experiment, record: Mapping[str, Any]) -> str
             "",
             "---",
             "",
-            f"Repeat it with `{again}`: {seconds} on {place(record['machine'])}. {record['date']}; {with_what}. All numbers: {all_numbers}.",
+            (
+                f"Repeat it with `{again}`: {seconds} on {place(record['machine'])}. "
+                f"{record['date']}; {with_what}. All numbers: {all_numbers}."
+            ),
             "",
         ]
     )
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON can hold it: tensors and arrays as lists, tuples as lists, keys as texts; a number that is not finite becomes null."""
+    """``value`` as JSON can hold it.
+
+    Tensors, arrays and tuples become lists, keys become texts, a number that is not finite becomes null.
+    """
     if isinstance(value, Tensor):
         value = value.detach().cpu()
         return plain(
@@ -231,12 +272,16 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (str, bool, int)):
         return value
     raise InvalidInput(
-        f"{type(value).__name__} cannot be written as JSON; expected numbers, texts, lists, dictionaries, tensors or arrays"
+        f"{type(value).__name__} cannot be written as JSON; "
+        "expected numbers, texts, lists, dictionaries, tensors or arrays"
     )
 
 
 def machine() -> dict[str, Any]:
-    """What the experiment ran on: cpu, cores, the threads that were used, the instruction set of the kernels, and the GPU or None."""
+    """What the experiment ran on.
+
+    Cpu, cores, the threads that were used, the instruction set of the kernels, and the GPU or None.
+    """
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()

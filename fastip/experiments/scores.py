@@ -1,4 +1,7 @@
-"""How close restorations come to the truth, and what they are compared with: bicubic interpolation, the best Wiener filter, total variation."""
+"""How close restorations come to the truth, and what they are compared with.
+
+Bicubic interpolation, the best Wiener filter, total variation.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from ..errors import InvalidInput, Unsupported, strict_keywords
 from ..inverses import ConjugateGradient, Exact
 from ..solvers import wiener
 
-CONSTANTS = tuple(10 ** (exponent / 4) for exponent in range(-16, 1))  # of the Wiener filters
+# of the Wiener filters, 1e-4 to 1: a finer grid takes longer, a coarser or narrower one makes the baseline weaker
+CONSTANTS = tuple(10 ** (exponent / 4) for exponent in range(-16, 1))
 Scores = dict[str, list[float]]  # psnr, ssim and, where there is a comparator, distance: one number for each image
 
 
@@ -28,7 +32,10 @@ def comparator() -> nets.Comparator | None:
 
 @strict_keywords
 def scores(x: Tensor, truth: Tensor, judge: nets.Comparator | None = None) -> Scores:
-    """PSNR in dB and SSIM of the images as they would be written, clipped to [0, 1]; with a judge also the perceptual distance."""
+    """PSNR in dB and SSIM of the images as they would be written, clipped to [0, 1].
+
+    With a judge also the perceptual distance.
+    """
     x = x.clamp(0, 1)
     found = {"psnr": metrics.psnr(x, truth).tolist(), "ssim": metrics.ssim(x, truth).tolist()}
     if judge is not None:
@@ -48,7 +55,10 @@ def mean(values: Sequence[float]) -> float:
 
 @strict_keywords
 def fitted(x: Tensor, op: LinearOperator) -> Tensor:
-    """The largest part of b c h w, from its first pixel, that ``op`` takes: all of it but for a valid boundary, where the stride divides size - k."""
+    """The largest part of b c h w, from its first pixel, that ``op`` takes.
+
+    All of it but for a valid boundary, where the stride divides size - k.
+    """
     convolution = op.convolution()
     if convolution is None or convolution.boundary != "valid":
         return x
@@ -58,7 +68,10 @@ def fitted(x: Tensor, op: LinearOperator) -> Tensor:
 
 @strict_keywords
 def under_data(x: Tensor, op: LinearOperator, y: Tensor) -> Tensor:
-    """The part of an image that lies under its data, by which restorations are judged: all of it but for a valid boundary."""
+    """The part of an image that lies under its data, by which restorations are judged.
+
+    All of it but for a valid boundary.
+    """
     convolution = op.convolution()
     stride = 1 if convolution is None else convolution.stride
     return tasks.crop_valid(x, op, (y.shape[-2] * stride, y.shape[-1] * stride))
@@ -66,7 +79,7 @@ def under_data(x: Tensor, op: LinearOperator, y: Tensor) -> Tensor:
 
 @strict_keywords
 def bicubic(y: Tensor, op: LinearOperator) -> Tensor:
-    """The data of a strided convolution enlarged by the stride, so that datum 0 lies on the first pixel under the data."""
+    """The data of a strided convolution enlarged by the stride: datum 0 lies on the first pixel under the data."""
     convolution = op.convolution()
     if convolution is None:
         raise InvalidInput(f"{op!r} is no convolution; bicubic interpolation needs data that are samples of an image")
@@ -75,12 +88,14 @@ def bicubic(y: Tensor, op: LinearOperator) -> Tensor:
 
 @strict_keywords
 def best_wiener(y: Tensor, op: LinearOperator, truth: Tensor) -> Tensor:
-    """For each image the Wiener filter of the constant in CONSTANTS that comes closest to the truth, which nobody has outside of an experiment."""
+    """For each image the Wiener filter of the constant in CONSTANTS that comes closest to the truth.
+
+    Nobody has the truth outside of an experiment.
+    """
     best = errors = None
     reference = under_data(truth, op, y)
-    inverse: Inverse = (
-        ConjugateGradient() if Exact().structure(op, y) is None else Exact()
-    )  # to 1e-5 or exact: one step is enough
+    # to 1e-5 or exact: one step is enough
+    inverse: Inverse = ConjugateGradient() if Exact().structure(op, y) is None else Exact()
     for constant in CONSTANTS:
         x = wiener(y, op, constant, inverse=inverse, iterations=1, tolerance=0).x
         error = (under_data(x, op, y).clamp(0, 1) - reference).square().flatten(1).mean(dim=1)

@@ -1,4 +1,7 @@
-"""How well every task with a network restores pictures that no training saw, and how fast (figure 3 of the 2017 paper, and the record of ``fastip tasks``)."""
+"""How well every task with a network restores pictures that no training saw, and how fast.
+
+Figure 3 of the 2017 paper, and the record of ``fastip tasks``.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,10 @@ def run(
     repeats: int = 3,
     quality: str = "",
 ) -> Outcome:
-    """Restore the middles of the held-out photographs, the first digits of the test set and coloured tiles; ``quality`` is a file to publish the means in."""
+    """Restore the middles of the held-out photographs, the first digits of the test set and coloured tiles.
+
+    ``quality`` is a file to publish the means in.
+    """
     given = {
         "names": names,
         "photos": photos,
@@ -77,7 +83,7 @@ def run(
         numbers["photographs"][name] = {**about, "boundaries": by_boundary}
         numbers["other kinds"][name] = photo_tasks.singly(name, others, size, judge)
         numbers["time"][name] = [photo_tasks.timed(name, large, repeats, torch.device("cpu"))]
-        if torch.cuda.is_available():
+        if torch.cuda.is_available():  # a batch, as one small image leaves a GPU idle
             numbers["time"][name].append(photo_tasks.timed(name, large, repeats, torch.device("cuda"), batch=8))
     strips = _small(names, digits, photos, numbers, report)
     if quality:
@@ -96,7 +102,8 @@ def _check(names: tuple[str, ...], boundaries: tuple[str, ...]) -> None:
     unknown = [name for name in names if name not in known]
     if unknown or not names or not boundaries:
         raise InvalidInput(
-            f"names is {names} and boundaries {boundaries}; expected at least one of each, names among {', '.join(known)}"
+            f"names is {names} and boundaries {boundaries}; "
+            f"expected at least one of each, names among {', '.join(known)}"
         )
 
 
@@ -114,7 +121,7 @@ def _small(
     return strips
 
 
-# ---- the record that is shipped ----------------------------------------------------------------------------------------
+# ---- the record that is shipped --------------------------------------------------------------------------------------
 
 
 def _summaries(numbers: Numbers) -> dict[str, dict[str, Any]]:
@@ -145,7 +152,7 @@ def _summary(baseline: str, means: Mapping[str, Mapping[str, float]], pictures: 
     return summary(baseline, simple["psnr"], ours["psnr"], ours["ssim"], pictures)
 
 
-# ---- the figure --------------------------------------------------------------------------------------------------------
+# ---- the figure ------------------------------------------------------------------------------------------------------
 
 
 def _draw(compared: dict[str, Compared], photos: tuple[str, ...], strips: dict[str, dict[str, Tensor]]) -> Figure:
@@ -184,7 +191,7 @@ def _row(figure: Figure, part: Any, name: str, found: Compared, photos: tuple[st
     drawing.magnified(figure.add_subplot(part[3]), truth, "truth", zoom=zoom)
 
 
-# ---- the page ----------------------------------------------------------------------------------------------------------
+# ---- the page --------------------------------------------------------------------------------------------------------
 
 
 def page(numbers: Numbers) -> str:
@@ -194,9 +201,12 @@ def page(numbers: Numbers) -> str:
     if numbers["photographs"]:
         parts += [
             f"""
-The photographs: the middle {s["size"]} × {s["size"]} pixels of {", ".join(s["photos"])}, which no training saw and which no setting was chosen on. PSNR of RGB
-after clipping, SSIM, both means over the photographs; the perceptual distance is that of SqueezeNet's features, unweighted. The best Wiener filter is
-the best constant for each photograph. The same data for every method; for a valid boundary what lies under the data is measured.
+The photographs: the middle {s["size"]} × {s["size"]} pixels of {", ".join(s["photos"])}, \
+which no training saw and which no setting was chosen on. PSNR of RGB
+after clipping, SSIM, both means over the photographs; the perceptual distance is that of SqueezeNet's features, \
+unweighted. The best Wiener filter is
+the best constant for each photograph. The same data for every method; for a valid boundary what lies under the \
+data is measured.
 """,
             _photographs(numbers),
             "Photograph by photograph, circular, PSNR:",
@@ -218,7 +228,10 @@ the best constant for each photograph. The same data for every method; for a val
         rows = [[method, f"{n['psnr']:.2f}", f"{n['ssim']:.4f}"] for method, n in numbers["colour"].items()]
         reduced = f"reduced by {small_tasks.REDUCTION} and cut into tiles of 64 × 64"
         parts += [
-            f"Task `{small_tasks.COLOUR}`: the same photographs, {reduced}; means over their tiles, then over photographs.",
+            (
+                f"Task `{small_tasks.COLOUR}`: the same photographs, {reduced}; "
+                "means over their tiles, then over photographs."
+            ),
             table(["", "PSNR", "SSIM"], rows),
         ]
     return "\n\n".join(part.strip() for part in parts if part)

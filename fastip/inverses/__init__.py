@@ -1,4 +1,7 @@
-"""Inverses: objects that apply or approximate B = (beta I + A A^T)^-1. Bound to an operator, the data and beta they are the data step."""
+"""Inverses: objects that apply or approximate B = (beta I + A A^T)^-1.
+
+Bound to an operator, the data and beta they are the data step.
+"""
 
 from .auto import choose as choose
 from .auto import offer as offer

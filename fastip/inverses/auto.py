@@ -14,9 +14,14 @@ from .exact import LARGEST_FACTOR, Exact
 from .learned import Learned
 from .stencil import Stencil, fitted
 
-NEAR = 0.1  # rho up to which a strided problem takes as many iterations with a stencil as with the exact inverse
-SLOW = 0.25  # smallest eigenvalue of C B^-1 from which it does so without a stride, measured for 9 x 9 and 7 x 7 psf: below, about 0.25 / low times as many
-FFT = 100  # products a data point that cost as much as one complex FFT pair
+# rho up to which a strided problem takes as many iterations with a stencil as with the exact inverse. Larger costs
+# iterations, smaller wider stencils.
+NEAR = 0.1
+# The smallest eigenvalue of C B^-1 from which it does so without a stride, measured for 9 x 9 and 7 x 7 psf: below, it
+# takes about 0.25 / low times as many.
+SLOW = 0.25
+# Products a data point that cost as much as one complex FFT pair. Larger keeps stencils where the FFT is faster.
+FFT = 100
 WIDEST = 256  # psf taps per pixel up to which direct convolution beats the FFT
 
 _offered: dict[str, list[Learned]] = {}  # by the fingerprint of the operator
@@ -24,13 +29,20 @@ _offered: dict[str, list[Learned]] = {}  # by the fingerprint of the operator
 
 @strict_keywords
 def offer(learned: Learned) -> None:
-    """Let inverse="auto" consider a trained inverse for its own operator, where no exact one is known, in this process.
+    """Let ``inverse="auto"`` consider a trained inverse for its own operator, in this process.
 
-    Raises InvalidInput without a training record.
+    It is considered where no exact inverse is known.
+
+    Args:
+        learned: An inverse with its training record, as ``fastip.load_inverse`` and ``fastip.train.inverse`` give it.
+
+    Raises:
+        InvalidInput: For another object, or without a training record.
     """
     if not isinstance(learned, Learned) or learned.trained is None:
         raise InvalidInput(
-            "only a Learned inverse with its training record can be offered: fastip.load_inverse and fastip.train.inverse give one"
+            "only a Learned inverse with its training record can be offered: "
+            "fastip.load_inverse and fastip.train.inverse give one"
         )
     offered = _offered.setdefault(learned.trained.fingerprint, [])
     if learned not in offered:
@@ -38,10 +50,33 @@ def offer(learned: Learned) -> None:
 
 
 def choose(op: LinearOperator, y: Tensor, beta: float, *, pointwise: bool, relaxation: float = 1.0) -> Inverse:
-    """A scalar or diagonal; else, for a pointwise prior, a stencil that runs fused and takes no more iterations than the exact inverse (stride > 1:
-    half-width <= 4 and rho <= 0.1; stride 1: where it is less work than an FFT); else FFT or DCT; else, for a prior that is not pointwise, a learned
-    inverse offered for this operator when its certificate promises fewer iterations than the stencils'; else the certified stencil of least work; else
-    Cholesky (up to 4096 rows); else a learned inverse; else conjugate gradients."""
+    """The fastest inverse that is certified for this operator, data and prior: the first of a list that fits.
+
+    1. Exact where A A^T is a scalar or diagonal.
+    2. For a pointwise prior, a stencil that runs fused and takes no more iterations than the exact inverse. With a
+       stride: half-width <= 4 and rho <= 0.1. Without: where it is less work than an FFT.
+    3. Exact where the operator states a structure: FFT, DCT, or the matrix of a dense one.
+    4. For a prior that is not pointwise, a learned inverse offered for this operator when its certificate promises
+       fewer iterations than the stencils'.
+    5. The certified stencil of least work.
+    6. Cholesky, up to 4096 rows.
+    7. A learned inverse that was offered.
+    8. Conjugate gradients.
+
+    Args:
+        op: The operator A.
+        y: The data. Their shape, dtype and device count, their values do not.
+        beta: The penalty, > 0.
+        pointwise: Whether the prior acts on each pixel alone with fixed weights, so that whole iterations
+            can run fused.
+        relaxation: 0 < a < 2; certificates are those for it.
+
+    Returns:
+        An inverse that is not bound yet.
+
+    Raises:
+        Unsupported: Inside torch.compile, where the choice is neither a stencil nor the exact inverse.
+    """
     if torch.compiler.is_compiling():
         half_width = _traced(op, fixed(y.shape, op), y.dtype, beta, pointwise, relaxation)
         return Exact() if half_width is None else Stencil(half_width)
@@ -53,15 +88,15 @@ def _traced(
     op: LinearOperator, shape: Shape, dtype: torch.dtype, beta: float, pointwise: bool, relaxation: float
 ) -> int | None:
     """The half-width of the chosen stencil, None for the exact inverse: a graph keeps numbers, not objects."""
-    chosen = _choose(
-        op, torch.empty(shape, dtype=dtype), beta, pointwise, relaxation
-    )  # the values of the data do not matter
+    # The values of the data do not matter.
+    chosen = _choose(op, torch.empty(shape, dtype=dtype), beta, pointwise, relaxation)
     if isinstance(chosen, Stencil):
         return chosen.half_width
     if isinstance(chosen, Exact):
         return None
     raise Unsupported(
-        f"inverse='auto' chooses {type(chosen).__name__} here, which torch.compile cannot trace; leave the solve outside the compiled function"
+        f"inverse='auto' chooses {type(chosen).__name__} here, which torch.compile cannot trace; "
+        "leave the solve outside the compiled function"
     )
 
 
@@ -107,6 +142,7 @@ def _fused(convolution: Convolution, y: Tensor, beta: float, relaxation: float) 
     if convolution.stride > 1:
         if int((convolution.psf != 0).sum()) > WIDEST * convolution.stride**2:
             return None
+        # Each candidate is fitted and certified before the first iteration, and wider ones are more work in every one.
         candidates: tuple[int, ...] = (1, 2, 3, 4)
     else:
         candidates = tuple(p for p in (1, 2) if convolution.boundary == "circular" and _products(convolution, p) <= FFT)
@@ -118,7 +154,10 @@ def _fused(convolution: Convolution, y: Tensor, beta: float, relaxation: float) 
 
 
 def _products(convolution: Convolution, half_width: int) -> int:
-    """Products of A, A^T and C on a data point without a stride; a psf of rank one is applied by rows, then by columns."""
+    """Products of A, A^T and C on a data point without a stride.
+
+    A psf of rank one is applied by rows, then by columns.
+    """
     psf = convolution.psf
     taps = min(int((psf != 0).sum()), sum(psf.shape) if int(torch.linalg.matrix_rank(psf)) == 1 else psf.numel())
     return 2 * taps + (2 * half_width + 1) ** 2
@@ -142,6 +181,8 @@ def _least_work(convolution: Convolution, y: Tensor, beta: float, relaxation: fl
     work: dict[int, float] = {}
     if int((convolution.psf != 0).sum()) > WIDEST * convolution.stride**2:
         return None  # so wide a psf is applied by FFT, and a small stencil is no inverse of it
+    # Few candidates, because each is fitted and certified here. Without a stride the inverse reaches further: the last
+    # one is wider.
     for half_width in (1, 2, 3, 4) if convolution.stride > 1 else (1, 2, 3, 6):
         certificate = _certificate(convolution, y, beta, relaxation, half_width)
         if certificate is not None and certificate.low > 0:

@@ -1,7 +1,11 @@
-"""The certificate of an approximate inverse: kappa = lambda_max(C (a beta I / 2 + (a - a^2 / 4) A A^T)) < 1 for relaxation a.
+"""The certificate of an approximate inverse C for relaxation a: whether it converges, and how fast.
 
-Convergence to the exact solution is guaranteed for every convex prior when C is symmetric positive definite and kappa < 1; for R = 0 it is also
-necessary. rho = max |1 - lambda(C (beta I + A A^T))| tells the speed only.
+It is a number::
+
+    kappa = lambda_max(C (a beta I / 2 + (a - a^2 / 4) A A^T)) < 1
+
+Convergence to the exact solution is guaranteed for every convex prior when C is symmetric positive definite and
+kappa < 1; for R = 0 it is also necessary. ``rho = max |1 - lambda(C (beta I + A A^T))|`` tells the speed only.
 """
 
 from __future__ import annotations
@@ -23,7 +27,15 @@ Apply = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Certificate:
-    """kappa for ``relaxation``, the extreme eigenvalues of C (beta I + A A^T), and C's smallest eigenvalue times beta, on one grid, boundary and beta."""
+    """What is known of C on one grid, for one boundary and one beta.
+
+    Attributes:
+        kappa: The number that must be below 1, for ``relaxation``.
+        low: The smallest eigenvalue of C (beta I + A A^T).
+        high: The largest one.
+        smallest: The smallest eigenvalue of C times beta; C is positive definite where it is > 0.
+        relaxation: The a of kappa, 0 < a < 2.
+    """
 
     kappa: float
     low: float
@@ -33,31 +45,42 @@ class Certificate:
 
     @property
     def rho(self) -> float:
-        """max |1 - lambda(C (beta I + A A^T))|: the error of one application of C."""
+        """``max |1 - lambda(C (beta I + A A^T))|``: the error of one application of C."""
         return max(1 - self.low, self.high - 1)
 
     def scale(self) -> float:
-        """The factor for C, at most 1: kappa below 0.98, and down to 0.92 while its largest mode is slower than its smallest one.
+        """The factor for C, at most 1.
 
-        Raises InvalidInput unless C is positive definite.
+        It brings kappa below 0.98, and down to 0.92 while its largest mode is slower than its smallest one.
+
+        Returns:
+            A number in (0, 1].
+
+        Raises:
+            InvalidInput: Where C is not positive definite.
         """
         if not (self.smallest > 0 and self.kappa > 0):
             raise InvalidInput(
-                f"this inverse is not positive definite (smallest eigenvalue {self.smallest:.2e} / beta), so convergence cannot be certified: use a larger "
-                "beta, a larger half_width for a stencil, another training for a network, or inverses.Exact()"
+                f"this inverse is not positive definite (smallest eigenvalue {self.smallest:.2e} / beta), "
+                "so convergence cannot be certified: use a larger beta, a larger half_width for a stencil, "
+                "another training for a network, or inverses.Exact()"
             )
         _, gram = weights(0.0, self.relaxation)
         high = min(1.0, LIMIT / self.kappa)
         low = min(high, max(BRISK, gram) / self.kappa)  # kappa below gram: no mode overshoots
         if self._slowest_large(high) <= self._slowest_small(high):
             return high
+        # Bisection: 40 halvings leave 1e-12 of the interval, more than any speed depends on.
         for _ in range(40 if self._slowest_large(low) < self._slowest_small(low) else 0):
             middle = (low + high) / 2
             low, high = (middle, high) if self._slowest_large(middle) < self._slowest_small(middle) else (low, middle)
         return low
 
     def _slowest_large(self, factor: float) -> float:
-        """The factor an iteration by which the error of the largest mode shrinks, A A^T >> beta: d + sqrt(d^2 + d) for C B^-1 = 1 + d, relaxed."""
+        """The factor an iteration by which the error of the largest mode shrinks, A A^T >> beta.
+
+        It is d + sqrt(d^2 + d) for C B^-1 = 1 + d, relaxed.
+        """
         a = self.relaxation
         excess = max(0.0, factor * self.kappa / (a - 0.25 * a**2) - 1)
         return abs(1 - a - a * (excess + math.sqrt(excess**2 + excess)))
@@ -90,9 +113,11 @@ def from_spectrum(c: Tensor, r: Tensor, beta: float, relaxation: float) -> Certi
 def lanczos(
     apply: Apply, metric: Apply, shape: tuple[int, ...], steps: int = 80, tolerance: float = 1e-4
 ) -> tuple[float, float]:
-    """(smallest, largest) eigenvalue of apply(metric(.)), both symmetric, metric positive definite; float64, full reorthogonalisation.
+    """(smallest, largest) eigenvalue of apply(metric(.)), both symmetric, metric positive definite.
 
-    The product is self-adjoint in the inner product of the metric, so the ordinary three-term recurrence runs there.
+    The product is self-adjoint in the inner product of the metric, so the ordinary three-term recurrence runs
+    there, in float64 with full reorthogonalisation. More ``steps`` cost memory and, squared, work; a smaller
+    ``tolerance`` takes more of them, and a larger one eats into the margin of kappa.
     """
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -105,7 +130,7 @@ def lanczos(
     for k in range(min(steps, v.numel())):
         w = apply(images[k])
         diagonal.append((w * images[k]).sum().item())
-        for _ in range(2):
+        for _ in range(2):  # one pass leaves what rounding made of it, the second removes that
             for b, i in zip(basis, images, strict=True):
                 w = w - (w * i).sum() * b
         m = metric(w)
@@ -118,6 +143,7 @@ def lanczos(
         values = torch.linalg.eigvalsh(t.double())
         previous, extremes = extremes, (values[0].item(), values[-1].item())
         settled = all(abs(a - b) <= tolerance * abs(extremes[1]) for a, b in zip(previous, extremes, strict=True))
+        # Over where the space is exhausted to rounding, or the extremes rest. The first steps can rest by accident.
         if square <= 1e-20 * abs(extremes[1]) ** 2 or (k >= 12 and settled):
             break
         off.append(square**0.5)
@@ -131,7 +157,8 @@ def from_lanczos(
 ) -> Certificate:
     """The certificate by Lanczos on the actual grid: ``c`` and ``g`` apply C and A A^T to tensors of ``shape``.
 
-    ``smallest``: a known lower bound of C's spectrum (for instance its symbol's minimum); computed when it is absent or not positive.
+    ``smallest`` is a known lower bound of C's spectrum (for instance its symbol's minimum); it is computed when it
+    is absent or not positive.
     """
     own, gram = weights(beta, relaxation)
     if smallest is None or smallest <= 0:

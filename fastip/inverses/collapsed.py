@@ -1,4 +1,4 @@
-"""A linear network next to its borders and away from them: one stencil inside, and near each edge and corner the stencils that the layers make there."""
+"""A linear network as stencils: one inside, and near each edge and corner those that its layers make there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..nets import InverseNet
-from ..operators.base.remembered import placed
+from ..placement import placed
 
 
 def worth_collapsing(net: InverseNet) -> bool:
@@ -19,10 +19,12 @@ def worth_collapsing(net: InverseNet) -> bool:
 
 
 class Bordered:
-    """C of a linear network on a grid with borders, computed as stencils: equal to the layers to rounding, for the work of one stencil.
+    """C of a linear network on a grid with borders, computed as stencils.
 
-    C is symmetric, so the weights of an output are the response to an impulse at its place: one response serves all pixels away from borders, one for
-    each of the ``band`` rows serves an edge, and the band x band pixels of a corner have one each. Needs a grid of at least :meth:`smallest` a side.
+    It equals the layers to rounding, for the work of one stencil. C is symmetric, so the weights of an output are
+    the response to an impulse at its place: one response serves all pixels away from borders, one for each of the
+    ``band`` rows serves an edge, and the band x band pixels of a corner have one each. Needs a grid of at least
+    :meth:`smallest` a side.
     """
 
     def __init__(self, net: InverseNet, beta: float, like: Tensor) -> None:
@@ -56,7 +58,7 @@ class Bordered:
         return result.view_as(r)
 
     def _edge_weights(self, net: InverseNet, beta: float) -> list[Tensor]:
-        """Correlation kernels (band, 1, depth, 2 reach + 1) for top and bottom, (band, 1, 2 reach + 1, depth) for left and right."""
+        """Correlation kernels (band, 1, depth, 2 reach + 1) for top and bottom, turned for left and right."""
         depth, b, width = self.band + self.reach, self.band, 2 * self.reach + 1
         tall, wide = 2 * depth, 2 * depth + width  # the other borders are out of reach
         middle = wide // 2
@@ -83,7 +85,7 @@ class Bordered:
 
 
 def _responses(net: InverseNet, beta: float, shape: tuple[int, int], places: list[tuple[int, int]]) -> Tensor:
-    """C applied to impulses, float64 on the CPU, (len(places), 1, *shape)."""
+    """C applied to impulses, float64 on the CPU, ``(len(places), 1, *shape)``."""
     impulses = torch.zeros(len(places), 1, *shape, dtype=torch.float64, device=net.log_scale.device)
     for k, (i, j) in enumerate(places):
         impulses[k, 0, i, j] = 1

@@ -23,10 +23,19 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def conjugate_gradient(matrix: Apply, b: Tensor, target: Tensor, maximum: int) -> Tensor:
-    """Solve matrix(x) = b from x = 0 for each image until ||b - matrix(x)|| <= target; at least one step, at most ``maximum``.
+    """Solve matrix(x) = b from x = 0 for each image, in at least one step.
 
-    ``matrix`` symmetric positive definite. ``target``: (b, 1, ...), absolute. An image is frozen when it is done, or when rounding makes the curvature
-    or the residual useless, so the others go on undisturbed. Each step waits for a GPU to say whether an image is left: an inner loop must ask.
+    An image is frozen when it is done, or when rounding makes the curvature or the residual useless, so the others
+    go on undisturbed. Each step waits for a GPU to say whether an image is left: an inner loop must ask.
+
+    Args:
+        matrix: Symmetric positive definite.
+        b: The right-hand sides, one for each image.
+        target: ``||b - matrix(x)||`` to stop at, absolute, of shape (b, 1, ...).
+        maximum: Steps at most.
+
+    Returns:
+        x, of the shape of ``b``.
     """
     x, r, p = torch.zeros_like(b), b, b
     rr = _dot(r, r)
@@ -50,9 +59,18 @@ def conjugate_gradient(matrix: Apply, b: Tensor, target: Tensor, maximum: int) -
 class ConjugateGradient(StrictKeywords):
     """(beta I + A A^T)^-1 by conjugate gradients, warm-started from the last iterate.
 
-    The step solves for the correction to q (or p), so the previous iterate is the starting point and any remaining error is seen again by the next
-    iteration. ``tolerance``: residual relative to ||y|| (image side: ||A^T y||); at least one step is always taken. ``side``: "data" or "image".
-    ``maximum``: steps at most. Half precision goes through float32.
+    The step solves for the correction to q (or p), so the previous iterate is the starting point and any remaining
+    error is seen again by the next iteration. Half precision goes through float32.
+
+    Args:
+        tolerance: The residual relative to ``||y||`` (image side: ``||A^T y||``), > 0; at least one step is
+            always taken.
+        side: "data" for (beta I + A A^T)^-1 on the data grid, "image" for (beta I + A^T A)^-1 on the image grid.
+        maximum: Steps at most, >= 1.
+
+    Raises:
+        InvalidInput: For a tolerance that is not > 0, another side, or a maximum that is no whole number >= 1.
+        Unsupported: At ``bind`` inside torch.compile, because the inner loop stops by what it finds.
     """
 
     def __init__(self, tolerance: float = 1e-5, *, side: str = "data", maximum: int = 1000) -> None:
@@ -82,7 +100,16 @@ class ConjugateGradient(StrictKeywords):
 
 
 class GradientDescent(StrictKeywords):
-    """C = ``steps`` gradient steps on the least-squares problem, step size 1 / (beta + ||A||^2): symmetric, positive definite, kappa < 1."""
+    """C = gradient steps on the least-squares problem: symmetric, positive definite, kappa < 1.
+
+    The step size is ``1 / (beta + ||A||^2)``.
+
+    Args:
+        steps: Their number, >= 1.
+
+    Raises:
+        InvalidInput: For ``steps`` that are no whole number >= 1.
+    """
 
     def __init__(self, steps: int = 10) -> None:
         self.steps = check_count(steps, "steps", low=1)

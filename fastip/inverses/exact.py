@@ -1,4 +1,7 @@
-"""B = (beta I + A A^T)^-1 exactly: a scalar, a diagonal, an FFT, a DCT or a Cholesky factor, by what the operator states of itself."""
+"""B = (beta I + A A^T)^-1 exactly, by what the operator states of itself.
+
+A scalar, a diagonal, an FFT, a DCT or a Cholesky factor.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,36 @@ from torch import Tensor
 from ..arrays import HALF, accumulator
 from ..contracts import Circulant, Cosine, Dense, Diagonal, LinearOperator, Scalar, Shape, StencilStep, Structure
 from ..errors import InvalidInput, StrictKeywords, Unsupported
-from ..operators.base.remembered import placed
-from ..tracing import constant, fixed, real_dtype
+from ..placement import Constant, placed
+from ..tracing import constant, fixed
 from .steps import Apply, DataStep, FourierStep, ImageStep
 
-LARGEST_FACTOR = 4096  # rows of the matrix that is assembled and factored when nothing better is known
-MIRRORED = 1 << 20  # pixels that the DCT mirrors at once
+# Rows of the matrix that is assembled and factored when nothing better is known. The matrix has rows^2 numbers (134 MB
+# at 4096) and its factor takes rows^3 products: larger costs set-up and memory, smaller leaves more to inner loops.
+LARGEST_FACTOR = 4096
+# Pixels that the DCT mirrors at once: more holds more memory, fewer are more and smaller transforms.
+MIRRORED = 1 << 20
 SIDES = ("auto", "data", "image")
 
 
 class Exact(StrictKeywords):
     """The exact inverse, chosen by ``op.gram()`` and ``op.cogram()``.
 
-    In this order: A A^T a scalar or diagonal; A^T A circulant (stride-1 circular blur, masked Fourier: one rfft2 and one irfft2 an iteration);
-    A^T A a scalar or diagonal; A A^T circulant (FFT on the small grid) or cosine (DCT-II); Cholesky of the smaller side of a dense matrix; Cholesky of
-    A A^T assembled by applying A, for up to 4096 rows. ``side`` "data" or "image" restricts the choice to A A^T or A^T A.
-    Raises Unsupported, with advice, when nothing fits.
+    In this order:
+
+    1. A A^T a scalar or diagonal.
+    2. A^T A circulant: stride-1 circular blur, masked Fourier. One rfft2 and one irfft2 an iteration.
+    3. A^T A a scalar or diagonal.
+    4. A A^T circulant (FFT on the small grid) or cosine (DCT-II).
+    5. Cholesky of the smaller side of a dense matrix.
+    6. Cholesky of A A^T assembled by applying A, for up to 4096 rows.
+
+    Args:
+        side: "data" or "image" restricts the choice to A A^T or A^T A; "auto" does not.
+
+    Raises:
+        InvalidInput: For another side.
+        Unsupported: At ``bind``, with advice, when nothing fits.
     """
 
     def __init__(self, *, side: str = "auto") -> None:
@@ -44,13 +61,17 @@ class Exact(StrictKeywords):
         step = self._assembled(op, y, beta) if self.side != "image" else None
         if step is None:
             raise Unsupported(
-                f"no exact inverse is known for {type(op).__name__} on data of shape {tuple(y.shape)}: use inverses.Stencil() for a blur, "
-                "inverses.ConjugateGradient(), or inverse='auto'"
+                f"no exact inverse is known for {type(op).__name__} on data of shape {tuple(y.shape)}: "
+                "use inverses.Stencil() for a blur, inverses.ConjugateGradient(), or inverse='auto'"
             )
         return step
 
     def structure(self, op: LinearOperator, y: Tensor) -> tuple[str, Structure] | None:
-        """("data", structure of A A^T) or ("image", structure of A^T A): the cheapest one that the operator states, or None."""
+        """The cheapest structure that the operator states.
+
+        Returns:
+            ("data", structure of A A^T) or ("image", structure of A^T A), or None.
+        """
         return _known(self.side, op, tuple(y.shape))
 
     def _assembled(self, op: LinearOperator, y: Tensor, beta: float) -> DataStep | None:
@@ -60,6 +81,7 @@ class Exact(StrictKeywords):
         if rows > LARGEST_FACTOR or y.is_complex():
             return None
         columns = []
+        # 256 columns at a time: more hold more images at once, fewer make more calls.
         with torch.no_grad():
             for block in torch.eye(rows, dtype=torch.float64, device=y.device).split(256):
                 columns.append(op(op.adjoint(block.reshape(-1, *shape[1:]))).reshape(len(block), rows))
@@ -68,7 +90,7 @@ class Exact(StrictKeywords):
         return DataStep(op, y, beta, apply, f"exact, Cholesky factor of {rows} assembled rows on the data grid")
 
 
-def _placed(structure: Structure, device: torch.device) -> Structure:
+def _structure_on(structure: Structure, device: torch.device) -> Structure:
     """The structure with its numbers on ``device``, in float64: whatever depends on beta is then computed there."""
     if isinstance(structure, Scalar):
         return structure
@@ -93,7 +115,7 @@ def _known(side: str, op: LinearOperator, shape: Shape) -> tuple[str, Structure]
 @constant
 def _structure(side: str, op: LinearOperator, shape: Shape, device: torch.device) -> tuple[str, Structure] | None:
     known = _known(side, op, shape)
-    return None if known is None else (known[0], _placed(known[1], device))
+    return None if known is None else (known[0], _structure_on(known[1], device))
 
 
 def _on_data(op: LinearOperator, y: Tensor, beta: float, cogram: Structure) -> DataStep:
@@ -130,7 +152,7 @@ def _apply(structure: Structure, beta: float, y: Tensor) -> tuple[Apply, str]:
     return _cholesky(structure.matrix, beta), f"Cholesky factor of {len(structure.matrix)} rows"
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=64)  # single numbers: fewer would be placed again where solves take turns
 def _single(value: float) -> Tensor:
     """A stencil of one tap; the same object for the same number, so that it is placed on a GPU once."""
     return torch.full((1, 1), value, dtype=torch.float64)
@@ -145,21 +167,8 @@ def _pointwise(structure: Scalar | Diagonal, beta: float) -> Apply:
     if isinstance(structure, Scalar):
         value = 1 / (beta + structure.value)
         return lambda r: r * value
-    inverse = _cast(1 / (beta + structure.values.double()))
+    inverse = Constant(1 / (beta + structure.values.double())).like
     return lambda r: r * inverse(r)
-
-
-def _cast(values: Tensor) -> Apply:
-    """A function that gives ``values`` in the precision and on the device of its argument, cast once."""
-    cache: dict[tuple[torch.dtype, torch.device], Tensor] = {}
-
-    def get(like: Tensor) -> Tensor:
-        key = (real_dtype(like.dtype), like.device)
-        if key not in cache:
-            cache[key] = values.to(dtype=key[0], device=key[1])
-        return cache[key]
-
-    return get
 
 
 def _fourier(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
@@ -168,8 +177,9 @@ def _fourier(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
 
 
 def _cosine(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
-    # The DCT-II of a signal is the DFT of its half-sample mirror image, so the inverse is a circular filter on the mirrored grid.
-    # Frequencies h and w carry no energy of a mirrored signal: index 0 stands there for any finite weight.
+    # The DCT-II of a signal is the DFT of its half-sample mirror image, so the inverse is a circular filter on the
+    # mirrored grid. Frequencies h and w carry no energy of a mirrored signal: index 0 stands there for any finite
+    # weight.
     h, w = spectrum.shape
     weight = 1 / (beta + spectrum)
     weight = torch.cat([weight, weight[:1], weight[1:].flip(0)])
@@ -190,5 +200,5 @@ def _cholesky(matrix: Tensor, beta: float) -> Apply:
     identity = torch.eye(matrix.shape[0], dtype=torch.float64, device=matrix.device)
     factor = torch.linalg.cholesky(matrix.double() + beta * identity)
     # As a matrix product: on many right-hand sides far faster than two triangular solves.
-    inverse = _cast(torch.cholesky_inverse(factor))
+    inverse = Constant(torch.cholesky_inverse(factor)).like
     return lambda r: (r.reshape(-1, matrix.shape[0]) @ inverse(r)).reshape(r.shape)

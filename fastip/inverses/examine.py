@@ -1,4 +1,7 @@
-"""What a network is worth as an inverse: its error on noise, its certificate when it is linear, and the worst error found when it is not."""
+"""What a network is worth as an inverse.
+
+Its error on noise, its certificate when it is linear, and the worst error found when it is not.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,11 @@ from .trained import Stored, Trained
 
 InverseModule = InverseNet | PaperInverseNet
 Apply = Callable[[Tensor], Tensor]
-NOISE_SHAPE = (8, 1, 64, 64)  # of the noise that measures the error, where the operator leaves the size free
-START_SHAPE = (4, 1, 24, 24)  # four starts of the search for the worst error
+# Of the noise that measures the error, where the operator leaves the size free: more steadies the number and takes
+# longer.
+NOISE_SHAPE = (8, 1, 64, 64)
+# Four starts of the search for the worst error. More, or larger ones, may find a larger error, and take longer.
+START_SHAPE = (4, 1, 24, 24)
 SETTLED = (1 << 20, 1 << 20)  # larger than any grid that is certified as it is
 
 
@@ -30,7 +36,7 @@ def forward_map(op: LinearOperator, beta: float) -> Apply:
 def relative_residual(
     net: InverseModule, op: LinearOperator, beta: float, *, shape: Sequence[int] = NOISE_SHAPE, seed: int = 0
 ) -> float:
-    """||(I - C B^-1) e|| / ||e|| on Gaussian noise e of ``shape`` (b c h w, on the data grid), computed in float64."""
+    """``||(I - C B^-1) e|| / ||e||`` on Gaussian noise e of ``shape`` (b c h w, on the data grid), in float64."""
     noise = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     with torch.no_grad():
         error = noise - net(forward_map(op, beta)(noise), beta)
@@ -47,12 +53,13 @@ def worst_error(
     steps: int = 60,
     seed: int = 0,
 ) -> float:
-    """The largest ||e - C B^-1 e|| / ||e|| in the norm of B^-1 that gradient ascent finds, from one random start for each image of ``shape``.
+    """The largest ``||e - C B^-1 e|| / ||e||`` in the norm of B^-1 that gradient ascent finds.
 
-    An estimate from below: a non-linear C has no spectrum.
+    It begins at one random start for each image of ``shape``. An estimate from below: a non-linear C has no spectrum.
     """
     apply = forward_map(op, beta)
     e = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed), dtype=torch.float64).requires_grad_()
+    # The entries of e are of order 1: a larger rate overshoots, a smaller one is still climbing after ``steps``.
     ascent = torch.optim.Adam([e], lr=0.1)
     largest = 0.0
     with torch.enable_grad():
@@ -69,9 +76,10 @@ def worst_error(
 
 
 def certify(net: InverseNet, op: LinearOperator, shape: Sequence[int], beta: float, relaxation: float) -> Certificate:
-    """The certificate of a linear network on data of ``shape`` (b c h w): by spectrum on circular grids, else by Lanczos on the operator's own boundary.
+    """The certificate of a linear network on data of ``shape`` (b c h w).
 
-    Grids beyond the size at which boundary effects have settled are certified at that size.
+    By spectrum on circular grids, else by Lanczos on the operator's own boundary. Grids beyond the size at which
+    boundary effects have settled are certified at that size.
     """
     convolution, (h, w) = op.convolution(), (shape[-2], shape[-1])
     if convolution is not None and convolution.boundary == net.boundary == "circular":
@@ -93,7 +101,10 @@ def settled(convolution: Convolution, net: InverseNet, shape: tuple[int, int]) -
 
 
 def _start_shape(op: LinearOperator, shape: Sequence[int]) -> tuple[int, ...]:
-    """Small data for the search of the worst error, but no smaller than the psf; the data's own size where the operator fixes it."""
+    """Small data for the search of the worst error, but no smaller than the psf.
+
+    The data's own size where the operator fixes it.
+    """
     convolution = op.convolution()
     if convolution is None:
         return (1, *shape[1:])
@@ -107,8 +118,19 @@ def examine(
 ) -> Trained:
     """Measure a network as the inverse of this operator: what :class:`Trained` holds.
 
-    beta: one number, or (low, high) for a network that takes it as an input; a range is certified at both ends and in the (geometric) middle.
-    shape: b c h w of the data, for operators that fix it.
+    Args:
+        net: The network C, ``nets.InverseNet`` or ``nets.PaperInverseNet``.
+        op: The operator A.
+        beta: One number, or (low, high) for a network that takes it as an input; a range is certified at both ends
+            and in the (geometric) middle.
+        shape: b c h w of the noise and of the data, for operators that fix it.
+
+    Returns:
+        The record: the error on fresh noise, and for a linear network its certificates without relaxation, for
+        another the worst error that gradient ascent finds.
+
+    Raises:
+        InvalidInput: For a shape that ``op`` does not make.
     """
     low, high = beta if isinstance(beta, tuple) else (beta, beta)
     middle = low if low == high else (low * high) ** 0.5

@@ -14,9 +14,20 @@ from .steps import DataStep, FourierStep, ImageStep
 
 
 def woodbury(inverse: Inverse, op: LinearOperator, beta: float) -> Callable[[Tensor], Tensor]:
-    """K with K v = (v - A^T C A v) / beta, equal to (beta I + A^T A)^-1 v when C = (beta I + A A^T)^-1.
+    """K with K v = (v - A^T C A v) / beta, which is (beta I + A^T A)^-1 v when C = (beta I + A A^T)^-1.
 
-    v: b c h w, the shape of an image of ``op``; returns the same. Raises InvalidInput for beta <= 0.
+    Args:
+        inverse: C, an object of ``fastip.inverses``, bound anew for each v.
+        op: The operator A.
+        beta: The penalty, > 0.
+
+    Returns:
+        K, a callable v -> K v. v is b c h w, the shape of an image of ``op``, and comes back in the same
+        shape and kind.
+
+    Raises:
+        InvalidInput: For beta <= 0; K raises it for what is no image.
+        Unsupported: K raises it where the inverse does not state how it applies itself.
     """
     beta = check_number(beta, "beta", low=0.0, strict=True)
 

@@ -1,4 +1,7 @@
-"""C as a network trained on noise: bound to its operator it is one data step, scaled by its certificate when it is linear."""
+"""C as a network trained on noise.
+
+Bound to its operator it is one data step, scaled by its certificate when it is linear.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from torch import Tensor, nn
 from ..contracts import LinearOperator, StencilStep
 from ..errors import InvalidInput, StrictKeywords
 from ..nets import InverseNet
-from ..nets.weights import check_beside, digest, placed
+from ..nets.weights import check_beside, net_digest, net_on
 from ..tracing import check_traceable
 from .certificate import Certificate
 from .collapsed import Bordered, layered, worth_collapsing
@@ -20,38 +23,58 @@ from .stencil import StencilDataStep
 from .steps import DataStep
 from .trained import ROUNDING, Trained
 
-REMEMBERED = 16  # set-ups kept by one inverse
+REMEMBERED = 16  # set-ups kept by one inverse: more hold memory, fewer are made again where solves take turns
 
 
 class Learned(StrictKeywords):
-    """C = a network: q' = q + C(y - A x - beta q). Whatever C is, a fixed point is an exact minimiser; a certified linear C converges to it.
+    """C = a network: q' = q + C(y - A x - beta q).
 
-    net: a network of ``fastip.nets``, or any module called as net(r, beta) that keeps the shape b c h w of r; those that are not InverseNets are taken
-        for non-linear: they are not certified, and the solver's own watch stops a diverging run with Status.UNSTABLE.
-    trained: the problem that the network belongs to (``fastip.load_inverse`` and ``fastip.train.inverse`` give it). Another operator, or a beta outside
-        its range, is then refused with InvalidInput. Without it every bind certifies the network for the problem at hand.
+    Whatever C is, a fixed point is an exact minimiser; a certified linear C converges to it. At bind a linear
+    network becomes stencils where that is less work, scaled so that kappa < 0.98 (``Certificate.scale``). Networks
+    whose weights require a gradient keep their layers, so that a solve can be differentiated in them. Data on
+    another device than the network's are given a copy of it there, which is kept; where a gradient is asked for
+    they are refused.
 
-    At bind a linear network becomes stencils where that is less work, scaled so that kappa < 0.98 (Certificate.scale). Networks whose weights require
-    a gradient keep their layers, so that a solve can be differentiated in them. Data on another device than the network's are given a copy of it there,
-    which is kept; where a gradient is asked for they are refused. Source: Fan, Wei, Carin and Heller 2017, section 3.
+    Args:
+        net: A network of ``fastip.nets``, or any module called as net(r, beta) that keeps the shape b c h w of r.
+            Those that are not InverseNets are taken for non-linear: they are not certified, and the solver's own
+            watch stops a diverging run with Status.UNSTABLE.
+        trained: The problem that the network belongs to (``fastip.load_inverse`` and ``fastip.train.inverse`` give
+            it). Another operator, or a beta outside its range, is then refused. Without it every bind certifies the
+            network for the problem at hand.
+
+    Raises:
+        InvalidInput: For what is no network. At ``bind`` for another operator, a beta out of range, data that are
+            complex or not b c h w with channels for the network, and a linear C that is not positive definite.
+        Unsupported: At ``bind`` inside torch.compile, for an InverseNet and for a network with its record.
+
+    References:
+        Fan, Wei, Carin and Heller, An inner-loop free solution to inverse problems using deep neural networks, NIPS
+        2017, section 3.
     """
 
     def __init__(self, net: nn.Module, *, trained: Trained | None = None) -> None:
         if not isinstance(net, nn.Module):
             raise InvalidInput(
-                f"net is {type(net).__name__}; expected a network such as nets.InverseNet(): load trained ones with fastip.load_inverse(path)"
+                f"net is {type(net).__name__}; expected a network such as nets.InverseNet(): "
+                "load trained ones with fastip.load_inverse(path)"
             )
         self.net, self.trained = net, trained
-        self._examined = None if trained is None else digest(net)
+        self._examined = None if trained is None else net_digest(net)
         self._remembered: dict[Hashable, Any] = {}
 
     @property
     def unchanged(self) -> bool:
         """Whether the weights still are those that ``trained`` describes, as they were when this object was made."""
-        return self._examined is None or self._examined == digest(self.net)
+        return self._examined is None or self._examined == net_digest(self.net)
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
-        """The data step with this C. Raises InvalidInput for another operator, a beta out of range, or data that the network does not take."""
+        """The data step with this C.
+
+        Raises:
+            InvalidInput: For another operator, a beta out of range, or data that the network does not take.
+            Unsupported: Inside torch.compile, for an InverseNet and for a network with its record.
+        """
         if self.trained is not None or isinstance(self.net, InverseNet):
             check_traceable(
                 "Learned",
@@ -95,12 +118,12 @@ class Learned(StrictKeywords):
         with torch.no_grad():
             key = ("certificate", op.fingerprint(), grid, beta, relaxation)
             return self._remember(
-                key, lambda: certify(cast(InverseNet, placed(net, torch.device("cpu"))), op, shape, beta, relaxation)
+                key, lambda: certify(cast(InverseNet, net_on(net, torch.device("cpu"))), op, shape, beta, relaxation)
             )
 
     def _remember(self, key: tuple[Hashable, ...], make: Callable[[], Any]) -> Any:
         """``make()``, kept while the weights are the same."""
-        key = (*key, digest(self.net))
+        key = (*key, net_digest(self.net))
         if key not in self._remembered:
             while len(self._remembered) >= REMEMBERED:
                 del self._remembered[next(iter(self._remembered))]
@@ -114,7 +137,7 @@ class Learned(StrictKeywords):
             return self.net
         if all(p.device == y.device for p in self.net.parameters()):
             return self.net
-        return self._remember(("beside", y.device), lambda: placed(self.net, y.device))
+        return self._remember(("beside", y.device), lambda: net_on(self.net, y.device))
 
     def _differentiable(self) -> bool:
         return torch.is_grad_enabled() and any(p.requires_grad for p in self.net.parameters())
@@ -133,13 +156,14 @@ class Learned(StrictKeywords):
         allowed = getattr(self.net, "beta_range", None) if self.trained is None else self.trained.beta
         if self.trained is not None and op.fingerprint() != self.trained.fingerprint:
             raise InvalidInput(
-                "this learned inverse was trained for another operator (psf, stride or boundary differ): train one for this operator with "
-                "fastip.train.inverse(op, beta), or use inverse='auto'"
+                "this learned inverse was trained for another operator (psf, stride or boundary differ): "
+                "train one for this operator with fastip.train.inverse(op, beta), or use inverse='auto'"
             )
         if allowed is not None and not allowed[0] * (1 - ROUNDING) <= beta <= allowed[1] * (1 + ROUNDING):
             trained_for = f"{allowed[0]:g}" if allowed[0] == allowed[1] else f"{allowed[0]:g} to {allowed[1]:g}"
             raise InvalidInput(
-                f"beta is {beta:g}, and this learned inverse was trained for {trained_for}: pass that, train one for it, or use inverse='auto'"
+                f"beta is {beta:g}, and this learned inverse was trained for {trained_for}: "
+                "pass that, train one for it, or use inverse='auto'"
             )
 
     def _about(self) -> str:

@@ -1,4 +1,7 @@
-"""The updates without memory, for comparison: the residual form with an inexact C left uncorrected, and the form printed in the 2017 paper."""
+"""The updates without memory, for comparison.
+
+The residual form with an inexact C left uncorrected, and the form printed in the 2017 paper.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ def _bound(inverse: Inverse, op: LinearOperator, y: Tensor, beta: float, relaxat
     step = inverse.bind(op, y, beta, relaxation)
     if not isinstance(step, DataStep):
         raise Unsupported(
-            f"inverses.{name} needs an inverse that works on the data side; for inverses.Exact() write inverses.Exact(side='data')"
+            f"inverses.{name} needs an inverse that works on the data side; "
+            "for inverses.Exact() write inverses.Exact(side='data')"
         )
     return step
 
@@ -32,7 +36,14 @@ class _PrintedStep(DataStep):
 
 
 class Uncorrected(StrictKeywords):
-    """q' = C (y - A w), w = x - A^T q: exact when C = B; an inexact C solves a re-weighted problem or diverges."""
+    """q' = C (y - A w), w = x - A^T q: exact when C = B; an inexact C solves a re-weighted problem or diverges.
+
+    Args:
+        inverse: C, an object of ``fastip.inverses`` that works on the data side, such as ``Exact(side="data")``.
+
+    Raises:
+        Unsupported: At ``bind``, for an inverse that works on the image side.
+    """
 
     def __init__(self, inverse: Inverse) -> None:
         self.inverse = inverse
@@ -43,9 +54,19 @@ class Uncorrected(StrictKeywords):
 
 
 class Printed(StrictKeywords):
-    """q' = (y - C A A^T y) / beta - C A w, w = x - A^T q: equation (11) of Fan, Wei, Carin and Heller (2017), as printed.
+    """q' = (y - C A A^T y) / beta - C A w, w = x - A^T q: the update as printed in the 2017 paper.
 
     It subtracts nearly equal terms and divides by beta, so an error of C is amplified by 1 / beta.
+
+    Args:
+        inverse: C, an object of ``fastip.inverses`` that works on the data side, such as ``Exact(side="data")``.
+
+    Raises:
+        Unsupported: At ``bind``, for an inverse that works on the image side.
+
+    References:
+        Fan, Wei, Carin and Heller, An inner-loop free solution to inverse problems using deep neural networks, NIPS
+        2017, equation (11).
     """
 
     def __init__(self, inverse: Inverse) -> None:

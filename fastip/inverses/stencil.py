@@ -12,23 +12,25 @@ from .. import kernels
 from ..arrays import check_count
 from ..contracts import Convolution, LinearOperator, Shape, StencilStep
 from ..errors import StrictKeywords, Unsupported
-from ..operators.base.remembered import placed
+from ..placement import placed
 from ..tracing import constant, fixed
 from .certificate import Certificate, from_lanczos, from_spectrum
 from .steps import DataStep, beside
 
-# Boundary effects are local: beyond this many pixels a side the eigenvalues no longer move (tested), so larger grids are certified at this size.
+# Boundary effects are local: beyond this many pixels a side the eigenvalues no longer move (a test compares kappa with
+# that on 230 x 210), so larger grids are certified at this size. Larger only takes longer.
 CERTIFIED_SIDE = 96
-REACHES = 6  # the certified side is at least this many times the reach of C and A A^T together
+# The certified side is at least this many times the reach of C and A A^T together. Larger takes longer, smaller brings
+# opposite borders together.
+REACHES = 6
 
 
 def symbol_taps(convolution: Convolution) -> Tensor:
-    """A A^T as a stencil on the data grid: the autocorrelation of the psf, decimated by the stride; float64, odd sizes."""
+    """A A^T as a stencil on the data grid: the psf's autocorrelation, decimated by the stride; float64, odd sizes."""
     h, s = convolution.psf.double(), convolution.stride
     (kh, kw), shape = h.shape, (2 * h.shape[0] - 1, 2 * h.shape[1] - 1)
-    correlation = torch.fft.irfft2(
-        torch.fft.rfft2(h, s=shape).abs().square(), s=shape
-    )  # lag d at index d modulo the size
+    # Lag d is at index d modulo the size.
+    correlation = torch.fft.irfft2(torch.fft.rfft2(h, s=shape).abs().square(), s=shape)
     rows = torch.arange(-((kh - 1) // s), (kh - 1) // s + 1) * s % shape[0]
     columns = torch.arange(-((kw - 1) // s), (kw - 1) // s + 1) * s % shape[1]
     return correlation[rows][:, columns]
@@ -45,18 +47,31 @@ def spectrum(taps: Tensor, shape: tuple[int, int]) -> Tensor:
 
 
 def fit(convolution: Convolution, beta: float, half_width: int) -> Tensor:
-    """argmin_C sum_w |1 - c(w) (beta + r(w))|^2 over (2p + 1)^2 stencils with C(d) = C(-d): every mode's relative error weighs the same.
+    """The stencil nearest to the inverse, every mode's relative error weighing the same.
 
-    Returns float64 taps (2p + 1, 2p + 1).
+    It is, over (2p + 1)^2 stencils with C(d) = C(-d)::
+
+        argmin_C sum_w |1 - c(w) (beta + r(w))|^2
+
+    Args:
+        convolution: A.
+        beta: The penalty, > 0.
+        half_width: The p of the width, >= 0.
+
+    Returns:
+        The taps, float64, (2p + 1, 2p + 1).
     """
     p = half_width
     r = symbol_taps(convolution)
+    # Twice the width of either stencil, so that their product does not wrap, and at least 33. Finer frequencies change
+    # little and cost a larger least-squares problem. Odd, so that no frequency is its own mirror image but 0.
     side = 4 * max(p, r.shape[0] // 2, r.shape[1] // 2, 8) + 1
     target = beta + spectrum(r, (side, side))
     frequency = 2 * torch.pi * torch.fft.fftfreq(side, dtype=torch.float64)
     wy, wx = frequency[:, None], frequency[: side // 2 + 1]
     half = [(dy, dx) for dy in range(p + 1) for dx in range(-p, p + 1) if dy > 0 or dx >= 0]
     columns = [(1 if (dy, dx) == (0, 0) else 2) * torch.cos(wy * dy + wx * dx) * target for dy, dx in half]
+    # Half the plane is kept: column 0 stands for itself, the others for two.
     weight = torch.full((side, side // 2 + 1), 2.0, dtype=torch.float64).sqrt()
     weight[:, 0] = 1
     design = torch.stack([(c * weight).flatten() for c in columns], dim=1)
@@ -70,7 +85,10 @@ def fit(convolution: Convolution, beta: float, half_width: int) -> Tensor:
 def certify(
     convolution: Convolution, taps: Tensor, shape: tuple[int, int], beta: float, relaxation: float
 ) -> Certificate:
-    """kappa and rho of a stencil on a grid of ``shape``: by spectrum when circular, by Lanczos on the operator's own boundary otherwise."""
+    """kappa and rho of a stencil on a grid of ``shape``.
+
+    By spectrum when circular, by Lanczos on the operator's own boundary otherwise.
+    """
     if convolution.boundary == "circular":
         return from_spectrum(spectrum(taps, shape), spectrum(symbol_taps(convolution), shape), beta, relaxation)
     psf, stride, boundary = convolution.psf, convolution.stride, convolution.boundary
@@ -82,6 +100,7 @@ def certify(
     def g(v: Tensor) -> Tensor:
         return kernels.strided_conv(kernels.strided_conv_adjoint(v, psf, stride, boundary), psf, stride, boundary)
 
+    # The minimum of C's symbol between sampled frequencies: a coarser grid may miss it, a finer one only costs.
     dense = (8 * taps.shape[0] + 1, 8 * taps.shape[1] + 1)
     return from_lanczos(c, g, grid, beta, relaxation, smallest=spectrum(taps, dense).min().item())
 
@@ -94,7 +113,7 @@ def certified_shape(convolution: Convolution, shape: tuple[int, int], half_width
     return min(shape[0], side), min(shape[1], side)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=64)  # the taps are small: the candidates of several problems
 def _fitted(
     key: tuple[bytes, tuple[int, int], int, str],
     shape: tuple[int, int],
@@ -138,7 +157,13 @@ def _scaled(
 def scaled(
     convolution: Convolution, shape: tuple[int, int], beta: float, relaxation: float, half_width: int
 ) -> tuple[Tensor, Certificate]:
-    """As :func:`fitted`, scaled as it is used. The same tensor each time, so that it is placed on a GPU once. Raises InvalidInput where it is refused."""
+    """As :func:`fitted`, scaled as it is used.
+
+    The same tensor each time, so that it is placed on a GPU once.
+
+    Raises:
+        InvalidInput: Where C is not positive definite.
+    """
     return _scaled(*_problem(convolution, shape, beta, relaxation, half_width))
 
 
@@ -172,8 +197,16 @@ class StencilDataStep(DataStep):
 class Stencil(StrictKeywords):
     """C = the best (2p + 1)^2 stencil for (beta I + A A^T)^-1, certified on the data's own grid and boundary.
 
-    ``half_width`` p >= 0. At bind C is scaled so that kappa < 0.98 (Certificate.scale); a C that is not positive definite is refused (InvalidInput).
-    C wraps for circular boundaries and sees zeros outside otherwise. Raises Unsupported for operators that are not strided convolutions.
+    At bind C is scaled so that kappa < 0.98 (``Certificate.scale``). C wraps for circular boundaries and sees zeros
+    outside otherwise.
+
+    Args:
+        half_width: p >= 0. Larger is a closer inverse and more work an iteration.
+
+    Raises:
+        InvalidInput: For a half-width that is no whole number >= 0, and at ``bind`` for a C that is not
+            positive definite.
+        Unsupported: At ``bind``, for operators that are not strided convolutions.
     """
 
     def __init__(self, half_width: int = 3) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..arrays import HALF, accumulator
 from ..contracts import Convolution, LinearOperator, SpectralStep, StencilStep
-from ..operators.base.remembered import placed
+from ..placement import placed
 
 Apply = Callable[[Tensor], Tensor]
 
@@ -25,13 +25,19 @@ def ratio(norms: Tensor, reference: Tensor) -> Tensor:
 
 
 def beside(step: StencilStep, device: torch.device) -> StencilStep:
-    """The step with its weights on ``device``, copied once: a whole solve then waits for none, and can be captured in a CUDA graph."""
+    """The step with its weights on ``device``, copied once.
+
+    A whole solve then waits for none, and can be captured in a CUDA graph.
+    """
     c = step.convolution
     return StencilStep(Convolution(placed(c.psf, device), c.stride, c.boundary), placed(step.taps, device), step.beta)
 
 
 class DataStep:
-    """q' = q + C (y - A x - beta q) with q on the data grid; ``apply`` is C. Fixed points solve the problem exactly whatever C is."""
+    """q' = q + C (y - A x - beta q) with q on the data grid; ``apply`` is C.
+
+    Fixed points solve the problem exactly whatever C is.
+    """
 
     def __init__(
         self,
@@ -74,7 +80,10 @@ class DataStep:
 
 
 class ImageStep:
-    """p' = p + K (A^T (y - A x) - beta p) with p = A^T q on the image grid; ``apply`` is K = (beta I + A^T A)^-1 or close to it."""
+    """p' = p + K (A^T (y - A x) - beta p) with p = A^T q on the image grid.
+
+    ``apply`` is K = (beta I + A^T A)^-1 or close to it.
+    """
 
     def __init__(self, op: LinearOperator, y: Tensor, beta: float, apply: Apply, description: str) -> None:
         self.op, self.beta, self.apply = op, beta, apply
@@ -106,9 +115,10 @@ class ImageStep:
 
 
 class FourierStep:
-    """The image side with A^T A = F^-1 g F: p stays in Fourier space, p' = offset + gain (p - F x), gain = g / (beta + g). Exact.
+    """The image side with A^T A = F^-1 g F, exact, p staying in Fourier space.
 
-    An iteration costs one rfft2 and one irfft2. ``spectrum`` g: real float64 (h, w // 2 + 1). Images in half precision are transformed in float32.
+    p' = offset + gain (p - F x), gain = g / (beta + g). An iteration costs one rfft2 and one irfft2. ``spectrum``
+    is g, real float64 (h, w // 2 + 1). Images in half precision are transformed in float32.
     """
 
     def __init__(self, op: LinearOperator, y: Tensor, beta: float, spectrum: Tensor, description: str) -> None:

@@ -12,7 +12,10 @@ from ..errors import InvalidInput
 
 
 def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write beside the target under a name of its own, then rename: a reader sees the old file, the new file, never half of one."""
+    """Write beside the target under a name of its own, then rename.
+
+    A reader sees the old file, the new file, never half of one.
+    """
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         with open(temporary, "xb") as file:

@@ -18,9 +18,18 @@ SUFFIX = ".npy"
 
 @strict_keywords
 def read_vector(path: str | Path, length: int) -> Tensor:
-    """The ``length`` numbers in an NPY file, of shape m or 1 m, as a float32 tensor 1 m.
+    """The numbers in an NPY file.
 
-    Raises InvalidInput for a file that is missing, damaged or no NPY, and for another number of numbers, other types, and NaN.
+    Args:
+        path: A file with floating-point numbers of shape m or 1 m.
+        length: How many it must hold, m.
+
+    Returns:
+        A float32 tensor 1 m.
+
+    Raises:
+        InvalidInput: For a file that is missing, damaged or no NPY, and for another number of numbers, other types,
+            and NaN.
     """
     path = Path(path)
     what = f"expected {length} numbers of measurements in an NPY file: numpy.save('y.npy', y)"
@@ -28,9 +37,8 @@ def read_vector(path: str | Path, length: int) -> Tensor:
         raise InvalidInput(f"{path} is no file with measurements; {what}")
     try:
         with open(path, "rb") as file:
-            found = np.lib.format.read_array(
-                file, allow_pickle=False
-            )  # NPY alone, where numpy.load would also open archives
+            # NPY alone, where numpy.load would also open archives.
+            found = np.lib.format.read_array(file, allow_pickle=False)
     except FileNotFoundError:
         raise InvalidInput(f"{path} does not exist; check the spelling of the path") from None
     except (OSError, ValueError, EOFError, MemoryError) as error:
@@ -45,8 +53,14 @@ def read_vector(path: str | Path, length: int) -> Tensor:
 
 @strict_keywords
 def write_vector(path: str | Path, y: Tensor) -> None:
-    """Write 1 m numbers as float32 of shape m to an NPY file, which appears whole or not at all. Raises InvalidInput for other suffixes and shapes, complex
-    numbers and NaN.
+    """Write numbers to an NPY file, which appears whole or not at all.
+
+    Args:
+        path: The ``.npy`` file to write.
+        y: The numbers, 1 m; written as float32 of shape m.
+
+    Raises:
+        InvalidInput: For other suffixes and shapes, complex numbers and NaN, and where the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() != SUFFIX:

@@ -2,7 +2,7 @@
 
 Each family is called like its formula in ``reference``, which documents it, and runs the fastest implementation that
 takes its tensors: compiled, Triton's, the reference, or the operator of torch.ops.fastip where a gradient or a graph is
-asked for (choose.py).
+asked for (choose.py). The reference checks nothing: the InvalidInput that it documents comes from all the others.
 """
 
 from .choose import available as available

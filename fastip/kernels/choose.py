@@ -27,8 +27,11 @@ _transforms = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: Non
 def choice() -> str:
     """``native``, ``triton`` or ``reference``: what FASTIP_BACKEND asks for, else native.
 
-    Warns once where nothing was asked for and nothing is compiled. Raises InvalidInput for an unknown FASTIP_BACKEND or
-    FASTIP_CPU_ISA, for native where there is no compiled extension, and for triton where it is missing.
+    Warns once where nothing was asked for and nothing is compiled.
+
+    Raises:
+        InvalidInput: For an unknown FASTIP_BACKEND or FASTIP_CPU_ISA, for native where there is no compiled extension,
+            and for triton where it is missing.
     """
     asked = os.environ.get("FASTIP_BACKEND", "")
     if asked and asked not in CHOICES:
@@ -126,9 +129,17 @@ def _transformed() -> bool:
 
 
 def why_reference(images: Sequence[Tensor], parameters: Sequence[Any] = ()) -> str | None:
-    """None where raw kernels, compiled or Triton's, take these tensors, else the reason in words.
+    """Why raw kernels, compiled or Triton's, do not take these tensors.
 
-    ``parameters`` (psf, weights) matter for gradients only.
+    Args:
+        images: The tensors that decide, one or more.
+        parameters: What else the call is given (psf, weights), which matters for gradients only.
+
+    Returns:
+        None where they take them, else the reason in words.
+
+    Raises:
+        InvalidInput: Where FASTIP_BACKEND or FASTIP_CPU_ISA asks for what is not there.
     """
     if torch.compiler.is_compiling():
         return "torch.compile traces the registered operators"
@@ -166,7 +177,17 @@ def implementation(images: Sequence[Tensor], parameters: Sequence[Any] = ()) -> 
 
 
 def describe(images: Sequence[Tensor]) -> str:
-    """Which kernels these tensors take, in words, and why not faster ones."""
+    """Which kernels these tensors take, and why not faster ones.
+
+    Args:
+        images: The tensors that decide, one or more.
+
+    Returns:
+        A line of words: compiled, Triton or reference, the device or the reason.
+
+    Raises:
+        InvalidInput: Where FASTIP_BACKEND or FASTIP_CPU_ISA asks for what is not there.
+    """
     reason = why_reference(images)
     if reason is not None:
         return f"reference, because: {reason}"
@@ -179,7 +200,16 @@ def describe(images: Sequence[Tensor]) -> str:
 
 
 def available() -> dict[str, Any]:
-    """What this installation can run: compiled or why not, instruction sets, OpenMP, CUDA devices, Triton or why not."""
+    """What this installation can run.
+
+    Returns:
+        ``compiled``, ``backend`` and ``triton`` ("available" or why not); where nothing is compiled the ``reason``,
+        else the ``isa`` in use, ``isas`` that this machine can run, ``openmp``, ``threads``, ``cuda_compiled``,
+        ``cuda_devices`` and in ``cuda`` the driver's word on them.
+
+    Raises:
+        InvalidInput: Where FASTIP_BACKEND or FASTIP_CPU_ISA asks for what is not there.
+    """
     missing, triton = extension.why_missing(), start.why_missing() or "available"
     if missing:
         backend = REFERENCE if choice() == NATIVE else choice()

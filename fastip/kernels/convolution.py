@@ -112,7 +112,7 @@ def _spread_rows(g: Tensor, columns: int, stride: int) -> Tensor:
 def of_psf(x: Tensor, g: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
     """The psf's gradient of <g, A x>: at tap t, sum_i g[i] x[stride i + k // 2 - t], over all images and channels.
 
-    Summed in float32 at least.
+    Summed in float32 at least, as half precision loses what so many pixels add.
     """
     (kh, kw), (b, c, h, w) = psf.shape, g.shape
     dtype = torch.promote_types(shapes.widest(x, g), torch.float32)

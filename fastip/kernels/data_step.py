@@ -49,7 +49,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Pair) -> None:
 
 
 def _gradient(ctx: Any, to_new: Tensor | None, to_r: Tensor | None) -> Gradients:
-    """With q' = q + C r, r = y - A x - beta q: r receives g = to_r + C^T to_new; y: g, q: to_new - beta g, x: -A^T g."""
+    """With q' = q + C r, r = y - A x - beta q: r receives g = to_r + C^T to_new; y g, q to_new - beta g, x -A^T g."""
     x, r, psf, taps = ctx.saved_tensors
     needs, wrapped = ctx.needs_input_grad, shapes.wrap(ctx.boundary)
     if to_new is None and to_r is None:
@@ -78,7 +78,10 @@ def _registered(
     return ops.woodbury.default(x, q, y, psf, stride, boundary, taps, beta)
 
 
-SCHEMA = "woodbury(Tensor x, Tensor q, Tensor y, Tensor psf, int stride, str boundary, Tensor taps, float beta) -> (Tensor, Tensor)"
+SCHEMA = (
+    "woodbury(Tensor x, Tensor q, Tensor y, Tensor psf, int stride, str boundary, Tensor taps, float beta) "
+    "-> (Tensor, Tensor)"
+)
 woodbury = Family(
     reference.woodbury,
     native=_native,

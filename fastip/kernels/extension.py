@@ -1,9 +1,8 @@
-"""The compiled extension ``fastip._C``: whether it is there, which devices and dtypes it serves, and how tensors are handed to it."""
+"""The compiled extension ``fastip._C``: whether it is there, its devices and dtypes, how tensors are handed to it."""
 
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from .._version import __version__
 from ..errors import DeviceError, InvalidInput, Unsupported
-from ..tracing import check_uncaptured
+from ..placement import uploaded
 from .reference import BOUNDARIES
 
 _missing: str | None = None
@@ -55,7 +54,11 @@ def why_no_gpu(device: int = 0) -> str | None:
 
 
 def isa() -> str:
-    """The instruction set in use. Raises InvalidInput where FASTIP_CPU_ISA names one that is unknown or that this machine lacks."""
+    """The instruction set in use.
+
+    Raises:
+        InvalidInput: Where FASTIP_CPU_ISA names one that is unknown or that this machine lacks.
+    """
     try:
         return _C.isa()
     except ValueError as error:
@@ -80,13 +83,17 @@ def describe() -> dict[str, Any]:
 
 
 def target(tensor: Tensor) -> tuple[Any, Any]:
-    """The functions for the device of ``tensor``, and their last argument: the number of threads, or the device and its current stream.
+    """The functions for the device of ``tensor``, and their last argument.
 
-    Raises Unsupported for a dtype that no compiled kernel of the device takes.
+    That is the number of threads, or the device and its current stream.
+
+    Raises:
+        Unsupported: For a dtype that no compiled kernel of the device takes.
     """
     if tensor.dtype not in (CPU_DTYPES if tensor.is_cpu else DTYPES):
         raise Unsupported(
-            f"the compiled kernels do not take {tensor.dtype} on {tensor.device.type}: fastip.kernels takes the reference for it"
+            f"the compiled kernels do not take {tensor.dtype} on {tensor.device.type}: "
+            "fastip.kernels takes the reference for it"
         )
     if tensor.is_cpu:
         return _C, torch.get_num_threads()
@@ -94,9 +101,10 @@ def target(tensor: Tensor) -> tuple[Any, Any]:
 
 
 def run(function: Any, arguments: Any, like: Tensor, where: Any) -> Any:
-    """Calls a compiled family for tensors such as ``like``; function, where: of :func:`target`, with its argument struct.
+    """Call a compiled family for tensors such as ``like``; function and where are those of :func:`target`.
 
-    Raises DeviceError where CUDA reports a failure.
+    Raises:
+        DeviceError: Where CUDA reports a failure.
     """
     try:
         return function(arguments, DTYPES[like.dtype], where)
@@ -127,42 +135,11 @@ def plain(tensor: Tensor) -> Tensor:
 
 
 def weights(values: Tensor, like: Tensor) -> Tensor:
-    """A psf or a stencil as contiguous float64 on the device of ``like``. A copy to a GPU is made once for each content, and waited for then."""
+    """A psf or a stencil as contiguous float64 on the device of ``like``.
+
+    A copy to a GPU is made once for each content, and waited for then.
+    """
     values = plain(values.detach().to(torch.float64))
     if values.device == like.device or not (values.is_cpu and like.is_cuda):
         return values.to(like.device)
     return uploaded(values, like.device)
-
-
-class _Uploads:
-    """Small tensors on GPUs, found again by content: the last 64, and those that a captured graph reads, which live on with it."""
-
-    def __init__(self) -> None:
-        self._last: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
-        self._captured: dict[tuple[Any, ...], Tensor] = {}
-
-    def get(self, values: Tensor, device: torch.device) -> Tensor:
-        key = (values.numpy().tobytes(), values.dtype, tuple(values.shape), device)
-        found = self._captured.get(key)
-        if found is not None:
-            return found
-        if key not in self._last:
-            check_uncaptured(
-                device,
-                "weights that are not on the GPU yet",
-                "their copy is waited for",
-                "run the solve once before capturing",
-            )
-            self._last[key] = values.to(device)
-            if len(self._last) > 64:
-                self._last.popitem(last=False)
-        self._last.move_to_end(key)
-        found = self._last[key]
-        if torch.cuda.is_current_stream_capturing():
-            self._captured[key] = found
-        else:
-            found.record_stream(torch.cuda.current_stream(device))  # its memory stays while this stream may read it
-        return found
-
-
-uploaded = _Uploads().get  # (values on the CPU, device) -> the same there

@@ -29,10 +29,15 @@ OPERATORS: dict[str, Operator] = {}
 class Operator:
     """One operator of torch.ops.fastip: it never changes nor returns its arguments and gives contiguous results.
 
-    run: what it computes, on any device. fake: shape, dtype and device without data.
-    gradient, keep: its backward, of differentiable calls, so that gradients have gradients, and what it keeps for it.
-    images: the places of arguments whose first dimension is a batch; pointwise: which broadcast instead. Under autocast
-        they keep the widest precision among them: a data step in half precision loses what the solver gains.
+    Args:
+        schema: Its name and types, as torch writes them.
+        run: What it computes, on any device.
+        fake: Shape, dtype and device of it without data.
+        gradient: Its backward, of differentiable calls, so that gradients have gradients.
+        keep: What it keeps for that.
+        images: The places of arguments whose first dimension is a batch. Under autocast they keep the widest precision
+            among them: a data step in half precision loses what the solver gains.
+        pointwise: Whether they broadcast instead.
     """
 
     schema: str
@@ -50,7 +55,7 @@ class Operator:
 
     @property
     def call(self) -> Any:
-        """torch.ops.fastip.<name>.<overload>."""
+        """``torch.ops.fastip.<name>.<overload>``."""
         packet, _, overload = self.name.partition(".")
         return getattr(getattr(torch.ops.fastip, packet), overload or "default")
 
@@ -116,12 +121,15 @@ class Operator:
 class Family(Generic[P, R]):
     """One kernel, called like its reference; which implementation runs is chosen at each call (choose.py).
 
-    reference: the formula in plain torch. native: the compiled kernel. triton: the module of fastip.kernels.triton that
-        has a function of the family's name. All have the signature of the reference.
-    images: the places of the arguments that decide, images on one device; all others matter for gradients only. Where
-        they do not lie side by side the first place is 0 and the last may be left out.
-    operators: what is registered in torch.ops.fastip; dispatch: the call of them, by default of the only one. A family
-        without any runs its reference where a gradient is asked for. The raw kernels are not differentiable.
+    Args:
+        reference: The formula in plain torch, whose signature the others share.
+        native: The compiled kernel, which is not differentiable.
+        triton: The module of fastip.kernels.triton that has a function of the family's name, not differentiable either.
+        images: The places of the arguments that decide, images on one device; all others matter for gradients only.
+            Where they do not lie side by side the first place is 0 and the last may be left out.
+        operators: What is registered in torch.ops.fastip. A family without any runs its reference where a gradient is
+            asked for.
+        dispatch: The call of the operators, by default of the only one.
     """
 
     def __init__(
@@ -215,7 +223,7 @@ def of_one_image(
 ) -> Operator:
     """The operator that makes one image of one image by the raw kernels of the family of its name.
 
-    shape: checks the arguments and tells the shape of the result.
+    ``shape`` checks the arguments and tells the shape of the result.
     """
 
     def run(image: Tensor, *arguments: Any) -> Tensor:

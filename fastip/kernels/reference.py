@@ -1,4 +1,4 @@
-"""The slow, obvious kernels in plain torch: differentiable, any device, exact in float64. Every other implementation is tested against these."""
+"""The slow, obvious kernels in plain torch: differentiable, any device, exact in float64; the others' measure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def margins(k: int, boundary: str) -> tuple[int, int]:
 
 
 def extension(size: int, before: int, after: int, boundary: str) -> Tensor:
-    """Source index of every pixel of the axis extended by its margins; -1 where the boundary is zero. Shape (before + size + after,)."""
+    """Source index of every pixel of the axis with its margins, (before + size + after,); -1 where zeros stand."""
     i = torch.arange(-before, size + after)
     if boundary == "circular":
         return i % size
@@ -51,7 +51,22 @@ def fold(e: Tensor, dim: int, k: int, size: int, boundary: str) -> Tensor:
 
 
 def strided_conv(x: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
-    """A x: y[i] = sum_t psf[t] x[stride i + k // 2 - t] (valid: + k - 1 - t), per channel. x: b c H W, psf: kh kw -> b c h w."""
+    """A x: every channel convolved with the psf, of which every ``stride``-th point is kept.
+
+    ``y[i] = sum_t psf[t] x[stride i + k // 2 - t]`` along an axis of k taps, for valid ``x[stride i + k - 1 - t]``.
+
+    Args:
+        x: Images, b c H W.
+        psf: kh kw, real.
+        stride: Pixels from one kept point to the next along both axes, >= 1.
+        boundary: What stands beyond the border: circular, reflect (d c b a | a b c d), zero; valid: nothing is needed.
+
+    Returns:
+        b c h w of the dtype of x, h = ceil(H / stride), for valid (H - kh) // stride + 1.
+
+    Raises:
+        InvalidInput: Where x, psf, stride or the boundary is none of these, or for valid the psf is larger than x.
+    """
     b, c = x.shape[:2]
     kh, kw = psf.shape
     extended = extend(extend(x, 2, kh, boundary), 3, kw, boundary)
@@ -61,7 +76,20 @@ def strided_conv(x: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
 
 
 def strided_conv_adjoint(y: Tensor, psf: Tensor, stride: int, boundary: str) -> Tensor:
-    """A^T y, the transpose of :func:`strided_conv`. y: b c h w -> b c H W with H = h stride (valid: (h - 1) stride + kh)."""
+    """A^T y, the transpose of :func:`strided_conv`.
+
+    Args:
+        y: Data, b c h w.
+        psf: kh kw, real: that of A.
+        stride: That of A, >= 1.
+        boundary: That of A.
+
+    Returns:
+        b c H W of the dtype of y with H = h stride, for valid (h - 1) stride + kh.
+
+    Raises:
+        InvalidInput: As :func:`strided_conv`.
+    """
     b, c, h, w = y.shape
     kh, kw = psf.shape
     valid = boundary == "valid"
@@ -76,20 +104,60 @@ def strided_conv_adjoint(y: Tensor, psf: Tensor, stride: int, boundary: str) -> 
 
 
 def stencil(r: Tensor, taps: Tensor, boundary: str) -> Tensor:
-    """C r for a (2p + 1) x (2p + 1) stencil on the data grid; wraps when ``boundary`` is circular, sees zeros outside otherwise."""
+    """C r for a stencil on the data grid.
+
+    Args:
+        r: b c h w.
+        taps: (2p + 1) x (2p + 1), real.
+        boundary: Circular wraps; any other sees zeros outside.
+
+    Returns:
+        b c h w of the dtype of r.
+
+    Raises:
+        InvalidInput: Where r has not four dimensions, taps is no non-empty real matrix, or the boundary is unknown.
+    """
     return strided_conv(r, taps, 1, "circular" if boundary == "circular" else "zero")
 
 
 def woodbury(
     x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor, beta: float
 ) -> tuple[Tensor, Tensor]:
-    """The data step (q + C r, r) with r = y - A x - beta q, A a strided convolution and C a stencil. All of q, y, r: b c h w."""
+    """The data step q' = q + C r with r = y - A x - beta q, A a strided convolution and C a stencil.
+
+    Args:
+        x: Images, b c H W.
+        q: Dual, b c h w.
+        y: Data, b c h w.
+        psf: kh kw, real.
+        stride: That of A, >= 1.
+        boundary: That of A; C wraps where it is circular and sees zeros elsewhere.
+        taps: C, (2p + 1) x (2p + 1), real.
+        beta: The penalty; a tensor where its gradient is asked for.
+
+    Returns:
+        (q', r), both b c h w.
+
+    Raises:
+        InvalidInput: As :func:`strided_conv`, and where q or y has not the shape of A x.
+    """
     r = y - strided_conv(x, psf, stride, boundary) - beta * q
     return q + stencil(r, taps, boundary), r
 
 
 def pixel_unshuffle(x: Tensor, stride: int) -> Tensor:
-    """Polyphase layout: b c H W -> b c s s h w with out[..., i, j, a, d] = x[..., a s + i, d s + j]; H, W are padded with zeros to multiples of s."""
+    """The polyphase layout, ``out[..., i, j, a, d] = x[..., a s + i, d s + j]`` for stride s.
+
+    Args:
+        x: Images, b c H W; padded with zeros to multiples of the stride.
+        stride: Pixels of a cell along both axes, >= 1.
+
+    Returns:
+        Phases, b c s s h w, of the dtype of x.
+
+    Raises:
+        InvalidInput: Where x has not four dimensions or stride is no whole number >= 1.
+    """
     b, c, height, width = x.shape
     s = stride
     x = F.pad(x, (0, -width % s, 0, -height % s))
@@ -98,7 +166,19 @@ def pixel_unshuffle(x: Tensor, stride: int) -> Tensor:
 
 
 def pixel_shuffle(phases: Tensor, height: int, width: int) -> Tensor:
-    """The inverse of :func:`pixel_unshuffle`, cropped to height x width."""
+    """The inverse of :func:`pixel_unshuffle`, cropped.
+
+    Args:
+        phases: b c s s h w.
+        height: Rows of the image, as far as there are so many.
+        width: Columns of it, likewise.
+
+    Returns:
+        Images, b c height width, of the dtype of the phases.
+
+    Raises:
+        InvalidInput: Where phases is not b c s s h w, or a size is negative.
+    """
     b, c, s, _, h, w = phases.shape
     return phases.permute(0, 1, 4, 2, 5, 3).reshape(b, c, h * s, w * s)[:, :, :height, :width].contiguous()
 
@@ -111,7 +191,19 @@ def soft_threshold(
     high: float = float("inf"),
     add: Tensor | None = None,
 ) -> Tensor:
-    """clip(soft(v + add, threshold) * shrink, low, high) with soft(a, t) = a - clip(a, -t, t): the pointwise prox and, in ``add``, the extrapolation."""
+    """The pointwise prox, ``clip(soft(v + add, threshold) * shrink, low, high)``, ``soft(a, t) = a - clip(a, -t, t)``.
+
+    Args:
+        v: Numbers of any shape.
+        threshold: >= 0; a tensor broadcasts.
+        shrink: The factor behind the threshold; a tensor broadcasts.
+        low: The least value of the result.
+        high: The largest.
+        add: The extrapolation, added to v first.
+
+    Returns:
+        The shape that all of them broadcast to, of the dtype that they promote to.
+    """
     if add is not None:
         v = v + add
     if isinstance(threshold, Tensor):
@@ -123,9 +215,9 @@ def soft_threshold(
 
 
 def spectral_step(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxation: float = 1.0) -> tuple[Tensor, Tensor]:
-    """The data step where it is pointwise in Fourier space: p' = offset + gain (p - f); returns (2 p' - p, p + relaxation (p' - p)).
+    """The data step where it is pointwise in Fourier space, p' = offset + gain (p - f), f the transform of the image.
 
-    f: the transform of the image. All complex, planes h w, but ``gain``: real, h w.
+    Returns (2 p' - p, p + relaxation (p' - p)). All complex, planes h w, but ``gain``: real, h w.
     """
     new = offset + gain * (p - f)
     return 2 * new - p, p + relaxation * (new - p)
@@ -137,12 +229,12 @@ def differences(x: Tensor) -> Tensor:
 
 
 def differences_adjoint(u: Tensor) -> Tensor:
-    """D^T u for a field whose last row (u[0]) and last column (u[1]) are zero, as those of D x are; 2 ... h w -> ... h w."""
+    """D^T u, 2 ... h w -> ... h w, where the last row of u[0] and the last column of u[1] are zero as those of D x."""
     return F.pad(u[0][..., :-1, :], (0, 0, 1, 0)) - u[0] + F.pad(u[1][..., :-1], (1, 0)) - u[1]
 
 
 def limit(g: Tensor, weight: float | Tensor, isotropic: bool) -> Tensor:
-    """The nearest field with |g| <= weight at every pixel: the Euclidean length of the pair, or each entry alone."""
+    """The nearest field with ``|g| <= weight`` at every pixel: the pair's Euclidean length, or each entry alone."""
     if not isotropic:
         return torch.clamp(g, -weight, weight)  # type: ignore[arg-type]  # two numbers or two tensors
     length = g[0].square() + g[1].square()
@@ -154,7 +246,15 @@ def limit(g: Tensor, weight: float | Tensor, isotropic: bool) -> Tensor:
 def spectral_step_(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxation: float = 1.0) -> None:
     """:func:`spectral_step` in place: f becomes 2 p' - p, p becomes p + relaxation (p' - p).
 
-    f, p, offset: contiguous complex, planes h w; ``gain``: real, h w 2, each number twice.
+    Args:
+        f: The transform of the image, contiguous complex, planes h w; overwritten.
+        p: The transform of the dual, likewise; overwritten.
+        offset: Likewise; read alone.
+        gain: Contiguous real, h w 2: each number twice, for the real and the imaginary part.
+        relaxation: How far p moves, 1 to p' itself.
+
+    Raises:
+        InvalidInput: Where shapes or dtypes do not fit, or something is not contiguous.
     """
     ahead, new = spectral_step(f, p, offset, gain.reshape(*f.shape[1:], 2)[..., 0], relaxation)
     f.copy_(ahead)
@@ -172,11 +272,28 @@ def tv_prox(
     isotropic: bool,
     prox: Pointwise | Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``steps`` projected dual steps towards prox_{step (weight TV + f)}(v); returns (x, u, r), u and r 2 b c h w.
+    """Projected dual steps towards ``prox_{step (weight TV + f)}(v)``.
+
+    Raw kernels overwrite u and r, which are contiguous. A step, 8 being the bound of ``||D||^2``, and the result::
 
         u' = project(r + D prox(v - step D^T r) / (8 step)),  r' = u' + momentum (u' - u);  x = prox(v - step D^T u)
 
-    prox: that of step f, a function, or the numbers of f. Raw kernels overwrite u and r, which are contiguous.
+    Args:
+        v: Images, b c h w.
+        u: The dual field, 2 b c h w: differences along rows, then along columns.
+        r: Its extrapolation, likewise.
+        step: That of the prox, > 0.
+        weight: Of total variation, >= 0; a tensor broadcasts.
+        momentum: Of the extrapolation, 0 to 1.
+        steps: How many are taken, >= 0.
+        isotropic: Whether ``project`` limits the length of a pixel's pair or each of its entries.
+        prox: That of step f, a function, or the numbers of f.
+
+    Returns:
+        (x, u, r) after the steps, x of the shape and dtype of v.
+
+    Raises:
+        InvalidInput: Where v has not four dimensions, or u and r are not contiguous fields of its shape and dtype.
     """
     # Half precision in float32, because float16 rounds the squares of numbers of the size of the weight to nothing.
     wide = accumulator(v.dtype)
@@ -189,7 +306,7 @@ def tv_prox(
 
 
 def pointwise(f: Pointwise, step: float) -> Callable[[Tensor], Tensor]:
-    """prox_{step f}."""
+    """``prox_{step f}``."""
     numbers = f.at(step)
     return lambda v: soft_threshold(v, **numbers)  # type: ignore[arg-type]  # four floats
 
@@ -197,11 +314,27 @@ def pointwise(f: Pointwise, step: float) -> Callable[[Tensor], Tensor]:
 def solve(
     step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float = 1.0
 ) -> tuple[Tensor, Tensor, int, Status, Tensor]:
-    """(x, q, iterations done, status, residuals checks x 2 x b) after up to ``rule.iterations`` of
+    """A whole ADMM solve, its data step a stencil and its prior R pointwise.
 
-        q' = q + C (y - A x - beta q),      x' = prox_{R / 2 beta}(x + A^T (2 q' - q)),
+    Raw kernels overwrite x and keep q and y. This loop never looks at the rule. An iteration::
 
-    x being the last prox, not the blend. Raw kernels overwrite x and keep q and y. This loop never looks at the rule.
+        q' = q + C (y - A x - beta q),      x' = prox_{R / 2 beta}(x + A^T (2 q' - q))
+
+    Args:
+        step: A, C and beta. Raw kernels run only what ``whole_solve.why_unsolved`` lets pass, and do not check it.
+        prox: The numbers of R.
+        x: Where to start, the shape and dtype of A^T y.
+        q: The dual, b c h w.
+        y: Data, b c h w.
+        rule: When to stop.
+        relaxation: How far x and q move in an iteration, 1 to x' and q' themselves.
+
+    Returns:
+        (x, q, iterations done, status, residuals checks x 2 x b), x being the last prox, not the blend.
+
+    Raises:
+        InvalidInput: Where shapes or dtypes do not fit, the taps of C are no odd square, or the rule runs no iteration.
+        Unsupported: For a tolerance inside a compiled graph, and in Triton for a reflecting boundary.
     """
     a, threshold = step.convolution, pointwise(prox, 1 / (2 * step.beta))
     state = x

@@ -1,4 +1,4 @@
-"""The shape rules of every family, and what does not fit: the same refusals in each layer that hands tensors to a kernel.
+"""The shape rules of every family, and what does not fit: the same refusals in each layer that calls a kernel.
 
 Sizes may be symbolic (torch.compile with dynamic shapes), so nothing here looks at the data of images.
 """
@@ -57,7 +57,10 @@ def check_dtypes(named: Sequence[tuple[str, Tensor]]) -> None:
 
 
 def number(value: float | Tensor, v: Tensor) -> float | None:
-    """``value`` as a float where it is one number that changes neither the dtype nor the shape of ``v``, and where reading it waits for no GPU."""
+    """``value`` as a float where it is one number that changes neither dtype nor shape of ``v``, else None.
+
+    A number on a GPU, which would be waited for, is None too.
+    """
     if not isinstance(value, Tensor):
         return float(value)
     if not value.is_cpu:
@@ -86,7 +89,8 @@ def shrunk(size: int, k: int, stride: int, boundary: str) -> int:
         return -(-size // stride)
     if size < k:
         raise InvalidInput(
-            f"the image has {size} pixels along an axis where the psf has {k}; a valid convolution needs at least as many"
+            f"the image has {size} pixels along an axis where the psf has {k}; "
+            "a valid convolution needs at least as many"
         )
     return (size - k) // stride + 1
 
@@ -168,7 +172,10 @@ def of_planes(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor) -> Shape:
 
 
 def check_planes(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor) -> None:
-    """Refuse what spectral_step_ cannot overwrite: contiguous complex planes h w, and a real ``gain`` h w 2 of the same precision."""
+    """Refuse what ``spectral_step_`` cannot overwrite.
+
+    It takes contiguous complex planes h w, and a real ``gain`` h w 2 of the same precision.
+    """
     given = (("f", f), ("p", p), ("offset", offset), ("gain", gain))
     fits = f.shape == p.shape == offset.shape and f.ndim > 0 and f.numel() * 2 == len(f) * gain.numel()
     if not fits or not all(t.is_contiguous() and not t.is_conj() for _, t in given):
@@ -185,7 +192,7 @@ def check_planes(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor) -> None:
 
 
 def check_fields(v: Tensor, u: Tensor, r: Tensor) -> None:
-    """Refuse what tv_prox_ cannot overwrite: an image v, b c h w, and its two contiguous dual fields, 2 b c h w."""
+    """Refuse what tv_prox cannot overwrite: an image v, b c h w, and its two contiguous dual fields, 2 b c h w."""
     check_dimensions(v, "v")
     check_real(v, "v")
     if not (u.shape == r.shape == (2, *v.shape) and u.is_contiguous() and r.is_contiguous()):
@@ -197,7 +204,10 @@ def check_fields(v: Tensor, u: Tensor, r: Tensor) -> None:
 
 
 def check_solve(x: Tensor, q: Tensor, y: Tensor, psf: Tensor, stride: int, boundary: str, taps: Tensor) -> None:
-    """Refuse what a whole solve cannot start from: x of the shape and dtype of A^T y, q and y of that of A x, taps an odd square."""
+    """Refuse what a whole solve cannot start from.
+
+    It takes x of the shape and dtype of A^T y, q and y of the shape of A x, and for taps an odd square.
+    """
     of_data_step(x, q, y, psf, stride, boundary, taps)
     expected = of_adjoint(y, psf, stride, boundary)
     if tuple(x.shape) != tuple(expected):

@@ -72,10 +72,19 @@ def runs_on_gpu(y: Tensor) -> bool:
 def on_gpu(
     x: Tensor, q: Tensor, y: Tensor, fields: dict[str, Any], path: int = 0, ranks: int = 0, by_phase: bool = False
 ) -> tuple[Tensor, Tensor, Counts]:
-    """A compiled solve on a GPU. fields: those of its argument struct that the CPU has too, but for q; arrays as tensors.
+    """A compiled solve on a GPU.
 
-    path: 0 the fastest, 1 sweeps through memory, 2 planes kept on the chip where they fit, each by ``ranks`` blocks (0:
-        as suits). by_phase: on the chip in float32, the slower way to fetch margins, which is there to be measured.
+    Args:
+        x: Where to start; overwritten.
+        q: The dual, which is kept.
+        y: Data.
+        fields: Those of the argument struct that the CPU has too, but for q; arrays as tensors.
+        path: 0 the fastest, 1 sweeps through memory, 2 planes kept on the chip where they fit.
+        ranks: Blocks that keep a plane on the chip; 0: as suits.
+        by_phase: On the chip in float32, the slower way to fetch margins, which is there to be measured.
+
+    Returns:
+        (x, q, counts).
     """
     functions, where = extension.target(y)
     dual = plain(q).to(torch.float64 if y.dtype == torch.float64 else torch.float32, copy=True)

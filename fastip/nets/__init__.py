@@ -58,9 +58,20 @@ Net = TypeVar("Net")
 
 @strict_keywords
 def build(known: Mapping[str, type[Net]], name: str, config: dict[str, Any]) -> Net:
-    """A network from its class name, its ``config()`` and the table that it is in: build(GENERATORS, "DCGANGenerator", {"size": 28}).
+    """A network from its class name, its ``config()`` and the table that it is in.
 
-    Raises InvalidInput for a name or a configuration that does not exist.
+    ``build(GENERATORS, "DCGANGenerator", {"size": 28})`` makes a generator.
+
+    Args:
+        known: The table, class by class name.
+        name: The class name.
+        config: The keywords of the class; those left out have their defaults.
+
+    Returns:
+        The network with first weights.
+
+    Raises:
+        InvalidInput: For a name or a configuration that does not exist.
     """
     if name not in known:
         raise InvalidInput(

@@ -15,9 +15,18 @@ Net = TypeVar("Net", bound=nn.Module)
 
 @strict_keywords
 def fold_batchnorm(net: Net) -> Net:
-    """A copy for inference in which every BatchNorm that follows a convolution in an nn.Sequential is part of it: W' = W g / sqrt(var + eps), b' likewise.
+    """A copy for inference in which every BatchNorm that follows a convolution is part of it.
 
-    The result is in eval mode, equal to net.eval() within rounding, and its ``batchnorm``, where the network has that setting, is False.
+    For each such pair in an nn.Sequential, the bias likewise::
+
+        W' = W g / sqrt(var + eps)
+
+    Args:
+        net: Any network; it stays as it is.
+
+    Returns:
+        A copy in eval mode, equal to net.eval() within rounding; its ``batchnorm``, where the network has that setting,
+        is False.
     """
     result = copy.deepcopy(net).eval()
     for chain in [module for module in result.modules() if isinstance(module, nn.Sequential)]:

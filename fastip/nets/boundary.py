@@ -1,4 +1,4 @@
-"""How a network sees past the border of its grid: extension by zeros, by wrapping, by half-sample mirroring, and the exact transpose of each."""
+"""How a network sees past its border: by zeros, wrapping, half-sample mirroring, and the exact transpose of each."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ Pads = tuple[int, int]  # before, after; the same on both axes
 
 @strict_keywords
 def boundary_of(boundary: str) -> str:
-    """What an inverse sees outside the data grid of an operator with this boundary: zeros for valid and zero, else the operator's own extension.
+    """What an inverse sees outside the data grid of an operator with this boundary.
 
-    Raises InvalidInput for a boundary that no operator has.
+    Args:
+        boundary: That of the operator: "circular", "reflect", "valid" or "zero".
+
+    Returns:
+        "zero" for valid and zero, else the operator's own extension.
+
+    Raises:
+        InvalidInput: For a boundary that no operator has.
     """
     known = {"circular": "circular", "reflect": "reflect", "valid": "zero", "zero": "zero"}
     if boundary not in known:
@@ -59,7 +66,7 @@ def _turned(v: Tensor, axis: int, turn: bool) -> Tensor:
 
 
 def _tiles(n: int, pads: Pads, boundary: str) -> list[tuple[bool, int, int]]:
-    """The extended axis as copies of the grid, from left to right: (mirrored, first entry of the copy, number of entries)."""
+    """The extended axis as copies of the grid, left to right: (mirrored, first entry of the copy, entries)."""
     tiles = []
     for copy in range(-((pads[0] + n - 1) // n), (pads[1] + n - 1) // n + 1):
         start, stop = max(-pads[0] - copy * n, 0), min(n + pads[1] - copy * n, n)
@@ -68,7 +75,10 @@ def _tiles(n: int, pads: Pads, boundary: str) -> list[tuple[bool, int, int]]:
 
 
 def conv(v: Tensor, weight: Tensor, pads: Pads, boundary: str, dilation: int = 1) -> Tensor:
-    """Correlation of the extended v with ``weight`` (out, in, k, k), of the same size as v when pads sum to dilation (k - 1)."""
+    """Correlation of the extended v with ``weight`` (out, in, k, k).
+
+    The result has the size of v when pads sum to dilation (k - 1).
+    """
     return F.conv2d(extend(v, pads, boundary), weight, dilation=dilation)
 
 

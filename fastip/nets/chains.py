@@ -35,11 +35,14 @@ class Chain(Comparator):
 class VGG16(Chain):
     """VGG-16 without its last pooling and its classifier; layers: relu1_2, relu2_2, relu3_3, relu4_3, relu5_3.
 
-    Untrained as it is built here; with torchvision's weights, where they are: fastip.data.comparators.comparator("vgg16").
-    Source: Simonyan and Zisserman, Very deep convolutional networks, 2014, configuration D.
+    Untrained as it is built here; with torchvision's weights, where they are:
+    ``fastip.data.comparators.comparator("vgg16")``.
+
+    References:
+        Simonyan and Zisserman, Very deep convolutional networks, 2014, configuration D.
     """
 
-    smallest = 16
+    smallest = 16  # below it the fourth pooling finds nothing
     taken = (3, 8, 15, 22, 29)
 
     def __init__(self) -> None:
@@ -56,11 +59,14 @@ class VGG16(Chain):
 class AlexNet(Chain):
     """AlexNet ("one weird trick") without its last pooling and its classifier; layers: the five ReLUs.
 
-    Untrained as it is built here; with torchvision's weights, where they are: fastip.data.comparators.comparator("alexnet").
-    Source: Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014.
+    Untrained as it is built here; with torchvision's weights, where they are:
+    ``fastip.data.comparators.comparator("alexnet")``.
+
+    References:
+        Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014.
     """
 
-    smallest = 31
+    smallest = 31  # below it the second pooling finds nothing
     taken = (1, 4, 7, 9, 11)
 
     def __init__(self) -> None:

@@ -10,17 +10,30 @@ from torch import Tensor, nn
 from ..arrays import check_image
 from ..errors import InvalidInput
 
-TINY = 1e-10  # added to |f|^2, so that a place without any feature has a gradient; features of images are of the order of 1 to 1000
+# Added to |f|^2, so that a place without any feature has a gradient. Features of images are of the order of 1 to 1000,
+# which it leaves alone; a larger one would shrink faint features, a smaller one lets their gradients grow.
+TINY = 1e-10
 
 
 class Comparator(nn.Module, abc.ABC):
-    """d = net(x, reference), (b,): how differently two images look to the layers of a network that was trained to name what is in photographs.
+    """How differently two images look to a network that was trained to name what is in photographs.
 
-    sum over layers of  mean over places of  ||f / |f| - g / |g| ||^2,  f and g the channels of a layer at a place, for x and for reference.
+    ``d = net(x, reference)``, (b,), with f and g the channels of a layer at a place, for x and for reference::
 
-    x, reference: b c h w in [0, 1] with 3 channels (red, green, blue) or 1, which is repeated; of the type and on the device of the weights.
-    ``smallest``: the least height and width. Differentiable in both. Raises InvalidInput for images of other shapes.
-    Source: Zhang, Isola, Efros, Shechtman and Wang, The unreasonable effectiveness of deep features as a perceptual metric, 2018, without learned weights.
+        d = sum over layers of  mean over places of  ||f / |f| - g / |g| ||^2
+
+    x and reference are b c h w in [0, 1] with 3 channels (red, green, blue) or 1, which is repeated; of the type and on
+    the device of the weights. Differentiable in both.
+
+    Attributes:
+        smallest: The least height and width.
+
+    Raises:
+        InvalidInput: When called with images of other shapes.
+
+    References:
+        Zhang, Isola, Efros, Shechtman and Wang, The unreasonable effectiveness of deep features as a perceptual metric,
+        2018, without learned weights.
     """
 
     smallest: int = 1
@@ -35,7 +48,8 @@ class Comparator(nn.Module, abc.ABC):
         if x.shape[1] not in (1, 3) or min(x.shape[2:]) < self.smallest:
             least = f"{self.smallest} x {self.smallest}"
             raise InvalidInput(
-                f"x has shape {tuple(x.shape)}; {type(self).__name__} compares images of 1 or 3 channels and at least {least} pixels"
+                f"x has shape {tuple(x.shape)}; {type(self).__name__} compares images "
+                f"of 1 or 3 channels and at least {least} pixels"
             )
         return [f * (f.square().sum(dim=1, keepdim=True) + TINY).rsqrt() for f in self.layers(x.expand(-1, 3, -1, -1))]
 

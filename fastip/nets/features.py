@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from .prior.prior_net import PriorNet
 
-SIDE = 32  # grids of the network along the image that it is asked about: borders then count for little
+# Grids of the network along the image that it is asked about: on fewer the padding at borders counts too much, and more
+# cost nothing on the meta device but tell no more.
+SIDE = 32
 _known: weakref.WeakKeyDictionary[PriorNet, float] = weakref.WeakKeyDictionary()  # a network does not change its layers
 
 

@@ -27,9 +27,15 @@ def check_range(beta_range: Sequence[float] | None) -> Range | None:
 
 
 class BetaGains(nn.Module):
-    """exp(MLP(t)) with t = log beta scaled to [-1, 1] over ``beta_range``: one positive gain for each channel of each layer, all 1 at first.
+    """One positive gain for each channel of each layer, as a function of beta; all are 1 at first.
 
-    ``widths``: channels of each layer. Called with beta (n,) it returns one tensor (n, width, 1, 1) per layer.
+    exp(MLP(t)), t = log beta scaled to [-1, 1] over ``beta_range``. Called with beta (n,) it returns one tensor
+    (n, width, 1, 1) for each layer.
+
+    Args:
+        widths: Channels of each layer.
+        beta_range: (low, high).
+        hidden: Units of both hidden layers: more follow a sharper dependence on beta, and are more weights to train.
     """
 
     def __init__(self, widths: Sequence[int], beta_range: Range, hidden: int = 32) -> None:
@@ -55,21 +61,24 @@ class BetaGains(nn.Module):
 
 
 def as_batch(beta: float | Tensor | None, beta_range: Range | None, images: Tensor, name: str) -> Tensor | None:
-    """beta as one number per image, (b,), of the dtype of ``images``; None for a network without the input. Raises InvalidInput where it is missing."""
+    """``beta`` as one number per image, (b,), of the dtype of ``images``; None for a network without the input.
+
+    Raises InvalidInput where it is missing.
+    """
     if beta_range is None:
         return None
     if beta is None:
         raise InvalidInput(
             f"this {name} takes beta as an input, between {beta_range[0]:g} and {beta_range[1]:g}: call net(r, beta)"
         )
-    if (
-        isinstance(beta, int | float) and beta > 0
-    ):  # filled in where the images are: a copy would wait for a GPU in each iteration
+    if isinstance(beta, int | float) and beta > 0:
+        # Filled in where the images are: a copy would wait for a GPU in each iteration.
         return images.new_full((images.shape[0],), beta)
     values = torch.as_tensor(beta, dtype=images.dtype, device=images.device).reshape(-1)
     if values.numel() not in (1, images.shape[0]) or not bool((values > 0).all()):
         raise InvalidInput(
-            f"beta has {values.numel()} values, the smallest {values.min().item():g}; expected positive, one or one for each of {images.shape[0]}"
+            f"beta has {values.numel()} values, the smallest {values.min().item():g}; "
+            f"expected positive, one or one for each of {images.shape[0]}"
         )
     return values.expand(images.shape[0])
 

@@ -1,4 +1,4 @@
-"""Pixel shuffling: images as r^2 times as many channels on a grid r times smaller, data beside them, and sizes that r does not divide."""
+"""Pixel shuffling: images as r^2 times as many channels on a grid r times smaller, data beside them, any size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ def check_strides(factor: int, stride: int) -> None:
     """Refuse data whose grid is neither finer nor coarser than the shuffled one by a whole number."""
     if factor % stride and stride % factor:
         raise InvalidInput(
-            f"factor is {factor} and stride {stride}; expected one to divide the other, so that data and shuffled image share a grid"
+            f"factor is {factor} and stride {stride}; expected one to divide the other, "
+            "so that data and shuffled image share a grid"
         )
 
 
@@ -23,7 +24,10 @@ def data_channels(data_colours: int, factor: int, stride: int) -> int:
 
 
 def unshuffle(v: Tensor, factor: int, rim: int, multiple: int | None = None) -> Tensor:
-    """b c h w -> b c r^2 h/r + 2 rim, w/r + 2 rim, mirrored (half-sample) beyond its borders and up to a ``multiple`` of r (default r itself)."""
+    """b c h w -> b c r^2 h/r + 2 rim, w/r + 2 rim.
+
+    Mirrored (half-sample) beyond its borders and up to a ``multiple`` of r (default r itself).
+    """
     h, w = v.shape[-2:]
     below, right = (-n % (multiple or factor) for n in (h, w))
     if rim or below or right:
@@ -38,7 +42,10 @@ def shuffle(f: Tensor, factor: int, h: int, w: int) -> Tensor:
 
 
 def beside(y: Tensor, factor: int, stride: int, rows: int, columns: int) -> Tensor:
-    """The data on the shuffled grid of rows x columns: finer data are unshuffled, coarser ones repeated, and borders continued up to its size."""
+    """The data on the shuffled grid of rows x columns.
+
+    Finer data are unshuffled, coarser ones repeated, and borders continued up to its size.
+    """
     if stride <= factor:
         y = unshuffle(y, factor // stride, 0)
     else:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .comparator import Comparator
 
 MEAN = (103.939, 116.779, 123.68)  # blue, green, red: what Caffe took away from its images
-FIRES = (
+FIRES = (  # channels: before, squeezed, each half expanded
     (64, 16, 64),
     (128, 16, 64),
     (128, 32, 128),
@@ -36,11 +36,14 @@ class Fire(nn.Module):
 
 
 class SqueezeNet(Comparator):
-    """SqueezeNet 1.1 with the nine layers conv1, fire2 ... fire9 as features; 1,235,496 weights with conv10, which names things.
+    """SqueezeNet 1.1 with the nine layers conv1, fire2 ... fire9 as features.
 
-    It takes b 3 h w in [0, 1], red first, and gives the network what Caffe did: blue first, 255 x minus a mean colour. Untrained as it is built here;
-    with the weights of ImageNet: fastip.data.comparators.comparator("squeezenet").
-    Source: Iandola et al., SqueezeNet, 2016, version 1.1.
+    1,235,496 weights with conv10, which names things. It takes b 3 h w in [0, 1], red first, and gives the network
+    what Caffe did: blue first, 255 x minus a mean colour. Untrained as it is built here; with the weights of
+    ImageNet: ``fastip.data.comparators.comparator("squeezenet")``.
+
+    References:
+        Iandola et al., SqueezeNet, 2016, version 1.1.
     """
 
     smallest = 17  # below it the last pooling finds nothing

@@ -12,11 +12,19 @@ from torch import Tensor
 
 from ..arrays import check_count, check_image
 from ..errors import InvalidInput, StrictKeywords
+from ..placement import Constant
 
 
 @dataclass(frozen=True)
 class Box:
-    """A tile: rows top ... top + height - 1, columns left ... left + width - 1."""
+    """A tile: rows top ... top + height - 1, columns left ... left + width - 1.
+
+    Attributes:
+        top: First row.
+        left: First column.
+        height: Rows.
+        width: Columns.
+    """
 
     top: int
     left: int
@@ -30,13 +38,25 @@ class Box:
 
 
 class Tiles(StrictKeywords):
-    """Tiles of ``tile`` x ``tile`` pixels, neighbours sharing at least ``overlap`` rows or columns, that cover an image of ``height`` x ``width``.
+    """Overlapping tiles that cover an image, with weights that sum to 1 at every pixel.
 
-    Each begins at a multiple of ``multiple`` (a stride, a pixel shuffle). The last of a row or column is moved inwards to end with the image; where the
-    image's size is no multiple, it is smaller than the others by less than one multiple, and so is an only tile. Weights are products of
-    sin^2 ramps along the shared part, so they sum to 1; they are 0 on the outermost ``margin`` pixels of a side where the image goes on: with a
-    margin of the radius of what is applied, tiled equals whole.
-    Raises InvalidInput unless 2 margin <= overlap < tile, and the tile is a multiple of ``multiple``.
+    Each begins at a multiple of ``multiple``. The last of a row or column is moved inwards to end with the image;
+    where the image's size is no multiple, it is smaller than the others by less than one multiple, and so is an only
+    tile. Weights are products of sin^2 ramps along the shared part, so they sum to 1; they are 0 on the outermost
+    ``margin`` pixels of a side where the image goes on: with a margin of the radius of what is applied, tiled equals
+    whole.
+
+    Args:
+        height: Rows of the image.
+        width: Columns of the image.
+        tile: Side of a tile, a multiple of ``multiple``: larger ones need more memory, smaller ones compute more
+            pixels twice.
+        overlap: Rows or columns that neighbours share at least, 2 margin <= overlap < tile.
+        margin: Outermost pixels of a tile that count for nothing where the image goes on.
+        multiple: What places and sizes keep to: a stride, or the factor of a pixel shuffle.
+
+    Raises:
+        InvalidInput: Unless 2 margin <= overlap < tile, the tile is a multiple of ``multiple`` and tiles can advance.
     """
 
     def __init__(
@@ -48,21 +68,18 @@ class Tiles(StrictKeywords):
             raise InvalidInput(
                 f"tile {tile}, overlap {overlap}, margin {margin}; expected 2 * margin <= overlap < tile"
             )
-        self.tile, self.overlap, self.margin, self.multiple = (
-            tile,
-            overlap,
-            margin,
-            check_count(multiple, "multiple", low=1),
-        )
+        self.tile, self.overlap, self.margin = tile, overlap, margin
+        self.multiple = check_count(multiple, "multiple", low=1)
         if tile % multiple:
             raise InvalidInput(f"tile is {tile}; expected a multiple of {multiple}: choose another tile")
         if tile < max(height, width) and tile - overlap < multiple:
             raise InvalidInput(
-                f"tile {tile} less overlap {overlap} is below the multiple {multiple}, so tiles could not advance; choose a smaller overlap"
+                f"tile {tile} less overlap {overlap} is below the multiple {multiple}, so tiles could not advance; "
+                "choose a smaller overlap"
             )
         self._rows, self._columns = self._starts(height), self._starts(width)
-        self._row_weights, self._column_weights = self._weights(self._rows, height), self._weights(self._columns, width)
-        self._cast: dict[tuple[torch.dtype, torch.device], tuple[list[Tensor], list[Tensor]]] = {}
+        self._row_weights = list(map(Constant, self._weights(self._rows, height)))
+        self._column_weights = list(map(Constant, self._weights(self._columns, width)))
 
     def _starts(self, size: int) -> list[int]:
         if size <= self.tile:
@@ -72,7 +89,10 @@ class Tiles(StrictKeywords):
         return [min(k * step, last) for k in range(math.ceil(last / step) + 1)]
 
     def _weights(self, starts: list[int], size: int) -> list[Tensor]:
-        """One row for each tile along an axis, float64; sin^2 + cos^2 = 1 where two tiles share, and the sum is divided out where more do."""
+        """One row for each tile along an axis, float64.
+
+        sin^2 + cos^2 = 1 where two tiles share, and the sum is divided out where more do.
+        """
         weights = [torch.ones(min(self.tile, size - start), dtype=torch.float64) for start in starts]
         for k, (before, after) in enumerate(itertools.pairwise(starts)):
             ramp = self._ramp(before + self.tile - after)
@@ -98,9 +118,8 @@ class Tiles(StrictKeywords):
 
     def __getitem__(self, index: int) -> Box:
         row, column = self._place(index)
-        return Box(
-            self._rows[row], self._columns[column], len(self._row_weights[row]), len(self._column_weights[column])
-        )
+        height, width = len(self._row_weights[row].value), len(self._column_weights[column].value)
+        return Box(self._rows[row], self._columns[column], height, width)
 
     def _place(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):
@@ -110,14 +129,27 @@ class Tiles(StrictKeywords):
     def weight(self, index: int) -> Tensor:
         """The weights of a tile, float64, of its size."""
         row, column = self._place(index)
-        return self._row_weights[row][:, None] * self._column_weights[column]
+        return self._row_weights[row].value[:, None] * self._column_weights[column].value
 
     def map(self, function: Callable[..., Tensor], x: Tensor, *others: Tensor, batch: int = 8) -> Tensor:
-        """sum_k weight_k function(tile_k of x, tile_k of each of ``others``), b c' h w.
+        """The sum over tiles k of weight_k function(tile_k of x, tile_k of each of ``others``).
 
-        ``others`` have the size of x or one s times smaller, rounded up, s dividing ``multiple`` (the data of a strided operator). ``function`` gets up
-        to ``batch`` tiles of each image along the batch axis, ordered tile by tile, all of one size, and keeps that size; it may change the channels, and
-        must leave what it is given as it is. At any time one such batch is held besides the result. Raises InvalidInput where sizes disagree.
+        At any time one batch of tiles is held besides the result.
+
+        Args:
+            function: What is applied. It gets up to ``batch`` tiles of each image along the batch axis, ordered tile
+                by tile, all of one size, and keeps that size; it may change the channels, and must leave what it is
+                given as it is.
+            x: The image, b c h w.
+            *others: Images of the size of x or one s times smaller, rounded up, s dividing ``multiple`` (the data of
+                a strided operator).
+            batch: Tiles at a time: more take more memory, fewer make more calls.
+
+        Returns:
+            The blend, b c' h w.
+
+        Raises:
+            InvalidInput: Where sizes disagree.
         """
         given = (x, *others)
         shrinks = [self._shrink(t) for t in given]
@@ -130,18 +162,11 @@ class Tiles(StrictKeywords):
                 result = pieces.new_zeros(len(x), pieces.shape[1], self.height, self.width)
             for k, piece in zip(some, pieces.split(len(x)), strict=True):
                 row, column = self._place(k)
-                rows, columns = self._weights_like(piece)
-                self[k].of(result).add_(piece * rows[row][:, None] * columns[column])
+                down, across = self._row_weights[row].like(piece), self._column_weights[column].like(piece)
+                self[k].of(result).add_(piece * down[:, None] * across)
             del pieces, piece, cuts  # before the next batch is made
         assert result is not None
         return result
-
-    def _weights_like(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Those of all rows and all columns of tiles, in the precision and on the device of x: cast once."""
-        key = (x.dtype, x.device)
-        if key not in self._cast:
-            self._cast[key] = [w.to(x) for w in self._row_weights], [w.to(x) for w in self._column_weights]
-        return self._cast[key]
 
     def _batches(self, batch: int) -> Iterator[list[int]]:
         """The numbers of the tiles in their order, up to ``batch`` of one size at a time."""
@@ -156,11 +181,13 @@ class Tiles(StrictKeywords):
                 return s
         whole = f"{self.height} x {self.width}"
         raise InvalidInput(
-            f"an image to tile is {t.shape[2]} x {t.shape[3]}; expected {whole}, or s times smaller with s dividing multiple={self.multiple}"
+            f"an image to tile is {t.shape[2]} x {t.shape[3]}; expected {whole}, "
+            f"or s times smaller with s dividing multiple={self.multiple}"
         )
 
     def _check(self, pieces: Tensor, count: int, box: Box) -> None:
         if pieces.ndim != 4 or (pieces.shape[0], *pieces.shape[2:]) != (count, box.height, box.width):
             raise InvalidInput(
-                f"the function returned shape {tuple(pieces.shape)}; expected {count} images of {box.height} x {box.width}"
+                f"the function returned shape {tuple(pieces.shape)}; "
+                f"expected {count} images of {box.height} x {box.width}"
             )

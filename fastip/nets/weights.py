@@ -14,14 +14,17 @@ from ..errors import InvalidInput
 SINGULAR_VECTORS = (".parametrizations.weight.0._u", ".parametrizations.weight.0._v")  # the names that torch gives them
 
 
-def digest(net: nn.Module) -> str:
+def net_digest(net: nn.Module) -> str:
     """sha256 over names, shapes, kinds and bytes of all parameters and buffers, in hex: no change escapes it."""
     return _digest(net.state_dict())
 
 
 def start_digest(net: nn.Module) -> str:
-    """The digest of what a training starts from, without the singular vectors that spectral normalisation finds by iterating: processors round these
-    differently, while random numbers are alike wherever PyTorch takes its kernels for AVX2 or AVX-512."""
+    """The digest of what a training starts from, without the singular vectors of spectral normalisation.
+
+    It finds these by iterating, and processors round them differently, while random numbers are alike wherever
+    PyTorch takes its kernels for AVX2 or AVX-512.
+    """
     return _digest({name: tensor for name, tensor in net.state_dict().items() if not name.endswith(SINGULAR_VECTORS)})
 
 
@@ -38,11 +41,12 @@ def check_beside(net: object, y: Tensor) -> None:
     homes = {p.device for p in net.parameters()} if isinstance(net, nn.Module) else set()
     if homes and y.device not in homes:
         raise InvalidInput(
-            f"y is on {y.device} and the network on {', '.join(sorted(map(str, homes)))}; move it with net.to({str(y.device)!r})"
+            f"y is on {y.device} and the network on {', '.join(sorted(map(str, homes)))}; "
+            f"move it with net.to({str(y.device)!r})"
         )
 
 
-def placed(net: nn.Module, device: torch.device) -> nn.Module:
+def net_on(net: nn.Module, device: torch.device) -> nn.Module:
     """The network where all its weights are on ``device``, else a copy there."""
     if all(p.device == device for p in (*net.parameters(), *net.buffers())):
         return net

@@ -13,25 +13,36 @@ from .. import kernels
 from ..arrays import check_count
 from ..contracts import Convolution, Shape, Structure
 from ..errors import InvalidInput
+from ..placement import Constant
 from .base import convolutions
-from .base.constant import Constant, real_array
 from .base.door import check_grid, check_psf_fits
 from .base.fourier import FourierConvolution
+from .base.real_array import real_array
 from .base.remembered import last
 from .linear import Operator
 
 BOUNDARIES = kernels.reference.BOUNDARIES
-LARGEST_DIRECT = 33 * 33  # taps that are not 0 per image pixel; above, two FFTs are faster
+# Taps that are not 0 per image pixel; above, two FFTs are faster. The work of direct taps grows with their number, that
+# of the FFTs does not: larger makes wide psfs slow, smaller sends medium ones through the FFTs' passes over memory.
+LARGEST_DIRECT = 33 * 33
 
 
 class Blur(Operator):
     """Convolve every channel with a psf, keep the pixels 0::stride.
 
-    y[i] = sum_t psf[t] x[stride i + k // 2 - t]  (valid: + k - 1 - t), true convolution as scipy.ndimage.convolve.
+    True convolution as scipy.ndimage.convolve, from images b c H W to data b c h w, real::
 
-    ``psf``: any real kh x kw array, odd or even; kept in float64, not normalised. ``boundary``: "circular" (SciPy's wrap), "reflect" (half-sample,
-    d c b a | a b c d | d c b a, SciPy's reflect), "zero", all with H = h stride, or "valid" with H = (h - 1) stride + kh.
-    x: b c H W, y: b c h w, real. Raises InvalidInput for an empty, non-finite or all-zero psf, a bad stride, an unknown boundary.
+        y[i] = sum_t psf[t] x[stride i + k // 2 - t]        (valid: + k - 1 - t)
+
+    Args:
+        psf: Any real kh x kw array, odd or even; kept in float64, not normalised.
+        stride: Image pixels from one kept pixel to the next, >= 1, on both axes.
+        boundary: "circular" (SciPy's wrap), "reflect" (half-sample, ``d c b a | a b c d | d c b a``, SciPy's reflect),
+            "zero", all with H = h stride, or "valid" with H = (h - 1) stride + kh.
+
+    Raises:
+        InvalidInput: For an empty, non-finite, complex or all-zero psf, a bad stride, an unknown boundary.
+        Unsupported: For a psf that requires a gradient, and inside torch.compile.
     """
 
     channelwise = True
@@ -40,7 +51,8 @@ class Blur(Operator):
         self.psf = real_array(psf, "psf", (2,))
         if not bool(self.psf.any()):
             raise InvalidInput(
-                f"psf is all zeros ({self.psf.shape[0]} x {self.psf.shape[1]}), which sees nothing; expected at least one tap that is not 0"
+                f"psf is all zeros ({self.psf.shape[0]} x {self.psf.shape[1]}), which sees nothing; "
+                "expected at least one tap that is not 0"
             )
         self.stride = check_count(stride, "stride", low=1)
         if boundary not in BOUNDARIES:
@@ -86,7 +98,8 @@ class Blur(Operator):
                     else f"{axis} a multiple of {self.stride}"
                 )
                 raise InvalidInput(
-                    f"stride {self.stride} does not divide an image {axis} of {n}; expected {rule}: crop the image to {n - free % self.stride}"
+                    f"stride {self.stride} does not divide an image {axis} of {n}; expected {rule}: "
+                    f"crop the image to {n - free % self.stride}"
                 )
             kept.append(free // self.stride + (self.boundary == "valid"))
         return (b, c, *kept)
@@ -113,13 +126,21 @@ class Blur(Operator):
         return convolutions.cogram(self.convolution(), *output_shape[2:])
 
     def norm(self, input_shape: Shape | None = None) -> float:
-        """The largest singular value for ``input_shape``; without it an upper bound that holds on every grid, close to the supremum."""
+        """The largest singular value of A.
+
+        Args:
+            input_shape: That of the images, b c H W, or None.
+
+        Returns:
+            The value for this shape; without one an upper bound that holds on every grid, close to the supremum.
+        """
         return convolutions.norm_bound(self.convolution()) if input_shape is None else super().norm(input_shape)
 
     @functools.cached_property
     def separable(self) -> tuple[Tensor, Tensor] | None:
         """(column, row) with psf = column row^T to rounding, float64, or None if the rank is above one."""
         u, s, v = torch.linalg.svd(self.psf, full_matrices=False)
+        # 1e-12 is above the rounding of float64; more would split psfs that are only nearly of rank one.
         if len(s) > 1 and s[1] > 1e-12 * s[0]:
             return None
         root = s[0].sqrt()
@@ -130,7 +151,13 @@ class Blur(Operator):
 class Downsample(Blur):
     """Average over factor x factor boxes: y[i] = mean of x[factor i ... factor i + factor - 1] on both axes.
 
-    x: b c (h factor) (w factor), y: b c h w. ||A|| = 1 / factor.
+    From images b c (h factor) (w factor) to data b c h w; ``||A|| = 1 / factor``.
+
+    Args:
+        factor: Image pixels a side of a box, >= 1.
+
+    Raises:
+        InvalidInput: For a factor that is no whole number >= 1.
     """
 
     def __init__(self, factor: int) -> None:

@@ -9,15 +9,23 @@ from torch import Tensor
 
 from ..contracts import Scalar, Shape, Structure
 from ..errors import InvalidInput
-from .base.constant import Constant, real_array
+from ..placement import Constant
 from .base.door import check_grid
+from .base.real_array import real_array
 from .linear import Operator
 
 
 class ToGray(Operator):
-    """The weighted sum of the channels: y[0] = sum_c weights[c] x[c]; A A^T = ||weights||^2 I.
+    """The weighted sum of the channels: ``y[0] = sum_c weights[c] x[c]``; ``A A^T = ||weights||^2 I``.
 
-    ``weights``: one per channel, ITU-R BT.601 luma by default. x: b c h w with c = len(weights), y: b 1 h w, real.
+    From images b c h w with c = len(weights) to data b 1 h w, real.
+
+    Args:
+        weights: One per channel, real; ITU-R BT.601 luma by default.
+
+    Raises:
+        InvalidInput: For weights that are no vector, empty, complex, non-finite or all 0.
+        Unsupported: For weights that require a gradient, and inside torch.compile.
     """
 
     pixelwise = True
@@ -56,7 +64,7 @@ class ToGray(Operator):
         return Scalar(self.weights.square().sum().item())
 
     def norm(self, input_shape: Shape | None = None) -> float:
-        """||weights||, on every grid."""
+        """``||weights||``, on every grid."""
         if input_shape is not None:
             self.output_shape(input_shape)
         return math.sqrt(self.weights.square().sum().item())

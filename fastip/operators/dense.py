@@ -12,8 +12,9 @@ from .. import contracts
 from ..arrays import check_count
 from ..contracts import Shape, Structure
 from ..errors import InvalidInput
-from .base.constant import Constant, real_array
+from ..placement import Constant
 from .base.fingerprint import digest
+from .base.real_array import real_array
 from .base.remembered import last
 from .linear import Operator
 
@@ -21,8 +22,16 @@ from .linear import Operator
 class Dense(Operator):
     """y = M x for an explicit m x n matrix M, kept in float64.
 
-    x: b n, or b c h w with ``image_shape`` = (c, h, w) and n = c h w; y: b m, real. The smaller of M M^T and M^T M is stated as a structure.
-    Raises InvalidInput for a matrix that is non-finite or 0 everywhere, or an image_shape with another number of pixels.
+    From images b n or b c h w to data b m, real. The smaller of M M^T and M^T M is stated as a structure.
+
+    Args:
+        matrix: M, real, m x n.
+        image_shape: (c, h, w) with n = c h w, for images b c h w; None: they are b n.
+
+    Raises:
+        InvalidInput: For a matrix that is no matrix, empty, complex, non-finite or 0 everywhere, or an image_shape with
+            another number of pixels.
+        Unsupported: For a matrix that requires a gradient, and inside torch.compile.
     """
 
     def __init__(self, matrix: Any, image_shape: Sequence[int] | None = None) -> None:
@@ -64,7 +73,8 @@ class Dense(Operator):
         if tuple(input_shape[1:]) != expected or input_shape[0] < 1:
             wanted = " x ".join(["b", *map(str, expected)])
             raise InvalidInput(
-                f"the image has shape {tuple(input_shape)}; expected {wanted} for a matrix of {m} x {n}; reshape it or give image_shape"
+                f"the image has shape {tuple(input_shape)}; expected {wanted} for a matrix of {m} x {n}; "
+                "reshape it or give image_shape"
             )
         return (input_shape[0], m)
 

@@ -13,10 +13,19 @@ from .dense import Dense
 
 
 class GaussianMeasurements(Dense):
-    """y = M x, the entries of M independent N(0, 1/m), drawn in float64 from ``seed``: the same on every machine; E ||M x||^2 = ||x||^2.
+    """y = M x, the entries of M independent N(0, 1/m), so that ``E ||M x||^2 = ||x||^2``.
 
-    measurements: m. image_shape: (c, h, w). Raises InvalidInput for other shapes and counts.
-    Source: Candes and Tao, Near-optimal signal recovery from random projections, 2006.
+    Args:
+        measurements: m, >= 1.
+        image_shape: (c, h, w).
+        seed: Of the draw in float64, a whole number >= 0; it gives the same matrix on every machine.
+
+    Raises:
+        InvalidInput: For other shapes, counts and seeds.
+        Unsupported: Inside torch.compile.
+
+    References:
+        Candes and Tao, Near-optimal signal recovery from random projections, 2006.
     """
 
     def __init__(self, measurements: int, image_shape: Sequence[int], *, seed: int = 0) -> None:

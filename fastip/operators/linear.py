@@ -24,14 +24,13 @@ FINGERPRINT = f"{PREFIX}fingerprint"  # computed once, for every solve asks for 
 class Operator(StrictKeywords, abc.ABC):
     """A linear map A with its adjoint: y = op(x), x = op.adjoint(y).
 
-    A subclass gives ``_forward``, ``_adjoint`` (tensor to a fresh tensor, checked already), the two shape rules and ``_parameters`` (what the
-    fingerprint covers); it states ``gram``, ``cogram`` and ``convolution`` where it knows them. Tensors, NumPy and CuPy arrays come in and go out as
-    themselves, on any device; everything is differentiable, the gradient of A being A^T. For complex data A^T is the adjoint of
-    Re <A x, y>, so images stay real. An operator has no device of its own: its parameters are kept in float64 on the CPU, wherever they were when it was
-    made, and are copied once to each device whose data it meets.
+    A subclass gives ``_forward``, ``_adjoint``, the two shape rules and ``_parameters``; it states ``gram``, ``cogram``
+    and ``convolution`` where it knows them. Tensors, NumPy and CuPy arrays come in and go out as themselves, on any
+    device; everything is differentiable, the gradient of A being A^T. An operator has no device of its own: parameters
+    from anywhere are kept in float64 on the CPU and copied once to each device whose data the operator meets.
     """
 
-    complex_input = False
+    complex_input = False  # for complex data A^T is the adjoint of Re <A x, y>, so images stay real
     complex_output = False
     channelwise = False  # acts on each channel of each image alone, and alike on all
     pixelwise = False  # acts on each pixel of each image alone, and alike on all: it mixes channels only
@@ -39,13 +38,13 @@ class Operator(StrictKeywords, abc.ABC):
     # ---- what a subclass gives ---------------------------------------------------------------------------------------
 
     @abc.abstractmethod
-    def _forward(self, x: Tensor) -> Tensor: ...
+    def _forward(self, x: Tensor) -> Tensor: ...  # a fresh tensor; x is checked already
 
     @abc.abstractmethod
-    def _adjoint(self, y: Tensor) -> Tensor: ...
+    def _adjoint(self, y: Tensor) -> Tensor: ...  # a fresh tensor; y is checked already
 
     @abc.abstractmethod
-    def _parameters(self) -> tuple[Any, ...]: ...
+    def _parameters(self) -> tuple[Any, ...]: ...  # what the fingerprint covers
 
     @abc.abstractmethod
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -92,10 +91,10 @@ class Operator(StrictKeywords, abc.ABC):
     # ---- what follows for all ----------------------------------------------------------------------------------------
 
     def norm(self, input_shape: Shape | None = None) -> float:
-        """The largest singular value of A on images of ``input_shape``.
+        """The largest singular value of A, in closed form where A A^T or A^T A has a structure, else by Lanczos.
 
-        In closed form where A A^T or A^T A has a structure, else by Lanczos in float64 with its residual added, so that it is not too small. Without a
-        shape: the own shape of an operator that has one. Raises InvalidInput where a shape is needed.
+        Args:
+            input_shape: That of the images; None: the own shape of an operator that has one, else InvalidInput.
         """
         shape = self._known_shape() if input_shape is None else tuple(input_shape)
         return self._norm((1, 1, *shape[2:]) if self.channelwise else shape)
@@ -106,7 +105,7 @@ class Operator(StrictKeywords, abc.ABC):
         return (
             structures.largest(structure) ** 0.5
             if structure is not None
-            else largest_singular_value(self, shape, self.complex_input)
+            else largest_singular_value(self, shape, self.complex_input)  # float64, its residual added: not too small
         )
 
     def _known_shape(self) -> Shape:
@@ -122,7 +121,7 @@ class Operator(StrictKeywords, abc.ABC):
         )
 
     def fingerprint(self) -> str:
-        """sha256 over the class and its parameters, in hex: the same in every process and on every processor. What differs by rounding counts as one."""
+        """sha256 of class and parameters up to rounding, in hex: the same in every process and on every processor."""
         kept: str | None = self.__dict__.get(FINGERPRINT)
         if kept is None:
             kept = self.__dict__[FINGERPRINT] = self._fingerprint()
@@ -160,8 +159,8 @@ class Operator(StrictKeywords, abc.ABC):
 
 
 def _apply(data: Tensor, op: Operator, transposed: bool) -> Tensor:
-    """A x, or A^T y, with one rule for the gradient; torch.compile, which takes no rule with a forward mode, traces the kernels with their own gradients."""
-    if torch.compiler.is_compiling():
+    """A x, or A^T y, with one rule for the gradient."""
+    if torch.compiler.is_compiling():  # it takes no rule with a forward mode: it traces the kernels' own gradients
         return op._adjoint(data) if transposed else op._forward(data)
     return Apply.apply(data, op, transposed)
 
@@ -171,7 +170,14 @@ def _brief(value: Any) -> str:
 
 
 class Adjoint(Operator):
-    """A^T as an operator: y ↦ A^T y, with A as its adjoint."""
+    """A^T as an operator: y ↦ A^T y, with A as its adjoint.
+
+    Args:
+        op: A.
+
+    Raises:
+        InvalidInput: For anything but an operator.
+    """
 
     def __init__(self, op: Operator) -> None:
         self.op = _operator(op, "op")
@@ -208,7 +214,15 @@ class Adjoint(Operator):
 
 
 class Composition(Operator):
-    """left right: x ↦ left(right(x))."""
+    """left right: x ↦ left(right(x)).
+
+    Args:
+        left: The operator that is applied last.
+        right: The one that is applied first.
+
+    Raises:
+        InvalidInput: For anything but operators, and where one is complex and the other real in between.
+    """
 
     def __init__(self, left: Operator, right: Operator) -> None:
         self.left, self.right = _operator(left, "left"), _operator(right, "right")
@@ -216,7 +230,8 @@ class Composition(Operator):
             takes, gives = ("complex", "real") if left.complex_input else ("real", "complex")
             names = type(left).__name__, type(right).__name__
             raise InvalidInput(
-                f"{names[0]} takes {takes} data but {names[1]} gives {gives} data; put an adjoint (op.T) or a real operator in between"
+                f"{names[0]} takes {takes} data but {names[1]} gives {gives} data; "
+                "put an adjoint (op.T) or a real operator in between"
             )
         self.complex_input, self.complex_output = right.complex_input, left.complex_output
         self.channelwise = left.channelwise and right.channelwise
@@ -240,7 +255,7 @@ class Composition(Operator):
 
     @last
     def cogram(self, output_shape: Shape) -> Structure | None:
-        """left (right right^T) left^T: closed form of the merged convolution, or one factor's structure times the other's scalar."""
+        """left (right right^T) left^T: of the merged convolution, or one factor's structure times the other's c."""
         self.input_shape(output_shape)
         if self._convolution is not None:
             return convolutions.cogram(self._convolution, *output_shape[2:])
@@ -254,7 +269,7 @@ class Composition(Operator):
         return _product(self.right.T, self.left.T, input_shape) or self._filtered(input_shape)
 
     def _filtered(self, input_shape: Shape) -> Structure | None:
-        """right^T G right = G right^T right when right is a circulant convolution and G = left^T left is circulant too."""
+        """right^T G right = G right^T right when right is a convolution and it and G = left^T left are circulant."""
         if self.right.convolution() is None:
             return None
         return structures.multiply(self.right.gram(input_shape), self.left.gram(self.right.output_shape(input_shape)))
@@ -270,7 +285,8 @@ class Composition(Operator):
 def _product(left: Operator, right: Operator, output_shape: Shape) -> Structure | None:
     """(left right) (left right)^T on data of ``output_shape``, when one of the factors has c I.
 
-    right right^T = c I gives c left left^T. A map across channels commutes with a channelwise one, so left left^T = c I gives c right right^T there.
+    right right^T = c I gives c left left^T. A map across channels commutes with a channelwise one, so that
+    left left^T = c I gives c right right^T there.
     """
     inner = right.cogram(left.input_shape(output_shape))
     if isinstance(inner, Scalar):
@@ -282,7 +298,15 @@ def _product(left: Operator, right: Operator, output_shape: Shape) -> Structure 
 
 
 class Scaled(Operator):
-    """factor * A."""
+    """factor * A.
+
+    Args:
+        factor: A finite number.
+        op: A.
+
+    Raises:
+        InvalidInput: For another factor and anything but an operator.
+    """
 
     def __init__(self, factor: float, op: Operator) -> None:
         self.factor, self.op = check_number(factor, "the factor"), _operator(op, "op")

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from ..contracts import Diagonal, Shape, Structure
 from ..errors import InvalidInput
-from .base.constant import Constant, real_array
+from ..placement import Constant
 from .base.door import check_grid
+from .base.real_array import real_array
 from .base.remembered import last
 from .linear import Operator
 
@@ -17,8 +18,14 @@ from .linear import Operator
 class Mask(Operator):
     """Multiply by a mask: y = mask * x, the shape unchanged; missing pixels are 0.
 
-    ``mask``: h w, c h w or b c h w with c and b the image's own or 1; 0/1, boolean or any finite weights.
-    x, y: b c h w, real. Raises InvalidInput for a mask that does not fit the image, that is non-finite, or 0 everywhere.
+    Images and data are b c h w, real; an image that the mask does not fit is refused with InvalidInput.
+
+    Args:
+        mask: h w, c h w or b c h w with c and b the image's own or 1; 0/1, boolean or any finite weights.
+
+    Raises:
+        InvalidInput: For a mask with another number of axes, or that is empty, complex, non-finite or 0 everywhere.
+        Unsupported: For a mask that requires a gradient, and inside torch.compile.
     """
 
     def __init__(self, mask: Any) -> None:
@@ -44,7 +51,8 @@ class Mask(Operator):
         shape, own = check_grid(input_shape, "image"), tuple(self.mask.shape)
         if own[2:] != shape[2:] or own[0] not in (1, shape[0]) or own[1] not in (1, shape[1]):
             raise InvalidInput(
-                f"the image has shape {shape} but the mask {own}; expected the same h and w, and the same or 1 for c and b"
+                f"the image has shape {shape} but the mask {own}; expected the same h and w, "
+                "and the same or 1 for c and b"
             )
         return shape
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ..contracts import Circulant, Shape, Structure
 from ..errors import InvalidInput
-from .base.constant import Constant, real_array
+from ..placement import Constant
 from .base.door import check_grid
+from .base.real_array import real_array
 from .base.remembered import last
 from .linear import Operator
 
@@ -18,9 +19,16 @@ from .linear import Operator
 class MaskedFourier(Operator):
     """y = mask * F x with F the orthonormal full-grid fft2; A^T y = Re F^-1 (mask * y), the adjoint of Re <A x, y>.
 
-    ``mask``: h w, frequency 0 at [0, 0] (torch.fft.ifftshift a centred one); 0/1, boolean or finite weights.
-    x: b c h w real float32 or float64, y: b c h w complex64 or complex128. A^T A is circulant with spectrum (mask^2 + flip mask^2) / 2, flip taking
-    frequency f to -f; A A^T is not diagonal, because x is real. Raises InvalidInput for other shapes and dtypes.
+    From images b c h w, real float32 or float64, to data b c h w, complex64 or complex128; other shapes and dtypes are
+    refused with InvalidInput. A^T A is circulant with spectrum ``(mask^2 + flip mask^2) / 2``, flip taking frequency f
+    to -f; A A^T is not diagonal, because x is real.
+
+    Args:
+        mask: h w, frequency 0 at [0, 0] (torch.fft.ifftshift a centred one); 0/1, boolean or finite weights.
+
+    Raises:
+        InvalidInput: For a mask that is not h w, empty, complex, non-finite or 0 everywhere.
+        Unsupported: For a mask that requires a gradient, and inside torch.compile.
     """
 
     channelwise = True
@@ -37,7 +45,8 @@ class MaskedFourier(Operator):
     def _forward(self, x: Tensor) -> Tensor:
         if x.dtype not in (torch.float32, torch.float64):
             raise InvalidInput(
-                f"x has dtype {x.dtype}, which has no complex Fourier transform; expected float32 or float64: call x.float()"
+                f"x has dtype {x.dtype}, which has no complex Fourier transform; expected float32 or float64: "
+                "call x.float()"
             )
         return torch.fft.fft2(x, norm="ortho") * self._weights.like(x)
 
@@ -51,7 +60,8 @@ class MaskedFourier(Operator):
         shape = check_grid(input_shape, "image")
         if shape[2:] != tuple(self.mask.shape):
             raise InvalidInput(
-                f"the image is {shape[2]} x {shape[3]} but the mask {self.mask.shape[0]} x {self.mask.shape[1]}; expected the same size"
+                f"the image is {shape[2]} x {shape[3]} but the mask {self.mask.shape[0]} x {self.mask.shape[1]}; "
+                "expected the same size"
             )
         return shape
 

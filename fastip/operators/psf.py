@@ -1,4 +1,7 @@
-"""Point spread functions: float64 tensors that sum to 1, centre at k // 2. Axis 0 is rows (down), axis 1 columns (right)."""
+"""Point spread functions: float64 tensors that sum to 1, centre at k // 2.
+
+Axis 0 is rows (down), axis 1 columns (right).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,18 @@ def _check_size(size: int) -> int:
 
 @strict_keywords
 def gaussian(size: int, sigma: float) -> Tensor:
-    """A Gaussian, exp(-r^2 / 2 sigma^2) sampled at the pixel centres around (size - 1) / 2, sum 1. ``sigma`` in pixels, > 0. -> size x size."""
+    """A Gaussian, ``exp(-r^2 / 2 sigma^2)`` sampled at the pixel centres around (size - 1) / 2.
+
+    Args:
+        size: Pixels a side, 1 to 4095.
+        sigma: The standard deviation in pixels, > 0.
+
+    Returns:
+        size x size, float64, sum 1.
+
+    Raises:
+        InvalidInput: For another size or sigma.
+    """
     size = _check_size(size)
     sigma = check_number(sigma, "sigma", low=0.0, strict=True)
     r = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
@@ -35,9 +49,17 @@ def gaussian(size: int, sigma: float) -> Tensor:
 
 @strict_keywords
 def motion(size: int, angle: float) -> Tensor:
-    """Straight motion: bilinear samples along a centred segment of length size - 1, sum 1. -> size x size.
+    """Straight motion: bilinear samples along a centred segment of length size - 1.
 
-    ``angle``: degrees from +column towards +row (0: horizontal, 45: top left to bottom right).
+    Args:
+        size: Pixels a side, 1 to 4095.
+        angle: Degrees from +column towards +row (0: horizontal, 45: top left to bottom right).
+
+    Returns:
+        size x size, float64, sum 1.
+
+    Raises:
+        InvalidInput: For another size or an angle that is no finite number.
     """
     size = _check_size(size)
     angle = math.radians(check_number(angle, "angle"))
@@ -54,10 +76,21 @@ def motion(size: int, angle: float) -> Tensor:
 
 @strict_keywords
 def disk(size: int, radius: float | None = None) -> Tensor:
-    """Defocus: a disk of ``radius`` pixels (default size / 2), each pixel weighted by the part of it inside (16 x 16 samples), sum 1. -> size x size."""
+    """Defocus: a disk, each pixel weighted by the part of it inside (16 x 16 samples).
+
+    Args:
+        size: Pixels a side, 1 to 4095.
+        radius: In pixels, > 0; None: size / 2.
+
+    Returns:
+        size x size, float64, sum 1.
+
+    Raises:
+        InvalidInput: For another size or radius, and for a disk so small that it covers no sample.
+    """
     size = _check_size(size)
     radius = size / 2 if radius is None else check_number(radius, "radius", low=0.0, strict=True)
-    fine = 16
+    fine = 16  # samples a side of a pixel: more weigh the rim more exactly, in memory that grows with their square
     r = (torch.arange(size * fine, dtype=torch.float64) + 0.5) / fine - size / 2
     inside = (r[:, None] ** 2 + r[None] ** 2 <= radius**2).double()
     psf = inside.reshape(size, fine, size, fine).mean(dim=(1, 3))
@@ -70,14 +103,34 @@ def disk(size: int, radius: float | None = None) -> Tensor:
 
 @strict_keywords
 def box(size: int) -> Tensor:
-    """The mean over size x size pixels. -> size x size."""
+    """The mean over size x size pixels.
+
+    Args:
+        size: Pixels a side, 1 to 4095.
+
+    Returns:
+        size x size, float64, sum 1.
+
+    Raises:
+        InvalidInput: For another size.
+    """
     size = _check_size(size)
     return torch.full((size, size), size**-2.0, dtype=torch.float64)
 
 
 @strict_keywords
 def delta(size: int = 1) -> Tensor:
-    """No blur: 1 at the centre size // 2. -> size x size."""
+    """No blur: 1 at the centre size // 2.
+
+    Args:
+        size: Pixels a side, 1 to 4095.
+
+    Returns:
+        size x size, float64, sum 1.
+
+    Raises:
+        InvalidInput: For another size.
+    """
     size = _check_size(size)
     psf = torch.zeros(size, size, dtype=torch.float64)
     psf[size // 2, size // 2] = 1.0
@@ -95,7 +148,17 @@ FORMS: dict[str, tuple[Callable[..., Tensor], str, int, int]] = {
 
 @strict_keywords
 def parse(text: str) -> Tensor:
-    """The psf that a text names: gaussian:9:1.6, motion:9:45, disk:7:3, box:3, delta:5. Raises InvalidInput for any other text."""
+    """The psf that a text names.
+
+    Args:
+        text: A name and its numbers: gaussian:9:1.6, motion:9:45, disk:7:3, box:3, delta:5.
+
+    Returns:
+        size x size, float64, sum 1.
+
+    Raises:
+        InvalidInput: For any other text.
+    """
     name, *numbers = str(text).strip().split(":")
     if name not in FORMS:
         close = difflib.get_close_matches(name.lower(), FORMS, 1)

@@ -18,7 +18,7 @@ from .linear import Operator
 
 
 class Identity(Operator):
-    """y = x (a copy). x, y: b c h w, real."""
+    """y = x (a copy), from images b c h w to data b c h w, real."""
 
     channelwise = True
     pixelwise = True
@@ -54,9 +54,15 @@ class Identity(Operator):
 
 
 class Stack(Operator):
-    """Several operators on the same image, their outputs joined along the channel axis: y = (A_1 x, A_2 x, ...), A^T y = sum_i A_i^T y_i.
+    """Several operators on the same image, their outputs joined along the channel axis.
 
-    The outputs have equal spatial shapes. A^T A = sum_i A_i^T A_i. Raises InvalidInput for no operators, or a mix of real and complex data.
+    ``y = (A_1 x, A_2 x, ...)``, ``A^T y = sum_i A_i^T y_i``, ``A^T A = sum_i A_i^T A_i``.
+
+    Args:
+        operators: A list or tuple of at least one operator, whose outputs have equal spatial shapes.
+
+    Raises:
+        InvalidInput: For no operators, or a mix of real and complex data.
     """
 
     def __init__(self, operators: Sequence[Operator]) -> None:
@@ -65,10 +71,12 @@ class Stack(Operator):
             raise InvalidInput("operators must be a list of at least one operator, e.g. Stack([A, B])")
         if len({(part.complex_input, part.complex_output) for part in parts}) > 1:
             raise InvalidInput(
-                f"the operators {', '.join(type(part).__name__ for part in parts)} mix real and complex data; stack those of one kind"
+                f"the operators {', '.join(type(part).__name__ for part in parts)} mix real and complex data; "
+                "stack those of one kind"
             )
         self.parts = parts
         self.complex_input, self.complex_output = parts[0].complex_input, parts[0].complex_output
+        # The last 16 shapes: fewer repeat the search where a program goes through many sizes, more only keep tuples.
         self._input_shape = functools.lru_cache(maxsize=16)(self._find_input_shape)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -96,7 +104,8 @@ class Stack(Operator):
         shapes = [part.output_shape(input_shape) for part in self.parts]
         if len({(shape[0], *shape[2:]) for shape in shapes}) > 1:
             raise InvalidInput(
-                f"the stacked operators give shapes {', '.join(map(str, shapes))}; expected equal sizes but for the channels"
+                f"the stacked operators give shapes {', '.join(map(str, shapes))}; "
+                "expected equal sizes but for the channels"
             )
         return (shapes[0][0], sum(shape[1] for shape in shapes), *shapes[0][2:])
 
@@ -116,7 +125,8 @@ class Stack(Operator):
                 refusals[str(refusal)] = None
         reason = f" ({next(iter(refusals))})" if refusals else ""
         raise InvalidInput(
-            f"the data has shape {output_shape}, which no image gives under {self!r}{reason}; expected op.output_shape(x.shape)"
+            f"the data has shape {output_shape}, which no image gives under {self!r}{reason}; "
+            "expected op.output_shape(x.shape)"
         )
 
     @last

@@ -1,4 +1,7 @@
-"""Priors: objects that yield prox_{step R}(v), their weight inside R. Add those whose sum has an exact prox: ``priors.TV(1e-3) + priors.Box(0, 1)``."""
+"""Priors: objects that yield ``prox_{step R}(v)``, their weight inside R.
+
+Add those whose sum has an exact prox: ``priors.TV(1e-3) + priors.Box(0, 1)``.
+"""
 
 from . import adapters as adapters
 from .denoiser import Denoiser

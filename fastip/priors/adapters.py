@@ -1,8 +1,10 @@
 """Denoising networks of other libraries as ``priors.Denoiser`` takes them: a callable (v, level) -> x.
 
-priors.Denoiser(adapters.level_channel(drunet, multiple=8), noise=0.01)         # DRUNet: the level as one more channel
-priors.Denoiser(adapters.level_map(ffdnet, multiple=2), noise=0.01)             # FFDNet: the level as a second argument
-priors.Denoiser(adapters.each_channel(grey_net), sigma=0.1)                     # a grey network on each colour by itself
+The level as one more channel (DRUNet), as a second argument (FFDNet), and a grey network on each colour by itself::
+
+    priors.Denoiser(adapters.level_channel(drunet, multiple=8), noise=0.01)
+    priors.Denoiser(adapters.level_map(ffdnet, multiple=2), noise=0.01)
+    priors.Denoiser(adapters.each_channel(grey_net), sigma=0.1)
 """
 
 from __future__ import annotations
@@ -24,10 +26,23 @@ Estimate = Callable[[Tensor, float], Tensor]
 
 @strict_keywords
 def level_map(net: Net, *, pixels: bool = True, multiple: int = 1, scale: float = 1.0) -> Estimate:
-    """net(v, map): the level as a tensor b 1 h w, or b 1 1 1 with ``pixels=False``.
+    """net(v, map): the level as a tensor.
 
-    multiple: the sizes that the network takes; others are mirrored at the lower right border up to one, and cropped. scale: the network's unit, 255 for one of
-    images in [0, 255]. v is given in the precision of the network's weights and comes back in its own.
+    v is given in the precision of the network's weights and comes back in its own.
+
+    Args:
+        net: The network.
+        pixels: The level as b 1 h w where true, as b 1 1 1 where false.
+        multiple: The sizes that the network takes; others are mirrored at the lower right border up to one,
+            and cropped.
+        scale: The network's unit, 255 for one of images in [0, 255].
+
+    Returns:
+        The callable (v, level) -> x.
+
+    Raises:
+        InvalidInput: For a multiple that is no whole number >= 1 or a scale that is not > 0; the callable raises it
+            where the network returns another shape.
     """
     return _Adapter(
         net,
@@ -39,7 +54,20 @@ def level_map(net: Net, *, pixels: bool = True, multiple: int = 1, scale: float 
 
 @strict_keywords
 def level_channel(net: Net, *, multiple: int = 1, scale: float = 1.0) -> Estimate:
-    """net([v, level]): the level as a last channel of the image. multiple, scale: as for :func:`level_map`."""
+    """net([v, level]): the level as a last channel of the image.
+
+    Args:
+        net: The network.
+        multiple: As for :func:`level_map`.
+        scale: As for :func:`level_map`.
+
+    Returns:
+        The callable (v, level) -> x.
+
+    Raises:
+        InvalidInput: For a multiple that is no whole number >= 1 or a scale that is not > 0; the callable raises it
+            where the network returns another shape.
+    """
     return _Adapter(
         net, _channel, check_count(multiple, "multiple", low=1), check_number(scale, "scale", low=0.0, strict=True)
     )
@@ -47,7 +75,20 @@ def level_channel(net: Net, *, multiple: int = 1, scale: float = 1.0) -> Estimat
 
 @strict_keywords
 def blind(net: Net, *, multiple: int = 1, scale: float = 1.0) -> Estimate:
-    """net(v): a network that finds the level by itself. multiple, scale: as for :func:`level_map`."""
+    """net(v): a network that finds the level by itself.
+
+    Args:
+        net: The network.
+        multiple: As for :func:`level_map`.
+        scale: As for :func:`level_map`.
+
+    Returns:
+        The callable (v, level) -> x.
+
+    Raises:
+        InvalidInput: For a multiple that is no whole number >= 1 or a scale that is not > 0; the callable raises it
+            where the network returns another shape.
+    """
     return _Adapter(
         net, _blind, check_count(multiple, "multiple", low=1), check_number(scale, "scale", low=0.0, strict=True)
     )
@@ -55,7 +96,7 @@ def blind(net: Net, *, multiple: int = 1, scale: float = 1.0) -> Estimate:
 
 @strict_keywords
 def each_channel(estimate: Estimate) -> Estimate:
-    """A denoiser (v, level) of grey images, on each channel by itself. Compose: each_channel(level_map(net))."""
+    """A denoiser (v, level) of grey images, on each channel by itself. Compose: ``each_channel(level_map(net))``."""
     return _EachChannel(estimate)
 
 
@@ -76,7 +117,8 @@ class _Adapter:
         if not isinstance(x, Tensor) or x.shape != padded.shape:
             shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
             raise InvalidInput(
-                f"the network returned {shape} for an image of shape {tuple(padded.shape)}; expected the same: give the multiple it needs"
+                f"the network returned {shape} for an image of shape {tuple(padded.shape)}; "
+                "expected the same: give the multiple it needs"
             )
         return x[..., :h, :w].to(v) / self.scale
 

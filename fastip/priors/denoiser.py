@@ -17,19 +17,31 @@ LEVELS = ("level", "sigma", "noise_level")  # names of an optional second argume
 
 
 class Denoiser(Levelled):
-    """prox_{step R}(v) = denoiser(v), or denoiser(v, level), for a denoiser of noise of standard deviation ``level``.
+    """Plug and play: a denoiser for noise of a known standard deviation as the prox of an unwritten prior.
 
-        level = noise sqrt(2 step) where ``noise`` is given (step = 1 / 2 beta in admm, so level = noise / sqrt(beta)), else level = sigma
+    ``prox_{step R}(v)`` is denoiser(v) or denoiser(v, level) with::
 
-    denoiser: a callable (v) -> x or (v, level) -> x on tensors b c h w; it gets the level, a float, when it has two required arguments, or an optional
-    second one called level, sigma or noise_level. An ``nn.Module`` keeps its gradients: solve under ``torch.no_grad()`` where none are wanted.
-    Networks that take the level in another form: priors.adapters.
-    sigma: the level in image units, > 0, or a sequence with one for each iteration (its last is repeated; a solve that is resumed begins with the first).
-    noise: the standard deviation of the noise in y, >= 0 (0 is as good as missing). Together they imply beta = noise^2 / sigma^2; a solver given another
-    beta is refused.
-    Raises InvalidInput for anything that is not callable, for levels that are missing or contradict each other, at ``bind`` for a network without a weight on
-    the device of y, and for a denoiser that returns something else than an image of the shape, dtype and device it was given.
-    Source: Venkatakrishnan, Bouman and Wohlberg, Plug-and-play priors for model based reconstruction, 2013.
+        level = noise sqrt(2 step)      where noise is given; step = 1 / 2 beta in admm, so level = noise / sqrt(beta)
+        level = sigma                   else
+
+    Together sigma and noise imply beta = noise^2 / sigma^2; a solver given another beta is refused. An
+    ``nn.Module`` keeps its gradients: solve under ``torch.no_grad()`` where none are wanted. Networks that take the
+    level in another form: ``priors.adapters``.
+
+    Args:
+        denoiser: A callable (v) -> x or (v, level) -> x on tensors b c h w. It gets the level, a float, when it has
+            two required arguments, or an optional second one called level, sigma or noise_level.
+        sigma: The level in image units, > 0, or a sequence with one for each iteration (its last is repeated; a
+            solve that is resumed begins with the first).
+        noise: The standard deviation of the noise in y, >= 0 (0 is as good as missing).
+
+    Raises:
+        InvalidInput: For anything that is not callable, for levels that are missing or contradict each other, at
+            ``bind`` for a network without a weight on the device of y, and for a denoiser that returns something
+            else than an image of the shape, dtype and device it was given.
+
+    References:
+        Venkatakrishnan, Bouman and Wohlberg, Plug-and-play priors for model based reconstruction, 2013.
     """
 
     def __init__(
@@ -76,7 +88,8 @@ def _takes_level(denoiser: Any) -> bool:
         or not (places or _variadic(parameters))
     ):
         raise InvalidInput(
-            f"denoiser {denoiser!r} has the arguments ({', '.join(p.name for p in parameters)}); expected (v) or (v, level)"
+            f"denoiser {denoiser!r} has the arguments ({', '.join(p.name for p in parameters)}); "
+            "expected (v) or (v, level)"
         )
     return len(required) == 2 or (len(places) > 1 and places[1].name in LEVELS)
 

@@ -1,4 +1,7 @@
-"""One level of an orthogonal wavelet transform along one axis in PyTorch, periodic, on any device: what pywt.dwt and pywt.idwt do with "periodization"."""
+"""One level of an orthogonal wavelet transform along one axis in PyTorch, periodic, on any device.
+
+It is what ``pywt.dwt`` and ``pywt.idwt`` do with "periodization".
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,30 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..operators.base.constant import Constant
+from ..placement import Constant
 
 
 class FilterBank:
-    """a[k] = sum_j low[j] x[2k + L/2 - j], d[k] likewise with ``high``, indices modulo the size; an odd last sample is kept as approximation.
+    """An orthogonal filter bank on an axis that repeats without end.
 
-    low, high: the analysis filters of an orthogonal bank, L even. Products and sums in the precision of x, in a fixed order: as matrix products of windows,
-    because convolutions on a GPU round float32 to ten bits, and scattered sums come in any order.
+    The coefficients are, with indices modulo the size, and an odd last sample kept as approximation::
+
+        a[k] = sum_j low[j] x[2k + L/2 - j],      d[k] = sum_j high[j] x[2k + L/2 - j]
+
+    Products and sums are in the precision of x, in a fixed order: as matrix products of windows, because
+    convolutions on a GPU round float32 to ten bits, and scattered sums come in any order.
+
+    Args:
+        low: The low-pass analysis filter, of even length L.
+        high: The high-pass one, of the same length.
     """
 
     def __init__(self, low: Sequence[float], high: Sequence[float]) -> None:
         filters = torch.tensor([list(low), list(high)], dtype=torch.float64)
         self._length = length = filters.shape[1]
         self._analysis = Constant(filters.flip(1).T.contiguous())
-        # x[2m + p] = sum_j low[j] a[m + i] + high[j] d[m + i] with j = 2i + L/2 - p: i runs over one window for both parities p.
+        # x[2m + p] = sum_j low[j] a[m + i] + high[j] d[m + i] with j = 2i + L/2 - p: i runs over one window for both
+        # parities p.
         self._first, last = -(length // 4), (length // 2) // 2
         steps = range(self._first, last + 1)
         synthesis = torch.zeros(2, len(steps), 2, dtype=torch.float64)

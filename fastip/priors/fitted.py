@@ -17,9 +17,9 @@ from . import memory
 class Fitted:
     """A network, and the copies of it that solves asked for; each is made once, and again when the weights changed.
 
-    Copies are left out when it is pickled. A copy has gradients to the image, none to the weights of the network that
-    it was made from; where the network has the device and the precision that are asked for, it serves itself and keeps
-    both.
+    Copies are left out when it is pickled. A copy has gradients to the image, none to the weights of the network
+    that it was made from; where the network has the device and the precision that are asked for, it serves itself
+    and keeps both.
     """
 
     def __init__(self, net: nets.PriorNet) -> None:
@@ -53,9 +53,21 @@ class Fitted:
     ) -> nets.PriorNet:
         """The network for images of this shape b c h w, in tiles where they are large.
 
-        Where c is no multiple of its colours it takes them channel by channel, as grey images.
-        held, bound: bytes that the solve holds besides, and that both may take. A network that does not state how far
-        it sees is given the whole image.
+        Where c is no multiple of its colours it takes them channel by channel, as grey images. A network that does
+        not state how far it sees is given the whole image.
+
+        Args:
+            shape: b c h w.
+            device: Where the images are.
+            dtype: Of the network's weights.
+            held: Bytes that the solve holds besides.
+            bound: Bytes that both may take.
+
+        Returns:
+            The network, or a wrapper of it.
+
+        Raises:
+            InvalidInput: Where not even the smallest tile fits.
         """
         net = self.on(device, dtype)
         grey = shape[1] % net.colours > 0 and net.data_colours in (0, net.colours)
@@ -80,7 +92,7 @@ def check_eager() -> None:
 def native(device: torch.device) -> torch.dtype:
     """bfloat16 where the device computes products of it in hardware, else float32."""
     if device.type == "cuda":
-        quick = torch.cuda.get_device_capability(device) >= (8, 0)
+        quick = torch.cuda.get_device_capability(device) >= (8, 0)  # the first with products of bfloat16
     else:
         known = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
         quick = device.type == "cpu" and any(supported() for supported in known if supported is not None)

@@ -1,4 +1,7 @@
-"""What priors have in common that are a denoiser for noise of a known level: where the level comes from, and what beta it implies."""
+"""What priors have in common that are a denoiser for noise of a known level.
+
+Where the level comes from, and what beta it implies.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,25 @@ from ..arrays import check_number
 from ..errors import InvalidInput
 from .prior import BoundWithout, Prior
 
-AGREEMENT = 1e-3  # relative difference up to which noise, sigma and beta agree
+# Relative difference up to which noise, sigma and beta agree: smaller refuses numbers written with few digits, larger
+# lets a mistake pass.
+AGREEMENT = 1e-3
 
 
 class Levelled(Prior):
-    """prox_{step R}(v) = a denoiser of v for noise of standard deviation ``level``.
+    """``prox_{step R}(v)`` = a denoiser of v for noise of standard deviation ``level``.
 
-        level = noise sqrt(2 step) where ``noise`` is given (step = 1 / 2 beta in admm, so level = noise / sqrt(beta)), else level = sigma
+    The level is::
 
-    sigma: the level in image units, > 0, or a sequence with one for each iteration (its last is repeated; a solve that is resumed begins with the first).
-    noise: the standard deviation of the noise in y, >= 0 (0 is as good as missing). Together they imply beta = noise^2 / sigma^2; a solver given another
-    beta is refused.
+        level = noise sqrt(2 step)      where noise is given; step = 1 / 2 beta in admm, so level = noise / sqrt(beta)
+        level = sigma                   else
+
+    Together sigma and noise imply beta = noise^2 / sigma^2; a solver given another beta is refused.
+
+    Attributes:
+        sigma: The level in image units, > 0, or a sequence with one for each iteration (its last is repeated; a
+            solve that is resumed begins with the first).
+        noise: The standard deviation of the noise in y, >= 0 (0 is as good as missing).
     """
 
     sigma: float | tuple[float, ...] | None
@@ -37,21 +48,30 @@ class Levelled(Prior):
         self.noise = check_number(noise, "noise", low=0.0) if noise is not None else 0.0
         if several and self.noise:
             raise InvalidInput(
-                f"noise is {noise!r} and sigma a sequence; expected one of them: with a sequence of levels pass beta to the solver"
+                f"noise is {noise!r} and sigma a sequence; expected one of them: "
+                "with a sequence of levels pass beta to the solver"
             )
 
     def _require_level(self) -> None:
         """Refuse a prior that needs a level and has none."""
         if self.sigma is None and not self.noise:
-            given = f"sigma is {self.sigma!r} and noise is {self.noise!r}, so the level of the {type(self).__name__} is unknown"
+            given = (
+                f"sigma is {self.sigma!r} and noise is {self.noise!r}, "
+                f"so the level of the {type(self).__name__} is unknown"
+            )
             raise InvalidInput(f"{given}: give sigma, in image units, or noise > 0")
 
     def suggested_beta(self) -> float:
-        """noise^2 / sigma^2. Raises InvalidInput where one of them is missing: beta must then be given."""
+        """noise^2 / sigma^2.
+
+        Raises:
+            InvalidInput: Where one of them is missing: beta must then be given.
+        """
         if not isinstance(self.sigma, float) or not self.noise:
             name, missing = type(self).__name__, "noise" if self.sigma is not None else "sigma"
             raise InvalidInput(
-                f"beta is not given and the {name} cannot imply it without {missing}: pass beta, or {name}(..., sigma=..., noise=...)"
+                f"beta is not given and the {name} cannot imply it without {missing}: "
+                f"pass beta, or {name}(..., sigma=..., noise=...)"
             )
         return self.noise**2 / self.sigma**2
 
@@ -59,12 +79,16 @@ class Levelled(Prior):
         """Refuse a beta other than noise^2 / sigma^2 where both are given."""
         if self.sigma is not None and self.noise and not math.isclose(beta, self.suggested_beta(), rel_tol=AGREEMENT):
             raise InvalidInput(
-                f"noise={self.noise:g} and sigma={self.sigma:g} imply beta = noise^2 / sigma^2 = {self.suggested_beta():g}, but beta is {beta:g} "
-                "(for a solver without beta: 1 / (2 step)): leave one of the three out"
+                f"noise={self.noise:g} and sigma={self.sigma:g} imply beta = noise^2 / sigma^2 = "
+                f"{self.suggested_beta():g}, but beta is {beta:g} (for a solver without beta: 1 / (2 step)): "
+                "leave one of the three out"
             )
 
     def level(self, step: float, iteration: int = 0) -> float | None:
-        """The level for prox_{step R} at this iteration (from 0): noise sqrt(2 step) where noise is given, else sigma; None where neither is."""
+        """The level for ``prox_{step R}`` at this iteration (from 0).
+
+        noise sqrt(2 step) where noise is given, else sigma; None where neither is.
+        """
         self.check_beta(1 / (2 * step))
         if isinstance(self.sigma, tuple):
             return self.sigma[min(iteration, len(self.sigma) - 1)]
@@ -101,6 +125,7 @@ def _checked(x: Any, v: Tensor) -> Tensor:
         raise InvalidInput(f"the denoiser returned {type(x).__name__}; expected a tensor of shape {tuple(v.shape)}")
     if x.shape != v.shape or x.dtype != v.dtype or x.device != v.device:
         raise InvalidInput(
-            f"the denoiser returned {tuple(x.shape)} {x.dtype} on {x.device}; expected {tuple(v.shape)} {v.dtype} on {v.device}, as it was given"
+            f"the denoiser returned {tuple(x.shape)} {x.dtype} on {x.device}; "
+            f"expected {tuple(v.shape)} {v.dtype} on {v.device}, as it was given"
         )
     return x

@@ -24,22 +24,33 @@ COPIES = 2  # images that it holds beside a tile, the filled one and its result:
 
 
 class PlugAndPlay(Levelled):
-    """prox_{step R}(v) = net(v, level), the level that of the schedule for each iteration, whatever the operator:
+    """A trained denoiser with the schedule of its levels, as the prior of any operator.
+
+    ``prox_{step R}(v)`` is net(v, level), the level that of the schedule for each iteration::
 
         fastip.admm(y, op, prior, beta=prior.schedule.betas, iterations=len(prior.schedule), tolerance=0)
 
-    net: a network of ``fastip.nets`` that takes noise away and sees no data (nets.PRIOR_NETS). Images are b c h w of
-        any size; where c is no multiple of its colours each channel is restored by itself as a grey image (nets.Grey).
-    schedule: levels and betas, ``priors.schedule(noise)``; its last level is repeated.
-    memory: bytes that the network may take beside the solve, or a text such as "800MB"; larger images go through it in
-        tiles, without seams.
-    dtype: of the network's weights, which are copied to the device of y once. None is bfloat16 where the device
-        computes with it natively, else float32; float64 for data in double precision. v keeps the precision of y.
-    Pixels that no datum looks at (holes) are 0 in the default start of a solve, and no denoiser takes a black hole for
-    noise: the first iteration fills them from their neighbours, unless ``init`` gave them a value.
-    Differentiable in y. Raises InvalidInput for another net, schedule, memory or dtype, and at ``bind`` for images that
-    are not b c h w and for those of which not even the smallest tile fits the bound.
-    Source: Venkatakrishnan, Bouman and Wohlberg, Plug-and-play priors for model based reconstruction, 2013.
+    Pixels that no datum looks at (holes) are 0 in the default start of a solve, and no denoiser takes a black hole
+    for noise: the first iteration fills them from their neighbours, unless ``init`` gave them a value.
+    Differentiable in y.
+
+    Args:
+        net: A network of ``fastip.nets`` that takes noise away and sees no data (``nets.PRIOR_NETS``). Images are
+            b c h w of any size; where c is no multiple of its colours each channel is restored by itself as a grey
+            image (``nets.Grey``).
+        schedule: Levels and betas, ``priors.schedule(noise)``; its last level is repeated.
+        memory: Bytes that the network may take beside the solve, or a text such as "800MB"; larger images go
+            through it in tiles, without seams.
+        dtype: Of the network's weights, which are copied to the device of y once. None is bfloat16 where the device
+            computes with it natively, else float32; float64 for data in double precision. v keeps the precision of y.
+
+    Raises:
+        InvalidInput: For another net, schedule, memory or dtype, and at ``bind`` for images that are not b c h w
+            and for those of which not even the smallest tile fits the bound.
+        Unsupported: At ``bind`` inside torch.compile.
+
+    References:
+        Venkatakrishnan, Bouman and Wohlberg, Plug-and-play priors for model based reconstruction, 2013.
     """
 
     def __init__(

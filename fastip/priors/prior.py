@@ -17,18 +17,38 @@ Weight = float | Tensor
 
 
 class Prior(StrictKeywords):
-    """R(x) with its weight inside, known to a solver by prox_{step R}(v) = argmin_x step R(x) + 1/2 ||x - v||^2.
+    """R(x) with its weight inside, known to a solver by its prox.
 
-    A subclass gives ``bind`` and ``value``, and ``plus`` where it can be added to another prior with an exact prox. Priors are immutable and can be
-    shared between solves: whatever changes during a solve lives in the object that ``bind`` returns.
+    That is::
+
+        prox_{step R}(v) = argmin_x step R(x) + 1/2 ||x - v||^2
+
+    A subclass gives ``bind`` and ``value``, and ``plus`` where it can be added to another prior with an exact prox.
+    Priors are immutable and can be shared between solves: whatever changes during a solve lives in the object that
+    ``bind`` returns.
     """
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundPrior:
-        """The prox for one solve, a callable (v, step) -> x. Raises InvalidInput where the prior does not fit the image."""
+        """The prox for one solve.
+
+        Args:
+            y: The data, b c h w or of the shape that ``op`` maps to.
+            op: The operator, which knows the shape of the image.
+
+        Returns:
+            A callable (v, step) -> x.
+
+        Raises:
+            InvalidInput: Where the prior does not fit the image.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define bind")
 
     def value(self, x: Tensor) -> Tensor:
-        """R(x) for each image, shape (b,). Raises Unsupported for priors that are known by their prox alone."""
+        """R(x) for each image, shape (b,).
+
+        Raises:
+            Unsupported: For priors that are known by their prox alone.
+        """
         raise Unsupported(
             f"{type(self).__name__} is known by its prox alone and has no value R(x); watch solution.residuals instead"
         )
@@ -38,7 +58,11 @@ class Prior(StrictKeywords):
         return None
 
     def check_beta(self, beta: float) -> None:
-        """Refuse with InvalidInput a beta that contradicts the prior's own numbers; a solver without beta passes 1 / (2 step)."""
+        """Refuse a beta that contradicts the prior's own numbers; a solver without beta passes 1 / (2 step).
+
+        Raises:
+            InvalidInput: For such a beta.
+        """
 
     def plus(self, other: Prior) -> Prior | None:
         """The sum as one prior whose prox is exact, or None."""
@@ -47,14 +71,16 @@ class Prior(StrictKeywords):
     def __add__(self, other: Any) -> Prior:
         if not isinstance(other, Prior):
             raise InvalidInput(
-                f"{type(self).__name__} + {type(other).__name__}: only priors can be added, e.g. priors.TV(1e-3) + priors.Box(0, 1)"
+                f"{type(self).__name__} + {type(other).__name__}: only priors can be added, "
+                "e.g. priors.TV(1e-3) + priors.Box(0, 1)"
             )
         total = self.plus(other)
         total = other.plus(self) if total is None else total
         if total is None:
             raise Unsupported(
-                f"{type(self).__name__} + {type(other).__name__} has no exact prox without an inner loop; sums that have one: L1, L2, ElasticNet, NonNegative "
-                "and Box with each other, and one TV or AnisotropicTV with any of these"
+                f"{type(self).__name__} + {type(other).__name__} has no exact prox without an inner loop; "
+                "sums that have one: L1, L2, ElasticNet, NonNegative and Box with each other, "
+                "and one TV or AnisotropicTV with any of these"
             )
         return total
 
@@ -67,13 +93,17 @@ class BoundWithout:
 
 
 def check_weight(value: Any, name: str) -> Weight:
-    """``value`` as a number >= 0, or as a real tensor of such numbers; a constant tensor of one element becomes a number."""
+    """``value`` as a number >= 0, or as a real tensor of such numbers.
+
+    A constant tensor of one element becomes a number.
+    """
     if not isinstance(value, Tensor):
         return check_number(value, name, low=0.0)
     check_real(value, name)
     if value.numel() == 0 or value.ndim not in (0, 1, 4) or (value.ndim == 1 and value.numel() > 1):
         raise InvalidInput(
-            f"{name} has shape {tuple(value.shape)}; expected one number, or four dimensions that broadcast to the image such as 1 c 1 1"
+            f"{name} has shape {tuple(value.shape)}; "
+            "expected one number, or four dimensions that broadcast to the image such as 1 c 1 1"
         )
     check_sign(value, name)
     if value.numel() > 1 or value.requires_grad:
@@ -90,18 +120,20 @@ def check_sign(value: Weight, name: str) -> None:
     ):
         low, high = value.detach().min().item(), value.detach().max().item()
         raise InvalidInput(
-            f"{name} holds numbers from {low:g} to {high:g}; expected finite ones >= 0 (to learn it, learn its logarithm: log_weight.exp())"
+            f"{name} holds numbers from {low:g} to {high:g}; "
+            "expected finite ones >= 0 (to learn it, learn its logarithm: log_weight.exp())"
         )
 
 
 def check_fit(value: Weight, name: str, shape: Shape) -> None:
-    """Refuse a weight tensor that does not broadcast to images of ``shape``, or that went negative since it was given."""
+    """Refuse a weight tensor that does not broadcast to ``shape``, or that went negative since it was given."""
     if not isinstance(value, Tensor):
         return
     check_sign(value, name)
     if value.numel() > 1 and (len(shape) != 4 or any(n not in (1, m) for n, m in zip(value.shape, shape, strict=True))):
         raise InvalidInput(
-            f"{name} has shape {tuple(value.shape)}, which does not broadcast to the image of shape {tuple(shape)}; expected e.g. 1 c 1 1"
+            f"{name} has shape {tuple(value.shape)}, which does not broadcast to the image of shape {tuple(shape)}; "
+            "expected e.g. 1 c 1 1"
         )
 
 
@@ -110,7 +142,7 @@ def like(weight: Weight, v: Tensor) -> Weight:
     return weight.to(v) if isinstance(weight, Tensor) else weight
 
 
-def placed(weight: Weight, y: Tensor) -> Weight:
+def weight_on(weight: Weight, y: Tensor) -> Weight:
     """``weight`` in the precision of the image behind y and on its device: moved once for a solve."""
     return weight.to(device=y.device, dtype=real_dtype(y.dtype)) if isinstance(weight, Tensor) else weight
 

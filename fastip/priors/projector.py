@@ -14,20 +14,31 @@ from .prior import BoundWithout, Prior, image_shape
 
 
 class Projector(Prior):
-    """prox_{step R}(v) = net(v), whatever the step: R is 0 on the images that the network lets be, infinite elsewhere.
+    """A trained projection on the range of a generator as the prox, whatever the step.
 
-    net: images to images of the same shape, such as ``nets.Projector(generator, encoder)`` (NPGD) or ``nets.OneNetProjector()``; in eval mode. Its weights may
-    be of another floating dtype than v. It keeps its gradients: solve under ``torch.no_grad()`` where none are wanted.
-    With ``admm`` this is the one-network method of Chang et al., with ``npgd`` that of Raj et al.
-    Raises InvalidInput for what is no network, at ``bind`` for a network in training mode, images of another shape than the network's (``net.shape``, where
-    it has one) and data on another device, and for a network that returns another shape.
-    Source: Chang et al., One network to solve them all, 2017; Raj, Li and Bresler, GAN-based projector for faster recovery, 2019.
+    ``prox_{step R}(v)`` = net(v): R is 0 on the images that the network lets be, infinite elsewhere. With ``admm``
+    this is the one-network method of Chang et al., with ``npgd`` that of Raj et al. The network keeps its
+    gradients: solve under ``torch.no_grad()`` where none are wanted.
+
+    Args:
+        net: Images to images of the same shape, such as ``nets.Projector(generator, encoder)`` (NPGD) or
+            ``nets.OneNetProjector()``; in eval mode. Its weights may be of another floating dtype than v.
+
+    Raises:
+        InvalidInput: For what is no network, at ``bind`` for a network in training mode, images of another shape
+            than the network's (``net.shape``, where it has one) and data on another device, and for a network that
+            returns another shape.
+
+    References:
+        Chang et al., One network to solve them all, 2017.
+        Raj, Li and Bresler, GAN-based projector for faster recovery, 2019.
     """
 
     def __init__(self, net: nn.Module) -> None:
         if not isinstance(net, nn.Module):
             raise InvalidInput(
-                f"net is {net!r}; expected a network that projects images, e.g. fastip.load_projector('digits.safetensors').net"
+                f"net is {net!r}; expected a network that projects images, "
+                "e.g. fastip.load_projector('digits.safetensors').net"
             )
         self.net: Any = net  # so that what a network has, such as .generator, can be asked for
 
@@ -41,7 +52,8 @@ class Projector(Prior):
         if len(shape) != 4 or (expected is not None and shape[1:] != tuple(expected)):
             wanted = "b c h w" if expected is None else f"(b, {', '.join(map(str, expected))})"
             raise InvalidInput(
-                f"the image has shape {shape}; this {type(self.net).__name__} projects images {wanted}: give an operator on such images"
+                f"the image has shape {shape}; this {type(self.net).__name__} projects images {wanted}: "
+                "give an operator on such images"
             )
         return BoundProjector(self.net)
 

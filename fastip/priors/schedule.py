@@ -8,20 +8,25 @@ from typing import Any
 from ..arrays import check_count, check_number
 from ..errors import InvalidInput, strict_keywords
 
-# docs/experiments/photo_prior.md: 144 choices of the four on seven operators (two camera shakes, x 2, x 3, x 4, half of
-# the pixels, scratches) with noise of 1, 2.55 and 7.65 of 255, four validation photographs, eight iterations. These lose
-# 0.08 dB in the mean and 0.27 dB at most against each problem's own best. The optimum is flat but for two: with first 0.2
-# the mean is 0.1 dB lower, with share 0.35 0.7 dB. No level is above 0.3, the largest that the denoiser was trained for.
+# docs/experiments/photo_prior.md: 144 choices of the four on seven operators (two camera shakes, x 2, x 3, x 4, half
+# of the pixels, scratches) with noise of 1, 2.55 and 7.65 of 255, four validation photographs, eight iterations. These
+# lose 0.08 dB in the mean and 0.27 dB at most against each problem's own best. The optimum is flat but for two: with
+# first 0.2 the mean is 0.1 dB lower, with share 0.35 0.7 dB. No level is above 0.3, the largest that the denoiser was
+# trained for.
 FIRST, LAST, FLOOR, SHARE = 0.3, 2.2, 0.012, 0.6
 LEAST = 1 / 255  # the noise of data that are said to have none: they were rounded to 8 bits, and beta must be > 0
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """levels: what the denoiser is told in each iteration, standard deviations in image units. betas: the solver's.
+    """The levels and betas of a plug-and-play solve; its length is the number of iterations.
 
-    Its length is the number of iterations. Raises InvalidInput for none, for different numbers of both, and for any
-    that is not > 0.
+    Args:
+        levels: What the denoiser is told in each iteration, standard deviations in image units, > 0.
+        betas: The solver's, > 0, as many.
+
+    Raises:
+        InvalidInput: For none, for different numbers of both, and for any that is not > 0.
     """
 
     levels: tuple[float, ...]
@@ -45,21 +50,33 @@ class Schedule:
 
 @strict_keywords
 def schedule(noise: Any, *, steps: int = 8) -> Schedule:
-    """Levels that fall to the noise of the data and the betas that go with them, for a denoiser in ``admm``:
+    """Levels that fall to the noise of the data and the betas that go with them, for a denoiser in ``admm``.
 
-        level_k = first (last / first)^(k / (steps - 1)),     beta_k = 0.6 noise^2 / level_k^2,     k = 0 ... steps - 1
+    For k = 0 ... steps - 1 they are::
+
+        level_k = first (last / first)^(k / (steps - 1)),     beta_k = 0.6 noise^2 / level_k^2
+
+    with first = 0.3, last = 2.2 noise and at least 0.012. Where the noise is so strong that last would be above
+    first, all levels are the larger one of first and noise. A single step has the level last. Use it as::
 
         plan = priors.schedule(0.01)
         prior = priors.Denoiser(denoiser, sigma=plan.levels)
         fastip.admm(y, op, prior, beta=plan.betas, iterations=len(plan), tolerance=0)
 
-    noise: the standard deviation of the noise in y, images in [0, 1]; below 1/255 it counts as 1/255. first = 0.3,
-        last = 2.2 noise and at least 0.012; where the noise is so strong that last would be above first, all levels are
-        the larger one of first and noise. A single step has the level last.
-    Raises InvalidInput for a noise that is negative, no number or above 1 (grey levels: divide them by 255), and for
-    less than one step.
-    Source: the logarithmic scale of Zhang, Li, Zuo, Zhang, Van Gool and Timofte, Plug-and-play image restoration with
-    deep denoiser prior (DPIR), 2021.
+    Args:
+        noise: The standard deviation of the noise in y, images in [0, 1]; below 1/255 it counts as 1/255.
+        steps: The number of iterations, >= 1.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        InvalidInput: For a noise that is negative, no number or above 1 (grey levels: divide them by 255), and for
+            less than one step.
+
+    References:
+        The logarithmic scale of Zhang, Li, Zuo, Zhang, Van Gool and Timofte, Plug-and-play image restoration with
+        deep denoiser prior (DPIR), 2021.
     """
     given = check_number(noise, "noise", low=0.0)
     if given > 1:

@@ -10,18 +10,31 @@ from torch import Tensor
 from .. import kernels
 from ..contracts import LinearOperator, Pointwise
 from ..errors import InvalidInput
-from .prior import Prior, Weight, check_bound, check_fit, check_weight, image_shape, is_zero, like, placed
+from .prior import Prior, Weight, check_bound, check_fit, check_weight, image_shape, is_zero, like, weight_on
 
 
 class Separable(Prior):
-    """R(x) = l1 ||x||_1 + l2 ||x||^2 + indicator(low <= x <= high): what the sums of L1, L2, ElasticNet, NonNegative and Box come to.
+    """``R(x) = l1 ||x||_1 + l2 ||x||^2 + indicator(low <= x <= high)``, pixel by pixel.
+
+    It is what the sums of L1, L2, ElasticNet, NonNegative and Box come to. Its prox is::
 
         prox_{step R}(v) = clip(soft(v, step l1) / (1 + 2 step l2), low, high)
 
-    exact, because R is a sum of convex functions of one pixel each and clipping the free minimiser of such a function gives the constrained one.
-    l1, l2: numbers >= 0, or tensors that broadcast to b c h w such as 1 c 1 1 (they may require a gradient). low, high: numbers, infinite for none.
-    Raises InvalidInput for negative or non-finite weights and for low > high.
-    Source: Parikh and Boyd, Proximal Algorithms, 2014, sections 2.2 and 6.5.
+    exact, because R is a sum of convex functions of one pixel each and clipping the free minimiser of such a
+    function gives the constrained one.
+
+    Args:
+        l1: The weight of ``||x||_1``, a number >= 0, or a tensor that broadcasts to b c h w such as 1 c 1 1 (it may
+            require a gradient).
+        l2: The weight of ``||x||^2``, the same.
+        low: The least value of a pixel, infinite for none.
+        high: The largest one, infinite for none.
+
+    Raises:
+        InvalidInput: For negative or non-finite weights, weights that do not broadcast, and for low > high.
+
+    References:
+        Parikh and Boyd, Proximal Algorithms, 2014, sections 2.2 and 6.5.
     """
 
     def __init__(
@@ -46,7 +59,7 @@ class Separable(Prior):
         if self.pointwise() is not None:
             return self
         result = copy.copy(self)
-        result.l1, result.l2 = placed(self.l1, y), placed(self.l2, y)
+        result.l1, result.l2 = weight_on(self.l1, y), weight_on(self.l2, y)
         return result
 
     def prox(self, v: Tensor, step: float) -> Tensor:
@@ -76,15 +89,20 @@ class Separable(Prior):
         low, high = max(self.low, other.low), min(self.high, other.high)
         if low > high:
             raise InvalidInput(
-                f"the boxes [{self.low:g}, {self.high:g}] and [{other.low:g}, {other.high:g}] do not meet: no image satisfies both"
+                f"the boxes [{self.low:g}, {self.high:g}] and [{other.low:g}, {other.high:g}] do not meet: "
+                "no image satisfies both"
             )
         return Separable(self.l1 + other.l1, self.l2 + other.l2, low, high)
 
 
 class L1(Separable):
-    """R(x) = weight ||x||_1; prox_{step R}(v) = soft(v, step weight).
+    """``R(x) = weight ||x||_1``; ``prox_{step R}(v) = soft(v, step weight)``.
 
-    weight: a number >= 0, or a tensor that broadcasts to b c h w such as 1 c 1 1 (it may require a gradient). Raises InvalidInput otherwise.
+    Args:
+        weight: A number >= 0, or a tensor that broadcasts to b c h w such as 1 c 1 1 (it may require a gradient).
+
+    Raises:
+        InvalidInput: For weights that are negative, not finite, or do not broadcast.
     """
 
     def __init__(self, weight: Weight) -> None:
@@ -92,9 +110,13 @@ class L1(Separable):
 
 
 class L2(Separable):
-    """R(x) = weight ||x||^2; prox_{step R}(v) = v / (1 + 2 step weight).
+    """``R(x) = weight ||x||^2``; ``prox_{step R}(v) = v / (1 + 2 step weight)``.
 
-    weight: a number >= 0, or a tensor that broadcasts to b c h w such as 1 c 1 1 (it may require a gradient). Raises InvalidInput otherwise.
+    Args:
+        weight: A number >= 0, or a tensor that broadcasts to b c h w such as 1 c 1 1 (it may require a gradient).
+
+    Raises:
+        InvalidInput: For weights that are negative, not finite, or do not broadcast.
     """
 
     def __init__(self, weight: Weight) -> None:
@@ -102,10 +124,17 @@ class L2(Separable):
 
 
 class ElasticNet(Separable):
-    """R(x) = l1 ||x||_1 + l2 ||x||^2; prox_{step R}(v) = soft(v, step l1) / (1 + 2 step l2).
+    """``R(x) = l1 ||x||_1 + l2 ||x||^2``; ``prox_{step R}(v) = soft(v, step l1) / (1 + 2 step l2)``.
 
-    l1, l2: numbers >= 0, or tensors that broadcast to b c h w such as 1 c 1 1 (they may require a gradient). Raises InvalidInput otherwise.
-    Source: Zou and Hastie, Regularization and variable selection via the elastic net, 2005.
+    Args:
+        l1: A number >= 0, or a tensor that broadcasts to b c h w such as 1 c 1 1 (it may require a gradient).
+        l2: The same.
+
+    Raises:
+        InvalidInput: For weights that are negative, not finite, or do not broadcast.
+
+    References:
+        Zou and Hastie, Regularization and variable selection via the elastic net, 2005.
     """
 
     def __init__(self, l1: Weight, l2: Weight) -> None:
@@ -115,7 +144,12 @@ class ElasticNet(Separable):
 class Box(Separable):
     """R(x) = 0 where low <= x <= high, infinite elsewhere; prox(v) = clip(v, low, high).
 
-    low, high: numbers, low <= high; infinity for no bound. Raises InvalidInput otherwise.
+    Args:
+        low: A number; minus infinity for no bound.
+        high: A number >= low; infinity for no bound.
+
+    Raises:
+        InvalidInput: For low > high, and for what is no number.
     """
 
     def __init__(self, low: float = 0.0, high: float = 1.0) -> None:

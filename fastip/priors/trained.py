@@ -12,8 +12,13 @@ from ..tracing import constant
 
 @dataclass(frozen=True)
 class Trained:
-    """levels: (low, high), standard deviations of the noise it was trained to remove. data: the :func:`likeness` of the operator whose data the network takes,
-    None where it takes none. schedule: (beta, level) of each iteration of the solver that it was tuned through; empty for a denoiser alone."""
+    """What a trained network belongs to.
+
+    Attributes:
+        levels: (low, high), standard deviations of the noise it was trained to remove.
+        data: The :func:`likeness` of the operator whose data the network takes, None where it takes none.
+        schedule: (beta, level) of each iteration of the solver that it was tuned through; empty for a denoiser alone.
+    """
 
     levels: tuple[float, float]
     data: str | None = None
@@ -23,7 +28,8 @@ class Trained:
         numbers = (*self.levels, *(number for pair in self.schedule for number in pair))
         if len(self.levels) != 2 or not self.levels[0] <= self.levels[1] or not all(number > 0 for number in numbers):
             raise InvalidInput(
-                f"levels are {self.levels} and the schedule {self.schedule}; expected positive numbers, levels (low, high)"
+                f"levels are {self.levels} and the schedule {self.schedule}; "
+                "expected positive numbers, levels (low, high)"
             )
 
     @property
@@ -40,13 +46,17 @@ class Trained:
         """Refuse data of another operator than that of the training."""
         if self.data is not None and likeness(op) != self.data:
             raise InvalidInput(
-                f"op is {op!r}, and the network takes the data of another operator: use the one it was trained for, or train it for this one"
+                f"op is {op!r}, and the network takes the data of another operator: "
+                "use the one it was trained for, or train it for this one"
             )
 
 
 @constant
 def likeness(op: LinearOperator) -> str:
-    """What data of ``op`` look like away from borders, as a text: psf and stride of a convolution, whatever its boundary; the fingerprint of others."""
+    """What data of ``op`` look like away from borders, as a text.
+
+    Psf and stride of a convolution, whatever its boundary; the fingerprint of others.
+    """
     convolution = op.convolution()
     if convolution is None:
         return op.fingerprint()

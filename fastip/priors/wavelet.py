@@ -16,30 +16,45 @@ from ..contracts import LinearOperator
 from ..errors import InvalidInput, Unsupported
 from ..tracing import real_dtype
 from .filter_bank import FilterBank
-from .prior import BoundWithout, Prior, Weight, check_fit, check_weight, image_shape, like, placed
+from .prior import BoundWithout, Prior, Weight, check_fit, check_weight, image_shape, like, weight_on
 
-ORTHOGONAL = 1e-9  # how far the taps may be from an orthogonal filter bank
+# How far the taps may be from an orthogonal filter bank: smaller refuses good ones for the digits of their tables,
+# larger takes those whose soft threshold is no exact prox.
+ORTHOGONAL = 1e-9
 
 
 class Wavelet(Prior):
-    """R(x) = weight sum |detail coefficients of W x|, W an orthogonal wavelet transform of each channel; the approximation is not penalised.
+    """Few large detail coefficients in an orthogonal wavelet basis; the approximation is not penalised.
 
+    W being an orthogonal wavelet transform of each channel::
+
+        R(x) = weight sum |detail coefficients of W x|
         prox_{step R}(v) = W^T soft(W v, step weight)       (approximation coefficients unchanged)
 
-    exact, because W is orthogonal. Each level transforms rows and columns periodically; where a side is odd its last row or column goes to the
-    approximation as it is, so that W stays orthogonal for every image size (the padding of the usual transforms is not).
-    weight: a number >= 0, or a tensor 1 c 1 1 (it may require a gradient). wavelet: the name of an orthogonal wavelet of PyWavelets: haar, dbN, symN,
-    coifN. levels: a whole number >= 1, both sides of the image >= 2^levels. float32 and float64; differentiable. PyWavelets transforms what is on the CPU,
-    PyTorch by the same filters what is on another device: the results agree to rounding.
-    Raises InvalidInput for bad values, Unsupported for wavelets that are not orthogonal and for other precisions.
-    Source: Mallat, A Wavelet Tour of Signal Processing, chapter 7.
+    exact, because W is orthogonal. Each level transforms rows and columns periodically; where a side is odd its
+    last row or column goes to the approximation as it is, so that W stays orthogonal for every image size (the
+    padding of the usual transforms is not). float32 and float64; differentiable. PyWavelets transforms what is on
+    the CPU, PyTorch by the same filters what is on another device: the results agree to rounding.
+
+    Args:
+        weight: A number >= 0, or a tensor 1 c 1 1 (it may require a gradient).
+        wavelet: The name of an orthogonal wavelet of PyWavelets: haar, dbN, symN, coifN.
+        levels: A whole number >= 1, both sides of the image >= 2^levels.
+
+    Raises:
+        InvalidInput: For bad values, and at ``bind`` for images that are not b c h w or too small.
+        Unsupported: For wavelets that are not orthogonal, and at ``bind`` for other precisions.
+
+    References:
+        Mallat, A Wavelet Tour of Signal Processing, chapter 7.
     """
 
     def __init__(self, weight: Weight, wavelet: str = "db4", *, levels: int = 3) -> None:
         self.weight = check_weight(weight, "weight")
         if isinstance(self.weight, Tensor) and self.weight.ndim == 4 and self.weight.shape[2:] != (1, 1):
             raise InvalidInput(
-                f"weight has shape {tuple(self.weight.shape)}; expected one number, or one per image and channel: b c 1 1 or 1 c 1 1"
+                f"weight has shape {tuple(self.weight.shape)}; "
+                "expected one number, or one per image and channel: b c 1 1 or 1 c 1 1"
             )
         self.wavelet = _orthogonal(wavelet)
         self._bank = FilterBank(self.wavelet.dec_lo, self.wavelet.dec_hi)
@@ -53,7 +68,7 @@ class Wavelet(Prior):
             )
         check_fit(self.weight, "weight", shape)
         self._check(shape, real_dtype(y.dtype))
-        return BoundWavelet(self, placed(self.weight, y))
+        return BoundWavelet(self, weight_on(self.weight, y))
 
     def _check(self, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         if dtype not in (torch.float32, torch.float64):
@@ -66,7 +81,10 @@ class Wavelet(Prior):
             )
 
     def transform(self, x: Tensor) -> Tensor:
-        """W x in Mallat's layout: the approximation in the top left corner of a tensor of the shape of x. Differentiable."""
+        """W x in Mallat's layout: the approximation in the top left corner of a tensor of the shape of x.
+
+        Differentiable.
+        """
         self._check(tuple(x.shape), x.dtype)
         return self._turned(x, False)
 
@@ -128,9 +146,8 @@ class _Transform(torch.autograd.Function):
             turn(out, bank.join if transposed else bank.split, levels)
             return out
         step = functools.partial(_join if transposed else _split, wavelet)
-        for plane in out.numpy().reshape(
-            -1, *out.shape[-2:]
-        ):  # one at a time: the coefficients of one channel in memory
+        # One plane at a time: the coefficients of one channel in memory.
+        for plane in out.numpy().reshape(-1, *out.shape[-2:]):
             turn(plane, step, levels)
         return out
 
@@ -187,7 +204,10 @@ def _halved(size: int, levels: int) -> int:
 
 
 def _orthogonal(name: Any) -> Any:
-    """The PyWavelets object of this name, refused unless its filters are an orthogonal bank: sum_k h[k] h[k + 2m] = (m == 0)."""
+    """The PyWavelets object of this name, refused unless its filters are an orthogonal bank.
+
+    That is sum_k h[k] h[k + 2m] = (m == 0).
+    """
     try:
         import pywt
     except ImportError:
@@ -202,6 +222,7 @@ def _orthogonal(name: Any) -> Any:
     correlation[0] -= 1
     if np.abs(correlation).max() > ORTHOGONAL:
         raise Unsupported(
-            f"the wavelet {name!r} is not orthogonal, so its soft threshold is not an exact prox; use one that is: 'haar', 'db4', 'sym8'"
+            f"the wavelet {name!r} is not orthogonal, so its soft threshold is not an exact prox; "
+            "use one that is: 'haar', 'db4', 'sym8'"
         )
     return wavelet

@@ -29,30 +29,48 @@ def admm(
     init: Any = None,
     callback: Callback | None = None,
 ) -> Solution:
-    """Minimise ||y - A x||^2 + R(x).
+    """Minimise ``||y - A x||^2 + R(x)`` without an inner loop: a data step and a prior step.
 
-        q' = q + C (y - A x - beta q)                  C = (beta I + A A^T)^-1, exact or approximate
+    An iteration is, with C = (beta I + A A^T)^-1, exact or approximate::
+
+        q' = q + C (y - A x - beta q)
         x' = prox_{R / 2 beta}(x + A^T (2 q' - q))
 
     Every fixed point is an exact minimiser whatever C is; a certified C converges for every convex R.
+    Differentiable in y, the prior's weights and its network's parameters.
 
-    y: the data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier; on GPUs float16 and
-        bfloat16 too), a torch tensor on any device, or a NumPy or CuPy array.
-    prior: an object of ``fastip.priors``; its weight is part of R.
-    beta: the penalty, a number > 0, or a sequence with one number per iteration (its last value is repeated). None: what the prior implies
-        (denoisers: noise^2 / sigma^2), else 0.02 ||A||^2 (docs/mathematics.md has the measurement).
-    inverse: "auto" or an object of ``fastip.inverses``.
-    tolerance: stop when ||y - A x - beta q|| <= tolerance ||y|| and the relative change of x is <= tolerance, for every image; checked every five
-        iterations and at the last. 0 runs exactly ``iterations`` without checks. torch.compile traces such a solve, with fullgraph=True too: one graph
-        for each operator and size of the image, and for any number of images.
-    relaxation: 0 < a < 2, over-relaxation when > 1.
-    init: an image x0 (then q0 = 0; default x0 = A^T C y), or a Solution to resume with the same
-        inverse: without relaxation and with a pointwise prior the result is that of one uninterrupted solve.
-    callback: called after each iteration with a State; returning False stops. It selects the unfused loop.
+    Args:
+        y: The data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier; on GPUs
+            float16 and bfloat16 too), a torch tensor on any device, or a NumPy or CuPy array.
+        op: The operator A, an object of ``fastip.operators``.
+        prior: An object of ``fastip.priors``; its weight is part of R.
+        beta: The penalty, a number > 0, or a sequence with one number per iteration (its last value is repeated).
+            None: what the prior implies (denoisers: noise^2 / sigma^2), else ``0.02 ||A||^2`` (docs/mathematics.md
+            has the measurement).
+        inverse: "auto" or an object of ``fastip.inverses``.
+        iterations: At most, a whole number >= 1.
+        tolerance: Stop when ``||y - A x - beta q|| <= tolerance ||y||`` and the relative change of x is <=
+            tolerance, for every image; checked every five iterations and at the last. 0 runs exactly ``iterations``
+            without checks. torch.compile traces such a solve, with fullgraph=True too: one graph for each operator
+            and size of the image, and for any number of images.
+        relaxation: 0 < a < 2, over-relaxation when > 1.
+        init: An image x0 (then q0 = 0; default x0 = A^T C y), or a Solution to resume with the same inverse:
+            without relaxation and with a pointwise prior the result is that of one uninterrupted solve.
+        callback: Called after each iteration with a State; returning False stops. It selects the unfused loop.
 
-    Returns a Solution; ``solution.x`` is of the kind of ``y``. Differentiable in y, the prior's weights and its network's parameters.
-    Raises InvalidInput (a ValueError) for bad values, Unsupported where an inverse does not fit the operator.
-    Source: Fan, Wei, Carin and Heller, An inner-loop free solution to inverse problems using deep neural networks, NIPS 2017, in residual two-line form.
+    Returns:
+        A Solution; ``solution.x`` is of the kind of ``y``.
+
+    Raises:
+        InvalidInput: A ValueError, for bad values: data that ``op`` cannot have produced or that hold NaN or Inf,
+            numbers out of range, a beta that contradicts the prior or that it cannot imply, an ``init`` of
+            another shape.
+        Unsupported: Where an inverse does not fit the operator, and for a tolerance inside torch.compile or while a
+            CUDA graph is captured.
+
+    References:
+        Fan, Wei, Carin and Heller, An inner-loop free solution to inverse problems using deep neural networks, NIPS
+        2017, in residual two-line form.
     """
     y, restore = as_tensor(y, "y")
     shape = check_data(y, op)

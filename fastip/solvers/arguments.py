@@ -15,26 +15,32 @@ from ..errors import InvalidInput
 from ..tracing import check_traceable, check_uncaptured, norm, real_dtype
 
 SUPPORTED = (torch.float32, torch.float64, torch.complex64, torch.complex128)
-DEFAULT_BETA = 0.02  # times ||A||^2; docs/mathematics.md has the measurement that chose it
+# Times ||A||^2. docs/mathematics.md measures it: over six operators and two weights the geometric mean of the
+# iterations is 127 at 0.02 and at 0.01, 157 at 0.03; larger weights like a larger one.
+DEFAULT_BETA = 0.02
 
 
 def check_data(y: Tensor, op: LinearOperator) -> Shape:
     """Refuse data that ``op`` cannot have produced, or that holds NaN or Inf; returns the shape of the image."""
     if not isinstance(op, LinearOperator):
         raise InvalidInput(
-            f"op is {type(op).__name__}; expected an operator, e.g. operators.Blur(psf.gaussian(9, sigma=1.6), stride=4)"
+            f"op is {type(op).__name__}; expected an operator, "
+            "e.g. operators.Blur(psf.gaussian(9, sigma=1.6), stride=4)"
         )
     if y.dtype in HALF and not y.is_cuda:
         raise InvalidInput(
-            f"y has dtype {y.dtype} on {y.device}; expected float32 or float64, half precision is taken on GPUs only: convert with y.float()"
+            f"y has dtype {y.dtype} on {y.device}; "
+            "expected float32 or float64, half precision is taken on GPUs only: convert with y.float()"
         )
     if y.dtype not in (*SUPPORTED, *HALF):
         raise InvalidInput(
-            f"y has dtype {y.dtype}; expected float32 or float64 (complex for MaskedFourier): convert with y.float(), images in [0, 1]"
+            f"y has dtype {y.dtype}; expected float32 or float64 (complex for MaskedFourier): "
+            "convert with y.float(), images in [0, 1]"
         )
     if y.ndim < 2 or y.numel() == 0:
         raise InvalidInput(
-            f"y has shape {tuple(y.shape)}; expected a non-empty batch b c h w (or b m for operators.Dense): add the missing dimensions with y[None]"
+            f"y has shape {tuple(y.shape)}; expected a non-empty batch b c h w (or b m for operators.Dense): "
+            "add the missing dimensions with y[None]"
         )
     if y.is_meta:
         raise InvalidInput("y is on the meta device, which holds no data; expected a tensor on a CPU or GPU")
@@ -55,7 +61,10 @@ def check_relaxation(value: float) -> float:
 
 
 def check_tolerance(value: float, y: Tensor) -> float:
-    """tolerance >= 0; inside torch.compile, and while a CUDA graph of a solve of ``y`` is captured, 0: a graph does not stop by what it finds."""
+    """tolerance >= 0; inside torch.compile, and while a CUDA graph of a solve of ``y`` is captured, 0.
+
+    A graph does not stop by what it finds.
+    """
     tolerance = check_number(value, "tolerance", low=0.0)
     if tolerance > 0:
         reason = (
@@ -90,7 +99,7 @@ def check_prior(prior: Any) -> Prior:
 
 
 def schedule(beta: float | Sequence[float] | None, op: LinearOperator, prior: Prior, shape: Shape) -> list[float]:
-    """beta as a list: one number, or one per iteration. None: what the prior implies, else 0.02 ||A||^2."""
+    """beta as a list: one number, or one per iteration. None: what the prior implies, else ``0.02 ||A||^2``."""
     check_prior(prior)
     if beta is None:
         implied = prior.suggested_beta()
@@ -113,12 +122,13 @@ def initial(init: Any, step: BoundInverse, shape: Shape, like: Tensor) -> tuple[
     if isinstance(init, Solution):
         if init.q is None or init.q.shape != q.shape or init.q.dtype != q.dtype:
             raise InvalidInput(
-                f"init is a Solution whose dual is {None if init.q is None else tuple(init.q.shape)}; this inverse keeps {tuple(q.shape)}: "
-                "resume with the same inverse, or pass init=solution.x"
+                f"init is a Solution whose dual is {None if init.q is None else tuple(init.q.shape)}; "
+                f"this inverse keeps {tuple(q.shape)}: resume with the same inverse, or pass init=solution.x"
             )
         if init.q.device != q.device:
             raise InvalidInput(
-                f"init is a Solution on {init.q.device}; expected one on {q.device}, as y: pass init=solution.x moved there"
+                f"init is a Solution on {init.q.device}; expected one on {q.device}, as y: "
+                "pass init=solution.x moved there"
             )
         check_finite(init.q, "the dual of init")
         q = init.q if init.beta is None else init.q * (init.beta / step.beta)

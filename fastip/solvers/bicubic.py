@@ -11,11 +11,24 @@ from ..errors import strict_keywords
 
 @strict_keywords
 def bicubic(y: Tensor, factor: int) -> Tensor:
-    """Bicubic interpolation of samples that sit at the pixels 0::factor: pixel i of ``y`` is pixel factor i of the result, as Blur(stride=factor) keeps them.
+    """Bicubic interpolation of samples that sit at the pixels 0::factor, as Blur(stride=factor) keeps them.
 
-    Keys' kernel with a = -1/2, which reproduces straight lines; beyond the border the last sample is repeated. A plain resize puts pixel i at
-    factor i + (factor - 1) / 2, that is 1.5 pixels off for factor 4. y: b c h w -> b c (h factor) (w factor).
-    Source: Keys, Cubic convolution interpolation for digital image processing, 1981.
+    Pixel i of ``y`` is pixel factor i of the result. Keys' kernel with a = -1/2, which reproduces straight lines;
+    beyond the border the last sample is repeated. A plain resize puts pixel i at factor i + (factor - 1) / 2, that
+    is 1.5 pixels off for factor 4.
+
+    Args:
+        y: b c h w.
+        factor: A whole number >= 1.
+
+    Returns:
+        b c (h factor) (w factor), of the dtype and on the device of ``y``.
+
+    Raises:
+        InvalidInput: For a factor that is no whole number >= 1.
+
+    References:
+        Keys, Cubic convolution interpolation for digital image processing, 1981.
     """
     factor = check_count(factor, "factor", low=1)
     for axis in (2, 3):

@@ -11,16 +11,30 @@ from ..tracing import real_dtype
 from .arguments import check_data
 from .pgd import BackProjection
 
+# Of ||A||^2. Larger leaves A x further off y, smaller makes the inverse worse conditioned.
 EPSILON = 1e-6
 
 
 @strict_keywords
 def consistent(x: Any, y: Any, op: LinearOperator, *, inverse: str | Inverse = "auto", epsilon: float = EPSILON) -> Any:
-    """x + A^+ (y - A x): the image nearest to x that gives the data y, where A has full row rank. For data with little noise, after a solver that leaves
-    A x off y, such as ``npgd``: pixels that are seen become those of the data.
+    """``x + A^+ (y - A x)``: the image nearest to x that gives the data y, where A has full row rank.
 
-    x: an image, of the dtype and on the device of y; y: the data; op, inverse, epsilon: as for BackProjection. Returns an image of the kind of x.
-    Raises InvalidInput (a ValueError) for bad values.
+    For data with little noise, after a solver that leaves A x off y, such as ``npgd``: pixels that are seen become
+    those of the data.
+
+    Args:
+        x: An image, of the dtype and on the device of y.
+        y: The data, as for ``admm``.
+        op: The operator A.
+        inverse: As for :class:`BackProjection`.
+        epsilon: As for :class:`BackProjection`; smaller here, so that little of y - A x is left.
+
+    Returns:
+        An image of the kind of x.
+
+    Raises:
+        InvalidInput: A ValueError, for bad values.
+        Unsupported: Where the inverse does not fit the operator.
     """
     y, _ = as_tensor(y, "y")
     x, restore = as_tensor(x, "x")

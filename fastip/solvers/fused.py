@@ -1,4 +1,4 @@
-"""Whole ADMM solves at once, where the data step is a stencil, or pointwise in Fourier space, and the prior pointwise."""
+"""Whole ADMM solves at once: a pointwise prior, and a data step that is a stencil or pointwise in Fourier space."""
 
 from __future__ import annotations
 
@@ -33,10 +33,22 @@ def why_unfused(
 def admm(
     step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float
 ) -> tuple[Tensor, Tensor, int, Status, Tensor]:
-    """(x, q, iterations done, status, residuals checks x 2 x b): what the visible loop gives, to rounding.
+    """What the visible loop gives, to rounding.
 
-    x: b c H W, the start; its memory is used for the result. q: the dual to start from, kept.
-    Raises Unsupported for a tolerance while a CUDA graph is captured.
+    Args:
+        step: The data step; it has a fused description.
+        prior: The prior; it is pointwise.
+        x: b c H W, the start; its memory is used for the result.
+        q: The dual to start from, kept.
+        y: The data.
+        rule: The stop rule.
+        relaxation: 0 < a < 2.
+
+    Returns:
+        (x, q, iterations done, status, residuals checks x 2 x b).
+
+    Raises:
+        Unsupported: For a tolerance while a CUDA graph is captured.
     """
     if rule.tolerance > 0:
         given = f"a solve with tolerance={rule.tolerance:g}"

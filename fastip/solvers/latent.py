@@ -1,4 +1,7 @@
-"""Descent on the latent vector of a generator: CSGM and PGDGAN, the methods with an inner loop that a trained projector makes needless."""
+"""Descent on the latent vector of a generator: CSGM and PGDGAN.
+
+They are the methods with an inner loop that a trained projector makes needless.
+"""
 
 from __future__ import annotations
 
@@ -32,19 +35,38 @@ def csgm(
     seed: int = 0,
     callback: Callback | None = None,
 ) -> Solution:
-    """Find the latent vector whose image gives the data, by Adam from several starts: min over z of ||y - A G(z)||^2 + weight ||z||^2, x = G(z).
+    """Find the latent vector whose image gives the data, by Adam from several starts.
 
-    y: the data, as for ``pgd``, float32 or float64. generator: G, e.g. ``fastip.load_generator(path)``, in eval mode, its weights of the dtype of y and on its
-    device.
-    restarts: starts z ~ N(0, I), drawn from ``seed``, the same for each image, so that an image does not depend on its neighbours; all descend together as
-    one batch, and for each image that of least objective is kept. With more restarts the first ones are the same.
-    learning_rate: Adam's. weight: >= 0.
-    callback: called after each iteration with a State whose images are those of the first starts; returning False stops.
+    It is, with x = G(z)::
 
-    Returns a Solution; ``residuals`` has ||y - A x|| / ||y|| and 0 for each image at the end. An iteration costs a pass through G and one back. Nothing is
-    differentiable in y: the search is not part of a graph.
-    Raises InvalidInput (a ValueError) for bad values.
-    Source: Bora, Jalal, Price and Dimakis, Compressed sensing using generative models, 2017.
+        min over z of ||y - A G(z)||^2 + weight ||z||^2
+
+    An iteration costs a pass through G and one back. Nothing is differentiable in y: the search is not
+    part of a graph.
+
+    Args:
+        y: The data, as for ``pgd``, float32 or float64.
+        op: The operator A.
+        generator: G, e.g. ``fastip.load_generator(path)``, in eval mode, its weights of the dtype of y and
+            on its device.
+        iterations: Of Adam, >= 1.
+        restarts: Starts z ~ N(0, I), drawn from ``seed``, the same for each image, so that an image does not depend
+            on its neighbours; all descend together as one batch, and for each image that of least objective is
+            kept. With more restarts the first ones are the same.
+        learning_rate: Adam's, > 0.
+        weight: Of ``||z||^2``, >= 0.
+        seed: Of the starts.
+        callback: Called after each iteration with a State whose images are those of the first starts; returning
+            False stops.
+
+    Returns:
+        A Solution without a dual; ``residuals`` has ``||y - A x|| / ||y||`` and 0 for each image at the end.
+
+    Raises:
+        InvalidInput: A ValueError, for bad values.
+
+    References:
+        Bora, Jalal, Price and Dimakis, Compressed sensing using generative models, 2017.
     """
     y, restore = as_tensor(y, "y")
     search = _Search(y, op, generator, check_count(restarts, "restarts", low=1), seed)
@@ -79,15 +101,36 @@ def pgdgan(
 ) -> Solution:
     """Projected gradient descent where the projection on the range of a generator is itself a descent.
 
+    By ``inner`` steps of Adam from the last z::
+
         w = x + step A^T (y - A x)      or  x + A^+ (y - A x)
-        z = argmin_z mean (G(z) - w)^2 + weight ||z||^2,   x = G(z),   by ``inner`` steps of Adam from the last z
+        z = argmin_z mean (G(z) - w)^2 + weight ||z||^2,   x = G(z)
 
-    y, generator, restarts, seed, callback: as for ``csgm``; of the restarts that of least ||y - A x|| is kept. step: as for ``npgd``; the first w is made of
-    x = 0. Adam begins anew at each projection, z does not.
+    The first w is made of x = 0. Adam begins anew at each projection, z does not. An iteration costs ``inner``
+    passes through G and back.
 
-    Returns a Solution, as ``csgm``. An iteration costs ``inner`` passes through G and back.
-    Raises InvalidInput (a ValueError) for bad values.
-    Source: Shah and Hegde, Solving linear inverse problems using GAN priors: an algorithm with provable guarantees, 2018.
+    Args:
+        y: The data, as for ``csgm``.
+        op: The operator A.
+        generator: As for ``csgm``.
+        step: As for ``npgd``.
+        iterations: Projections, >= 1.
+        inner: Steps of Adam in each, >= 1.
+        restarts: As for ``csgm``; that of least ``||y - A x||`` is kept.
+        learning_rate: Adam's, > 0.
+        weight: Of ``||z||^2``, >= 0.
+        seed: Of the starts.
+        callback: As for ``csgm``.
+
+    Returns:
+        A Solution, as ``csgm``.
+
+    Raises:
+        InvalidInput: A ValueError, for bad values.
+        Unsupported: Where the inverse of a BackProjection does not fit the operator.
+
+    References:
+        Shah and Hegde, Solving linear inverse problems using GAN priors: an algorithm with provable guarantees, 2018.
     """
     y, restore = as_tensor(y, "y")
     search = _Search(y, op, generator, check_count(restarts, "restarts", low=1), seed)
@@ -125,7 +168,8 @@ class _Search:
                 op.output_shape((starts * shape[0], *shape[1:]))
             except InvalidInput as error:
                 raise InvalidInput(
-                    f"with restarts={starts} the operator is given {starts} times as many images: {error}; or give restarts=1"
+                    f"with restarts={starts} the operator is given {starts} times as many images: {error}; "
+                    "or give restarts=1"
                 ) from None
         self.op, self.generator, self.starts, self.data = op, generator, starts, y.detach()
         self.y = self.data.repeat_interleave(starts, dim=0)
@@ -177,11 +221,13 @@ def _check_generator(generator: Any, y: Tensor, shape: Shape) -> None:
         raise InvalidInput(f"y has dtype {y.dtype}; expected real data")
     if y.dtype in HALF:
         raise InvalidInput(
-            f"y has dtype {y.dtype}; expected float32 or float64: Adam's small numbers vanish in half precision, give y.float()"
+            f"y has dtype {y.dtype}; expected float32 or float64: "
+            "Adam's small numbers vanish in half precision, give y.float()"
         )
     if torch.is_inference_mode_enabled():
         raise InvalidInput(
-            "a descent on z takes gradients, which torch.inference_mode() forbids; call it under torch.no_grad() or without either"
+            "a descent on z takes gradients, which torch.inference_mode() forbids; "
+            "call it under torch.no_grad() or without either"
         )
     if not isinstance(generator, Generator):
         raise InvalidInput(
@@ -189,12 +235,14 @@ def _check_generator(generator: Any, y: Tensor, shape: Shape) -> None:
         )
     if tuple(shape[1:]) != generator.shape:
         raise InvalidInput(
-            f"the image behind y has shape {tuple(shape)}; the generator makes (b, {', '.join(map(str, generator.shape))})"
+            f"the image behind y has shape {tuple(shape)}; "
+            f"the generator makes (b, {', '.join(map(str, generator.shape))})"
         )
     weight = next(generator.parameters(), y)
     if weight.dtype != y.dtype or weight.device != y.device:
         raise InvalidInput(
-            f"y is {y.dtype} on {y.device}, the generator {weight.dtype} on {weight.device}; expected the same: generator.to(y)"
+            f"y is {y.dtype} on {y.device}, the generator {weight.dtype} on {weight.device}; "
+            "expected the same: generator.to(y)"
         )
     if generator.training:
         raise InvalidInput(

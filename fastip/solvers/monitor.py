@@ -14,7 +14,13 @@ from ..stopping import StopRule, relative_change
 
 @dataclass(frozen=True)
 class State:
-    """The iteration (from 1), the new image b c h w, and the two ratios of the stop rule, 2 x b."""
+    """What a callback sees after an iteration.
+
+    Attributes:
+        iteration: Its number, from 1.
+        x: The new image, b c h w.
+        residuals: The two ratios of the stop rule, 2 x b.
+    """
 
     iteration: int
     x: Tensor
@@ -33,7 +39,10 @@ def look(
     r: Tensor,
     norm: Callable[[Tensor], Tensor],
 ) -> Status | None:
-    """A status when the solve is over after this iteration, else None. ``norm`` gives the data ratio of ``r``; the callback stops by returning False."""
+    """A status when the solve is over after this iteration, else None.
+
+    ``norm`` gives the data ratio of ``r``; the callback stops by returning False.
+    """
     due = rule.due(iteration)
     if not due and callback is None:
         return None

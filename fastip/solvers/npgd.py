@@ -17,15 +17,19 @@ from .monitor import Callback, State
 from .pgd import Descent
 from .range_steps import RestrictedStep, descent
 
-NEAR = 1.5  # times the least misfit: an iterate that wanders about its limit stays below
-FAR = 10.0  # times the least misfit: an iterate that is driven away
+# Times the least misfit: an iterate that wanders about its limit stays below. Larger takes one for settled that still
+# moves, smaller runs on for those that wander more.
+NEAR = 1.5
+# Times the least misfit: an iterate that is driven away. Larger spends iterations on lost images, smaller gives up some
+# that would come back.
+FAR = 10.0
 
 
 class _Nearest:
-    """For each image the iterate of least ||y - A x|| so far, until its own rule says that looking further is not worth it.
+    """For each image the iterate of least ``||y - A x||`` so far, until its own rule says that it is enough.
 
-    An approximate projector wanders about its limit. An image that has settled, or is lost because its iterates are driven away, is not touched again, so that
-    it does not depend on its neighbours.
+    An approximate projector wanders about its limit. An image that has settled, or is lost because its iterates are
+    driven away, is not touched again, so that it does not depend on its neighbours.
     """
 
     def __init__(self, y: Tensor, op: LinearOperator, tolerance: float) -> None:
@@ -43,20 +47,20 @@ class _Nearest:
         nearer = (self.misfit < self.least) & torch.logical_not(self.settled | self.lost)
         if self.x is None:
             self.x = x
-        elif not x.requires_grad or bool(
-            nearer.any()
-        ):  # an iterate that nobody keeps has no part in the gradient, where its NaN would be felt
+        # An iterate that nobody keeps has no part in the gradient, where its NaN would be felt.
+        elif not x.requires_grad or bool(nearer.any()):
             self.x = torch.where(nearer.reshape(-1, *[1] * (x.ndim - 1)), x, self.x)
         self.least = torch.where(nearer, self.misfit, self.least)
 
     def ratios(self, before: Tensor, x: Tensor) -> Tensor:
-        """||y - A x|| / ||y|| of the nearest, and the change of x: 2 x b."""
+        """``||y - A x|| / ||y||`` of the nearest, and the change of x: 2 x b."""
         return torch.stack([self.least / self.size, relative_change(before, x)])
 
     def judge(self, ratios: Tensor, whole: bool) -> Status | None:
-        """Record the ratios and return a status when the solve is over; ``whole``: five iterations have passed since the last look.
+        """Record the ratios and return a status when the solve is over.
 
-        An image has settled when its least misfit is at most tolerance ||y||, or has fallen by at most the tolerance while x stays near it.
+        ``whole``: five iterations have passed since the last look. An image has settled when its least misfit is at
+        most ``tolerance ||y||``, or has fallen by at most the tolerance while x stays near it.
         """
         stalled = (self.least >= (1 - self.tolerance) * self.last) & (self.misfit <= NEAR * self.least)
         self.settled = self.settled | torch.logical_not(self.lost) & (
@@ -98,22 +102,43 @@ def npgd(
 ) -> Solution:
     """Find the image of a generator that gives the data, by projected gradient descent with a trained projector.
 
+    An iteration is::
+
         w  = x + step A^T (y - A x)      or  x + A^+ (y - A x)
         x' = P(w)
 
-    y: the data, as for ``pgd``. prior: priors.Projector(net), P.
-    step: None needs no tuning: 1 / beta, beta = ||A s||^2 / ||s||^2 of each image's last move s, so that it is the curvature on the range of P and not that of
-    the whole space, in which such steps would diverge, for priors that are projections; a number; or an object such as BackProjection(inverse).
-    init: x0, an image or a Solution; by default P(A^T y) where step is None, A^T y for a number, the step from zero for an object.
-    tolerance: an image has settled, and keeps what it has, when its ||y - A x|| is at most tolerance ||y||, or has fallen by at most that part in five
-    iterations; looked at every five iterations. The solve ends when all have. 0 runs exactly ``iterations``.
-    callback: called after each iteration with a State (its residuals: ||y - A x|| / ||y|| of the nearest image so far, the change of x); False stops.
+    Differentiable; the default steps are constants in it. :func:`consistent` takes one step more, out of the range,
+    to an image that gives the data.
 
-    Returns a Solution: for each image the iterate of least ||y - A x||, which stands in the range of the projector. Differentiable; the default steps are
-    constants in it. :func:`consistent` takes one step more, out of the range, to an image that gives the data.
-    Raises InvalidInput (a ValueError) for bad values.
-    Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019; the default step:
-    Barzilai and Borwein, 1988, as in the spectral projected gradient of Birgin, Martinez and Raydan, 2000.
+    Args:
+        y: The data, as for ``pgd``.
+        op: The operator A.
+        prior: P, ``priors.Projector(net)``.
+        step: None needs no tuning: 1 / beta, ``beta = ||A s||^2 / ||s||^2`` of each image's last move s, so that it
+            is the curvature on the range of P and not that of the whole space, in which such steps would diverge,
+            for priors that are projections; a number; or an object such as BackProjection(inverse).
+        iterations: At most, >= 1.
+        tolerance: An image has settled, and keeps what it has, when its ``||y - A x||`` is at most
+            ``tolerance ||y||``, or has fallen by at most that part in five iterations; looked at every five
+            iterations. The solve ends when all have. 0 runs exactly ``iterations``.
+        init: x0, an image or a Solution; by default P(A^T y) where step is None, A^T y for a number, the step from
+            zero for an object.
+        callback: Called after each iteration with a State (its residuals: ``||y - A x|| / ||y||`` of the nearest
+            image so far, the change of x); False stops.
+
+    Returns:
+        A Solution: for each image the iterate of least ``||y - A x||``, which stands in the range of the projector.
+
+    Raises:
+        InvalidInput: A ValueError, for bad values.
+        Unsupported: For a tolerance inside torch.compile or while a CUDA graph is captured, and where an inverse
+            does not fit the operator.
+
+    References:
+        Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse
+        problems, 2019.
+        The default step: Barzilai and Borwein, 1988, as in the spectral projected gradient of Birgin, Martinez and
+        Raydan, 2000.
     """
     y, restore = as_tensor(y, "y")
     shape, first = check_data(y, op), None
@@ -121,7 +146,8 @@ def npgd(
     project = check_prior(prior).bind(y, op)
     if step is None and _weighted(prior):
         raise InvalidInput(
-            f"step is None, which is for projections, and {type(prior).__name__} has a weight that the step scales: give step=1 / ||A||^2"
+            f"step is None, which is for projections, and {type(prior).__name__} has a weight that the step scales: "
+            "give step=1 / ||A||^2"
         )
     if step is None:
         step = RestrictedStep(project(torch.zeros(shape, dtype=real_dtype(y.dtype), device=y.device), 0.5))

@@ -41,7 +41,15 @@ class Descent(Protocol):
 
 
 class GradientStep(StrictKeywords):
-    """x - size * 2 A^T (A x - y), the gradient of ||y - A x||^2; default size 1 / (2 ||A||^2). Raises InvalidInput unless 0 < size < 1 / ||A||^2."""
+    """``x - size * 2 A^T (A x - y)``, a step down the gradient of ``||y - A x||^2``.
+
+    Args:
+        size: Less than ``1 / ||A||^2``; None is ``1 / (2 ||A||^2)``.
+
+    Raises:
+        InvalidInput: For a size that is not > 0, for one that is too large when a solve begins, and at ``bind`` for
+            an operator that is zero.
+    """
 
     def __init__(self, size: float | None = None) -> None:
         self.size = None if size is None else check_number(size, "size", low=0.0, strict=True)
@@ -65,11 +73,23 @@ class _BoundGradient:
 
 
 class BackProjection(StrictKeywords):
-    """x + A^T C (y - A x) with C = (epsilon ||A||^2 I + A A^T)^-1: a gradient step for the data term <y - A x, C (y - A x)>, prox step 1/2.
+    """``x + A^T C (y - A x)`` with ``C = (epsilon ||A||^2 I + A A^T)^-1``: a step that puts the data back.
 
-    As epsilon goes to 0 this is x + A^+ (y - A x): it puts the data back exactly. The data term is weighted by C, so the minimiser differs from that of
-    ||y - A x||^2 + R, and depends on C. inverse: "auto" or an object of ``fastip.inverses``.
-    Source: Tirer and Giryes, Image restoration by iterative denoising and backward projections, 2019.
+    It is a gradient step for the data term <y - A x, C (y - A x)>, prox step 1/2. As epsilon goes to 0 this is
+    ``x + A^+ (y - A x)``: it puts the data back exactly. The data term is weighted by C, so the minimiser differs
+    from that of ``||y - A x||^2 + R``, and depends on C.
+
+    Args:
+        inverse: "auto" or an object of ``fastip.inverses``.
+        epsilon: > 0, relative to ``||A||^2``. Larger leaves more of y - A x, smaller amplifies noise where A
+            sees little.
+
+    Raises:
+        InvalidInput: For another inverse, an epsilon that is not > 0, and at ``bind`` for an operator that is zero.
+        Unsupported: At ``bind``, where the inverse does not fit the operator.
+
+    References:
+        Tirer and Giryes, Image restoration by iterative denoising and backward projections, 2019.
     """
 
     def __init__(self, inverse: str | Inverse = "auto", *, epsilon: float = 1e-3) -> None:
@@ -117,10 +137,14 @@ class Momentum(Protocol):
 
 
 class Nesterov(StrictKeywords):
-    """FISTA: the next step starts from x' + (t - 1) / t' (x' - x), t' = (1 + sqrt(1 + 4 t^2)) / 2, with t back to 1 where the last move went uphill.
+    """FISTA: the momentum of Beck and Teboulle, begun anew where the last move went uphill.
 
-    "Uphill" is <point - x', x' - x> > 0, for each image alone.
-    Source: Beck and Teboulle, A fast iterative shrinkage-thresholding algorithm, 2009; restart: O'Donoghue and Candes, 2015.
+    The next step starts from x' + (t - 1) / t' (x' - x) with t' = (1 + sqrt(1 + 4 t^2)) / 2, and t back to 1 where
+    <point - x', x' - x> > 0, for each image alone.
+
+    References:
+        Beck and Teboulle, A fast iterative shrinkage-thresholding algorithm, 2009.
+        The restart: O'Donoghue and Candes, 2015.
     """
 
     def start(self, x: Tensor) -> BoundMomentum:
@@ -152,23 +176,39 @@ def pgd(
     init: Any = None,
     callback: Callback | None = None,
 ) -> Solution:
-    """Minimise ||y - A x||^2 + R(x) by proximal gradient descent.
+    """Minimise ``||y - A x||^2 + R(x)`` by proximal gradient descent.
+
+    An iteration is::
 
         x' = prox_{step R}(x - step * 2 A^T (A x - y))
 
-    y: the data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier; on GPUs float16 and
-        bfloat16 too), a torch tensor on any device, or a NumPy or CuPy array.
-    prior: an object of ``fastip.priors``; its weight is part of R.
-    step: None (1 / (2 ||A||^2)), a number below 1 / ||A||^2, GradientStep(size), or BackProjection(inverse), which weighs the data term.
-    momentum: None, or Nesterov() for FISTA (steps up to 1 / (2 ||A||^2)).
-    tolerance: stop when ||point - x'|| <= tolerance ||step from zero|| (the generalised gradient, relative to the gradient at zero) and the relative change
-        of x is <= tolerance, for every image; checked every five iterations and at the last. 0 runs exactly ``iterations`` without checks.
-    init: an image x0 or a Solution (default: the step from zero).
-    callback: called after each iteration with a State; returning False stops.
+    Differentiable in y, the prior's weights and its network's parameters.
 
-    Returns a Solution without a dual; ``solution.x`` is of the kind of ``y``. Differentiable in y, the prior's weights and its network's parameters.
-    Raises InvalidInput (a ValueError) for bad values.
-    Source: Parikh and Boyd, Proximal Algorithms, 2014, section 4.2.
+    Args:
+        y: The data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier; on GPUs
+            float16 and bfloat16 too), a torch tensor on any device, or a NumPy or CuPy array.
+        op: The operator A, an object of ``fastip.operators``.
+        prior: An object of ``fastip.priors``; its weight is part of R.
+        step: None (``1 / (2 ||A||^2)``), a number below ``1 / ||A||^2``, GradientStep(size), or
+            BackProjection(inverse), which weighs the data term.
+        momentum: None, or Nesterov() for FISTA (steps up to ``1 / (2 ||A||^2)``).
+        iterations: At most, a whole number >= 1.
+        tolerance: Stop when ``||point - x'|| <= tolerance ||step from zero||`` (the generalised gradient, relative
+            to the gradient at zero) and the relative change of x is <= tolerance, for every image; checked every
+            five iterations and at the last. 0 runs exactly ``iterations`` without checks.
+        init: An image x0 or a Solution (default: the step from zero).
+        callback: Called after each iteration with a State; returning False stops.
+
+    Returns:
+        A Solution without a dual; ``solution.x`` is of the kind of ``y``.
+
+    Raises:
+        InvalidInput: A ValueError, for bad values.
+        Unsupported: For a tolerance inside torch.compile or while a CUDA graph is captured, and where the inverse
+            of a BackProjection does not fit the operator.
+
+    References:
+        Parikh and Boyd, Proximal Algorithms, 2014, section 4.2.
     """
     y, restore = as_tensor(y, "y")
     shape = check_data(y, op)
@@ -206,10 +246,12 @@ def _check_size(descend: BoundDescent, momentum: Any) -> None:
     if momentum is not None and (not callable(getattr(momentum, "start", None)) or isinstance(momentum, type)):
         raise InvalidInput(f"momentum is {momentum!r}; expected None or an object such as Nesterov()")
     largest = descend.limit if momentum is None else descend.limit / 2
+    # Without momentum the limit itself diverges; with it half of the limit is fine, and may be rounded up.
     if descend.size >= largest * (1 if momentum is None else 1 + 1e-6):
         why = "1 / ||A||^2" if momentum is None else "1 / (2 ||A||^2) under momentum"
         raise InvalidInput(
-            f"step is {descend.size:g}, which diverges; expected less than {why} = {largest:g}, or None for the safe default"
+            f"step is {descend.size:g}, which diverges; expected less than {why} = {largest:g}, "
+            "or None for the safe default"
         )
 
 

@@ -13,12 +13,18 @@ from ..errors import InvalidInput
 from ..tracing import norm
 from .pgd import Descent
 
-SEEN = 1e-4  # of ||A||^2: a move of which A sees less says nothing
-MOVED = 1e-6  # of ||x||^2: near the end the step stays as it is, and rounding does not choose it
+# Of ||A||^2: a move of which A sees less says nothing. Smaller allows steps longer than 1e4 / ||A||^2, larger shortens
+# those on a range that A sees little of.
+SEEN = 1e-4
+# Of ||x||^2: near the end the step stays as it is, and rounding does not choose it. Larger stops adapting earlier.
+MOVED = 1e-6
 
 
 class FixedStep:
-    """x - size A^T (A x - y), of any size: a projection on a small set can keep in bounds what would diverge on the whole space."""
+    """x - size A^T (A x - y), of any size.
+
+    A projection on a small set can keep in bounds what would diverge on the whole space.
+    """
 
     def __init__(self, size: float) -> None:
         self.size = check_number(size, "step", low=0.0, strict=True)
@@ -43,11 +49,16 @@ class _BoundFixed:
 
 
 class RestrictedStep:
-    """x + A^T (y - A x) / beta with beta = ||A s||^2 / ||s||^2, for each image, s its last move; the first is counted from ``reference``, b c h w.
+    """x + A^T (y - A x) / beta with beta the curvature along each image's last move s.
 
-    The moves of a projected descent are differences of images of the range, so this is the range's own curvature, which may be far from ||A||^2: 1 instead of
-    (1 + sqrt(n / m))^2 for Gaussian measurements. A move that is tiny, or that A does not see, leaves beta as it was; at first it is ||A||^2.
-    Source: Barzilai and Borwein, Two-point step size gradient methods, 1988; under projections Birgin, Martinez and Raydan, 2000; here for each image alone.
+    It is ``beta = ||A s||^2 / ||s||^2``; the first s is counted from ``reference``, b c h w. The moves of a
+    projected descent are differences of images of the range, so this is the range's own curvature, which may be far
+    from ``||A||^2``: 1 instead of (1 + sqrt(n / m))^2 for Gaussian measurements. A move that is tiny, or that A
+    does not see, leaves beta as it was; at first it is ``||A||^2``.
+
+    References:
+        Barzilai and Borwein, Two-point step size gradient methods, 1988; under projections Birgin, Martinez and
+        Raydan, 2000; here for each image alone.
     """
 
     def __init__(self, reference: Tensor) -> None:

@@ -1,7 +1,8 @@
 """Whole ADMM solves whose data step is pointwise in Fourier space: one complex FFT each way, for two planes at a time.
 
-A real filter acts on x1 + i x2 as it does on x1 and on x2, so planes travel in pairs as the real and the imaginary part of one complex plane. Half as
-many complex transforms are faster than real ones (the inverse real transform above all), and the full plane needs no Hermitian bookkeeping.
+A real filter acts on x1 + i x2 as it does on x1 and on x2, so planes travel in pairs as the real and the imaginary
+part of one complex plane. Half as many complex transforms are faster than real ones (the inverse real transform
+above all), and the full plane needs no Hermitian bookkeeping.
 """
 
 from __future__ import annotations
@@ -61,7 +62,10 @@ class Spectral:
         return new
 
     def ratios(self, z: Tensor, z_new: Tensor, moved: Tensor, sizes: Tensor) -> Tensor:
-        """The two ratios of the stop rule, 2 x b, from the packed image before and after and from p' - p; ``sizes`` are ||A^T y||."""
+        """The two ratios of the stop rule, 2 x b, from the packed image before and after and from p' - p.
+
+        ``sizes`` are ``||A^T y||``.
+        """
         r = unpack(torch.fft.ifft2(moved * self.denominator), self.shape)
         data = torch.linalg.vector_norm(r.flatten(1), dim=1) / torch.where(sizes > 0, sizes, torch.ones_like(sizes))
         return torch.stack([data, relative_change(unpack(z, self.shape), unpack(z_new, self.shape))])

@@ -24,22 +24,35 @@ def wiener(
     iterations: int = 1000,
     tolerance: float = 1e-5,
 ) -> Solution:
-    """The minimiser of ||y - A x||^2 + constant ||x||^2.
+    """The minimiser of ``||y - A x||^2 + constant ||x||^2``.
+
+    It is::
 
         x = A^T (A A^T + constant I)^-1 y
 
-    by q' = q + C (y - A A^T q - constant q), x = A^T q, from q = 0: one step when C is the exact inverse, and one to see that it was; a few when C only
-    comes near it, the answer being the same.
+    by q' = q + C (y - A A^T q - constant q), x = A^T q, from q = 0: one step when C is the exact inverse, and one
+    to see that it was; a few when C only comes near it, the answer being the same. Differentiable in y.
 
-    y: the data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier; on GPUs float16 and
-        bfloat16 too), a torch tensor on any device, or a NumPy or CuPy array.
-    constant: a number > 0, the noise-to-signal power ratio. inverse: "auto" or an object of ``fastip.inverses``.
-    tolerance: stop when ||y - A x - constant q|| <= tolerance ||y|| and the relative change of x is <= tolerance, for every image, checked at each step;
-        0 runs exactly ``iterations`` without checks.
+    Args:
+        y: The data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier; on GPUs
+            float16 and bfloat16 too), a torch tensor on any device, or a NumPy or CuPy array.
+        op: The operator A, an object of ``fastip.operators``.
+        constant: A number > 0, the noise-to-signal power ratio.
+        inverse: "auto" or an object of ``fastip.inverses``.
+        iterations: At most, a whole number >= 1.
+        tolerance: Stop when ``||y - A x - constant q|| <= tolerance ||y||`` and the relative change of x is <=
+            tolerance, for every image, checked at each step; 0 runs exactly ``iterations`` without checks.
 
-    Returns a Solution; ``solution.x`` is of the kind of ``y``, and admm can resume from it. Differentiable in y.
-    Raises InvalidInput (a ValueError) for bad values, Unsupported where an inverse does not fit the operator.
-    Source: Wiener, Extrapolation, Interpolation, and Smoothing of Stationary Time Series, 1949.
+    Returns:
+        A Solution; ``solution.x`` is of the kind of ``y``, and admm can resume from it.
+
+    Raises:
+        InvalidInput: A ValueError, for bad values.
+        Unsupported: Where an inverse does not fit the operator, and for a tolerance inside torch.compile or while a
+            CUDA graph is captured.
+
+    References:
+        Wiener, Extrapolation, Interpolation, and Smoothing of Stationary Time Series, 1949.
     """
     y, restore = as_tensor(y, "y")
     check_data(y, op)

@@ -1,4 +1,7 @@
-"""The one registry of named tasks. A task is operator + prior + solver + its settings; filled in with what the caller chose it is a Problem to solve."""
+"""The one registry of named tasks.
+
+A task is operator + prior + solver + its settings; filled in with what the caller chose it is a Problem to solve.
+"""
 
 from __future__ import annotations
 
@@ -36,18 +39,48 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Task[Problem]:
-    """The task of that name. Raises InvalidInput with the closest name."""
+    """The task of that name.
+
+    Args:
+        name: One of :func:`names`.
+
+    Returns:
+        The task.
+
+    Raises:
+        InvalidInput: For an unknown name, with the closest one.
+    """
     return _TASKS[closest(name, _TASKS, "task")]
 
 
 def classical(name: str) -> ClassicalTask:
-    """The task with a classical prior of that name. Raises InvalidInput with the closest name."""
+    """The task of that name with a classical prior.
+
+    Args:
+        name: "sr4", "sr2" or "deblur".
+
+    Returns:
+        The task.
+
+    Raises:
+        InvalidInput: For another name, with the closest one.
+    """
     known = {task.name: task for task in _TASKS.values() if isinstance(task, ClassicalTask)}
     return known[closest(name, known, "classical task")]
 
 
 def learned(name: str) -> LearnedTask:
-    """The task of that name with a network that was trained through the solver. Raises InvalidInput with the closest name."""
+    """The task of that name with a network that was trained through the solver.
+
+    Args:
+        name: "photo-sr4", "photo-sr4-wide", "photo-deblur-motion", "digits-sr4" or "colorize-sr2".
+
+    Returns:
+        The task.
+
+    Raises:
+        InvalidInput: For another name, with the closest one.
+    """
     known = {task.name: task for task in _TASKS.values() if isinstance(task, LearnedTask)}
     return known[closest(name, known, "learned task")]
 
@@ -56,16 +89,28 @@ def learned(name: str) -> LearnedTask:
 def load_task(
     name: str, *, boundary: str | None = None, memory: int | str | None = None, dtype: torch.dtype | None = None
 ) -> Problem:
-    """A named task with its weights, ready to solve: x = load_task("photo-sr4").solve(y).x, or with its parts
+    """A named task with its weights, ready to solve.
 
-        fastip.admm(y, task.op, task.prior, beta=task.beta, inverse=task.inverse, iterations=task.iterations, tolerance=task.tolerance)
-        fastip.npgd(y, task.op, task.prior, iterations=task.iterations, tolerance=task.tolerance)        for compressed sensing: digits-cs100, ...
+    As in ``x = load_task("photo-sr4").solve(y).x``, or with its parts, the second for compressed sensing
+    (digits-cs100, ...)::
 
-    boundary: circular (default), reflect, zero or valid. Real photographs do not wrap: reflect or valid suit them better. Only where the image wraps is
-    inverse="auto" as good as task.inverse.
-    memory: bytes that a solve may take in all (2 GB by default), or a text such as "800MB"; larger images go through the network in tiles.
-    dtype: of the network's weights; None is bfloat16 where the machine computes with it natively, else float32 (always, for compressed sensing). The solve
-        keeps the precision of y.
-    Raises InvalidInput for an unknown name (``fastip tasks`` lists them) and for what the task cannot use.
+        how = {"iterations": task.iterations, "tolerance": task.tolerance}
+        fastip.admm(y, task.op, task.prior, beta=task.beta, inverse=task.inverse, **how)
+        fastip.npgd(y, task.op, task.prior, **how)
+
+    Args:
+        name: One of :func:`fastip.tasks.names`.
+        boundary: "circular" (default), "reflect", "zero" or "valid". Real photographs do not wrap: reflect or valid
+            suit them better. Only where the image wraps is ``inverse="auto"`` as good as ``task.inverse``.
+        memory: Bytes that a solve may take in all (2 GB by default), or a text such as "800MB"; larger images go
+            through the network in tiles.
+        dtype: Of the network's weights; None is bfloat16 where the machine computes with it natively, else float32
+            (always, for compressed sensing). The solve keeps the precision of y.
+
+    Returns:
+        The problem: operator, prior and settings, with a method ``solve``.
+
+    Raises:
+        InvalidInput: For an unknown name (``fastip tasks`` lists them) and for what the task cannot use.
     """
     return get(name).problem(boundary=boundary, memory=memory, dtype=dtype)

@@ -17,10 +17,18 @@ from ..errors import check_keywords
 class Choice:
     """What the caller of a task may choose; None leaves it to the task, which refuses what it cannot use.
 
-    psf: a tensor kh x kw or a text for :func:`fastip.tasks.read_psf`. boundary: circular, reflect, zero or valid.
-    prior, weight, beta, inverse: by the names and in the units of ``fastip.tasks``; iterations, tolerance: the solver's.
-    bounded: adds 0 <= x <= 1 to the priors that can hold it. memory: bytes that a solve may take, or a text such as
-        "800MB". dtype: of a network's weights.
+    Args:
+        psf: A tensor kh x kw or a text for :func:`fastip.tasks.read_psf`.
+        boundary: "circular", "reflect", "zero" or "valid".
+        prior: A name of ``fastip.tasks.PRIORS``.
+        weight: Of that prior, >= 0; larger is smoother.
+        beta: The penalty of the splitting, > 0.
+        inverse: A name of ``fastip.tasks.INVERSES``.
+        iterations: The solver's, at most.
+        tolerance: The solver's; 0 runs all iterations.
+        bounded: Adds 0 <= x <= 1 to the priors that can hold it.
+        memory: Bytes that a solve may take, or a text such as "800MB".
+        dtype: Of a network's weights.
     """
 
     psf: str | Tensor | None = None
@@ -36,7 +44,17 @@ class Choice:
     dtype: torch.dtype | None = None
 
     def but(self, changes: Mapping[str, Any]) -> Choice:
-        """The same with other values. Raises UnknownKeyword, with the closest name, for what nobody can choose."""
+        """The same with other values.
+
+        Args:
+            changes: Values by the names of the fields.
+
+        Returns:
+            The changed copy.
+
+        Raises:
+            UnknownKeyword: For what nobody can choose, with the closest name.
+        """
         check_keywords(changes, {field.name for field in dataclasses.fields(self)}, "problem")
         return dataclasses.replace(self, **changes)
 

@@ -34,14 +34,28 @@ INVERSES: dict[str, Callable[[], str | Inverse]] = {
 
 @dataclass(frozen=True)
 class ClassicalTask(Task[AdmmProblem]):
-    """y = (psf * x) kept at 0::stride, plus noise, and settings that suit photographs in [0, 1]. ``weights``: the default weight of each prior."""
+    """``y = (psf * x)`` kept at ``0::stride``, plus noise, and settings that suit photographs in [0, 1].
+
+    Attributes:
+        name: By which :func:`fastip.tasks.get` finds it.
+        summary: What it does, in a few words.
+        stride: How many times smaller the data's grid is than the image's.
+        psf: The default, a text as for :func:`read_psf`; None where only the user can know it.
+        weights: The default weight of each prior.
+        beta: The penalty of the splitting.
+        boundary: "circular", "reflect", "zero" or "valid".
+        prior: A name of ``PRIORS``.
+        inverse: A name of ``INVERSES``.
+        iterations: At most.
+        tolerance: As for ``admm``.
+    """
 
     weights: Mapping[str, float] = field(hash=False)
     beta: float
     boundary: str = "circular"
     prior: str = "tv"
     inverse: str = "auto"
-    iterations: int = 100
+    iterations: int = 100  # a bound alone: 1e-3 is reached after 10 to 25, see TASKS
     tolerance: float = 1e-3
 
     @property
@@ -49,10 +63,17 @@ class ClassicalTask(Task[AdmmProblem]):
         return f"{self.prior} {self.weights[self.prior]:g}"
 
     def chosen(self, choice: Choice) -> AdmmProblem:
-        """The problem for this choice. bounded: all priors but wavelet can hold 0 <= x <= 1.
+        """The problem for this choice.
 
-        Raises InvalidInput for unknown names, bad numbers, a missing psf, and for memory and dtype, which are for tasks
-        with a network.
+        Args:
+            choice: Its ``bounded`` is for all priors but wavelet, which cannot hold 0 <= x <= 1.
+
+        Returns:
+            The problem.
+
+        Raises:
+            InvalidInput: For unknown names, bad numbers, a missing psf, and for memory and dtype, which are for tasks
+                with a network.
         """
         for option, value in choice.given("memory", "dtype").items():
             without = f"task {self.name!r} has no network whose {option} could be chosen"
@@ -87,14 +108,23 @@ class ClassicalTask(Task[AdmmProblem]):
 
 @strict_keywords
 def read_psf(text: str) -> Tensor:
-    """The psf in a text form (gaussian:9:1.6, motion:9:45, ...) or in an image or .npy file; a file is averaged over its channels and scaled to sum 1.
+    """The psf in a text form or in a file.
 
-    Returns float64 kh x kw. Raises InvalidInput for anything else, and for a file that sums to zero.
+    Args:
+        text: gaussian:9:1.6, motion:9:45, ..., or the path of an image or .npy file, which is averaged over its
+            channels and scaled to sum 1.
+
+    Returns:
+        The psf, float64, kh x kw.
+
+    Raises:
+        InvalidInput: For anything else, and for a file that sums to zero.
     """
     if Path(text).suffix.lower() not in io.SUFFIXES:
         return point_spread.parse(text)
     taps = io.read_image(text)[0][0].double().mean(dim=0)
     total = float(taps.sum())
+    # A larger bound refuses taps that nearly cancel, a smaller one divides by what rounding leaves of taps that do.
     if not abs(total) > 1e-12 * float(taps.abs().sum()):
         raise InvalidInput(
             f"the psf in {text} sums to {total:g}; expected a sum that is not zero, so that it can be scaled to 1"
@@ -102,11 +132,12 @@ def read_psf(text: str) -> Tensor:
     return taps / total
 
 
-# The weights and beta were chosen by PSNR on five photographs (scikit-image: chelsea, astronaut, coffee; scikit-learn: china, flower; crops of about
-# 256 x 256), degraded by the task's own operator; super-resolution as a compromise between no noise and noise of 0.01, deblurring (motion:9:45) for noise
-# of 0.01. Mean PSNR in dB, bicubic (deblurring: the input) -> tv: sr4 24.1 -> 25.5 without and 24.0 -> 25.1 with noise, sr2 25.1 -> 28.1 and 25.0 -> 27.0,
-# deblur 24.4 -> 29.3, after 10 to 25 iterations. A tolerance of 1e-4 takes 20 to 110 iterations and changes these means by -0.15 to 0 dB.
-# The l1 weights suit sparse images (2 % bright points).
+# The weights and beta were chosen by PSNR on five photographs (scikit-image: chelsea, astronaut, coffee; scikit-learn:
+# china, flower; crops of about 256 x 256), degraded by the task's own operator; super-resolution as a compromise
+# between no noise and noise of 0.01, deblurring (motion:9:45) for noise of 0.01. Mean PSNR in dB, bicubic (deblurring:
+# the input) -> tv: sr4 24.1 -> 25.5 without and 24.0 -> 25.1 with noise, sr2 25.1 -> 28.1 and 25.0 -> 27.0, deblur
+# 24.4 -> 29.3, after 10 to 25 iterations. A tolerance of 1e-4 takes 20 to 110 iterations and changes these means by
+# -0.15 to 0 dB. The l1 weights suit sparse images (2 % bright points).
 TASKS = (
     ClassicalTask(
         "sr4", "super-resolution × 4", 4, "gaussian:9:1.6", {"tv": 5e-4, "wavelet": 1e-3, "l1": 1e-4, "l2": 1e-4}, 1e-2

@@ -10,18 +10,23 @@ from ..errors import StrictKeywords
 from ..inverses import ConjugateGradient, Exact
 from ..inverses.steps import DataStep
 
-# A network sees the iterations that it was trained through and no others, so C must be close to exact from the first one on; "auto" would take a stencil that
-# is certified to converge in the end. Eight iterations of motion deblurring on a crop of coffee: 33.3 dB where the image wraps and C is exact; where it is
-# mirrored 28.9 with the stencil, and with conjugate gradients to 1e-3, 3e-3, 1e-2 33.3, 33.2 and 32.9, all in 1.9, 1.6 and 1.3 times the time of the exact one.
+# A network sees the iterations that it was trained through and no others, so C must be close to exact from the first
+# one on; "auto" would take a stencil that is certified to converge in the end. Eight iterations of motion deblurring on
+# a crop of coffee: 33.3 dB where the image wraps and C is exact; where it is mirrored 28.9 with the stencil, and with
+# conjugate gradients to 1e-3, 3e-3, 1e-2 33.3, 33.2 and 32.9, all in 1.9, 1.6 and 1.3 times the time of the exact one.
 # Super-resolution with the wide blur: 27.1; 26.8 with the stencil; 27.2 with each of the others, in no more time.
 ENOUGH = 3e-3
-# Four validation photographs, valid, super-resolution with the wide blur: 23.9 dB from A^T C y, which is dark on the frame that no datum looks at straight,
-# 24.8 and 24.9 from the even start with 0.3 and 0.1 here. Little blur and deblurring: the same to 0.02 dB.
+# Four validation photographs, valid, super-resolution with the wide blur: 23.9 dB from A^T C y, which is dark on the
+# frame that no datum looks at straight, 24.8 and 24.9 from the even start with 0.3 and 0.1 here. Little blur and
+# deblurring: the same to 0.02 dB.
 LEAST = 0.1
 
 
 class EvenStart(DataStep):
-    """The data step from x0 = A^T C y / max(A^T C A 1, 0.1): as bright where few data look, at the frame of a valid boundary, as inside."""
+    """The data step from ``x0 = A^T C y / max(A^T C A 1, 0.1)``.
+
+    It is as bright where few data look, at the frame of a valid boundary, as inside.
+    """
 
     def guess(self) -> Tensor:
         shape = self.op.input_shape(tuple(self.y.shape))
@@ -30,7 +35,10 @@ class EvenStart(DataStep):
 
 
 class Close(StrictKeywords):
-    """The exact inverse where the operator states a structure (images that wrap, psfs no wider than the stride), else conjugate gradients to 3e-3."""
+    """The exact inverse where the operator states a structure, else conjugate gradients to 3e-3.
+
+    Images that wrap and psfs no wider than the stride have such a structure.
+    """
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> BoundInverse:
         exact = Exact()

@@ -1,4 +1,7 @@
-"""Compressed sensing: images of one set from few random measurements, by projected gradient descent with the projector of that set."""
+"""Compressed sensing: images of one set from few random measurements.
+
+They are found by projected gradient descent with the projector of that set.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,25 @@ from .task import Task
 
 @dataclass(frozen=True)
 class MeasuredTask(Task[NpgdProblem]):
-    """y = A x, A = operators.GaussianMeasurements(measurements, shape), seed 0, for images x of one set.
+    """``y = A x``, ``A = operators.GaussianMeasurements(measurements, shape)``, seed 0, for images x of one set.
 
-    pictures: the set, whose projector comes with fastip. shape: (c, h, w) of its images.
+    Attributes:
+        name: By which :func:`fastip.tasks.get` finds it.
+        summary: What it does, in a few words.
+        stride: 1, which plays no role.
+        psf: None: there is no blur.
+        measurements: How many numbers y holds.
+        pictures: The set, whose projector comes with fastip.
+        shape: (c, h, w) of its images.
+        iterations: At most.
+        tolerance: As for ``npgd``.
     """
 
     measurements: int
     pictures: str
     shape: tuple[int, int, int]
+    # docs/experiments/npgd_speed.md, digits: the mean error is 0.00842 after 5 iterations, 0.00818 after 10, 0.00817
+    # after 20 and 30. The npgd tolerance is the usual one: smaller takes longer, larger stops further from the limit.
     iterations: int = 30
     tolerance: float = 1e-3
 
@@ -43,10 +57,17 @@ class MeasuredTask(Task[NpgdProblem]):
         return vectors.read_vector(path, self.measurements), io.Kind()
 
     def chosen(self, choice: Choice) -> NpgdProblem:
-        """The problem for this choice. bounded: plays no role, the generator's images are in [0, 1].
+        """The problem for this choice.
 
-        dtype: of the networks' weights, float32 by default. Raises InvalidInput for what random measurements and a
-        trained projector leave no choice of.
+        Args:
+            choice: Its ``dtype`` is that of the networks' weights, float32 by default. Its ``bounded`` plays no role:
+                the generator's images are in [0, 1].
+
+        Returns:
+            The problem.
+
+        Raises:
+            InvalidInput: For what random measurements and a trained projector leave no choice of, and for bad values.
         """
         for option in choice.given("psf", "boundary", "prior", "weight", "beta", "inverse", "memory"):
             fixed = f"task {self.name!r} is for measurements and a trained projector, which have none"
@@ -55,17 +76,15 @@ class MeasuredTask(Task[NpgdProblem]):
             raise InvalidInput(
                 f"dtype is {choice.dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for float32"
             )
+        iterations = self.iterations if choice.iterations is None else choice.iterations
+        tolerance = self.tolerance if choice.tolerance is None else choice.tolerance
         projector = shipped.projector(self.pictures)
         projector.net.to(choice.dtype)
         return NpgdProblem(
             op=operators.GaussianMeasurements(self.measurements, self.shape),
             prior=projector,
-            iterations=check_count(
-                self.iterations if choice.iterations is None else choice.iterations, "iterations", low=1
-            ),
-            tolerance=check_number(
-                self.tolerance if choice.tolerance is None else choice.tolerance, "tolerance", low=0.0
-            ),
+            iterations=check_count(iterations, "iterations", low=1),
+            tolerance=check_number(tolerance, "tolerance", low=0.0),
             noise=0.0,
         )
 

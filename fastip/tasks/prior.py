@@ -1,4 +1,7 @@
-"""The prior of a learned task: one trained network on grey and colour images of any size, on any device, within a bound of memory."""
+"""The prior of a learned task.
+
+One trained network on grey and colour images of any size, on any device, within a bound of memory.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,25 @@ from ..priors.prior import image_shape
 
 
 class TaskPrior(priors.PixelShuffleAutoencoder):
-    """prox(v) = net(v, y, level), by a copy of the network on the device of y, in ``dtype``, in tiles that fit ``memory``.
+    """``prox(v) = net(v, y, level)``, by a copy of the network that fits the data and their device.
 
-    The copy is made when the prior is first bound to data of that device.
+    The copy, on the device of y, in ``dtype``, in tiles that fit ``memory``, is made when the prior is first bound to
+    data of that device. Images whose channels are no multiple of the network's colours are restored channel by channel
+    as grey images (nets.Grey).
 
-    Images whose channels are no multiple of the network's colours are restored channel by channel as grey images (nets.Grey).
-    dtype: of the network's weights; None is bfloat16 where the machine computes with it natively, else float32. The solve keeps the precision of y.
-    memory: bytes that the solve may take in all, its data included. size: (height, width) of the only images that the network knows, None for any.
+    Args:
+        net: The trained network, as for ``priors.PixelShuffleAutoencoder``.
+        sigma: The levels that it is told, as for ``priors.PixelShuffleAutoencoder``.
+        noise: Instead of sigma: level = noise / sqrt(beta) in ``admm``.
+        trained: What the net was trained on; data of another operator are then refused.
+        memory: Bytes that the solve may take in all, its data included.
+        dtype: Of the network's weights; None is bfloat16 where the machine computes with it natively, else float32.
+            The solve keeps the precision of y.
+        size: (height, width) of the only images that the network knows, None for any.
+
+    Raises:
+        InvalidInput: For another net and levels that contradict each other; at ``bind`` for images of another size,
+            data that do not fit the net, and images of which not even the smallest tile fits the bound.
     """
 
     def __init__(
@@ -57,7 +72,8 @@ class TaskPrior(priors.PixelShuffleAutoencoder):
         shape = image_shape(y, op)
         if self.size is not None and shape[2:] != self.size:
             raise InvalidInput(
-                f"the image would be {shape[2]} x {shape[3]}; expected {self.size[0]} x {self.size[1]}, the only size that the network knows"
+                f"the image would be {shape[2]} x {shape[3]}; "
+                f"expected {self.size[0]} x {self.size[1]}, the only size that the network knows"
             )
         plain = priors.PixelShuffleAutoencoder(
             self._fitted(y, op, shape), sigma=self.sigma, noise=self.noise or None, trained=self.trained

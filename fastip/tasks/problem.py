@@ -14,13 +14,15 @@ from torch import Tensor
 from ..arrays import as_tensor
 from ..contracts import Inverse, LinearOperator, Prior, Solution, Status
 from ..errors import strict_keywords
-from ..nets.weights import placed
+from ..nets.weights import net_on
 from ..priors import Projector
 from ..solvers.admm import admm
 from ..solvers.monitor import State
 from ..solvers.npgd import npgd
 
-CHUNK = 50  # iterations between two reports of a fused solve: ten checks of the stop rule, so no divergence goes unseen
+# Iterations between two reports of a fused solve: ten checks of the stop rule, so no divergence goes unseen. Fewer cost
+# more starts of the fused solve, more make a progress bar that jumps.
+CHUNK = 50
 
 Report = Callable[[int], None]
 
@@ -29,7 +31,13 @@ Report = Callable[[int], None]
 class Problem(abc.ABC):
     """Everything a solver needs but the data.
 
-    tolerance: 0 runs all iterations. noise: the standard deviation of the noise in the data that the settings were made for, None where they serve a range.
+    Attributes:
+        op: The operator A.
+        prior: With its weight, or its trained network.
+        iterations: At most.
+        tolerance: Of the stop; 0 runs all iterations.
+        noise: The standard deviation of the noise in the data that the settings were made for, None where they serve a
+            range.
     """
 
     op: LinearOperator
@@ -40,12 +48,32 @@ class Problem(abc.ABC):
 
     @abc.abstractmethod
     def solve(self, y: Any, *, report: Report | None = None) -> Solution:
-        """The solve with these settings, without gradients; ``report`` is told the number of iterations done, now and then."""
+        """The solve with these settings, without gradients.
+
+        Args:
+            y: The data, as for the solver.
+            report: Is told the number of iterations done, now and then.
+
+        Returns:
+            The solution; ``x`` is the image.
+
+        Raises:
+            InvalidInput: For data that the operator or the prior cannot use.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
 class NpgdProblem(Problem):
-    """A problem for ``fastip.npgd(y, op, prior)``; the projector goes where y is."""
+    """A problem for ``fastip.npgd(y, op, prior)``; the projector goes where y is.
+
+    Attributes:
+        op: The operator A.
+        prior: The projector.
+        iterations: At most.
+        tolerance: Of the stop; 0 runs all iterations.
+        noise: The standard deviation of the noise in the data that the settings were made for, None where they serve a
+            range.
+    """
 
     prior: Projector
 
@@ -56,7 +84,7 @@ class NpgdProblem(Problem):
                 report(state.iteration)
 
         home = as_tensor(y, "y")[0].device
-        prior = Projector(placed(self.prior.net, home))
+        prior = Projector(net_on(self.prior.net, home))
         return npgd(
             y,
             self.op,
@@ -69,9 +97,20 @@ class NpgdProblem(Problem):
 
 @dataclass(frozen=True, kw_only=True)
 class AdmmProblem(Problem):
-    """A problem for ``fastip.admm(y, op, prior)``. beta: a number, or one for each iteration.
+    """A problem for ``fastip.admm(y, op, prior)``.
 
-    To report, a fused solve is resumed every 50 iterations; the iterates are those of one solve. Other solves report each iteration.
+    To report, a fused solve is resumed every 50 iterations; the iterates are those of one solve. Other solves report
+    each iteration.
+
+    Attributes:
+        op: The operator A.
+        prior: With its weight, or its trained network.
+        iterations: At most.
+        tolerance: Of the stop; 0 runs all iterations.
+        noise: The standard deviation of the noise in the data that the settings were made for, None where they serve a
+            range.
+        inverse: "auto" or an object of ``fastip.inverses``.
+        beta: The penalty, a number, or one for each iteration.
     """
 
     inverse: str | Inverse
@@ -125,9 +164,17 @@ class AdmmProblem(Problem):
 
 @strict_keywords
 def crop_valid(x: Tensor, op: LinearOperator, size: tuple[int, int]) -> Tensor:
-    """The part of a restored image that lies under the data: pixel 0 of the data at pixel 0 of the result, at most ``size`` = stride times the data.
+    """The part of a restored image that lies under the data, pixel 0 of the data at pixel 0 of the result.
 
-    Only a valid boundary restores more than that: x: b c (h - 1) stride + k ... -> b c (h stride) (w stride), or what there is of it.
+    Only a valid boundary restores more than that; others give x back.
+
+    Args:
+        x: The restored image, b c H W, with H = (h - 1) stride + k for data with h rows and a psf with k.
+        op: The operator that it was restored for.
+        size: (h stride, w stride), what the result has at most.
+
+    Returns:
+        A view of x, b c (h stride) (w stride), or what there is of it.
     """
     convolution = op.convolution()
     if convolution is None or convolution.boundary != "valid":

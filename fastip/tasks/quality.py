@@ -13,9 +13,16 @@ from ..errors import InvalidInput, strict_keywords
 
 @dataclass(frozen=True)
 class Quality:
-    """Means over the test pictures: PSNR in dB of the task and of the named baseline, SSIM, and which pictures. None: not measured.
+    """Means over the test pictures; None: not measured.
 
-    machine, command: where it was measured, and what measures it again.
+    Attributes:
+        psnr: PSNR in dB of the task.
+        ssim: SSIM of the task.
+        baseline: The method that it is compared with.
+        baseline_psnr: PSNR in dB of that method.
+        pictures: Which they are.
+        machine: Where it was measured.
+        command: What measures it again.
     """
 
     psnr: float | None
@@ -46,7 +53,17 @@ class Record:
 
 @strict_keywords
 def quality(path: str | Path | None = None) -> Record:
-    """The record in ``path``, or the one that comes with fastip; empty where there is none. Raises InvalidInput for a damaged file."""
+    """How well the tasks restore, as it was measured.
+
+    Args:
+        path: A JSON file; None is the one that comes with fastip.
+
+    Returns:
+        The record, empty where there is no such file.
+
+    Raises:
+        InvalidInput: For a damaged file.
+    """
     source = shipped.FOLDER / "tasks" / "quality.json" if path is None else Path(path)
     try:
         text = source.read_text(encoding="utf-8")

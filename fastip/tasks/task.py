@@ -18,9 +18,13 @@ Solved = TypeVar("Solved", bound=Problem, covariant=True)
 
 @dataclass(frozen=True)
 class Task(abc.ABC, Generic[Solved]):
-    """A named restoration: y = A x, plus noise, and settings that suit images in [0, 1].
+    """A named restoration: ``y = A x``, plus noise, and settings that suit images in [0, 1].
 
-    stride: how many times smaller the data's grid is than the image's. psf: a text as in ``operators.psf.parse``, or None where only the user can know it.
+    Attributes:
+        name: By which :func:`fastip.tasks.get` finds it.
+        summary: What it does, in a few words.
+        stride: How many times smaller the data's grid is than the image's.
+        psf: A text as in ``operators.psf.parse``, or None where only the user can know it.
     """
 
     name: str
@@ -39,13 +43,22 @@ class Task(abc.ABC, Generic[Solved]):
         return f"psf {self.psf or 'to be given'}"
 
     def read(self, path: Path) -> tuple[Tensor, io.Kind]:
-        """The data in a file, and what a result needs to be written in kind: an image, 1 c h w."""
+        """The data in a file, an image 1 c h w, and what a result needs to be written in kind."""
         return io.read_image(path)
 
     def problem(self, choice: Choice | None = None, **changes: Any) -> Solved:
-        """The problem to solve, with what the caller chose: a Choice, or its fields by keyword.
+        """The problem to solve, with what the caller chose.
 
-        Raises InvalidInput for what the task cannot use, UnknownKeyword for what nobody can choose.
+        Args:
+            choice: What was chosen; None leaves all to the task.
+            **changes: Fields of :class:`Choice`, instead of those of ``choice``.
+
+        Returns:
+            The problem.
+
+        Raises:
+            InvalidInput: For what the task cannot use.
+            UnknownKeyword: For what nobody can choose.
         """
         return self.chosen((choice or Choice()).but(changes))
 

@@ -1,4 +1,7 @@
-"""Tasks with a network that was trained through the solver: one operator, one noise level, one schedule, and the weights that belong to them."""
+"""Tasks with a network that was trained through the solver.
+
+Each has one operator, one noise level, one schedule, and the weights that belong to them.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,19 @@ from .task import Task
 
 @dataclass(frozen=True)
 class LearnedTask(Task[AdmmProblem]):
-    """y = A x + noise with A known, restored by the iterations of ``admm`` that the network was trained through.
+    """``y = A x + noise`` with A known, restored by the iterations of ``admm`` that the network was trained through.
 
-    op: gives A for a boundary. noise: the standard deviation of the noise in y. instead: the classical task for a psf of one's own, if there is one.
-    size: (height, width) of the only images that the network knows, None for any. boundaries: those that A can have.
-    weights: a checkpoint; None is the one that comes with fastip. It is read when a problem is made, not before.
+    Attributes:
+        name: By which :func:`fastip.tasks.get` finds it.
+        summary: What it does, in a few words.
+        stride: How many times smaller the data's grid is than the image's.
+        psf: Of A, a text as in ``operators.psf.parse``.
+        op: Gives A for a boundary.
+        noise: The standard deviation of the noise in y.
+        instead: The classical task for a psf of one's own, if there is one.
+        size: (height, width) of the only images that the network knows, None for any.
+        boundaries: Those that A can have.
+        weights: A checkpoint; None is the one that comes with fastip. It is read when a problem is made, not before.
     """
 
     op: Callable[[str], LinearOperator] = field(repr=False)
@@ -48,7 +59,17 @@ class LearnedTask(Task[AdmmProblem]):
 
     @strict_keywords
     def operator(self, boundary: str | None = None) -> LinearOperator:
-        """A, circular by default. Raises InvalidInput for a boundary that the task cannot have."""
+        """The operator A.
+
+        Args:
+            boundary: One of ``boundaries``; None is "circular".
+
+        Returns:
+            A for that boundary.
+
+        Raises:
+            InvalidInput: For a boundary that the task cannot have.
+        """
         chosen = boundary or "circular"
         if chosen in BOUNDARIES and chosen not in self.boundaries:
             raise InvalidInput(f"boundary is {chosen!r}; task {self.name!r} can have {', '.join(self.boundaries)}")
@@ -56,26 +77,47 @@ class LearnedTask(Task[AdmmProblem]):
 
     @strict_keywords
     def load(self, *, memory: int | str | None = None, dtype: torch.dtype | None = None) -> TaskPrior:
-        """The trained prior. memory, dtype: as for :meth:`problem`. Raises InvalidInput where the weights are missing or damaged."""
+        """The trained prior.
+
+        Args:
+            memory: As for :meth:`chosen`.
+            dtype: As for :meth:`chosen`.
+
+        Returns:
+            The prior.
+
+        Raises:
+            InvalidInput: For bad values, and where the weights are missing or damaged.
+        """
         bound = bounds.DEFAULT if memory is None else bounds.parse(memory)
         if dtype is not None and dtype not in REAL:
             raise InvalidInput(
-                f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, or None for the fastest that is good enough"
+                f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, "
+                "or None for the fastest that is good enough"
             )
         with nullcontext(self.weights) if self.weights else shipped.weights("tasks", self.name) as path:
             prior = load_prior(path)
         if prior.trained is None or not prior.trained.schedule:
             raise InvalidInput(
-                f"{path} holds a prior without a schedule; task {self.name!r} needs one that was trained through the solver"
+                f"{path} holds a prior without a schedule; "
+                f"task {self.name!r} needs one that was trained through the solver"
             )
         return TaskPrior(prior.net, sigma=prior.sigma, trained=prior.trained, memory=bound, dtype=dtype, size=self.size)
 
     def chosen(self, choice: Choice) -> AdmmProblem:
-        """The problem for this choice, with None standing for what the network was trained for.
+        """The problem for this choice.
 
-        iterations: at most those of the training. memory: 2 GB by default. dtype: None is bfloat16 where the machine
-        computes with it natively, else float32. bounded: plays no role. Raises InvalidInput for psf, prior, weight, beta
-        and tolerance, which the training fixed, for bad values, and for missing weights.
+        Args:
+            choice: None stands for what the network was trained for. ``iterations``: at most those of the training.
+                ``memory``: 2 GB by default. ``dtype``: None is bfloat16 where the machine computes with it natively,
+                else float32. ``bounded`` plays no role.
+
+        Returns:
+            The problem.
+
+        Raises:
+            InvalidInput: For psf, prior, weight, beta and tolerance, which the training fixed, for bad values, and for
+                missing weights.
         """
         self._refuse_fixed(choice.given("psf", "prior", "weight", "beta", "tolerance"))
         op, inverse = self.operator(choice.boundary), choice.inverse

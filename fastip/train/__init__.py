@@ -1,5 +1,8 @@
-"""Training: fitting weights, or an operator, to what is asked of them. All but ``encoder``, ``kernel``, ``measurements`` and
-``networks`` need the extra ``train``: pip install 'fastip[train]'."""
+"""Training: fitting weights, or an operator, to what is asked of them.
+
+All but ``encoder``, ``kernel``, ``measurements`` and ``networks`` need the extra ``train``: pip install
+'fastip[train]'.
+"""
 
 from .engine.run import Run as Run
 from .gan import gan as gan

@@ -9,15 +9,18 @@ from torch import Tensor
 
 from .. import metrics
 
-SIGMAS = (15 / 255, 25 / 255, 50 / 255)
-SEED = 3
+SIGMAS = (15 / 255, 25 / 255, 50 / 255)  # the levels that papers on denoising report
+SEED = 3  # any will do, but the scores on record are those of this one
 
 Denoise = Callable[[Tensor, float], Tensor]
 
 
 @torch.no_grad()
 def denoising_psnr(denoise: Denoise, pictures: Sequence[Tensor], sigmas: Sequence[float] = SIGMAS) -> list[float]:
-    """Mean PSNR in dB over the pictures 1 c h w of [0, 1] for each level: that of each clamped picture, then the mean; noise drawn from SEED on the CPU."""
+    """Mean PSNR in dB over the pictures 1 c h w of [0, 1] for each level.
+
+    That of each clamped picture, then the mean; the noise is drawn from SEED on the CPU.
+    """
     generator = torch.Generator().manual_seed(SEED)
     result = []
     for sigma in sigmas:

@@ -36,7 +36,7 @@ class Settings(AveragedSettings):
     penalty: float
     betas: tuple[float, float]
 
-    least_batch = 2
+    least_batch = 2  # BatchNorm over maps of 1 x 1 pixel cannot normalise a single image
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,19 +63,34 @@ def gan(
 ) -> nets.Generator:
     """Train a generator to make pictures that a discriminator, trained in turn, cannot tell from real ones.
 
-    loss "bce": the discriminator minimises -log D(x) - log(1 - D(G z)), D = sigmoid of its output, the generator -log D(G z), z ~ N(0, I);
-    "hinge" and "wasserstein" for a discriminator with spectral normalisation.
+    Args:
+        generator: Trained from the weights it has, and left alone (a copy is trained).
+        discriminator: One number for each image; trained from the weights it has, and left alone likewise.
+        images: What real pictures look like, in the shape that the generator makes.
+        loss: "bce": the discriminator minimises ``-log D(x) - log(1 - D(G z))``, D = sigmoid of its output, the
+            generator ``-log D(G z)``, z ~ N(0, I). "hinge" and "wasserstein" for a discriminator with spectral
+            normalisation.
+        discriminator_rate: The learning rate of the discriminator's Adam, by default the generator's.
+        penalty: Of ``penalty / 2 E ||grad D(x)||^2`` over the real pictures ("R1"), which keeps a discriminator that
+            tells all pictures apart from driving the generator away; 0 for none.
+        betas: Of the two Adams.
+        validation: Two pictures or more that are not trained on; the log then has the Fréchet distance
+            (``metrics.frechet_distance``) of samples to them, and a grid.
+        **run: The keywords of :class:`fastip.train.Run` but clip and dtype; here batch (128, at least 2), steps
+            (20,000), learning_rate (2e-4), average (0.999).
 
-    generator, discriminator: trained from the weights they have, and left alone (copies are trained). images: what real pictures look like.
-    discriminator_rate (that of the generator where it is missing), betas: of the two Adams. penalty: of penalty / 2 E ||grad D(x)||^2 over the real
-    pictures ("R1"), which keeps a discriminator that tells all pictures apart from driving the generator away; 0 for none. The running mean of the
-    generator's weights is what is returned.
-    validation: pictures that are not trained on; the log then has the Fréchet distance (``metrics.frechet_distance``) of samples to them, and a grid.
-    run: batch (128), steps (20,000), learning_rate (2e-4), average (0.999), seed, output and the other keywords of :class:`fastip.train.Run`.
+    Returns:
+        The generator with the running mean of its weights, frozen, on the CPU.
 
-    Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
-    Source: Goodfellow et al., Generative adversarial networks, 2014; Radford, Metz and Chintala, DCGAN, 2015; Zhang et al., SAGAN, 2019; the penalty:
-    Mescheder, Geiger and Nowozin, Which training methods for GANs do actually converge?, 2018.
+    Raises:
+        InvalidInput: For bad values, and files of other settings.
+        Diverged: When the loss is no longer a number (``train.engine.loop.Diverged``).
+        Unsupported: Without the extra ``train``.
+
+    References:
+        Goodfellow et al., Generative adversarial networks, 2014; Radford, Metz and Chintala, DCGAN, 2015; Zhang et al.,
+        SAGAN, 2019; the penalty: Mescheder, Geiger and Nowozin, Which training methods for GANs do actually converge?,
+        2018.
     """
     how = run_of(run, batch=128, steps=20_000, learning_rate=2e-4, average=0.999)
     rate = how.learning_rate if discriminator_rate is None else discriminator_rate
@@ -111,13 +126,15 @@ class _Run:
         weight = next(self.discriminator.parameters(), None) if isinstance(self.discriminator, nn.Module) else None
         if weight is None:
             raise InvalidInput(
-                f"the discriminator is {type(self.discriminator).__name__}; expected a network with weights, e.g. DCGANEncoder(outputs=1)"
+                f"the discriminator is {type(self.discriminator).__name__}; expected a network with weights, "
+                "e.g. DCGANEncoder(outputs=1)"
             )
         with torch.no_grad():
             odds = copy.deepcopy(self.discriminator).eval()(self.images.batch([0, 0]).to(weight))
         if odds.numel() != 2:
             raise InvalidInput(
-                f"the discriminator gives {tuple(odds.shape)} for two images; expected one number for each: DCGANEncoder(outputs=1)"
+                f"the discriminator gives {tuple(odds.shape)} for two images; expected one number for each: "
+                "DCGANEncoder(outputs=1)"
             )
 
     def record(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What all trainings of generators and projectors have in common: what they refuse, and the network that they return."""
+"""What all trainings of generators and projectors have in common: what they refuse, and the network they return."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_generator(generator: Any) -> None:
 
 
 def check_pictures(images: Any, validation: Any, shape: tuple[int, ...], *, compared: int = 1) -> None:
-    """Refuse pictures of another shape than that of a network's images, and too few: ``compared`` for validation, which may be None."""
+    """Refuse pictures of another shape than a network's images, and too few; validation (``compared``) may be None."""
     for name, pictures in (("images", images), ("validation", validation)):
         if pictures is None and name == "validation":
             continue
@@ -43,7 +43,8 @@ def check_pictures(images: Any, validation: Any, shape: tuple[int, ...], *, comp
         found = tuple(pictures.batch([0]).shape[1:])
         if found != shape:
             raise InvalidInput(
-                f"{name} have the shape {found} and the network is for {shape}; build it with these colours and this size"
+                f"{name} have the shape {found} and the network is for {shape}; "
+                "build it with these colours and this size"
             )
 
 

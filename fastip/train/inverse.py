@@ -16,7 +16,7 @@ from ..arrays import check_count, check_number
 from ..contracts import LinearOperator
 from ..errors import InvalidInput
 from ..inverses import Learned, examine
-from ..nets.weights import digest
+from ..nets.weights import net_digest
 from .engine import course, loop, state
 from .engine.course import Weights
 from .engine.run import Options, run_of, training
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from typing_extensions import Unpack
 
-EXAMINED = 64  # side of the noise, at least, on which a trained net is measured
+EXAMINED = 64  # least side of the noise on which a net is measured: smaller is mostly border, larger takes longer
 
 # ---- what is asked for -----------------------------------------------------------------------------------------------
 
@@ -46,7 +46,7 @@ class Settings(course.Settings):
 
     def record(self, op: LinearOperator, net: InverseNet) -> dict[str, Any]:
         """As JSON values, with the net's structure and first weights and the operator's fingerprint."""
-        described = {"name": type(net).__name__, "config": net.config(), "start": digest(net)}
+        described = {"name": type(net).__name__, "config": net.config(), "start": net_digest(net)}
         return {"operator": op.fingerprint(), "net": described} | asdict(self) | {"beta": list(self.beta)}
 
 
@@ -76,13 +76,15 @@ def _check_net(net: InverseNet, op: LinearOperator, beta: tuple[float, float]) -
     if convolution is not None and net.boundary != nets.boundary_of(convolution.boundary):
         due = nets.boundary_of(convolution.boundary)
         raise InvalidInput(
-            f"the net has boundary {net.boundary!r} and the operator {convolution.boundary!r}; build the net with boundary={due!r}"
+            f"the net has boundary {net.boundary!r} and the operator {convolution.boundary!r}; "
+            f"build the net with boundary={due!r}"
         )
     if net.beta_range is None and beta[0] < beta[1]:
         raise InvalidInput(f"beta is the range {beta} and the net takes no beta; build it with beta_range={beta}")
     if net.beta_range is not None and not net.beta_range[0] <= beta[0] <= beta[1] <= net.beta_range[1]:
         raise InvalidInput(
-            f"beta is {beta} and the net takes {net.beta_range[0]:g} to {net.beta_range[1]:g}; build it with a beta_range that holds it"
+            f"beta is {beta} and the net takes {net.beta_range[0]:g} to {net.beta_range[1]:g}; "
+            "build it with a beta_range that holds it"
         )
 
 
@@ -96,7 +98,8 @@ def _check_operator(op: LinearOperator, noise: Noise) -> None:
     image = op(op.adjoint(e))
     if image.shape != e.shape or image.is_complex():
         raise InvalidInput(
-            f"A A^T turns data of shape {tuple(e.shape)} into {tuple(image.shape)} {image.dtype}; training needs an operator with real data"
+            f"A A^T turns data of shape {tuple(e.shape)} into {tuple(image.shape)} {image.dtype}; "
+            "training needs an operator with real data"
         )
 
 
@@ -115,18 +118,29 @@ def inverse(
 ) -> Learned:
     """Train C to be (beta I + A A^T)^-1 on the operator's own boundary, from noise alone, and say how good it is.
 
-    min over C of E ||(I - C B^-1)^p e||^2, e ~ N(0, I)  (docs/mathematics.md (5); a net that is not linear: see :class:`Objective`).
+    It minimises over C (docs/mathematics.md (5); for a net that is not linear: ``losses.objective.Objective``) ::
 
-    op: any operator with real data whose size is free. beta: a number, or (low, high) for a net that takes it as an input.
-    net: trained from the weights it has, and left alone (a copy is trained). Default: a linear net of 13 x 13 taps.
-    size: side of the noise patches on the data grid.
-    power: the last p; the first half of the steps has p = 1, equal parts of the rest 2, 4, ... p, which trade mean error for the worst mode, on which the
-        iterations of ``admm`` depend. Default: 4 for stride 1, else 1 (there the mean error is all that matters); 1 for nets that are not linear.
-    run: batch (8 patches), steps (3000), learning_rate (3e-3), seed, output, save_every, accelerator, devices, precision, progress and report, see
-        :class:`fastip.train.Run`; NAME.json beside the output has the accuracy and the certificate too. Seed a ``net`` of your own.
+        E ||(I - C B^-1)^p e||^2,   e ~ N(0, I)
 
-    Returns an inverse that is frozen, on the CPU, and refuses another operator or beta. Raises InvalidInput for bad values, files of other settings,
-    a training that diverged (train.loop.Diverged), Unsupported without the extra ``train``.
+    Args:
+        op: Any operator with real data whose size is free.
+        beta: A positive number, or (low, high) for a net that takes it as an input.
+        net: Trained from the weights it has, and left alone (a copy is trained): seed one of your own. Default: a
+            linear net of 13 x 13 taps.
+        size: Side of the noise patches on the data grid, at least 4.
+        power: The last p; the first half of the steps has p = 1, equal parts of the rest 2, 4, ... p, which trade mean
+            error for the worst mode, on which the iterations of ``admm`` depend. Default: 4 for stride 1, else 1 (there
+            the mean error is all that matters); 1 for nets that are not linear.
+        **run: The keywords of :class:`fastip.train.Run` but average, clip and dtype; here batch (8 patches), steps
+            (3000), learning_rate (3e-3). NAME.json beside the output has the accuracy and the certificate too.
+
+    Returns:
+        An inverse that is frozen, on the CPU, and refuses another operator or beta.
+
+    Raises:
+        InvalidInput: For bad values, and files of other settings.
+        Diverged: When the loss is no longer a number (``train.engine.loop.Diverged``).
+        Unsupported: Without the extra ``train``.
     """
     betas, how = _betas(beta), run_of(run, batch=8, steps=3000, learning_rate=3e-3)
     net = default_net(op, betas, how.seed) if net is None else net
@@ -140,6 +154,7 @@ def inverse(
     side = size if op.convolution() is None else max(EXAMINED, size)
 
     def make(weights: Weights) -> Learned:
+        # Eight images: more make the accuracy that is told steadier, and take longer.
         return _learned(net, weights, op, betas, (8, _colours(net), side, side))
 
     def save(path: Path, learned: Learned, summary: Mapping[str, Any]) -> None:
@@ -162,17 +177,15 @@ def _train(
     net: InverseNet, op: LinearOperator, noise: Noise, plan: loop.Plan, fabric: Fabric
 ) -> tuple[Weights, state.History]:
     """In each process: the trained weights of C itself, and what happened."""
-    own = (
-        copy.deepcopy(net).cpu().train().requires_grad_()
-    )  # a copy: spawned processes share the memory of what they are given
+    # A copy: spawned processes share the memory of what they are given.
+    own = copy.deepcopy(net).cpu().train().requires_grad_()
     objective = Objective(own, op)
     e, beta, _ = noise(0, 0)
     objective.suit(e, beta)
     history = loop.fit(fabric, objective, noise, plan)
     own.cpu().rescale(1 / float(objective.scale))
-    return {
-        name: tensor.numpy().copy() for name, tensor in own.state_dict().items()
-    }, history  # arrays, because tensors die with a spawned process
+    # Arrays, because tensors die with a spawned process.
+    return {name: tensor.numpy().copy() for name, tensor in own.state_dict().items()}, history
 
 
 def _learned(

@@ -14,17 +14,22 @@ from ..errors import InvalidInput, strict_keywords
 from ..kernels import reference
 from ..operators import Blur
 
-BLOCK = 1 << 22  # entries of X that are held at a time
+BLOCK = 1 << 22  # entries of X held at a time, 32 MB: larger takes memory, smaller repeats QR's work on R more often
 
 
 @dataclass(frozen=True)
 class KernelFit:
     """The psf that :func:`kernel` found, and how far the data determine it.
 
-    ``psf``: kh x kw float64, of the kind and on the device of y. ``spread``: sqrt(tr((X^T X)^-1) / kh kw), the rms error of a tap for noise of standard
-    deviation 1 in y (with a ridge: sqrt(tr(M^-1 X^T X M^-1) / kh kw), M = X^T X + ridge I, the part that noise causes). ``noise``: the standard
-    deviation of y - X psf, corrected for the taps that were fitted; NaN where there are no more data than taps. ``condition``: of X, largest over
-    smallest singular value.
+    Attributes:
+        psf: kh x kw float64, of the kind and on the device of y.
+        stride: That of A.
+        boundary: That of A.
+        spread: ``sqrt(tr((X^T X)^-1) / kh kw)``, the rms error of a tap for noise of standard deviation 1 in y (with a
+            ridge: ``sqrt(tr(M^-1 X^T X M^-1) / kh kw)``, M = X^T X + ridge I, the part that noise causes).
+        noise: The standard deviation of y - X psf, corrected for the taps that were fitted; NaN where there are no more
+            data than taps.
+        condition: Of X, largest over smallest singular value.
     """
 
     psf: Any
@@ -50,13 +55,30 @@ def kernel(
 ) -> KernelFit:
     """The psf that turns the images x into the data y, by linear least squares.
 
-    min_h ||y - X h||^2 + ridge ||h||^2, where column t of X holds x[stride i + k // 2 - t] (valid: + k - 1 - t) for every datum i, so that X h = A_h x.
-    X = Q R is factored block by block in float64 (its condition number is not squared, and X is never held), then R by its singular values.
+    It is the minimiser of ::
 
-    x: b c H W, y: b c h w as ``operators.Blur(psf, stride, boundary)`` gives it, of any real dtype, from any number of images of one size; all channels
-    share the psf. ``size``: k or (kh, kw), odd or even. Cost: 2 (b c h w) (kh kw)^2 operations. Raises InvalidInput for shapes that do not fit, NaN, or
-    data that leave a tap undetermined while ridge is 0.
-    Source: Fan, Wei, Carin, Heller, Inner-loop free ADMM using auxiliary deep neural networks, 2017, appendix A.
+        ||y - X h||^2 + ridge ||h||^2
+
+    where column t of X holds ``x[stride i + k // 2 - t]`` (valid: + k - 1 - t) for every datum i, so that X h = A_h x.
+    X = Q R is factored block by block in float64 (its condition number is not squared, and X is never held), then R by
+    its singular values. Cost: 2 (b c h w) (kh kw)^2 operations.
+
+    Args:
+        x: b c H W, of any real dtype, any number of images of one size.
+        y: b c h w as ``operators.Blur(psf, stride, boundary)`` gives it, of any real dtype; all channels share the psf.
+        size: k or (kh, kw), odd or even.
+        stride: A keeps one pixel in so many, down and across.
+        boundary: What A takes to lie around x, as for ``operators.Blur``.
+        ridge: Weight of the squares of the taps; above 0 every tap is determined.
+
+    Returns:
+        The psf, and how far the data determine it.
+
+    Raises:
+        InvalidInput: For shapes that do not fit, NaN, or data that leave a tap undetermined while ridge is 0.
+
+    References:
+        Fan, Wei, Carin, Heller, Inner-loop free ADMM using auxiliary deep neural networks, 2017, appendix A.
     """
     (images, _), (data, back) = as_tensor(x, "x"), as_tensor(y, "y")
     images, data = images.detach(), data.detach()
@@ -66,7 +88,8 @@ def kernel(
     n, rows = kh * kw, data.numel()
     if rows < n and ridge == 0:
         raise InvalidInput(
-            f"y holds {rows} values, fewer than the {n} taps of a {kh} x {kw} psf; use more images, a smaller size, or ridge > 0"
+            f"y holds {rows} values, fewer than the {n} taps of a {kh} x {kw} psf; "
+            "use more images, a smaller size, or ridge > 0"
         )
     r = data.new_zeros((0, n + 1), dtype=torch.float64)
     for block in _blocks(images, data, (kh, kw), stride, boundary):
@@ -94,7 +117,10 @@ def _size(size: int | Sequence[int]) -> tuple[int, int]:
 def _check(x: Tensor, y: Tensor, op: Blur) -> None:
     check_image(x, "x")
     check_image(y, "y")
-    why = f"what a {op.psf.shape[0]} x {op.psf.shape[1]} psf, stride {op.stride} and {op.boundary} boundary make of x; check stride and boundary"
+    why = (
+        f"what a {op.psf.shape[0]} x {op.psf.shape[1]} psf, stride {op.stride} and {op.boundary} boundary make of x; "
+        "check stride and boundary"
+    )
     check_shape(y, op.output_shape(tuple(x.shape)), "y", why)
     if x.device != y.device:
         raise InvalidInput(f"x is on {x.device} and y on {y.device}; move them to one device")
@@ -104,16 +130,17 @@ def _check(x: Tensor, y: Tensor, op: Blur) -> None:
 
 def _check_rank(s: Tensor, rows: int, size: tuple[int, int]) -> None:
     """Refuse singular values that are zero to rounding."""
+    # eps times the longer side times the largest is the rounding of a factorisation: what lies below is no information.
     rank = int((s > torch.finfo(s.dtype).eps * max(rows, len(s)) * s[0]).sum())
     if rank < len(s):
         raise InvalidInput(
-            f"the images determine only {rank} of the {len(s)} taps of a {size[0]} x {size[1]} psf; use images with more detail (photographs, noise), "
-            "a smaller size, or ridge > 0"
+            f"the images determine only {rank} of the {len(s)} taps of a {size[0]} x {size[1]} psf; "
+            "use images with more detail (photographs, noise), a smaller size, or ridge > 0"
         )
 
 
 def _blocks(x: Tensor, y: Tensor, size: tuple[int, int], stride: int, boundary: str) -> Iterator[Tensor]:
-    """The rows of [X y] in float64, about BLOCK entries at a time: whole planes where they are small, else bands of their rows."""
+    """The rows of [X y] in float64, about BLOCK entries at a time: whole small planes, else bands of their rows."""
     n = size[0] * size[1]
     entries = max(BLOCK, 4 * n * n)  # at least a few rows for each tap: QR repeats its work on R with every block
     h, w = y.shape[2:]
@@ -125,9 +152,8 @@ def _blocks(x: Tensor, y: Tensor, size: tuple[int, int], stride: int, boundary: 
             extended = _extend(extended, dim, k, boundary)
         windows = extended.unfold(1, size[0], stride).unfold(2, size[1], stride)  # p h w kh kw, a view
         for top in range(0, h, band):
-            part = (
-                windows[:, top : top + band].double().flip(3, 4).reshape(-1, n)
-            )  # true convolution: tap t meets the pixel - t
+            # True convolution: tap t meets the pixel - t.
+            part = windows[:, top : top + band].double().flip(3, 4).reshape(-1, n)
             yield torch.cat([part, values[first : first + group, top : top + band].double().reshape(-1, 1)], dim=1)
 
 

@@ -12,26 +12,44 @@ from ..operators import Dense
 from ..streams import stream
 from .secants import Secants
 
-OVERSAMPLED = 20  # directions beyond those that are asked for, so that these come out right
+# Directions beyond those asked for: more make these come out right in fewer passes, and take more memory and time.
+OVERSAMPLED = 20
 
 
 @strict_keywords
 def measurements(
     generator: nets.Generator, count: int, *, pairs: int = 50_000, passes: int = 4, seed: int = 0
 ) -> Dense:
-    """The matrix with ``count`` orthonormal rows that sees most of how a generator's images differ: max over A of the mean of ||A s||^2, A A^T = I.
+    """The matrix with orthonormal rows that sees most of how a generator's images differ.
 
-    s = (G(z1) - G(z2)) / ||G(z1) - G(z2)||, ``pairs`` of them; the rows are the first right singular vectors of the matrix of all s, found by subspace
-    iteration with as many ``passes`` over them (each makes them anew: memory is n x (count + 20), never n x n). It maximises the mean, not the least ||A s||:
-    ``fastip.rec`` estimates that.
+    It maximises the mean of ::
 
-    generator: in eval mode. Returns operators.Dense on its images. Raises InvalidInput for more rows than pixels or pairs, and for
-    images that are NaN or do not differ.
-    Source: Raj, Li and Bresler, GAN-based projector for faster recovery, 2019; Halko, Martinsson and Tropp, Finding structure with randomness, 2011.
+        ||A s||^2,   s = (G(z1) - G(z2)) / ||G(z1) - G(z2)||,   A A^T = I
+
+    Its rows are the first right singular vectors of the matrix of all s, found by subspace iteration (memory is
+    n x (count + 20), never n x n). It maximises the mean, not the least ``||A s||``: ``fastip.rec`` estimates that.
+
+    Args:
+        generator: In eval mode.
+        count: The number m of rows, at most the number n of pixels and that of pairs.
+        pairs: How many s.
+        passes: Of the subspace iteration over all s, each of which makes them anew.
+        seed: Of the latent vectors and of the first directions.
+
+    Returns:
+        A, m rows on the generator's images.
+
+    Raises:
+        InvalidInput: For more rows than pixels or pairs, and for images that are NaN or do not differ.
+
+    References:
+        Raj, Li and Bresler, GAN-based projector for faster recovery, 2019; Halko, Martinsson and Tropp, Finding
+        structure with randomness, 2011.
     """
     if not isinstance(generator, nets.Generator) or generator.training:
         raise InvalidInput(
-            f"generator is {type(generator).__name__}; expected a network such as nets.DCGANGenerator, trained, after generator.eval()"
+            f"generator is {type(generator).__name__}; expected a network such as nets.DCGANGenerator, trained, "
+            "after generator.eval()"
         )
     rows, n = check_count(count, "count", low=1), generator.shape[0] * generator.shape[1] * generator.shape[2]
     secants = Secants(generator, check_count(pairs, "pairs", low=1), check_count(seed, "seed", low=0))

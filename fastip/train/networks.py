@@ -16,9 +16,21 @@ from ..errors import InvalidInput, strict_keywords
 def networks(
     name: str, *, colours: int = 1, size: int = 28, width: int = 64, latent: int = 100, seed: int = 0
 ) -> tuple[nets.Generator, nets.DCGANEncoder | nets.SAGANDiscriminator]:
-    """A generator and the discriminator it plays against, with first weights drawn from ``seed``: "dcgan" (28 or 64 pixels) or "sagan" (64).
+    """A generator and the discriminator it plays against, with first weights drawn from a seed.
 
-    Raises InvalidInput for another name, and sizes that the network is not built for.
+    Args:
+        name: "dcgan" (28 or 64 pixels) or "sagan" (64).
+        colours: Channels of the images.
+        size: Side of the images in pixels.
+        width: Channels of the largest grid below the image; the smaller ones have multiples of it.
+        latent: Numbers in z.
+        seed: Of the first weights; nothing outside is drawn from.
+
+    Returns:
+        The generator, and its discriminator.
+
+    Raises:
+        InvalidInput: For another name, and sizes that the network is not built for.
     """
     with drawn_from(seed):
         if name == "dcgan":
@@ -35,9 +47,19 @@ def networks(
 def encoder(
     generator: nets.Generator, *, images: int = 1, width: int | None = None, seed: int = 0
 ) -> nets.DCGANEncoder:
-    """An encoder for the projector of a generator, with first weights drawn from ``seed``: of one image, or a corrector of ``images`` = 2, one above the other.
+    """An encoder for the projector of a generator, with first weights drawn from a seed.
 
-    width: that of the generator where it has one, else 64. Raises InvalidInput for images of sizes that the network is not built for.
+    Args:
+        generator: Whose images it reads; it gives as many numbers as that takes.
+        images: 1, or 2 for a corrector: one above the other.
+        width: As for :func:`networks`; that of the generator where it has one, else 64.
+        seed: Of the first weights; nothing outside is drawn from.
+
+    Returns:
+        The encoder, untrained.
+
+    Raises:
+        InvalidInput: For images of sizes that the network is not built for, and what is no generator.
     """
     if not isinstance(generator, nets.Generator):
         raise InvalidInput(f"generator is {type(generator).__name__}; expected a network such as nets.DCGANGenerator")

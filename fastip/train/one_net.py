@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from typing_extensions import Unpack
 
-CLIP = 10.0  # the largest norm of a gradient
-SCORED = 64  # pictures of the validation set
+CLIP = 10.0  # the largest norm of a gradient; the paper bounds each number by it. Less slows, more lets one batch throw
+SCORED = 64  # pictures of the validation set: more are a steadier score, which each look computes anew
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Settings(AveragedSettings):
 
     noise: tuple[float, float]
 
-    least_batch = 2
+    least_batch = 2  # BatchNorm over maps of 1 x 1 pixel cannot normalise a single image
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,20 +56,35 @@ def one_net(
     validation: Pictures | None = None,
     **run: Unpack[AveragedOptions],
 ) -> priors.Projector:
-    """Train a network to bring damaged images back to the natural ones, against two discriminators, and return it as a prior for ``admm``.
+    """Train a network to bring damaged images back to the natural ones, and return it as a prior for ``admm``.
 
-    min over the weights of P of  |P(v) - x|^2  + small terms that ask P to leave images as they are and its results and codes to look real to
-    discriminators of images and of codes, which are trained in turn; ``one_net_loss.Projecting`` has the formula, ``one_net_loss.Draw`` the damage.
+    Over the weights of P it minimises ``|P(v) - x|^2`` and small terms, which ask P to leave images as they are and its
+    results and codes to look real to discriminators of images and of codes. These are trained in turn.
+    ``one_net_loss.Projecting`` has the formula, ``one_net_loss.Draw`` the damage.
 
-    net: trained from the weights it has, and left alone (copies are trained). images: what it learns from.
-    discriminators: of images and of codes, by default nets.OneNetDiscriminator and OneNetLatentDiscriminator of the width of ``net``.
-    noise: the least and the largest level of the noise in image units; published 0.05 and 0.5 for images in [-1, 1].
-    learning_rate: of both Adams (betas 0.9, 0.999 and 0.5, 0.999); it falls by half a cosine to 1 %, where the paper has 0.95 for each epoch. The paper clips
-    each number of a gradient at 10, here their norm is. validation: pictures that are not trained on; the log then has the PSNR of P(v) against x.
-    run: batch (25), steps (50,000), learning_rate (2e-4), average (0.999), seed, output and the other keywords of :class:`fastip.train.Run`.
+    Args:
+        net: P, trained from the weights it has, and left alone (a copy is trained).
+        images: What it learns from, in the shape of the network's images.
+        discriminators: Of images and of codes, by default nets.OneNetDiscriminator and OneNetLatentDiscriminator of the
+            width of ``net``; copies are trained.
+        noise: The least and the largest level of the noise in image units; published 0.05 and 0.5 for images in [-1,
+            1].
+        validation: Pictures that are not trained on; the log then has the PSNR of P(v) against x.
+        **run: The keywords of :class:`fastip.train.Run` but clip and dtype; here batch (25, at least 2), steps
+            (50,000), learning_rate (2e-4), average (0.999). The rate is that of both Adams (betas 0.9, 0.999 and 0.5,
+            0.999); it falls by half a cosine to 1 %, where the paper has 0.95 for each epoch. The paper clips each
+            number of a gradient at 10, here their norm is.
 
-    Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
-    Source: Chang et al., One network to solve them all, 2017.
+    Returns:
+        The projector with the running mean of the network's weights, frozen, on the CPU.
+
+    Raises:
+        InvalidInput: For bad values, and files of other settings.
+        Diverged: When the loss is no longer a number (``train.engine.loop.Diverged``).
+        Unsupported: Without the extra ``train``.
+
+    References:
+        Chang et al., One network to solve them all, 2017.
     """
     how = run_of(run, batch=25, steps=50_000, learning_rate=2e-4, average=0.999)
     settings = Settings(**how.decisive, noise=pair(noise, "noise"))
@@ -116,7 +131,8 @@ class _Run:
         given = self.discriminators
         if not isinstance(given, tuple) or len(given) != 2 or not all(isinstance(one, nn.Module) for one in given):
             raise InvalidInput(
-                "discriminators is no pair of networks; expected (of images, of codes), or None for nets.OneNetDiscriminator and its like"
+                "discriminators is no pair of networks; expected (of images, of codes), "
+                "or None for nets.OneNetDiscriminator and its like"
             )
         net, (image, latent) = copy.deepcopy(self.net).eval(), (copy.deepcopy(one).eval() for one in given)
         with torch.no_grad():
@@ -124,7 +140,8 @@ class _Run:
             for name, odds in (("images", image(x)), ("codes", latent(net.encode(x)))):
                 if odds.numel() != 2:
                     raise InvalidInput(
-                        f"the discriminator of {name} gives {tuple(odds.shape)} for two of them; expected one number for each"
+                        f"the discriminator of {name} gives {tuple(odds.shape)} for two of them; "
+                        "expected one number for each"
                     )
 
     def record(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from typing_extensions import Unpack
 
-LOOKED_AT = 8  # pictures of the validation set
+LOOKED_AT = 8  # pictures of the validation set: more are a steadier score, and each look takes longer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,25 +66,42 @@ def prior(
 ) -> PixelShuffleAutoencoder:
     """Train a network to take noise of any level of a range away, and return it as a prior.
 
-    min over the weights of E |net(x + s e, y, s) - x|^norm, e ~ N(0, I), log s uniform; y = A x + data_noise n for a network that takes data.
+    It minimises over the weights ::
 
-    net: trained from the weights it has, and left alone (a copy is trained). images: what it learns from, e.g. data.Photographs("train", 128).
-    op: the operator whose data the network takes; None for one that takes none. data_noise: the standard deviation of the noise in y.
-    noise: (low, high), levels in image units, or one. norm: 1 or 2.
-    perceptual: losses that are added to that of the pixels: a comparator's distance and a discriminator's doubt, see :class:`Perceptual`.
-    validation: pictures that are not trained on; the log then has the PSNR of eight of them (with the least, a middling and the most noise).
-    run: batch (8), steps (3000), learning_rate (1e-3), average (0.999), clip (1), seed, output, dtype and the other keywords of
-        :class:`fastip.train.Run`; torch.float16 as dtype halves the file (load_prior gives float32 again).
+        E |net(x + s e, y, s) - x|^norm,   e ~ N(0, I), log s uniform
 
-    The prior that is returned has no level yet: ``prior.at(noise=0.01)``. Raises InvalidInput for bad values, files of other settings,
-    a training that diverged (train.loop.Diverged), Unsupported without the extra ``train``.
+    with y = A x + data_noise n, n ~ N(0, I), for a network that takes data.
+
+    Args:
+        net: Trained from the weights it has, and left alone (a copy is trained).
+        images: What it learns from, e.g. ``data.Photographs("train", 128)``.
+        op: The operator A whose data the network takes; None for one that takes none.
+        noise: (low, high), positive levels in image units, or one.
+        data_noise: The standard deviation of the noise in y.
+        norm: 1 for the mean of absolute differences, 2 for that of squares.
+        perceptual: Losses that are added to that of the pixels: a comparator's distance and a discriminator's doubt,
+            see :class:`Perceptual`.
+        validation: Pictures that are not trained on; the log then has the PSNR of eight of them (with the least, a
+            middling and the most noise).
+        **run: The keywords of :class:`fastip.train.Run`; here batch (8), steps (3000), learning_rate (1e-3), average
+            (0.999), clip (1). torch.float16 as dtype halves the file (load_prior gives float32 again).
+
+    Returns:
+        The prior with the running mean of the weights, frozen, on the CPU. It has no level yet:
+        ``prior.at(noise=0.01)``.
+
+    Raises:
+        InvalidInput: For bad values, and files of other settings.
+        Diverged: When the loss is no longer a number (``train.engine.loop.Diverged``).
+        Unsupported: Without the extra ``train``.
     """
     how = run_of(run, batch=8, steps=3000, learning_rate=1e-3, average=0.999, clip=1.0)
     settings = Settings(**how.decisive, data_noise=data_noise, norm=norm)
     trained = Trained(_range(noise), _likeness(net, op))
     if op is not None and not net.conditional:
         raise InvalidInput(
-            f"op is given, and this {type(net).__name__} takes no data; leave op out, or build the network with data_colours"
+            f"op is given, and this {type(net).__name__} takes no data; leave op out, "
+            "or build the network with data_colours"
         )
     whole = _Run(net, images, op, validation, trained, settings, "denoising", Denoising, perceptual)
     return whole.prior(how)
@@ -106,16 +123,35 @@ def unrolled(
     validation: Pictures | None = None,
     **run: Unpack[PriorOptions],
 ) -> PixelShuffleAutoencoder:
-    """Fine-tune a network through the iterations of the solver, so that their result is near the truth, and return it as a prior.
+    """Fine-tune a network through the iterations of the solver, and return it as a prior.
 
-    min over the weights of E |admm(y, op, net) - x|^norm, y = A x + data_noise n, n ~ N(0, I), as many ``iterations`` as the solver will make.
+    The result of the iterations is to be near the truth: over the weights it minimises ::
 
-    net: a network that ``train.prior`` made; a copy is trained. beta, levels: the penalty and the level that the network is told, a number or one for each
-    iteration (the last is repeated). inverse: as for ``admm``; it must be differentiable, as all of fastip are.
-    run: batch 4, steps 1000, learning_rate 2e-4; it and the rest as for ``train.prior``.
+        E |admm(y, op, net) - x|^norm,   y = A x + data_noise n, n ~ N(0, I)
 
-    The prior that is returned has the levels of the iterations, and ``prior.trained.beta`` is what to pass to ``admm`` as beta.
-    Raises as ``train.prior`` does.
+    Args:
+        net: A network that ``train.prior`` made; a copy is trained.
+        images: What it learns from, e.g. ``data.Photographs("train", 96)``.
+        op: The operator A, whose data a network that takes data sees too.
+        beta: The penalty, a number or one for each iteration (the last is repeated).
+        levels: The level that the network is told, in image units, a number or one for each iteration likewise.
+        iterations: As many as the solver will make.
+        inverse: As for ``admm``; it must be differentiable, as all of fastip are.
+        data_noise: The standard deviation of the noise in y.
+        norm: 1 for the mean of absolute differences, 2 for that of squares.
+        perceptual: Losses that are added to that of the pixels, as for ``train.prior``.
+        validation: Pictures that are not trained on; the log then has the PSNR of eight of them.
+        **run: The keywords of :class:`fastip.train.Run`; here batch (4), steps (1000), learning_rate (2e-4), average
+            (0.999), clip (1).
+
+    Returns:
+        The prior with the running mean of the weights, frozen, on the CPU. It has the levels of the iterations, and
+        ``prior.trained.beta`` is what to pass to ``admm`` as beta.
+
+    Raises:
+        InvalidInput: For bad values, and files of other settings.
+        Diverged: When the loss is no longer a number (``train.engine.loop.Diverged``).
+        Unsupported: Without the extra ``train``.
     """
     how = run_of(run, batch=4, steps=1000, learning_rate=2e-4, average=0.999, clip=1.0)
     settings = Settings(**how.decisive, data_noise=data_noise, norm=norm)
@@ -174,12 +210,14 @@ class _Run:
         for name, pictures in (("images", self.images), ("validation", self.validation)):
             if not isinstance(pictures, Pictures) and not (name == "validation" and pictures is None):
                 raise InvalidInput(
-                    f"{name} is {type(pictures).__name__}; expected pictures of fastip.data, e.g. data.Photographs('train', 128)"
+                    f"{name} is {type(pictures).__name__}; expected pictures of fastip.data, "
+                    "e.g. data.Photographs('train', 128)"
                 )
         if self.perceptual is not None:
             if not isinstance(self.perceptual, Perceptual):
                 raise InvalidInput(
-                    f"perceptual is {type(self.perceptual).__name__}; expected a train.Perceptual, e.g. train.Perceptual(comparator=0.1)"
+                    f"perceptual is {type(self.perceptual).__name__}; expected a train.Perceptual, "
+                    "e.g. train.Perceptual(comparator=0.1)"
                 )
             object.__setattr__(self, "perceptual", self.perceptual.suited(self.images.batch([0]), self.settings.seed))
 

@@ -13,7 +13,7 @@ from .. import checkpoint, nets, priors
 from ..arrays import check_number
 from ..data import Batches, Pictures
 from ..errors import InvalidInput
-from ..nets.weights import digest
+from ..nets.weights import net_digest
 from .described import described
 from .engine import loop, state
 from .engine.course import AveragedSettings, Course, Weights, saved_projector
@@ -36,7 +36,9 @@ class Settings(AveragedSettings):
     idempotence: float
     orthogonality: float
 
-    least_batch = 2
+    least_batch = (
+        2  # half of it may be real pictures; BatchNorm over maps of 1 x 1 pixel cannot normalise a single image
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,24 +68,43 @@ def projector(
     validation: Pictures | None = None,
     **run: Unpack[AveragedOptions],
 ) -> priors.Projector:
-    """Train the encoder G^+ of a projector P(w) = G(G^+(w)), from latent vectors and noise, and from pictures where there are some; G stays as it is.
+    """Train the encoder G^+ of a projector P(w) = G(G^+(w)); the generator G stays as it is.
 
-    min over the weights of G^+ of  mean |P(w) - x|^2 + latent mean |G^+(w) - z|^2,  x = G(z), w = x + level e,  z, e ~ N(0, I);  means over elements.
+    It learns from latent vectors and noise, and from pictures where there are some::
 
-    generator: a trained one, e.g. of ``train.gan``. encoder: trained from the weights it has (a copy is), by default a mirror of the generator.
-    corrector: a second encoder, ``train.encoder(generator, images=2)``, trained with the first so that all passes of ``nets.Projector`` come near x.
-    corrections: how often it corrects; 1 without one.
-    images: real pictures, half of each batch, for which P(w) is to be near the picture too: no generator makes all that is real, and the solver meets what
-        is real. None trains as it was published, on the generator's own images.
-    noise: (low, high), the level of each image is uniform between them, in image units; or one: 0.5 is the published 1 for images in [-1, 1].
-    latent: the published 0.1 is 0.025 for images in [0, 1].
-    idempotence: weight of mean |P(P(w)) - P(w)|^2. orthogonality: weight of mean |J^T (w - P(w))|^2, J the Jacobian of G.
-    The running mean of the weights is what is returned.
-    validation: pictures that are not trained on; the log has the PSNR of P(w) against them, or against G(z) of other z where there are none.
-    run: batch (128), steps (20,000), learning_rate (5e-4), average (0.999), seed, output and the other keywords of :class:`fastip.train.Run`.
+        min over the weights of G^+ of  mean |P(w) - x|^2 + latent mean |G^+(w) - z|^2,
+        x = G(z), w = x + level e,  z, e ~ N(0, I);  means over elements
 
-    Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
-    Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019.
+    Args:
+        generator: A trained one, e.g. of ``train.gan``.
+        encoder: Trained from the weights it has (a copy is), by default a mirror of the generator.
+        corrector: A second encoder, ``train.encoder(generator, images=2)``, trained with the first so that all passes
+            of ``nets.Projector`` come near x.
+        corrections: How often it corrects; 1 without one.
+        images: Real pictures, half of each batch, for which P(w) is to be near the picture too: no generator makes all
+            that is real, and the solver meets what is real. None trains as it was published, on the generator's own
+            images.
+        noise: (low, high), the level of each image is uniform between them, in image units; or one: 0.5 is the
+            published 1 for images in [-1, 1].
+        latent: Weight of the latent term; the published 0.1 is 0.025 for images in [0, 1].
+        idempotence: Weight of ``mean |P(P(w)) - P(w)|^2``.
+        orthogonality: Weight of ``mean |J^T (w - P(w))|^2``, J the Jacobian of G.
+        validation: Pictures that are not trained on; the log has the PSNR of P(w) against them, or against G(z) of
+            other z where there are none.
+        **run: The keywords of :class:`fastip.train.Run` but clip and dtype; here batch (128, at least 2), steps
+            (20,000), learning_rate (5e-4), average (0.999).
+
+    Returns:
+        The projector, its encoders with the running mean of their weights, frozen, on the CPU.
+
+    Raises:
+        InvalidInput: For bad values, and files of other settings.
+        Diverged: When the loss is no longer a number (``train.engine.loop.Diverged``).
+        Unsupported: Without the extra ``train``.
+
+    References:
+        Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse
+        problems, 2019.
     """
     levels = tuple(noise) if isinstance(noise, tuple | list) else (noise, noise)
     how = run_of(run, batch=128, steps=20_000, learning_rate=5e-4, average=0.999)
@@ -114,7 +135,7 @@ def projector(
 
 
 def _made(net: nets.Projector, weights: Weights) -> priors.Projector:
-    """The prior with these weights of the encoders, frozen, on the CPU, its generator in the precision that they were trained for it in."""
+    """The prior with these weights of the encoders, frozen, on the CPU; its generator takes their precision."""
     parts = {name: with_weights(part, _below(f"{name}.", weights)) for name, part in encoders(net).items()}
     generator = copy.deepcopy(net.generator).to("cpu", next(parts["encoder"].parameters()).dtype)
     return priors.Projector(
@@ -139,7 +160,7 @@ class _Run:
         """The settings as JSON values, with the networks' structure and weights."""
         parts: dict[str, nets.Generator | nets.DCGANEncoder] = {"generator": self.net.generator, **encoders(self.net)}
         networks: dict[str, Any] = {
-            key: {"name": type(net).__name__, "config": net.config(), "start": digest(net)}
+            key: {"name": type(net).__name__, "config": net.config(), "start": net_digest(net)}
             for key, net in parts.items()
         }
         networks |= {"corrections": self.net.corrections}

@@ -11,12 +11,15 @@ from torch import Tensor
 from .. import nets
 from .engine import schedule
 
-BATCH = 250
+BATCH = 250  # pairs at a time: the memory of a pass. The images drawn depend on it, as each batch has its own stream
 
 
 @dataclass(frozen=True)
 class Secants:
-    """``pairs`` normalised differences s = (G(z1) - G(z2)) / ||G(z1) - G(z2)||, z1, z2 ~ N(0, I): rows b n, the same at every pass."""
+    """``pairs`` normalised differences of images: rows b n, the same at every pass.
+
+    A row is ``s = (G(z1) - G(z2)) / ||G(z1) - G(z2)||`` with z1, z2 ~ N(0, I).
+    """
 
     generator: nets.Generator
     pairs: int

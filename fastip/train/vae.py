@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .. import checkpoint, nets
 from ..data import Batches, Pictures
 from ..errors import InvalidInput
-from ..nets.weights import digest
+from ..nets.weights import net_digest
 from .described import described
 from .engine import loop, state
 from .engine.average import follow
@@ -44,17 +44,36 @@ def vae(
     validation: Pictures | None = None,
     **run: Unpack[AveragedOptions],
 ) -> nets.Generator:
-    """Train a decoder to make pictures from z ~ N(0, I), with an encoder that tells which z a picture may have come from.
+    """Train a decoder to make pictures from z ~ N(0, I).
 
-    min over both of the mean over pictures of  -sum over pixels of [x log g + (1 - x) log(1 - g)] + KL(N(m, s^2) || N(0, I)),
-    (m, log s^2) = encoder(x), g = decoder(m + s e), e ~ N(0, I): the negative evidence lower bound for pixels in [0, 1].
+    An encoder tells which z a picture may have come from. Both minimise the negative evidence lower bound for pixels in
+    [0, 1], the mean over pictures of ::
 
-    decoder, encoder: trained from the weights they have, and left alone (copies are trained). Adam has betas 0.9, 0.999. The running mean of the
-    decoder's weights is what is returned. images, validation: as for ``train.gan``.
-    run: batch (100), steps (20,000), learning_rate (1e-3), average (0.999), seed, output and the other keywords of :class:`fastip.train.Run`.
+        -sum over pixels of [x log g + (1 - x) log(1 - g)] + KL(N(m, s^2) || N(0, I)),
+        (m, log s^2) = encoder(x), g = decoder(m + s e), e ~ N(0, I)
 
-    Raises InvalidInput for bad values and files of other settings, loop.Diverged for a loss that is NaN, Unsupported without the extra ``train``.
-    Source: Kingma and Welling, Auto-encoding variational Bayes, 2014; settings of Bora et al., Compressed sensing using generative models, 2017.
+    Adam has betas 0.9, 0.999.
+
+    Args:
+        decoder: Trained from the weights it has, and left alone (a copy is trained).
+        encoder: Of the decoder's shape and latent; trained from the weights it has, and left alone likewise.
+        images: What real pictures look like, in the shape that the decoder makes.
+        validation: Two pictures or more that are not trained on; the log then has the Fréchet distance
+            (``metrics.frechet_distance``) of samples to them, and a grid.
+        **run: The keywords of :class:`fastip.train.Run` but clip and dtype; here batch (100), steps (20,000),
+            learning_rate (1e-3), average (0.999).
+
+    Returns:
+        The decoder with the running mean of its weights, frozen, on the CPU.
+
+    Raises:
+        InvalidInput: For bad values, and files of other settings.
+        Diverged: When the loss is no longer a number (``train.engine.loop.Diverged``).
+        Unsupported: Without the extra ``train``.
+
+    References:
+        Kingma and Welling, Auto-encoding variational Bayes, 2014; the settings: Bora et al., Compressed sensing using
+        generative models, 2017.
     """
     how = run_of(run, batch=100, steps=20_000, learning_rate=1e-3, average=0.999)
     settings = Settings(**how.decisive)
@@ -123,7 +142,7 @@ class _Run:
         """The settings as JSON values, with the networks' structure and first weights, and the pictures."""
         parts: dict[str, nets.VAEDecoder | nets.VAEEncoder] = {"generator": self.decoder, "encoder": self.encoder}
         networks = {
-            key: {"name": type(net).__name__, "config": net.config(), "start": digest(net)}
+            key: {"name": type(net).__name__, "config": net.config(), "start": net_digest(net)}
             for key, net in parts.items()
         }
         return networks | {"images": described(self.images)} | asdict(self.settings)

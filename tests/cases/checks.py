@@ -1,6 +1,7 @@
 """Property helpers: what must hold for every operator, prior and inverse, in one line each.
 
-The inner product is Re <a, b>, so a complex operator on real images is tested by the same lines; its matrix keeps real and imaginary parts as rows.
+The inner product is Re <a, b>, so a complex operator on real images is tested by the same lines; its matrix keeps real
+and imaginary parts as rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Small archives of every kind, small sets made of them, and package clients that copy them: downloads without a network."""
+"""Downloads without a network.
+
+Small archives of every kind, small sets made of them, and package clients that copy them.
+"""
 
 from __future__ import annotations
 
@@ -226,7 +229,10 @@ def _pgm(person: int, picture: int) -> bytes:
 
 
 def build(root: Path) -> dict[str, sources.Collection]:
-    """The real sets with small archives in place of the real ones, which lie where the clients of ``install`` look for them."""
+    """The real sets with small archives in place of the real ones.
+
+    They lie where the clients of ``install`` look for them.
+    """
     held, made = contents(), {}
     for name, collection in sources.COLLECTIONS.items():
         parts = tuple(
@@ -248,7 +254,10 @@ def _small(root: Path, source: sources.Source, files: dict[str, bytes]) -> sourc
 
 
 def install(root: Path, clients: tuple[str, ...] = ("pip", "npm", "apt-get")) -> str:
-    """Put clients that copy from root/store into root/bin and return the PATH that finds them, and nothing else but the shell's own tools."""
+    """Put clients that copy from root/store into root/bin.
+
+    Returns the PATH that finds them, and nothing else but the shell's own tools.
+    """
     programs = root / "bin"
     programs.mkdir(exist_ok=True)
     for name in clients:

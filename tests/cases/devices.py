@@ -1,4 +1,7 @@
-"""What the tests on a pretended and on a real GPU walk over: inverses on operators, problems, solvers; and what a call on the pretended one must be."""
+"""What the tests on a pretended and on a real GPU walk over: inverses on operators, problems, solvers.
+
+It also says what a call on the pretended one must be.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ BETA = 0.05
 
 
 def quiet(gpu: Pretended, call: Callable[[], Any]) -> Any:
-    """What ``call`` gives when it is called again: it must wait for nothing, and sum nothing in an order that changes."""
+    """What ``call`` gives when it is called again.
+
+    It must wait for nothing, and sum nothing in an order that changes.
+    """
     call()
     gpu.waits.clear()
     gpu.atomics.clear()
@@ -115,7 +121,10 @@ def waits_of(y: Tensor, solve: Callable[[Tensor], Any]) -> tuple[list[Event], li
 
 @functools.cache
 def wavelet() -> priors.Wavelet:
-    """One object, as it keeps its filters; made when it is used, so that these tests are collected without PyWavelets, too."""
+    """One object, as it keeps its filters.
+
+    Made when it is used, so that these tests are collected without PyWavelets, too.
+    """
     pytest.importorskip("pywt")
     return priors.Wavelet(1e-2, levels=1)
 

@@ -1,4 +1,7 @@
-"""The GPU kernels compiled for the host: built once, and put in the place of the compiled extension for tensors on the CPU."""
+"""The GPU kernels compiled for the host.
+
+Built once, and put in the place of the compiled extension for tensors on the CPU.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ SOURCE = ROOT / "csrc" / "tests"
 
 
 def built(kind: str, *options: str) -> Path:
-    """The module of :func:`build`, kept in build/ for as long as csrc/ and the options are the same; one process builds, others wait."""
+    """The module of :func:`build`, kept in build/ for as long as csrc/ and the options are the same.
+
+    One process builds, others wait.
+    """
     files = sorted(path for path in (ROOT / "csrc").rglob("*") if path.is_file())
     content = b"".join(str(path.relative_to(ROOT)).encode() + path.read_bytes() for path in files)
     digest = hashlib.sha256(repr((options, sys.version)).encode() + content).hexdigest()[:12]

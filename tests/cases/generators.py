@@ -1,4 +1,8 @@
-"""Generators for the tests: a linear one, whose projector, restricted eigenvalues and solutions are known exactly, small networks, and small pictures."""
+"""Generators for the tests.
+
+A linear one, whose projector, restricted eigenvalues and solutions are known exactly, small networks, and small
+pictures.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,10 @@ class Linear(nets.Generator):
 
 
 class Nearest(nn.Module):
-    """The exact projector on the range of a :class:`Linear`, ``noise`` away from the nearest image, inside the range and away from ``far``."""
+    """The exact projector on the range of a :class:`Linear`, led astray.
+
+    Its answer is ``noise`` away from the nearest image, inside the range and away from ``far``.
+    """
 
     def __init__(self, generator: Linear, noise: float = 0.0, far: Tensor | None = None) -> None:
         super().__init__()

@@ -32,7 +32,10 @@ SLEEP = 1_000_000_000  # clock cycles of a GPU that does nothing: about half a s
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
-    """Fresh normal numbers, float64 on the GPU where there is one: tables of cases are made where there is none, too."""
+    """Fresh normal numbers, float64 on the GPU where there is one.
+
+    Tables of cases are made where there is none, too.
+    """
     numbers = torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     return numbers.cuda() if torch.cuda.is_available() else numbers
 

@@ -23,17 +23,16 @@ from fastip.stopping import StopRule
 triton = Implementations("triton")
 
 INTERPRETED = start.interpreted()
-EPS = {
-    torch.float64: 1e-14,
-    torch.float32: 3e-6,
-    torch.float16: 2e-3,
-    torch.bfloat16: 1.6e-2,
-}  # a few units in the last place of a result
+# a few units in the last place of a result
+EPS = {torch.float64: 1e-14, torch.float32: 3e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 PHASES = 1024  # more than the barriers that a program passes
 
 
 def run_again(file: str) -> None:
-    """Runs a test file in a process where Triton interprets its kernels: the variable counts when a kernel is defined."""
+    """Runs a test file in a process where Triton interprets its kernels.
+
+    The variable counts when a kernel is defined.
+    """
     pytest.importorskip("triton")
     path = os.pathsep.join(p for p in sys.path if p)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("FASTIP_", "PYTEST_"))}
@@ -57,14 +56,14 @@ def run_again(file: str) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-# ---- memory --------------------------------------------------------------------------------------------------------------
+# ---- memory ----------------------------------------------------------------------------------------------------------
 
 
 class Inspector:
     """Every access to memory of the launches of a test: inside the tensors that the launch was given, and never a race.
 
-    Programs of a launch run in any order, so what one writes no other may read or write. So do the threads of a program between two barriers, a thread being
-    one place of a block.
+    Programs of a launch run in any order, so what one writes no other may read or write. So do the threads of a program
+    between two barriers, a thread being one place of a block.
     """
 
     def __init__(self, builder: Any) -> None:
@@ -145,7 +144,7 @@ def inspected(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inspector]:
     assert inspector.launches > 0
 
 
-# ---- problems --------------------------------------------------------------------------------------------------------------
+# ---- problems --------------------------------------------------------------------------------------------------------
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:

@@ -1,4 +1,7 @@
-"""Random arguments for every op of torch.ops.fastip: odd sizes, strides 1 to 4, all boundaries, one image and several."""
+"""Random arguments for every op of torch.ops.fastip.
+
+Odd sizes, strides 1 to 4, all boundaries, one image and several.
+"""
 
 from __future__ import annotations
 

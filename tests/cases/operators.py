@@ -1,7 +1,10 @@
-"""The table of operators that every property test walks: a new public operator enters the tests by getting a line here, and a test fails until it has one.
+"""The table of operators that every property test walks.
 
-from cases.operators import operator_cases
-@pytest.mark.parametrize("make, shape", [pytest.param(make, shape, id=name) for name, make, shape in operator_cases()])
+A new public operator enters the tests by getting a line here, and a test fails until it has one::
+
+    from cases.operators import operator_cases
+    CASES = [pytest.param(make, shape, id=name) for name, make, shape in operator_cases()]
+    @pytest.mark.parametrize("make, shape", CASES)
 """
 
 from __future__ import annotations
@@ -164,7 +167,10 @@ def _compositions() -> list[Case]:
 
 
 def operator_cases() -> list[Case]:
-    """Every operator under test: (id, factory taking a dtype, input shape). Ids are unique; at least one case per public operator class."""
+    """Every operator under test: (id, factory taking a dtype, input shape).
+
+    Ids are unique; at least one case per public operator class.
+    """
     return _blurs() + _others() + _compositions()
 
 

@@ -1,14 +1,18 @@
-"""A GPU that is not there: tensors that say cuda:0 and compute on the CPU, and a record of all that would make the host wait for a real one.
+"""A GPU that is not there: tensors that say cuda:0 and compute on the CPU.
 
-with pretended() as gpu:
-    solution = fastip.admm(gpu.put(y), op, prior)
-    gpu.waits                       # [Event(operation, place in fastip)]: numbers that were read, copies from one device to the other
-    gpu.get(solution.x)             # the values
+All that would make the host wait for a real one is recorded::
 
-What PyTorch refuses on a GPU is refused here: tensors of two devices in one operation (but for a scalar of the CPU in a pointwise one), numpy(), pointers;
-and so are tolist() and nonzero(), which would wait.
-torch._subclasses.FakeTensorMode has no values, so an inverse cannot be set up under it, and on PyTorch without CUDA it cannot index a CUDA tensor.
-There are no gradients here: autograd without a CUDA device ends the process, so everything runs under torch.no_grad().
+    with pretended() as gpu:
+        solution = fastip.admm(gpu.put(y), op, prior)
+        gpu.waits  # [Event(operation, place in fastip)]: numbers that were read, copies from one device to the other
+        gpu.get(solution.x)  # the values
+
+What PyTorch refuses on a GPU is refused here: tensors of two devices in one operation (but for a scalar of the CPU in a
+pointwise one), numpy(), pointers; and so are tolist() and nonzero(), which would wait.
+
+torch._subclasses.FakeTensorMode has no values, so an inverse cannot be set up under it, and on PyTorch without CUDA it
+cannot index a CUDA tensor. There are no gradients here: autograd without a CUDA device ends the process, so everything
+runs under torch.no_grad().
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ import fastip
 
 CUDA = torch.device("cuda", 0)
 ROOT = str(Path(fastip.__file__).parent)
+# each waits for the device
 READS = (
     "_local_scalar_dense",
     "nonzero",
@@ -38,20 +43,11 @@ READS = (
     "_linalg_check_errors",
     "_unique2",
     "unique_dim",
-)  # each waits for the device
-ATOMICS = (
-    "index_add",
-    "index_add_",
-    "scatter_add",
-    "scatter_add_",
-    "scatter_reduce",
-    "bincount",
-    "cumsum",
-)  # floats in an order that changes
-LAZY = {
-    "_conj": torch.conj_physical,
-    "_neg_view": torch.neg,
-}  # done at once: below the level where operations arrive nobody looks at the mark on a tensor
+)
+# floats in an order that changes
+ATOMICS = ("index_add", "index_add_", "scatter_add", "scatter_add_", "scatter_reduce", "bincount", "cumsum")
+# done at once: below the level where operations arrive nobody looks at the mark on a tensor
+LAZY = {"_conj": torch.conj_physical, "_neg_view": torch.neg}
 
 
 class Event(NamedTuple):
@@ -62,7 +58,10 @@ class Event(NamedTuple):
 
 
 def ours(events: list[Event]) -> list[Event]:
-    """All but those of three functions of the reference kernels, which serve devices that have no others: they place small tables at each call."""
+    """All but those of three functions of the reference kernels, which serve devices that have no others.
+
+    They place small tables at each call.
+    """
     return [
         event
         for event in events
@@ -221,9 +220,8 @@ def pretended() -> Iterator[Pretended]:
         torch.__future__.get_overwrite_module_params_on_conversion(),
     )
     _current.append(device)
-    torch.__future__.set_overwrite_module_params_on_conversion(
-        True
-    )  # net.to(device) makes new parameters: old ones cannot hold tensors of another class
+    # net.to(device) makes new parameters: old ones cannot hold tensors of another class
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(..., device="cuda:0") is then a copy that can be seen
     try:
         capturing = mock.patch.object(torch.cuda, "is_current_stream_capturing", lambda: device.capturing)

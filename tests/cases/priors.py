@@ -1,4 +1,7 @@
-"""The table of priors that every property test walks: a new public prior enters the tests by getting a line here, and a test fails until it has one."""
+"""The table of priors that every property test walks.
+
+A new public prior enters the tests by getting a line here, and a test fails until it has one.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from fastip import nets, operators, priors
 
 
 class Case(NamedTuple):
-    """One prior made from one weight (a number, or a tensor 1 c 1 1), and how many calls at the same point make its prox exact."""
+    """One prior made from one weight (a number, or a tensor 1 c 1 1).
+
+    It says how many calls at the same point make its prox exact.
+    """
 
     id: str
     make: Callable[[Any], priors.Prior]

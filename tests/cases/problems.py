@@ -37,7 +37,10 @@ def objective(op: operators.Operator, y: Tensor, x: Tensor, l1: float) -> float:
 
 
 def fista(op: operators.Operator, y: Tensor, l1: float, norm: float, iterations: int = 6000) -> Tensor:
-    """The minimiser of ||y - A x||^2 + l1 ||x||_1 by accelerated proximal gradient with restart: shares nothing with ADMM but A and its adjoint."""
+    """The minimiser of ||y - A x||^2 + l1 ||x||_1 by accelerated proximal gradient with restart.
+
+    Shares nothing with ADMM but A and its adjoint.
+    """
     y = y.double()
     step = 1 / (2 * norm**2)
     x = v = torch.zeros_like(op.adjoint(y))

@@ -1,4 +1,7 @@
-"""Whole solves for the fused kernels: small problems of every shape, and the loop on reference kernels that they are compared with."""
+"""Whole solves for the fused kernels.
+
+Small problems of every shape, and the loop on reference kernels that they are compared with.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Learned tasks with small random networks in place of the trained ones: quick, and near the identity, so that a solve stays tame."""
+"""Learned tasks with small random networks in place of the trained ones.
+
+Quick, and near the identity, so that a solve stays tame.
+"""
 
 from __future__ import annotations
 

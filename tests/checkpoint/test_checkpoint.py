@@ -30,7 +30,10 @@ NETS = {
 
 
 def make(kind="linear", boundary="circular", beta=BETA, dtype=torch.float32):
-    """A random net near 1 / beta in size, with a record that is made up but for the fingerprint: what it says is carried, not judged."""
+    """A random net near 1 / beta in size, with a record that is made up but for the fingerprint.
+
+    What it says is carried, not judged.
+    """
     op = blur(boundary)
     net = NETS[kind](nets.boundary_of(boundary), None if isinstance(beta, float) else beta).to(dtype)
     net.rescale(0.1)
@@ -105,7 +108,9 @@ def test_admm_refuses_a_beta_outside_the_range(tmp_path):
             fastip.admm(y, op, priors.L2(weight=0.1), beta=beta, inverse=back, iterations=2)
 
 
-# ---- what is refused: each case rewrites a good file with a digest that fits, so that it is the case itself that is seen -------------------------------
+# ---- what is refused -------------------------------------------------------------------------------------------------
+
+# Each case rewrites a good file with a digest that fits, so that it is the case itself that is seen.
 
 
 def rewritten(path, change):

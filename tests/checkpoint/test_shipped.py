@@ -86,7 +86,10 @@ SETS = {"digits": ((1, 28, 28), 64, 64), "fashion": ((1, 28, 28), 64, 64), "avat
 
 @pytest.mark.parametrize("name", SETS)
 def test_the_projectors_that_come_with_fastip(name):
-    """They have the widths that are promised, look at every pixel and bring a noisy image of their generator nearer to it."""
+    """They have the widths that are promised and look at every pixel.
+
+    They bring a noisy image of their generator nearer to it.
+    """
     shape, width, seeing = SETS[name]
     net = shipped.projector(name).net
     assert net.shape == shape and (net.generator.width, net.encoder.width) == (width, seeing)

@@ -32,10 +32,12 @@ def restored(y, name):
 
 
 def handwritten(count):
-    """The 8 x 8 digits of scikit-learn as MNIST has them: 20 x 20 in a frame of 4, with as many bright and as few grey pixels."""
-    table = (
-        Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
-    )  # importing it brings another OpenMP
+    """The 8 x 8 digits of scikit-learn as MNIST has them.
+
+    20 x 20 in a frame of 4, with as many bright and as few grey pixels.
+    """
+    # importing scikit-learn brings another OpenMP
+    table = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
     small = torch.tensor(np.loadtxt(table, delimiter=",", max_rows=count)[:, :64] / 16, dtype=torch.float32).view(
         -1, 1, 8, 8
     )

@@ -39,9 +39,8 @@ def test_a_learned_task_writes_what_it_computes(small, tmp_path, task, options, 
     problem = tasks.get(task).problem(**chosen)
     expected = tasks.crop_valid(problem.solve(y).x, problem.op, (14 * scale, 17 * scale)).clamp(0, 1)
     h, w = expected.shape[2:]
-    assert (
-        14 * scale - 2 <= h <= 14 * scale and 17 * scale - 2 <= w <= 17 * scale
-    )  # a valid psf smaller than the stride leaves the last pixels out
+    # a valid psf smaller than the stride leaves the last pixels out
+    assert 14 * scale - 2 <= h <= 14 * scale and 17 * scale - 2 <= w <= 17 * scale
     told = " ".join(result.output.split())
     for words in (
         f"{w} × {h}",

@@ -24,7 +24,11 @@ LIGHT = {
 
 @pytest.mark.parametrize("words", LIGHT)
 def test_no_torch_is_loaded(words: str) -> None:
-    code = "import sys; from fastip.cli import main; sys.argv[0] = 'fastip'\ntry: main()\nfinally: print('torch' in sys.modules, file=sys.stderr)"
+    code = (
+        "import sys; from fastip.cli import main; sys.argv[0] = 'fastip'\n"
+        "try: main()\n"
+        "finally: print('torch' in sys.modules, file=sys.stderr)"
+    )
     ran = subprocess.run([sys.executable, "-c", code, *words.split()], capture_output=True, text=True, timeout=60)
     assert ran.returncode == LIGHT[words] and ran.stderr.split()[-1] == "False", ran.stdout + ran.stderr
 

@@ -66,9 +66,8 @@ def test_restore_keeps_kind_depth_and_grey(tmp_path, name, depth):
     x = torch.rand(1, 1, 12, 13, generator=torch.Generator().manual_seed(2))
     io.write_image(tmp_path / name, x, like=io.Kind(depth))
     (tmp_path / "out").mkdir()
-    assert (
-        fastip("restore", tmp_path / name, "--task", "sr2", "--iterations", 3, "-o", tmp_path / "out").exit_code == 0
-    )  # a folder: the name is kept
+    # a folder: the name is kept
+    assert fastip("restore", tmp_path / name, "--task", "sr2", "--iterations", 3, "-o", tmp_path / "out").exit_code == 0
     back, kind = io.read_image(tmp_path / "out" / name)
     assert kind.depth == depth and back.shape == (1, 1, 24, 26)
 

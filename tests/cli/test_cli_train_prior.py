@@ -1,4 +1,7 @@
-"""fastip train prior | unrolled | task: what is typed reaches the training, what lands on disk, and one clear line when it cannot."""
+"""fastip train prior | unrolled | task, as typed.
+
+What is typed reaches the training, what lands on disk, and one clear line when it cannot.
+"""
 
 from __future__ import annotations
 
@@ -208,7 +211,10 @@ def test_there_is_a_recipe_for_every_shipped_network():
 
 @pytest.mark.parametrize("name", sorted(set(SHIPPED) - {photo_denoiser.NAME}))
 def test_the_recipe_is_what_made_the_weights(tmp_path, monkeypatch, name):
-    """With the shipped files in the folder the recipe has nothing to do; it refuses them if its settings are not theirs."""
+    """With the shipped files in the folder the recipe has nothing to do.
+
+    It refuses them if its settings are not theirs.
+    """
     for stem, path in SHIPPED.items():
         (tmp_path / f"{stem}.safetensors").write_bytes(path.read_bytes())
     seen = json.loads(SHIPPED[name].with_suffix(".json").read_text())["training"]["settings"]["images"]
@@ -218,7 +224,10 @@ def test_the_recipe_is_what_made_the_weights(tmp_path, monkeypatch, name):
     }
 
     def described(pictures):
-        """The set as it was: without the pictures themselves, which are not here, only its kind and the size of a patch can be compared."""
+        """The set as it was.
+
+        Without the pictures themselves, which are not here, only its kind and the size of a patch can be compared.
+        """
         size = pictures.size if isinstance(pictures, Recorded) else None
         return next(
             (
@@ -373,7 +382,10 @@ def test_export_says_what_it_found(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", shipped.names("projectors"))
 def test_the_recipe_is_what_made_the_projector(tmp_path, monkeypatch, name):
-    """Its trainings have the settings of the logs beside the weights: all but what came out of a training before, which is kept in half precision."""
+    """Its trainings have the settings of the logs beside the weights.
+
+    That is all settings but what came out of a training before, which is kept in half precision.
+    """
     logs = {
         stem: json.loads((WEIGHTS / "projectors" / f"{stem}.json").read_text())["training"]["settings"]
         for stem in (f"{name}-generator", name)

@@ -71,9 +71,8 @@ def test_the_ways_are_what_they_say(results):
         wide = result.scene.task == "photo-sr4-wide"
         assert [run.method for run in result.runs] == ["bicubic" if wide else "Wiener", "TV", "CG-ADMM", "learned"]
         assert tv.psnr > plain.psnr + 0.5
-        assert (
-            tv.psnr == pytest.approx(cg.psnr, abs=0.02) and tv.iterations == cg.iterations
-        )  # the same iterates, so the times compare
+        # the same iterates, so the times compare
+        assert tv.psnr == pytest.approx(cg.psnr, abs=0.02) and tv.iterations == cg.iterations
         torch.testing.assert_close(tv.x, cg.x, atol=5e-3, rtol=0)
         assert learned.iterations == len(SCHEDULE) and learned.x.shape == result.scene.truth.shape
         assert min(run.seconds for run in result.runs) > 0

@@ -16,7 +16,10 @@ EVERY = 8  # of the cases of a test is run under the sanitizers, and the first a
 
 
 def pytest_collection_modifyitems(items):
-    """Under the sanitizers the first, the last and every eighth case of each test: each kernel in all its forms, not in all its sizes."""
+    """Under the sanitizers the first, the last and every eighth case of each test.
+
+    Each kernel in all its forms, not in all its sizes.
+    """
     if "FASTIP_EMULATED" not in os.environ:
         return
     cases = {}

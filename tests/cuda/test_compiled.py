@@ -1,4 +1,7 @@
-"""The GPU kernels compiled for every architecture of a release: no more registers than their ceiling, no spills, and a module that loads without a driver."""
+"""The GPU kernels compiled for every architecture of a release.
+
+No more registers than their ceiling, no spills, and a module that loads without a driver.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ _KERNEL = re.compile(
 
 
 def compiler() -> tuple[str, dict[str, str]]:
-    """nvcc from this environment's packages (they keep libraries where nvcc does not look), else from the path; and the variables it needs."""
+    """nvcc from this environment's packages, else from the path; and the variables it needs.
+
+    The packages keep libraries where nvcc does not look.
+    """
     folder = Path(sysconfig.get_path("purelib")) / "nvidia" / "cu13"
     if (folder / "bin" / "nvcc").exists():
         return str(folder / "bin" / "nvcc"), {"NVCC_APPEND_FLAGS": f"-L{folder / 'lib'}"}
@@ -45,7 +51,10 @@ def compiler() -> tuple[str, dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The extension with all its GPU code, and what the compilers printed. FASTIP_CUDA_BUILD names a build folder to keep."""
+    """The extension with all its GPU code, and what the compilers printed.
+
+    FASTIP_CUDA_BUILD names a build folder to keep.
+    """
     given = os.environ.get("FASTIP_CUDA_BUILD")
     folder = Path(given) if given else tmp_path_factory.mktemp("cuda")
     nvcc, variables = compiler()
@@ -106,7 +115,10 @@ def test_every_kernel_is_compiled_for_every_architecture(build: tuple[Path, str]
 
 
 def test_registers_and_spills_stay_below_their_ceilings(build: tuple[Path, str]) -> None:
-    """The ceilings are those of the last measured build; a kernel that gets heavier is looked at before its line is raised."""
+    """The ceilings are those of the last measured build.
+
+    A kernel that gets heavier is looked at before its line is raised.
+    """
     table, ceilings = resources(build[1]), json.loads(CEILINGS.read_text())
     assert set(table) == set(ceilings), (
         "resources.json lists other kernels than there are: python tests/cuda/test_compiled.py FOLDER writes it anew"
@@ -120,12 +132,16 @@ def test_registers_and_spills_stay_below_their_ceilings(build: tuple[Path, str])
 
 
 def test_ceilings_allow_next_to_no_spill() -> None:
-    """[registers, bytes spilled, bytes of stack]: four blocks of 256 threads fit on a processor, three of those that keep a plane on the chip."""
+    """[registers, bytes spilled, bytes of stack] of each kernel.
+
+    Four blocks of 256 threads fit on a processor, three of those that keep a plane on the chip.
+    """
     for kernel, (registers, spilled, _) in json.loads(CEILINGS.read_text()).items():
         chip = kernel.startswith("cluster_entry<")
         assert registers <= (80 if chip else 64), kernel
         hot = "float" in kernel and "double" not in kernel and not kernel.startswith("entry<Direct")
-        # 44: numbers that are loaded again once a row or a margin's cell, outside the inner loops, on compute capability 10.0 alone
+        # 44: numbers that are loaded again once a row or a margin's cell, outside the inner loops,
+        # on compute capability 10.0 alone
         assert spilled <= (44 if chip else 0 if hot else 32), kernel
 
 
@@ -134,7 +150,8 @@ def test_module_loads_where_there_is_no_driver(build: tuple[Path, str]) -> None:
         "import importlib.util, sys, torch\n"
         f"spec = importlib.util.spec_from_file_location('fastip._C', {str(build[0])!r})\n"
         "module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)\n"
-        "print(module.cuda_compiled, module.cuda_devices(), sorted(n for n in dir(module.cuda) if not n.startswith('_')))\n"
+        "print(module.cuda_compiled, module.cuda_devices(), "
+        "sorted(n for n in dir(module.cuda) if not n.startswith('_')))\n"
     )
     result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr

@@ -1,4 +1,7 @@
-"""Whole solves of the GPU kernels in emulation: swept through memory and kept on the chip, against the reference loop and against the kernels for CPUs."""
+"""Whole solves of the GPU kernels in emulation.
+
+Swept through memory and kept on the chip, against the reference loop and against the kernels for CPUs.
+"""
 
 import pytest
 import torch
@@ -135,7 +138,10 @@ def test_margins_are_fetched_phase_by_phase_in_float32_alone(dtype, monkeypatch,
 
 @pytest.mark.parametrize("ranks, least, most", [(1, 204, 205), (2, 111, 112), (4, 64, 65), (8, 40, 41)])
 def test_as_many_blocks_a_plane_as_asked_for(ranks, least, most, monkeypatch, emulated):
-    """The same bits from any number of blocks; one of them needs between ``least`` and ``most`` KiB, by which another number would be seen."""
+    """The same bits from any number of blocks.
+
+    One of them needs between ``least`` and ``most`` KiB, by which another number would be seen.
+    """
     step, x, q, y = problem(9, 9, 4, 3, 48, 48, (1, 2), "circular")
 
     def solved():

@@ -1,4 +1,7 @@
-"""The GPU kernels, run thread by thread on the host, against the float64 reference: every border, stride, dtype and path, in several thread orders."""
+"""The GPU kernels, run thread by thread on the host, against the float64 reference.
+
+Every border, stride, dtype and path, in several thread orders.
+"""
 
 import pytest
 import torch
@@ -12,12 +15,8 @@ native = Implementations("native")
 pytestmark = pytest.mark.usefixtures("emulated")
 
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-BOUND = {
-    torch.float32: 2e-6,
-    torch.float64: 2e-15,
-    torch.float16: 2e-3,
-    torch.bfloat16: 1.6e-2,
-}  # a few units in the last place of the result
+# a few units in the last place of the result
+BOUND = {torch.float32: 2e-6, torch.float64: 2e-15, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 PSFS = ((9, 9), (1, 1), (2, 5), (4, 3), (13, 6), (3, 34))
 GRIDS = ((5, 7, (2, 1)), (17, 37, (1, 3)), (9, 130, (1, 1)), (1, 1, (3, 1)))
 
@@ -41,7 +40,10 @@ def image_size(h, w, kh, kw, stride, boundary):
 @pytest.mark.parametrize("boundary", reference.BOUNDARIES)
 @pytest.mark.parametrize("stride", [1, 2, 3, 4, 5, 7])
 def test_convolutions(stride, boundary, dtype):
-    """Psfs that fit in a tile, that are wider than the image, and (3 x 34, stride 7) that no kernel keeps in shared memory."""
+    """Psfs that fit in a tile, that are wider than the image, and one that no kernel keeps in shared memory.
+
+    The last is 3 x 34 at stride 7.
+    """
     for kh, kw in PSFS:
         for h, w, planes in GRIDS:
             psf = draw(kh, kw, seed=kh + w)

@@ -1,4 +1,7 @@
-"""The emulated kernels under the address and undefined-behaviour sanitizers: shared memory has its exact size, images are ordinary heap memory."""
+"""The emulated kernels under the address and undefined-behaviour sanitizers.
+
+Shared memory has its exact size, images are ordinary heap memory.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ def library(name: str) -> str:
 
 
 def test_no_kernel_leaves_its_memory() -> None:
-    """A part of the tests of the emulated kernels again, in a process that loads the sanitizers first; any report ends it."""
+    """A part of the tests of the emulated kernels again, in a process that loads the sanitizers first.
+
+    Any report ends it.
+    """
     environment = {
         **os.environ,
         "FASTIP_EMULATED": str(built("sanitized", "-DFASTIP_SANITIZE=ON")),

@@ -17,7 +17,10 @@ def small_sets(tmp_path_factory):
 
 @pytest.fixture
 def registry(small_sets, tmp_path, monkeypatch):
-    """The small sets in place of the real ones, an empty cache at FASTIP_CACHE, and fake clients on the PATH. The value is the folder of the clients."""
+    """The small sets in place of the real ones, an empty cache at FASTIP_CACHE, and fake clients on the PATH.
+
+    The value is the folder of the clients.
+    """
     root, sets = small_sets
     for name, collection in sets.items():
         monkeypatch.setitem(sources.COLLECTIONS, name, collection)

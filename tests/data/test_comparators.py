@@ -104,7 +104,10 @@ def test_a_missing_package_is_named(monkeypatch, package):
 
 @pytest.mark.parametrize("name", ["vgg16", "alexnet"])
 def test_the_weights_of_torchvision(tmp_path, monkeypatch, name):
-    """From the cache of torch hub: the layers have torchvision's names, the classifier is left out, and nothing is downloaded."""
+    """From the cache of torch hub.
+
+    The layers have torchvision's names, the classifier is left out, and nothing is downloaded.
+    """
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(Unsupported, match=rf"torchvision.models.{name}\(weights='IMAGENET1K_V1'\)"):
         comparator(name)

@@ -1,4 +1,7 @@
-"""Photographs that are reduced once: what is kept, what is drawn, who is in which split, and that the folder appears whole."""
+"""Photographs that are reduced once.
+
+What is kept, what is drawn, who is in which split, and that the folder appears whole.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +35,8 @@ def test_whole_reductions_are_rounded_means(r):
     h, w = picture.shape[0] // r, picture.shape[1] // r
     means = picture[: h * r, : w * r].astype(float).reshape(h, r, w, r, 3).mean(axis=(1, 3))
     found = reduced.reduced(picture, r)
-    assert (
-        found.shape == (h, w, 3) and found.dtype == np.uint8 and np.abs(found - means).max() < 0.6
-    )  # Pillow divides in fixed point
+    # Pillow divides in fixed point
+    assert found.shape == (h, w, 3) and found.dtype == np.uint8 and np.abs(found - means).max() < 0.6
 
 
 def test_a_reduction_by_one_and_a_half_is_that_of_the_hamming_filter():
@@ -47,9 +49,8 @@ def test_a_reduction_by_one_and_a_half_is_that_of_the_hamming_filter():
         return value / value.sum(axis=1, keepdims=True)
 
     expected = np.einsum("ih,hwc,jw->ijc", weights(9), picture.astype(float), weights(12))
-    assert (
-        np.abs(reduced.reduced(picture, 1.5) - expected.clip(0, 255)).max() <= 1.01
-    )  # rows and columns are rounded in turn
+    # rows and columns are rounded in turn
+    assert np.abs(reduced.reduced(picture, 1.5) - expected.clip(0, 255)).max() <= 1.01
 
 
 def test_what_is_kept_is_made_once_and_mapped_later(photos):
@@ -63,9 +64,8 @@ def test_what_is_kept_is_made_once_and_mapped_later(photos):
     assert torch.equal(first.batch(range(9)), again.batch(range(9))) and len(first) == len(again)
     before = len(os.listdir("/proc/self/fd"))
     held = [first.sized(size) for size in (8, 9, 10)], data.ReducedPhotographs("train", 16, reductions=(1, 2))
-    assert (
-        len(os.listdir("/proc/self/fd")) - before <= 1 and held
-    )  # one map for all photographs, and none for other sizes
+    # one map for all photographs, and none for other sizes
+    assert len(os.listdir("/proc/self/fd")) - before <= 1 and held
     data.ReducedPhotographs("train", 16, reductions=(2,))
     assert len(folders()) == 2  # other reductions are kept beside them
 
@@ -115,7 +115,10 @@ def inside(picture: np.ndarray, patch: np.ndarray) -> bool:
 
 
 def test_half_of_the_patches_lie_anywhere(photos, monkeypatch):
-    """Of a picture that is flat but for one corner the corner is drawn more often than by chance, and flat places still are."""
+    """Of a picture that is flat but for one corner the corner is drawn more often than by chance.
+
+    Flat places are still drawn.
+    """
     s = data.ReducedPhotographs("train", 16, reductions=(1,))
     flat = np.zeros((128, 128, 3), np.uint8)
     flat[:64, :64] = np.random.default_rng(0).integers(0, 256, (64, 64, 3))

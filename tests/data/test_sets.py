@@ -157,7 +157,10 @@ def test_the_further_photographs_are_kept_as_the_others(registry):
 
 
 def found(s: data.Photographs, patch: torch.Tensor, r: int) -> list[tuple[int, int]]:
-    """(photograph, turn) of which the patch is a part, reduced r times: looked for everywhere, by its first pixel and then whole."""
+    """(photograph, turn) of which the patch is a part, reduced r times.
+
+    Looked for everywhere, by its first pixel and then whole.
+    """
     size, hits = patch.shape[-1], []
     turned = [photographs._turned(patch, t) for t in range(8)]
     for number, photograph in enumerate(s.photographs):
@@ -261,9 +264,8 @@ def test_held_out_photographs(registry, tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(data.MissingData, match=r"no_such_package.*fastip\[data\]"):
         photographs._installed("no_such_package")
-    astronaut = data.held_out_photographs(["astronaut"])[
-        "astronaut"
-    ]  # scikit-image itself is among the packages that tests need
+    # scikit-image itself is among the packages that tests need
+    astronaut = data.held_out_photographs(["astronaut"])["astronaut"]
     assert astronaut.shape == (1, 3, 512, 512)
 
 
@@ -280,7 +282,10 @@ FRACTION = 0.22707395399252306
 
 
 def test_draws_never_change():
-    """The numbers of this version, which a resumed training relies on: they may not depend on NumPy's version or on the machine."""
+    """The numbers of this version, which a resumed training relies on.
+
+    They may not depend on NumPy's version or on the machine.
+    """
     assert draws.words(3, "photographs train", 10**6, 5) == WORDS
     assert draws.permutation(7, 2, 9).tolist() == ORDER
     assert draws.fraction("mate/Dune.jpg") == FRACTION
@@ -303,5 +308,8 @@ def test_the_page_names_every_package():
     page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text()
     for collection in sources.COLLECTIONS.values():
         for source in (source for part in collection.parts for source in part.sources):
-            row = f"| `{collection.name}` | {source.package} {source.version} | {source.client} | {source.holds} | {source.licence} | {source.credit} |"
+            row = (
+                f"| `{collection.name}` | {source.package} {source.version} | {source.client} "
+                f"| {source.holds} | {source.licence} | {source.credit} |"
+            )
             assert row in page, row

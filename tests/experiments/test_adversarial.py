@@ -15,7 +15,10 @@ from fastip.train import prior
 
 
 def patches(split, size):
-    """Parts of two of the retina's and the tissue's pictures, which are not among those that the experiment measures."""
+    """Parts of two of the retina's and the tissue's pictures.
+
+    They are not among those that the experiment measures.
+    """
     assert split == "train"
     whole = [data.centre(x, 500) for x in data.held_out_photographs(["retina", "ihc"]).values()]
     generator = np.random.default_rng(0)

@@ -34,9 +34,8 @@ def test_both_learn_from_the_same_start(outcome):
         mean[amortised.SEEING] > mean[amortised.START] + 0.05 and mean[amortised.BLIND] > mean[amortised.START] + 0.05
     )
     seeing, blind = (dict(found[title]["losses"]) for title in (amortised.SEEING, amortised.BLIND))
-    assert len(seeing) == 12 and seeing[1] == pytest.approx(
-        blind[1], rel=1e-3
-    )  # the new convolution makes nothing of the data before the first step
+    # the new convolution makes nothing of the data before the first step
+    assert len(seeing) == 12 and seeing[1] == pytest.approx(blind[1], rel=1e-3)
     assert seeing[12] != blind[12]
 
 

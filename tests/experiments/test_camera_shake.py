@@ -23,9 +23,8 @@ def test_the_split_comes_to_the_minimum(betas):
     y, weight = torch.rand(1, 1, 6, 7, dtype=torch.float64), 0.02
     rows, columns = fast_length(8), fast_length(9)
     basis = torch.eye(rows * columns, dtype=torch.float64).view(-1, 1, rows, columns)
-    blurred = (
-        operators.Blur(taps, boundary="circular")(basis)[..., 1:7, 1:8].flatten(1).T
-    )  # the window begins half a psf inside
+    # the window begins half a psf inside
+    blurred = operators.Blur(taps, boundary="circular")(basis)[..., 1:7, 1:8].flatten(1).T
     expected = torch.linalg.solve(blurred.T @ blurred + weight * torch.eye(rows * columns), blurred.T @ y.flatten())
     x = camera_shake.split(y, taps, priors.L2(weight), betas, 3000, 0.3)
     assert (x.flatten() - expected.view(rows, columns)[1:7, 1:8].flatten()).abs().max() < 1e-6

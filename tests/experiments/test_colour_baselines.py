@@ -11,7 +11,10 @@ OP = operators.Blur(psf.box(2), stride=2) @ operators.ToGray()
 
 
 def ramp(b, h, w, seed):
-    """Luma that is linear in rows and columns, well inside [0, 1]; bicubic interpolation all but reproduces it away from borders."""
+    """Luma that is linear in rows and columns, well inside [0, 1].
+
+    Bicubic interpolation all but reproduces it away from borders.
+    """
     slopes = torch.rand(b, 2, generator=torch.Generator().manual_seed(seed)) - 0.5
     rows, columns = torch.meshgrid(torch.arange(h) / h - 0.5, torch.arange(w) / w - 0.5, indexing="ij")
     return 0.5 + 0.4 * (slopes[:, :1, None] * rows + slopes[:, 1:, None] * columns)[:, None]
@@ -22,9 +25,8 @@ def test_grey_lies_where_the_pixels_lie():
     error = (baselines.grey(OP(x)) - x).abs()
     assert error[..., 4:-4, 4:-4].max() < 3e-3 and baselines.grey(OP(x)).shape == x.shape
     x = torch.rand(2, 3, 6, 10)
-    assert torch.allclose(
-        baselines.grey(OP(x.flip(-1, -2))), baselines.grey(OP(x)).flip(-1, -2), atol=1e-6
-    )  # any other alignment moves the picture
+    # any other alignment moves the picture
+    assert torch.allclose(baselines.grey(OP(x.flip(-1, -2))), baselines.grey(OP(x)).flip(-1, -2), atol=1e-6)
 
 
 def test_a_constant_colour_keeps_the_luma_and_is_found_again():

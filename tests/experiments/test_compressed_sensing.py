@@ -1,4 +1,7 @@
-"""What the experiments on compressed sensing share: pictures, noise, errors with bars, comparisons, searches, and the passes that are counted."""
+"""What the experiments on compressed sensing share.
+
+Pictures, noise, errors with bars, comparisons, searches, and the passes that are counted.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +132,10 @@ def test_the_weight_is_that_of_least_mean_error(search: Search, monkeypatch: pyt
 
 @pytest.mark.parametrize("corrected", [0, 1, 3])
 def test_the_passes_are_those_of_the_method(corrected: int) -> None:
-    """CSGM: one forward and one back a step for each start, then the objective and the images; NPGD: the projections of its two references beside its own."""
+    """CSGM: one forward and one back a step for each start, then the objective and the images.
+
+    NPGD: the projections of its two references beside its own.
+    """
     net = nets.Projector(
         dcgan(), encoder(), encoder(seed=2, colours=2) if corrected else None, max(1, corrected)
     ).eval()

@@ -16,9 +16,8 @@ class Drawn:
 
     def __init__(self, split):
         assert split == "test"
-        table = (
-            Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
-        )  # importing it brings another OpenMP
+        # importing scikit-learn brings another OpenMP
+        table = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
         small = torch.tensor(np.loadtxt(table, delimiter=",", max_rows=40)[:, :64] / 16, dtype=torch.float32).view(
             -1, 1, 8, 8
         )

@@ -95,9 +95,8 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, str]:
     folder = tmp_path_factory.mktemp("inner_loop")
     small = {"size": 64, "steps": 60, "relu_steps": 60, "repeats": 2, "betas": (0.1, 100.0)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            inner_loop, "relu", lambda boundary: nets.PaperInverseNet(channels=(4, 8), boundary=boundary)
-        )  # the paper's is slow to train
+        # the paper's is slow to train
+        patch.setattr(inner_loop, "relu", lambda boundary: nets.PaperInverseNet(channels=(4, 8), boundary=boundary))
         page = experiments.perform("inner_loop", folder, parameters=small)
     assert (folder / "inner_loop.png").stat().st_size > 10_000
     return json.loads((folder / "inner_loop.json").read_text())["numbers"], Path(page).read_text()

@@ -1,4 +1,8 @@
-"""The Lasso baseline: against an independent ISTA in float64, its conditions of optimality, exact recovery, and the choice of basis and weight."""
+"""The Lasso baseline.
+
+Against an independent ISTA in float64, its conditions of optimality, exact recovery, and the choice of basis and
+weight.
+"""
 
 from __future__ import annotations
 
@@ -110,18 +114,16 @@ def test_the_basis_and_the_weight_are_those_of_least_error_on_the_held_out_pictu
     held_out, x = smooth(6, seed=1).float(), smooth(4).float()
     kind = [basis for basis in BASES if basis.title in ("pixels", "DCT")]
     chosen = lasso.choose(OP, kind, OP(held_out), held_out)
-    assert chosen.basis.title == "DCT" and chosen.weight == min(
-        lasso.WEIGHTS
-    )  # without noise the least weight is the best
+    # without noise the least weight is the best
+    assert chosen.basis.title == "DCT" and chosen.weight == min(lasso.WEIGHTS)
     noisy = OP(held_out) + 0.1 * torch.randn(6, 90, generator=torch.Generator().manual_seed(0))
     careful = lasso.choose(OP, kind, noisy, held_out)
     errors = [
         float(compressed_sensing.errors(each, held_out).mean()) for each in lasso.path(noisy, careful.op, careful.basis)
     ]
     assert min(lasso.WEIGHTS) < careful.weight == lasso.WEIGHTS[errors.index(min(errors))]
-    assert (
-        errors.index(min(errors)) + 2 < len(errors) - 1
-    )  # so there is something left that a path that ends early does not solve
+    # so there is something left that a path that ends early does not solve
+    assert errors.index(min(errors)) + 2 < len(errors) - 1
     *_, last = lasso.path(OP(x), chosen.op, chosen.basis)
     torch.testing.assert_close(chosen.images(OP(x)), last)
 

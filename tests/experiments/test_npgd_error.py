@@ -1,4 +1,7 @@
-"""The error against the number of measurements at a small size, with a linear generator whose projector is exact, so that what must come out is known."""
+"""The error against the number of measurements at a small size.
+
+The generator is linear and its projector exact, so that what must come out is known.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,10 @@ def numbers(linear: None) -> dict[str, Any]:
 
 
 def test_what_determines_the_image_brings_it_back(numbers: dict[str, Any]) -> None:
-    """4 unknowns: from 10 numbers every method that has the generator finds them; from 2 none does, and sparsity never."""
+    """Every method that has the generator finds 4 unknowns from 10 numbers.
+
+    From 2 none does, and sparsity never.
+    """
     curves = numbers["curves"]
     assert set(curves) == set(npgd_error.STYLES) and numbers["projected"][0] < 1e-10
     for name in (NPGD, DESIGNED, CSGM):
@@ -100,7 +106,10 @@ def test_what_determines_the_image_brings_it_back(numbers: dict[str, Any]) -> No
 
 
 def test_the_designed_rows_are_the_directions_of_the_range(numbers: dict[str, Any]) -> None:
-    """Two of the four directions, those along which the images differ most: what is lost is less than from two random numbers."""
+    """Two of the four directions, those along which the images differ most.
+
+    What is lost is less than from two random numbers.
+    """
     assert numbers["curves"][DESIGNED]["mean"][0] < 0.5 * numbers["curves"][NPGD]["mean"][0]
 
 
@@ -173,8 +182,8 @@ def test_the_page_says_what_follows_whichever_way_it_comes_out(numbers: dict[str
     page = npgd_error.page(numbers)
     difference = "-0.01 ± 0.002" if low else "0.01 ± 0.002"
     assert (
-        f"NPGD's mean error is {'no worse' if low else 'worse'} than CSGM's: {own[0]:g} against {other[0]:g}, the difference {difference} is more"
-        in page
+        f"NPGD's mean error is {'no worse' if low else 'worse'} than CSGM's: "
+        f"{own[0]:g} against {other[0]:g}, the difference {difference} is more" in page
     )
     assert (
         f"2 designed measurements is {'not as good as' if low else 'at least as good as'} with 20 random ones" in page

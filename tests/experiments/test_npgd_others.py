@@ -1,4 +1,7 @@
-"""The one network and CSGM with a VAE beside NPGD: each image by hand from the networks that were kept, trainings that go on, and the page."""
+"""The one network and CSGM with a VAE beside NPGD.
+
+Each image by hand from the networks that were kept, trainings that go on, and the page.
+"""
 
 from __future__ import annotations
 
@@ -179,8 +182,8 @@ def test_the_page_follows_the_numbers(outcome: Outcome) -> None:
             }
     page = npgd_others.page(numbers)
     assert (
-        "m = 20: NPGD; for Gaussian measurements, m = 100: one network in ADMM, in 4 times the time of NPGD; for inpainting"
-        in page
+        "m = 20: NPGD; for Gaussian measurements, m = 100: one network in ADMM, "
+        "in 4 times the time of NPGD; for inpainting" in page
     )
     assert "; for inpainting, 8 × 8 hidden: CSGM, VAE, in 4 times" in page
     numbers["found"]["super-resolution × 2"][VAE] |= {

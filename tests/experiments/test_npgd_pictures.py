@@ -1,4 +1,7 @@
-"""The pictures of each task at a small size, with a linear generator where the answer is known, and the sheets of random images."""
+"""The pictures of each task at a small size, and the sheets of random images.
+
+The generator is linear where the answer is known.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,10 @@ def test_the_classical_prior_is_the_best_that_was_tried(shortened: None) -> None
 
 
 def test_an_image_of_the_range_is_found_and_the_data_are_put_back() -> None:
-    """With the exact projector NPGD finds it; with one that strays only its own data are wrong, until they are put back."""
+    """With the exact projector NPGD finds it.
+
+    With one that strays only its own data are wrong, until they are put back.
+    """
     truth = LINEAR.sample(3, seed=5)
     task = projector_tasks.Task("", operators.GaussianMeasurements(300, (1, 28, 28), seed=1), lambda y: y)
     plain = projector_tasks.Classical("", task.op.adjoint)
@@ -175,9 +181,9 @@ def test_the_tasks_of_random_measurements_are_published(
     assert record.commands[1] == "fastip experiment tasks --set quality=quality.json" and record.machines == [
         place(machine())
     ]
-    assert (
-        one.command
-        == "fastip experiment npgd_pictures --set pictures=digits --set count=5 --set tuned=2 --set designed_from=110 --set quality=quality.json"
+    assert one.command == (
+        "fastip experiment npgd_pictures --set pictures=digits --set count=5 --set tuned=2 "
+        "--set designed_from=110 --set quality=quality.json"
     )
     for wrong in ({"checkpoint": "p.safetensors"}, {"seed": 1}, {"iterations": 2}):
         with pytest.raises(InvalidInput, match="quality is of the tasks as they come"):

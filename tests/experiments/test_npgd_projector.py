@@ -1,4 +1,7 @@
-"""The experiment on the projector by itself with small networks, and its measures with a linear range, where the nearest image is known."""
+"""The experiment on the projector by itself with small networks.
+
+Its measures are tried with a linear range, where the nearest image is known.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,10 @@ def test_a_second_pass_is_one_of_the_first_result() -> None:
 
 
 def test_the_measures_by_hand() -> None:
-    """Images of one value each: every mean is a square; the excess is counted from the nearest of P, descent and, in the second set, the truth."""
+    """Images of one value each: every mean is a square.
+
+    The excess is counted from the nearest of P, descent and, in the second set, the truth.
+    """
     image, again, w, truth, best = (
         torch.tensor(values).reshape(2, 1, 1, 1)
         for values in ([3.0, 5.0], [4.0, 7.0], [0.0, 1.0], [1.0, 1.0], [2.0, 9.0])

@@ -1,4 +1,7 @@
-"""The experiment on restricted eigenvalues with a linear generator, whose extremes are known, and whose range as many designed rows as latent numbers hold."""
+"""The experiment on restricted eigenvalues with a linear generator.
+
+Its extremes are known, and as many designed rows as latent numbers hold its range.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Time at equal accuracy at a small size: the order of the settings, where the search for them ends, which run is taken, and what the page says."""
+"""Time at equal accuracy at a small size.
+
+The order of the settings, where the search for them ends, which run is taken, and what the page says.
+"""
 
 from __future__ import annotations
 
@@ -60,20 +63,12 @@ def test_the_errors_are_those_of_the_solvers(numbers: dict[str, Any]) -> None:
 
 def test_the_passes_and_multiplications_are_of_each_run(numbers: dict[str, Any]) -> None:
     csgm, work = numbers["runs"]["CSGM"][0], numbers["work"]
-    assert csgm["passes"] == {
-        "generator": 4,
-        "back": 2,
-        "encoders": 0,
-        "all": 8,
-    }  # the objective and the images at the end beside two steps
+    # the objective and the images at the end beside two steps
+    assert csgm["passes"] == {"generator": 4, "back": 2, "encoders": 0, "all": 8}
     assert csgm["multiplications"] == 4 * work["generator"] + 2 * work["back"]
     short = numbers["runs"][NPGD][1]
-    assert short["passes"] == {
-        "generator": 3,
-        "back": 0,
-        "encoders": 3,
-        "all": 6,
-    }  # P(0) and P(A^T y) beside one iteration
+    # P(0) and P(A^T y) beside one iteration
+    assert short["passes"] == {"generator": 3, "back": 0, "encoders": 3, "all": 6}
     assert short["multiplications"] == 3 * (work["generator"] + work["encoder"])
 
 

@@ -13,7 +13,10 @@ from fastip.experiments.generative import projector_tasks
 
 @pytest.mark.parametrize("weight", [1e-2, 3e-5])
 def test_total_variation_comes_to_its_minimum_in_a_hole(weight: float) -> None:
-    """The objective against that of ten times as many iterations with another beta: less than 0.1 % above it, however small the weight."""
+    """The objective against that of ten times as many iterations with another beta.
+
+    It is less than 0.1 % above it, however small the weight.
+    """
     truth, op = pictures().batch(range(2)), projector_tasks.hole(28, 16).op
     y, prior = op(truth), priors.TV(weight)
 

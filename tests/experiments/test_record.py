@@ -1,4 +1,7 @@
-"""The frame of the experiments: found by existing, run with other parameters, written whole, and a page that is made of the numbers."""
+"""The frame of the experiments.
+
+Found by existing, run with other parameters, written whole, and a page that is made of the numbers.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +115,8 @@ def test_the_record_holds_what_repeats_it(sample, tmp_path):
     assert Image.open(page.with_suffix(".png")).size == (220, 220)
     text = page.read_text()
     assert text.startswith(
-        f"# {sample}: squares\n\n![{sample}]({sample}.png)\n\nThe square is 9, the lost one None, the tensor [[1.0, 0.0], [0.0, 1.0]]."
+        f"# {sample}: squares\n\n![{sample}]({sample}.png)\n\n"
+        "The square is 9, the lost one None, the tensor [[1.0, 0.0], [0.0, 1.0]]."
     )
     assert f"`{found['command']}`" in text and found["date"] in text and found["machine"]["cpu"] in text
 

@@ -48,7 +48,8 @@ def test_valid_data_are_judged_by_what_lies_under_them(size, kernel):
     inner = scores.fitted(x, op)
     y = op(inner)
     assert max(a - b for a, b in zip(x.shape, inner.shape, strict=True)) < 4
-    # a ramp goes through the blur unchanged, so where the data are samples of the part that is cut out, it is the part under them
+    # a ramp goes through the blur unchanged, so where the data are samples of the part that is cut out,
+    # it is the part under them
     ramp = (torch.arange(inner.shape[-2]) / 100.0).view(1, 1, -1, 1).expand(1, 1, *inner.shape[-2:])
     part = scores.under_data(ramp, op, op(ramp))
     assert torch.allclose(op(ramp), part[..., ::4, ::4], atol=1e-5)

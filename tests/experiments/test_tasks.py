@@ -1,4 +1,7 @@
-"""The record of the tasks at a small size: every task that is shipped, each boundary, and the file that ``fastip tasks`` reads."""
+"""The record of the tasks at a small size.
+
+Every task that is shipped, each boundary, and the file that ``fastip tasks`` reads.
+"""
 
 import importlib.util
 import json
@@ -24,9 +27,8 @@ class Drawn:
 
     def __init__(self, split):
         assert split == "test"
-        table = (
-            Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
-        )  # importing it brings another OpenMP
+        # importing scikit-learn brings another OpenMP
+        table = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
         small = torch.tensor(np.loadtxt(table, delimiter=",", max_rows=20)[:, :64] / 16, dtype=torch.float32).view(
             -1, 1, 8, 8
         )

@@ -1,4 +1,7 @@
-"""CuPy: its arrays on their memory, in the order of its streams, and no memory given away that one of them still reads."""
+"""CuPy: its arrays on their memory, in the order of its streams.
+
+No memory is given away that one of them still reads.
+"""
 
 from __future__ import annotations
 
@@ -194,7 +197,10 @@ def test_every_door_takes_cupy(cupy: Any, call: str) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("call", ["forward", "admm", "wiener"])
 def test_streams_of_cupy_are_waited_for(cupy: Any, call: str) -> None:
-    """The data are written behind a long kernel on a stream that does not block others, and the result is read on it at once."""
+    """The data are written behind a long kernel on a stream that does not block others.
+
+    The result is read on it at once.
+    """
     host = values(*SHAPE, seed=5)
     expected = CALLS[call](host)
     source, y = cupy.asarray(host), cupy.full(SHAPE, np.nan, dtype=np.float32)

@@ -29,7 +29,7 @@ triton = Implementations("triton")
 pytestmark = GPU
 
 
-# ---- the values: kernels against the reference in float64 -------------------------------------------------------------
+# ---- the values: kernels against the reference in float64 ------------------------------------------------------------
 
 
 GEOMETRIES = (
@@ -120,7 +120,7 @@ def test_threads_that_solve_at_once_do_not_disturb_each_other() -> None:
         assert all(pool.map(again, range(400)))
 
 
-# ---- the values: solves as users write them ---------------------------------------------------------------------------
+# ---- the values: solves as users write them --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 9, 11), (1, 3, 64, 64), (2, 3, 33, 65), (1000, 1, 9, 10)], ids=str)
@@ -226,7 +226,7 @@ def test_other_solves_equal_the_cpu(stride: int, inverse: Any, prior: Any, backe
     assert relative(gpu, cpu) < 2e-5
 
 
-# ---- streams, graphs, devices -----------------------------------------------------------------------------------------
+# ---- streams, graphs, devices ----------------------------------------------------------------------------------------
 
 
 def test_another_stream(backend: str) -> None:
@@ -289,7 +289,7 @@ def test_the_second_device(backend: str) -> None:
     assert relative(other.x.to("cuda:0"), solve(y).x) < 1e-6
 
 
-# ---- torch.compile ----------------------------------------------------------------------------------------------------
+# ---- torch.compile ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

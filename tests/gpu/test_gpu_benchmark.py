@@ -1,4 +1,7 @@
-"""The benchmark of a GPU, rehearsed without one: every line of their Python that needs no device runs, and the shares are what they say."""
+"""The benchmark of a GPU, rehearsed without one.
+
+Every line of their Python that needs no device runs, and the shares are what they say.
+"""
 
 from __future__ import annotations
 
@@ -73,22 +76,31 @@ def test_the_checked_families(tmp_path: pathlib.Path) -> None:
 
 
 def test_shares_and_promises() -> None:
-    """Two copies of 12 bytes in 10 and 8 ms, the kernel in 10 ms: 80 % of the copy. 512 images in 30 iterations of 0.1 ms: 170,667 a second."""
+    """Two copies of 12 bytes in 10 and 8 ms, the kernel in 10 ms: 80 % of the copy.
+
+    512 images in 30 iterations of 0.1 ms: 170,667 a second.
+    """
     code = (
         "import sys; sys.path.insert(0, 'bench'); import gpu_report as g\n"
-        "common = {'kind': 'gpu iteration', 'group': g.MANY, 'pixels': 100, 'images': 512, 'iterations': 30, 'min_ms': 1.0}\n"
+        "common = {'kind': 'gpu iteration', 'group': g.MANY, 'pixels': 100, 'images': 512, 'iterations': 30, "
+        "'min_ms': 1.0}\n"
         "times = {g.COPIES[0]: 10.0, g.COPIES[1]: 8.0, g.SWEEPS: 10.0, g.TRITON: 14.0, g.FASTIP: 0.1, g.FULL: 2.0}\n"
         "found = g.entries([{**common, 'program': p, 'median_ms': t} for p, t in times.items()])\n"
         "at = {e['program']: e for e in found}\n"
-        "assert abs(at[g.SWEEPS]['share'] - 0.8) < 1e-12 and abs(at[g.SWEEPS]['terabytes_per_s'] - 1200 / 10 / 1e9) < 1e-15\n"
+        "assert abs(at[g.SWEEPS]['share'] - 0.8) < 1e-12 "
+        "and abs(at[g.SWEEPS]['terabytes_per_s'] - 1200 / 10 / 1e9) < 1e-15\n"
         "assert abs(at[g.FASTIP]['images_per_s'] - 512 / 3e-3) < 1e-6 and abs(at[g.FULL]['ratio'] - 20) < 1e-9\n"
         "kept = {(p['group'], p['what']): (p['measured'], p['met']) for p in g.targets(found)}\n"
         "assert kept[g.MANY, f'{g.TRITON} / {g.SWEEPS}, time'] == (1.4, False)\n"
-        "assert kept[g.MANY, f'{g.FULL} / {g.FASTIP}, time'][1] and kept[g.LARGE, f'{g.FULL} / {g.FASTIP}, time'] == (None, False)\n"
-        "assert kept[g.MANY, f'{g.SWEEPS}: images a second'][1] is False and kept[g.MANY, f'{g.FASTIP}: images a second'][1]\n"
+        "assert kept[g.MANY, f'{g.FULL} / {g.FASTIP}, time'][1] "
+        "and kept[g.LARGE, f'{g.FULL} / {g.FASTIP}, time'] == (None, False)\n"
+        "assert kept[g.MANY, f'{g.SWEEPS}: images a second'][1] is False "
+        "and kept[g.MANY, f'{g.FASTIP}: images a second'][1]\n"
         "kernel = {'kind': 'gpu kernel', 'min_ms': 1.0}\n"
-        "copies = [{**kernel, 'group': 'GPU, copy of an image', 'program': k, 'bytes': 100, 'median_ms': t} for k, t in (('a', 4.0), ('b', 2.0))]\n"
-        "*_, ours = g.entries([*copies, {**kernel, 'group': 'GPU, stencil', 'program': 'native', 'bytes': 60, 'median_ms': 2.0}])\n"
+        "copies = [{**kernel, 'group': 'GPU, copy of an image', 'program': k, 'bytes': 100, 'median_ms': t} "
+        "for k, t in (('a', 4.0), ('b', 2.0))]\n"
+        "*_, ours = g.entries([*copies, "
+        "{**kernel, 'group': 'GPU, stencil', 'program': 'native', 'bytes': 60, 'median_ms': 2.0}])\n"
         "assert abs(ours['share'] - 0.6) < 1e-12, ours\n"
     )
     done = run("-c", code)

@@ -1,4 +1,7 @@
-"""Each kernel family on a GPU by itself: as good as plain PyTorch in the same precision, in any memory, for one image and for a thousand."""
+"""Each kernel family on a GPU by itself.
+
+As good as plain PyTorch in the same precision, in any memory, for one image and for a thousand.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ STEP, WEIGHT, MOMENTUM, STEPS = 0.5, 0.2, 0.3, 4
 
 
 class Family(NamedTuple):
-    """Inputs by data shape, and the call on a module; ``beside``: it writes over its inputs, which must be contiguous."""
+    """Inputs by data shape, and the call on a module.
+
+    ``beside``: it writes over its inputs, which must be contiguous.
+    """
 
     draw: Callable[[Shape], tuple[Tensor, ...]]
     call: Callable[..., tuple[Tensor, ...]]
@@ -119,13 +125,12 @@ FAMILIES = {
     "tv_prox-isotropic": Family(_fields, _tv_prox(True), beside=True),
     "tv_prox-anisotropic": Family(_fields, _tv_prox(False), beside=True),
 }
-COMPILED = [
-    name for name in FAMILIES if name.count("-") < 2 or "9x9" in name or "circular-4x6" in name
-]  # those that Triton runs, too
+# those that Triton runs, too
+COMPILED = [name for name in FAMILIES if name.count("-") < 2 or "9x9" in name or "circular-4x6" in name]
 SHAPES: tuple[Shape, ...] = ((1, 1, 11, 13), (2, 3, 33, 70), (1000, 1, 9, 10))
 
 
-# ---- the memory of the inputs ------------------------------------------------------------------------------------------
+# ---- the memory of the inputs ----------------------------------------------------------------------------------------
 
 
 def _shifted(t: Tensor, by: int) -> Tensor:
@@ -148,7 +153,7 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-# ---- the tests ---------------------------------------------------------------------------------------------------------
+# ---- the tests -------------------------------------------------------------------------------------------------------
 
 
 def wide(t: Tensor) -> Tensor:
@@ -166,7 +171,10 @@ def error(t: Tensor, exact: Tensor) -> float:
 def check(
     family: Family, kernels: Any, dtype: torch.dtype, shape: Shape, arrange: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, ...]:
-    """The result, which must be as near to the exact one as twice that of PyTorch in this precision, or as its rounding."""
+    """The result, held against the exact one.
+
+    It must be as near to it as twice PyTorch's error in this precision, or as its rounding.
+    """
     given = tuple(cast(t, dtype) for t in family.draw(shape))
     exact = family.call(reference, *(wide(t) for t in given))
     simple = family.call(reference, *(t.clone() for t in given))

@@ -46,7 +46,8 @@ def imported(name: str) -> ModuleType:
         sys.path[:] = before
 
 
-gpu_train, gpu_state, gpu_photographs = imported("gpu_train"), imported("gpu_state"), imported("gpu_photographs")
+gpu_train, gpu_steps = imported("gpu_train"), imported("gpu_steps")
+gpu_state, gpu_photographs = imported("gpu_state"), imported("gpu_photographs")
 LITTLE = gpu_state.HEADER + 3000  # bytes of a part: the small network's weights take several, and some are cut
 
 
@@ -97,7 +98,7 @@ def same(one, two) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
-# ---- patches -----------------------------------------------------------------------------------------------------
+# ---- patches ---------------------------------------------------------------------------------------------------------
 
 
 def numbered(index: int, h: int, w: int) -> np.ndarray:
@@ -151,7 +152,7 @@ def test_half_of_the_patches_seek_detail_and_pictures_count_by_their_side():
 def test_levels_are_half_uniform_half_log_uniform():
     patches = gpu_photographs.Photographs(PHOTOGRAPHS, torch.device("cpu")).patches(2)
     torch.manual_seed(0)
-    x, e, levels, n = gpu_train.drawn(patches, 8000, (0.003, 0.3))
+    x, e, levels, n = gpu_steps.drawn(patches, 8000, (0.003, 0.3))
     assert x.shape == e.shape == (8000, 3, 2, 2) and n.numel() == 0
     assert 0.003 <= float(levels.min()) and float(levels.max()) <= 0.3
     assert abs(float(levels[::2].median()) - 0.1515) < 0.01
@@ -159,7 +160,7 @@ def test_levels_are_half_uniform_half_log_uniform():
     assert abs(float(e.mean())) < 0.02 and abs(float(e.std()) - 1) < 0.02
 
 
-# ---- the pack ----------------------------------------------------------------------------------------------------
+# ---- the pack --------------------------------------------------------------------------------------------------------
 
 
 def test_a_pack_fits_and_gives_back_what_it_was_made_of(tmp_path):
@@ -202,7 +203,7 @@ def test_its_settings_are_those_of_the_state(at):
     assert gpu_state.planned(Shades(8), **PLANNED) == record["settings"]
 
 
-# ---- steps -------------------------------------------------------------------------------------------------------
+# ---- steps -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("step", [2, 5])
@@ -210,7 +211,7 @@ def test_a_step_is_the_step_of_the_training_here(at, tmp_path, step):
     go_on(step)
     gpu_state.split(gpu_state.home(), tmp_path / "parts", limit=LITTLE)
     record, expected = go_on(step + 2)
-    descent = gpu_train.Descent(gpu_state.read_parts(tmp_path / "parts"), torch.device("cpu"))
+    descent = gpu_steps.Descent(gpu_state.read_parts(tmp_path / "parts"), torch.device("cpu"))
     assert descent.history.step == step
     feed = photo_denoiser.Feed(Shades(8), STAGES, STEPS, photo_denoiser.LEVELS, 0)
     for number in (step, step + 1):
@@ -228,7 +229,7 @@ def test_a_step_is_the_step_of_the_training_here(at, tmp_path, step):
 def test_the_learning_rate_rises_anew_where_adam_began_anew(at, pack):
     kept = gpu_state.begun(gpu_state.planned(Shades(8), **PLANNED), lambda text: None)
     kept.history.step = kept.history.since = 6
-    descent = gpu_train.Descent(kept, torch.device("cpu"))
+    descent = gpu_steps.Descent(kept, torch.device("cpu"))
     descent.prepare(7)
     rate = descent.adam.param_groups[0]["lr"]
     assert rate == pytest.approx(2 / 4 * loop.schedule.learning_rate(7, STEPS, 1e-3))
@@ -292,14 +293,14 @@ def test_it_begins_from_the_shipped_weights(at, pack, tmp_path, monkeypatch):
 
 def test_a_loss_that_is_no_number_ends_it_and_the_state_before_stays(at, pack, tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_train, "SAVE", 0.0)
-    real, seen = gpu_train.drawn, []
+    real, seen = gpu_steps.drawn, []
 
     def spoilt(*about):
         x, *rest = real(*about)
         seen.append(1)
         return x * (float("nan") if len(seen) == 5 else 1.0), *rest
 
-    monkeypatch.setattr(gpu_train, "drawn", spoilt)
+    monkeypatch.setattr(gpu_steps, "drawn", spoilt)
     with pytest.raises(loop.Diverged, match="nan after 5 steps"):
         run(pack, tmp_path / "state")
     kept = gpu_state.read_parts(tmp_path / "state")
@@ -341,13 +342,13 @@ class Graphs:
 @pytest.mark.parametrize("broken", [False, True])
 def test_a_step_is_captured_once_for_each_stage(at, monkeypatch, broken):
     graphs, said = Graphs(broken), []
-    monkeypatch.setattr(gpu_train, "drawn", lambda patches, batch, levels: None)
+    monkeypatch.setattr(gpu_steps, "drawn", lambda patches, batch, levels: None)
     for name, value in {"CUDAGraph": lambda: graphs, "graph": graphs.capture}.items():
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     photographs = gpu_photographs.Photographs(PHOTOGRAPHS, torch.device("cpu"))
-    steps = gpu_train.Steps(graphs, photographs, said.append)
+    steps = gpu_steps.Steps(graphs, photographs, said.append)
     for step in range(STEPS):
         steps(step)
     done = [word for word in graphs.log if not word.startswith("prepare")]
@@ -357,7 +358,7 @@ def test_a_step_is_captured_once_for_each_stage(at, monkeypatch, broken):
     assert sum("NO GRAPH" in line and "not permitted" in line for line in said) == (1 if broken else 0)
 
 
-# ---- parts -------------------------------------------------------------------------------------------------------
+# ---- parts -----------------------------------------------------------------------------------------------------------
 
 
 def test_split_and_joined_to_the_same_bits(at, tmp_path):

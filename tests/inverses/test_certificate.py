@@ -83,7 +83,10 @@ def test_lanczos_finds_both_ends():
 
 
 def run_without_prior(scale, relaxation):
-    """ADMM with R = 0 on a stencil scaled so that kappa is ``scale``, no scaling at bind; returns the data residuals."""
+    """ADMM with R = 0 on a stencil scaled so that kappa is ``scale``, no scaling at bind.
+
+    Returns the data residuals.
+    """
     op, beta = gaussian(1, "circular"), 1e-2
     y = observe(op, spikes(1, 1, 64, 64))
     taps = fit(op.convolution(), beta, 3)
@@ -145,7 +148,10 @@ def test_scaling_and_refusal():
 @pytest.mark.parametrize("relaxation", [0.7, 1.0, 1.6])
 @pytest.mark.parametrize("share", [0.5, 0.93, 0.98])
 def test_the_speed_of_the_extreme_modes(share, relaxation):
-    """Against the eigenvalues of the iteration on one mode (u = A x, q) without a prior: A A^T = 1 >> beta, and A A^T << beta."""
+    """The eigenvalues of the iteration on one mode (u = A x, q) without a prior.
+
+    A A^T = 1 >> beta, and A A^T << beta.
+    """
     excess = share / (relaxation - 0.25 * relaxation**2)
 
     def speed(c, gram, beta):
@@ -162,7 +168,10 @@ def test_the_speed_of_the_extreme_modes(share, relaxation):
     "op, half, beta", [(motion("valid"), 6, 1e-2), (gaussian(1, "zero"), 3, 1e-1), (gaussian(4, "valid"), 1, 1e-3)]
 )
 def test_the_certified_side_has_settled(op, half, beta, monkeypatch):
-    """Boundary effects are local: the certificate of a large grid at the certified side is the one on the grid itself."""
+    """Boundary effects are local.
+
+    The certificate of a large grid at the certified side is the one on the grid itself.
+    """
     convolution = op.convolution()
     taps = fit(convolution, beta, half)
     capped = certify(convolution, taps, (230, 210), beta, 1.0)

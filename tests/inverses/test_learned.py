@@ -117,7 +117,10 @@ def test_the_certificate_is_that_of_the_dense_matrices(problem, stride, boundary
     ],
 )
 def test_admm_reaches_the_exact_optimum(problem, stride, boundary, paper):
-    """A short training is enough: the update corrects the inverse. The same network without the correction stays away."""
+    """A short training is enough: the update corrects the inverse.
+
+    The same network without the correction stays away.
+    """
     op, net = trained("gauss", 4, boundary, paper=paper)
     x = spikes(1, 1, *op.input_shape((1, 1, 10, 9))[2:])
     y, l1 = observe(op, x), 1e-2

@@ -242,8 +242,9 @@ def bad_file(folder, what):
     return path
 
 
-BAD = """missing.png folder.png empty.png text.png suffix no_suffix truncated.png truncated.jpg truncated.tif truncated.npy truncated16.png header_only.png
-integer.npy chw.npy flat.npy void.npy nan.npy objects.npy complex.npy pages.tif int32.tif five.tif""".split()
+BAD = """missing.png folder.png empty.png text.png suffix no_suffix truncated.png truncated.jpg truncated.tif
+truncated.npy truncated16.png header_only.png integer.npy chw.npy flat.npy void.npy nan.npy objects.npy complex.npy
+pages.tif int32.tif five.tif""".split()
 
 
 @pytest.mark.parametrize("what", BAD)

@@ -1,4 +1,7 @@
-"""The fused iteration against the reference kernels looped in float64, on every instruction set, layout and border, and its geometry at odd sizes."""
+"""The fused iteration against the reference kernels looped in float64.
+
+On every instruction set, layout and border, and its geometry at odd sizes.
+"""
 
 import os
 import subprocess

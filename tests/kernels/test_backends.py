@@ -78,7 +78,8 @@ def test_missing_extension_warns_once_and_works() -> None:
         "    warnings.simplefilter('always')\n"
         "    from fastip import kernels\n"
         "    x = torch.rand(1, 2, 8, 8)\n"
-        "    a = kernels.strided_conv(x, torch.ones(3, 3), 2, 'reflect'); kernels.soft_threshold(x, 0.1); kernels.pixel_unshuffle(x, 2)\n"
+        "    a = kernels.strided_conv(x, torch.ones(3, 3), 2, 'reflect'); "
+        "kernels.soft_threshold(x, 0.1); kernels.pixel_unshuffle(x, 2)\n"
         "print(a.shape, [str(w.message) for w in seen if 'fastip' in str(w.message)])\n"
         "print(kernels.available(), kernels.why_reference((x,)))\n"
     )
@@ -103,7 +104,10 @@ def test_native_asked_for_and_missing() -> None:
 
 @pytest.mark.usefixtures("compiled")
 def test_instruction_set_from_the_environment() -> None:
-    code = "import torch; from fastip import kernels; kernels.soft_threshold(torch.zeros(3), 0.1); print('isa', kernels.available()['isa'])"
+    code = (
+        "import torch; from fastip import kernels; "
+        "kernels.soft_threshold(torch.zeros(3), 0.1); print('isa', kernels.available()['isa'])"
+    )
     assert "isa base\n" in run(code, FASTIP_CPU_ISA="base")
     printed = run(code, FASTIP_CPU_ISA="sse9")
     assert "InvalidInput: FASTIP_CPU_ISA is 'sse9'; expected one" in printed and "base" in printed
@@ -316,6 +320,9 @@ def test_one_openmp_runtime() -> None:
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int32])
 def test_compiled_kernels_refuse_what_they_would_misread(dtype: torch.dtype) -> None:
-    """The raw functions are behind the choice; called by themselves they refuse a dtype rather than read its bytes as another."""
+    """The raw functions are behind the choice.
+
+    Called by themselves they refuse a dtype rather than read its bytes as another.
+    """
     with pytest.raises(Unsupported, match=f"do not take {dtype} on cpu"):
         native.soft_threshold(torch.ones(8, dtype=dtype), 0.1, 1.0, -1.0, 1.0)

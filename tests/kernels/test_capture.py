@@ -1,4 +1,7 @@
-"""What a CUDA graph cannot capture is refused before CUDA breaks the capture off, and failures of CUDA are said in words: on a pretended device."""
+"""What a CUDA graph cannot capture, on a pretended device.
+
+It is refused before CUDA breaks the capture off, and failures of CUDA are said in words.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from torch import Tensor
 
 import fastip
 from cases.pretended import CUDA, Pretended, pretended
-from fastip import inverses, operators, priors, psf
+from fastip import inverses, operators, placement, priors, psf
 from fastip.contracts import Convolution, Pointwise, Status, StencilStep
 from fastip.errors import DeviceError, FastipError, Unsupported
 from fastip.kernels import choose, extension, solve, whole_solve
@@ -49,7 +52,8 @@ def test_a_solve_that_looks_is_not_captured(solve: Solve) -> None:
         gpu.waits.clear()
         with pytest.raises(
             Unsupported,
-            match="CUDA graph cannot capture a solve with tolerance=0.001, because when it stops depends on the data; pass tol",
+            match="CUDA graph cannot capture a solve with tolerance=0.001, "
+            "because when it stops depends on the data; pass tol",
         ):
             solve(y, 1e-3)
         assert not gpu.waits
@@ -87,7 +91,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_new_weights_are_not_captured(gpu: Pretended) -> None:
-    uploads, known, new = extension._Uploads(), torch.rand(3, 3), torch.rand(3, 3)
+    uploads, known, new = placement.Uploads(), torch.rand(3, 3), torch.rand(3, 3)
     before = uploads.get(known, CUDA)
     gpu.capturing = True
     assert uploads.get(known, CUDA) is before
@@ -141,7 +145,10 @@ def test_what_cuda_reports_is_an_error_of_fastip() -> None:
 
 
 def test_the_history_of_a_solve_lies_on_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It grows with the iterations that are allowed, so no page-locked memory; the looks that were taken are copied once."""
+    """It grows with the iterations that are allowed, so no page-locked memory.
+
+    The looks that were taken are copied once.
+    """
     given: list[Tensor] = []
 
     def run(x: Tensor, q: Tensor, y: Tensor, fields: dict[str, Any]) -> tuple[Tensor, Tensor, tuple[int, int, int]]:

@@ -1,4 +1,7 @@
-"""strided_conv, its adjoint, the stencil and the data step: compiled against the float64 reference, over sizes, boundaries and instruction sets."""
+"""strided_conv, its adjoint, the stencil and the data step.
+
+Compiled against the float64 reference, over sizes, boundaries and instruction sets.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ def psf_of(kind: str, kh: int, kw: int, generator: torch.Generator) -> Tensor:
 
 
 def assert_as_accurate(result: Tensor, plain: Tensor, exact: Tensor) -> None:
-    """The error is at most four times the reference's own, plus two roundings of the largest value (float64: 16, as the truth rounds too)."""
+    """The error is at most four times the reference's own, plus two roundings of the largest value.
+
+    In float64 16 roundings, as the truth rounds too.
+    """
     assert result.dtype == plain.dtype and result.shape == exact.shape and result.is_contiguous()
     own = (plain.double() - exact).abs().max()
     roundings = 2 if result.dtype == torch.float32 else 16

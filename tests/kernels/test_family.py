@@ -14,12 +14,13 @@ from fastip.kernels import extension
 from fastip.kernels.family import FAMILIES, OPERATORS
 
 ROOT = Path(__file__).parents[2]
+# where the names differ
 COMPILED = {
     "spectral_step_": "spectral_step",
     "solve": "admm",
     "stencil": "strided_conv",
     "woodbury": "strided_conv",
-}  # where the names differ
+}
 SHARED = {
     "spectral_step_": {"spectral_step"},
     "solve": {"admm"},

@@ -1,4 +1,7 @@
-"""The functions over torch.ops.fastip: the reference's signatures, torch.compile of chains and of an unrolled solve, export, and the whole solve as one op."""
+"""The functions over torch.ops.fastip.
+
+The reference's signatures, torch.compile of chains and of an unrolled solve, export, and the whole solve as one op.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The derivatives of torch.ops.fastip: against finite differences to second order, and against the reference's own, kinks included."""
+"""The derivatives of torch.ops.fastip.
+
+Against finite differences to second order, and against the reference's own, kinks included.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,10 @@ def test_equal_to_the_reference(name: str) -> None:
     ],
 )
 def test_other_precisions(name: str, dtype: torch.dtype) -> None:
-    """Each gradient has the dtype of its argument and an error of the size of the images' precision; psf and taps keep float64."""
+    """Each gradient has the dtype of its argument and an error of the size of the images' precision.
+
+    The gradients of psf and taps keep float64.
+    """
     for seed in range(60, 66):
         values = arguments(name, seed, dtype)
         exact = gradients(formula(name), exactly(values))

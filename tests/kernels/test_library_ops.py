@@ -39,9 +39,10 @@ def test_equals_the_reference(name: str) -> None:
             assert result.is_contiguous()
 
 
+# no complex half
 @pytest.mark.parametrize(
     "name, dtype", [(n, d) for n in CASES for d in REDUCED if n != "spectral_step" or d == torch.float32]
-)  # no complex half
+)
 def test_other_precisions(name: str, dtype: torch.dtype) -> None:
     """The dtype of the images is that of the result, and the error is of its size."""
     for seed in range(100, 108):

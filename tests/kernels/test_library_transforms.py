@@ -118,7 +118,10 @@ def test_autocast_lowers_nothing(name: str, backend: str, monkeypatch: pytest.Mo
 
 
 def test_autocast_promotes_what_a_network_lowered() -> None:
-    """A float32 y meets a bfloat16 image: the data step is float32, and so is the prox of their sum; each gradient keeps the dtype of its argument."""
+    """A float32 y meets a bfloat16 image: the data step is float32, and so is the prox of their sum.
+
+    Each gradient keeps the dtype of its argument.
+    """
     x, q, y, *rest = (v.float() if isinstance(v, Tensor) and v.ndim == 4 else v for v in arguments("woodbury", 34))
     network, image = torch.nn.Conv2d(x.shape[1], x.shape[1], 1), x.clone()
     with torch.autocast("cpu", dtype=torch.bfloat16):

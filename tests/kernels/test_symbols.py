@@ -1,4 +1,7 @@
-"""No instruction set leaks into another: an object compiled for one has no weak symbol (the linker keeps any one copy), the module one export."""
+"""No instruction set leaks into another.
+
+An object compiled for one has no weak symbol (the linker keeps any one copy), the module one export.
+"""
 
 from __future__ import annotations
 

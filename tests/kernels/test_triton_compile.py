@@ -1,7 +1,8 @@
-"""Ahead of time, for GPUs that are not here: what a launch would compile compiles for each architecture, spills nothing and moves whole cells at a time.
+"""What a launch would compile, ahead of time, for GPUs that are not here.
 
-The launches are real: the functions are called with tensors of the CPU, and what they would launch is recorded, compiled and looked into. The families
-are compiled for every architecture, what else there is to a family (dtypes, strides, borders) for one.
+It compiles for each architecture, spills nothing and moves whole cells at a time. The launches are real: the functions
+are called with tensors of the CPU, and what they would launch is recorded, compiled and looked into. The families are
+compiled for every architecture, what else there is to a family (dtypes, strides, borders) for one.
 """
 
 from __future__ import annotations
@@ -78,7 +79,10 @@ def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Launch]]:
 
 
 def source(launch: Launch) -> ASTSource:
-    """What Triton would compile: numbers 1 and None become constants, addresses and numbers that 16 divides are known to be so."""
+    """What Triton would compile.
+
+    Numbers 1 and None become constants, addresses and numbers that 16 divides are known to be so.
+    """
     signature, constants, attributes = {}, {}, {}
     for place, parameter in enumerate(launch.kernel.params):
         value, key = launch.arguments[parameter.name], (place,)
@@ -124,7 +128,7 @@ def compiled(launch: Launch, cc: int, folder: Path) -> Code:
     )
 
 
-# ---- what is launched ----------------------------------------------------------------------------------------------------
+# ---- what is launched ------------------------------------------------------------------------------------------------
 
 
 def draw(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -155,7 +159,10 @@ def tv(dtype: torch.dtype, isotropic: bool) -> None:
 
 
 class Case(NamedTuple):
-    """A call, and how many accesses of a width each of its kernels has at least: of 16 bytes, of four pixels where a pixel is smaller."""
+    """A call, and how many accesses of a width each of its kernels has at least.
+
+    The width is 16 bytes, or four pixels where a pixel is smaller.
+    """
 
     call: Callable[[], Any]
     wide: dict[str, dict[str, int]] = {}
@@ -279,7 +286,7 @@ def distinct(launches: list[Launch]) -> list[Launch]:
     return list(kept.values())
 
 
-# ---- what comes out --------------------------------------------------------------------------------------------------------
+# ---- what comes out --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Triton's convolutions, interpreted on the CPU in a process of their own, against the float64 reference: every border, stride, dtype and layout."""
+"""Triton's convolutions, interpreted on the CPU in a process of their own, against the float64 reference.
+
+Every border, stride, dtype and layout.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Triton's families of one pass, interpreted on the CPU in a process of their own, against the float64 reference: layout, prox, spectral step, TV."""
+"""Triton's families of one pass, interpreted on the CPU in a process of their own, against the float64 reference.
+
+Layout, prox, spectral step, TV.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whole solves of the Triton kernels, interpreted in a process of their own: against the reference loop under its stop rule, and as users run them."""
+"""Whole solves of the Triton kernels, interpreted in a process of their own.
+
+Against the reference loop under its stop rule, and as users run them.
+"""
 
 from __future__ import annotations
 

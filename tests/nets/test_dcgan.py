@@ -11,10 +11,11 @@ from cases.generators import dcgan, encoder, same
 from fastip import nets
 from fastip.errors import InvalidInput, UnknownKeyword
 
+# million weights of generator and encoder, width 128, k = 100
 PUBLISHED = {
     28: ["2.17", "4.12"],
     64: ["12.66", "27.90"],
-}  # million weights of generator and encoder, width 128, k = 100
+}
 
 
 def count(net):

@@ -1,4 +1,7 @@
-"""A pixel-shuffling auto-encoder that is made to see data, or larger, computes what it did before, and learns with what is new."""
+"""A pixel-shuffling auto-encoder that is made to see data, or larger.
+
+It computes what it did before, and learns with what is new.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,11 @@ def test_a_copy_keeps_what_convolutions_see_beyond_the_border():
 
 
 def test_what_is_new_learns():
-    """After one step of gradient descent what leads from new channels to old ones is no longer zero, after two everything that is new has moved."""
+    """What is new learns.
+
+    After one step of gradient descent what leads from new channels to old ones is no longer zero, after two
+    everything that is new has moved.
+    """
     net = network()
     made = net.grown(widths=(8, 10, 14), blocks=(2, 1, 3))
     first = {name: p.detach().clone() for name, p in made.named_parameters()}

@@ -1,4 +1,7 @@
-"""The denoiser that enlarges no distance: its bound against dense matrices and against what is found, and a solve that converges because of it."""
+"""The denoiser that enlarges no distance.
+
+Its bound against dense matrices and against what is found, and a solve that converges because of it.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,10 @@ def test_enforce_makes_it_firmly_nonexpansive():
 
 
 def test_half_a_rotation_is_as_firm_as_can_be():
-    """Weights that turn the channels of each pixel without a change of length: <D(a) - D(b), a - b> = |D(a) - D(b)|^2 where no pair changes its order."""
+    """Weights that turn the channels of each pixel without a change of length.
+
+    <D(a) - D(b), a - b> = |D(a) - D(b)|^2 where no pair changes its order.
+    """
     net = made(width=4, depth=3, spread=0.0)
     for k, layer in enumerate(net.layers):
         layer.weight[:, :, 1, 1] = torch.linalg.qr(noise((4, 4), seed=k))[0]

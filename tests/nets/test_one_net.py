@@ -51,9 +51,8 @@ def test_layer_by_layer(size):
     for up, norm, twin, side in zip(
         (m.conv for m in net.up if hasattr(m, "conv")), norms, reversed(down), reversed(sides[:-1]), strict=True
     ):
-        f = F.conv_transpose2d(
-            f, up.weight, up.bias, up.stride
-        )  # all that the kernels reach, of which the mirror of the padding is cut off
+        # all that the kernels reach, of which the mirror of the padding is cut off
+        f = F.conv_transpose2d(f, up.weight, up.bias, up.stride)
         f = F.pad(f, (0, 1, 0, 1))[..., 1 : 1 + side, 1 : 1 + side]
         assert up.weight.shape == twin.weight.shape
         f = f if norm is None else normal(f, norm)

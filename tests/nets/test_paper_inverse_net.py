@@ -16,7 +16,10 @@ def test_the_weights_of_table_4():
 
 
 def test_the_layers_one_by_one():
-    """Zero boundary: SAME convolutions pad one row before and two after, as torch's padding="same"; the first half is their exact transpose."""
+    """Zero boundary: SAME convolutions pad one row before and two after, as torch's padding="same".
+
+    The first half is their exact transpose.
+    """
     net = nets.PaperInverseNet(colours=3, boundary="zero").double().requires_grad_(False)
     r = noise((2, 3, 9, 7))
     first = F.conv_transpose2d(r, net.outer)[..., 1:-2, 1:-2].relu()

@@ -295,7 +295,10 @@ def test_the_products_are_those_of_the_convolutions(name):
 
 @pytest.mark.parametrize(("padding", "beyond"), [("replicate", "replicate"), ("zeros", "constant")])
 def test_the_variant_layer_by_layer(padding, beyond):
-    """Two grids and data of the coarser one; the head sees the image mirrored at its borders whatever the others see."""
+    """Two grids and data of the coarser one.
+
+    The head sees the image mirrored at its borders whatever the others see.
+    """
     torch.manual_seed(0)
     net = (
         OWN(colours=1, widths=(3, 4), blocks=(1, 1), data_colours=1, stride=2, padding_mode=padding)
@@ -359,7 +362,10 @@ def test_nothing_farther_than_its_reach_matters(options):
 
 
 def test_a_constant_image_has_no_seam():
-    """Every block of r x r pixels comes out the same, at the borders too; the paper's network, which sees zeros there, has one."""
+    """Every block of r x r pixels comes out the same, at the borders too.
+
+    The paper's network, which sees zeros there, has one.
+    """
     v = torch.full((1, 3, 28, 28), 0.4, dtype=torch.float64)
     torch.manual_seed(0)
     for options in (

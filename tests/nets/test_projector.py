@@ -17,9 +17,8 @@ def test_it_is_generator_after_encoder():
     net.eval()
     alone = torch.cat([net(one) for one in x.split(1)])
     torch.manual_seed(1)
-    torch.testing.assert_close(
-        net(x), alone, rtol=0, atol=1e-6
-    )  # nothing is drawn, and an image does not depend on its neighbours
+    # nothing is drawn, and an image does not depend on its neighbours
+    torch.testing.assert_close(net(x), alone, rtol=0, atol=1e-6)
 
 
 def test_a_corrector_sees_the_image_and_what_the_encoder_made_of_it():

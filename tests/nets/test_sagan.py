@@ -40,16 +40,18 @@ def test_attention_is_its_formula():
     def linear(conv):
         return conv.weight[:, :, 0, 0] @ f + conv.bias[:, None]
 
-    attention = torch.softmax(
-        linear(layer.query).transpose(1, 2) @ linear(layer.key), dim=-1
-    )  # for each place, over all places
+    # for each place, over all places
+    attention = torch.softmax(linear(layer.query).transpose(1, 2) @ linear(layer.key), dim=-1)
     expected = x + 0.6 * (linear(layer.value) @ attention.transpose(1, 2)).reshape(x.shape)
     torch.testing.assert_close(layer(x), expected)
     assert layer.query.out_channels == 2 and attention.shape == (2, 15, 15)
 
 
 def test_the_stages(pair):
-    """512 @ 4, 256 @ 8, 128 @ 16 and 64 @ 32 in units of the width 64, attention on the last two, 64 pixels; the discriminator the other way round."""
+    """512 @ 4, 256 @ 8, 128 @ 16 and 64 @ 32 in units of the width 64, attention on the last two, 64 pixels.
+
+    The discriminator the other way round.
+    """
     g, d = pair
     seen = []
     layers = [m for net in pair for m in net.layers if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | SelfAttention)]

@@ -39,7 +39,10 @@ def test_up_to_a_common_multiple():
 
 
 def test_data_lie_beside_their_pixels():
-    """A ramp over the image: what a grid point holds of the image and of the data is about the same, also where the image was filled up."""
+    """A ramp over the image.
+
+    What a grid point holds of the image and of the data is about the same, also where the image was filled up.
+    """
     ramp = torch.arange(24.0)[None, None, :, None].expand(1, 1, 24, 24).contiguous()
     for factor, stride in ((4, 4), (4, 1), (4, 2), (2, 4), (1, 4), (3, 3)):
         y = ramp[..., ::stride, ::stride]

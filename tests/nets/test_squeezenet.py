@@ -119,7 +119,10 @@ def test_the_chains_take_the_colours_of_imagenet(build, convolutions):
 
 
 def test_what_it_sees_on_photographs():
-    """Classes of ImageNet: a cat is one of the cats (281 to 285), a cup of coffee an espresso (967); blue before red, or the cup is no espresso."""
+    """Classes of ImageNet: a cat is one of the cats (281 to 285), a cup of coffee an espresso (967).
+
+    Channels come blue before red, or the cup is no espresso.
+    """
     net = comparator()
     pictures = data.held_out_photographs(["chelsea", "coffee"])
     cat, coffee = (data.centre(x, 256) for x in pictures.values())
@@ -143,7 +146,10 @@ def test_the_distance_grows_with_noise_and_blur():
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("colours", [1, 3])
 def test_any_comparator(name, colours):
-    """Symmetric, 0 for equal images, batches are independent, grey is repeated, and gradients are finite even where an image is black."""
+    """Symmetric, 0 for equal images, and batches are independent.
+
+    Grey is repeated, and gradients are finite even where an image is black.
+    """
     build, count = NETS[name]
     torch.manual_seed(0)
     net = comparator() if name == "squeezenet" else build()

@@ -52,9 +52,8 @@ def test_partition_of_unity(grid):
             and box.top % multiple == 0 == box.left % multiple
         )
         box.of(total).add_(weight)
-        inner = weight[
-            0 if box.top == 0 else margin :, 0 if box.left == 0 else margin :
-        ]  # no weight on the outermost pixels where the image goes on
+        # no weight on the outermost pixels where the image goes on
+        inner = weight[0 if box.top == 0 else margin :, 0 if box.left == 0 else margin :]
         assert float(weight.sum()) == pytest.approx(float(inner.sum()), rel=1e-12)
     assert (total - 1).abs().max() < 1e-14
     assert len(list(t)) == len(t)

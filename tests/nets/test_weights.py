@@ -1,4 +1,7 @@
-"""Digests of weights: no change escapes the whole one, and what a training starts from is the same on every processor."""
+"""Digests of weights.
+
+No change escapes the whole one, and what a training starts from is the same on every processor.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import pytest
 import torch
 
 from fastip import nets, train
-from fastip.nets.weights import digest, start_digest
+from fastip.nets.weights import net_digest, start_digest
 
 SCRIPT = """
 from fastip import train
@@ -34,7 +37,7 @@ def test_every_weight_and_buffer_counts_but_for_singular_vectors(net):
         changed = copy.deepcopy(net)
         with torch.no_grad():
             changed.state_dict()[name].add_(torch.ones((), dtype=tensor.dtype))
-        assert digest(changed) != digest(net), name
+        assert net_digest(changed) != net_digest(net), name
         if start_digest(changed) == start_digest(net):
             derived.add(name)
     normalised = [name for name, module in net.named_modules() if type(module).__name__ == "_SpectralNorm"]

@@ -20,7 +20,10 @@ SIZES = [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (3, 4), (6, 2), (1, 7), (5, 1),
 
 
 def scipy_blur(x: np.ndarray, kernel: np.ndarray, stride: int, boundary: str) -> np.ndarray:
-    """The same convolution by SciPy on every plane, then slicing. With origin 0 its centre is k // 2, for even psfs too."""
+    """The same convolution by SciPy on every plane, then slicing.
+
+    With origin 0 its centre is k // 2, for even psfs too.
+    """
     planes = []
     for plane in x.reshape(-1, *x.shape[2:]):
         if boundary == "valid":
@@ -106,7 +109,10 @@ def test_large_psf_works_on_changing_grids_and_dtypes():
 
 
 def boundary_index(i: int, n: int, boundary: str) -> int | None:
-    """The pixel that position i of an endless axis shows; None for a zero. Written from the words of the documentation alone."""
+    """The pixel that position i of an endless axis shows; None for a zero.
+
+    Written from the words of the documentation alone.
+    """
     if 0 <= i < n:
         return i
     if boundary == "circular":
@@ -230,7 +236,7 @@ def test_convolution_describes_the_operator():
     assert torch.equal(a.psf, kernel) and (a.stride, a.boundary) == (2, "zero") and a.psf.dtype == torch.float64
 
 
-# ---- Downsample ----------------------------------------------------------------------------------------------------------
+# ---- Downsample ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4, 5])
@@ -247,7 +253,7 @@ def test_downsample_is_the_box_average(factor):
     assert relative(Blur(a.psf, stride=a.stride, boundary=a.boundary)(x), op(x)) <= 1e-15
 
 
-# ---- the door ------------------------------------------------------------------------------------------------------------
+# ---- the door --------------------------------------------------------------------------------------------------------
 
 GOOD = torch.ones(3, 3)
 

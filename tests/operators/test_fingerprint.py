@@ -17,7 +17,12 @@ SCRIPT = """
 import torch
 from fastip.operators import *
 from fastip.operators import psf
-ops = [Blur(psf.gaussian(5, 1.1), stride=2, boundary="valid"), Mask(torch.eye(3)), ToGray() @ Identity(), Stack([2.0 * Downsample(2), Identity().T])]
+ops = [
+    Blur(psf.gaussian(5, 1.1), stride=2, boundary="valid"),
+    Mask(torch.eye(3)),
+    ToGray() @ Identity(),
+    Stack([2.0 * Downsample(2), Identity().T]),
+]
 print([op.fingerprint() for op in ops])
 """
 

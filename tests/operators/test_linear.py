@@ -1,4 +1,7 @@
-"""Every operator of the table, by property. New operators are tested by existing: the first test fails until cases.py has a line for them."""
+"""Every operator of the table, by property.
+
+New operators are tested by existing: the first test fails until cases.py has a line for them.
+"""
 
 from __future__ import annotations
 
@@ -284,7 +287,7 @@ def test_inside_a_network_and_a_larger_graph():
     assert (op(layer(op.adjoint(y))) - y).square().sum().item() < before
 
 
-# ---- algebra -----------------------------------------------------------------------------------------------------------
+# ---- algebra ---------------------------------------------------------------------------------------------------------
 
 
 def test_algebra_equals_matrix_algebra():
@@ -326,7 +329,10 @@ def test_grey_commutes_with_what_is_channelwise():
 
 @pytest.mark.parametrize("boundary", ["circular", "reflect", "zero", "valid"])
 def test_half_sized_grey_has_a_scalar_inverse(boundary):
-    """A = box B times grey G: A A^T = ||w||^2 B B^T = ||w||^2 / 4 I on any boundary and size, and "auto" takes it; the data step then is the dense solve."""
+    """A = box B times grey G: A A^T = ||w||^2 B B^T = ||w||^2 / 4 I on any boundary and size, and "auto" takes it.
+
+    The data step then is the dense solve.
+    """
     op = operators.Blur(operators.psf.box(2), stride=2, boundary=boundary) @ operators.ToGray()
     for b, h, w in ((1, 3, 5), (3, 1, 2), (2, 4, 4)):
         shape, y = (b, 3, 2 * h, 2 * w), noise((b, 1, h, w), seed=h)

@@ -1,4 +1,7 @@
-"""Networks of other libraries as denoisers: where the level goes, sizes they do not take, their unit and their precision."""
+"""Networks of other libraries as denoisers.
+
+Where the level goes, sizes they do not take, their unit and their precision.
+"""
 
 from __future__ import annotations
 

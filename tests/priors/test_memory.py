@@ -42,15 +42,15 @@ def test_the_tile_is_the_largest_that_fits(dtype):
     shape, op = (1, 3, 4000, 3000), operators.Blur(psf.gaussian(9, 1.6), stride=4)
     held, each = memory.state(op, shape, 4, torch.float32), memory.features(net, dtype)
     assert memory.state(op, shape, 4, torch.float64) == 2 * held
-    assert (
-        memory.state(operators.Blur(op.psf, stride=4, boundary="reflect"), shape, 4, torch.float32) > held
-    )  # conjugate gradients keep more
+    # conjugate gradients keep more
+    assert memory.state(operators.Blur(op.psf, stride=4, boundary="reflect"), shape, 4, torch.float32) > held
     for spare in (30e6, 100e6):
         side = memory.tile(net, shape, held, bound=int(held + spare), dtype=dtype)
         assert nets.Tiled.smallest(net) <= side and each * side**2 <= spare < each * (side + 1) ** 2
     assert memory.tile(net, shape, held, bound=10**12, dtype=dtype) == memory.LARGEST_TILE
     with pytest.raises(
         InvalidInput,
-        match=r"with 3 channels would take about (\d+) MB, and memory is bound to 500 MB; raise the bound to at least \1 MB",
+        match=r"with 3 channels would take about (\d+) MB, and memory is bound to 500 MB; "
+        r"raise the bound to at least \1 MB",
     ):
         memory.tile(net, shape, held, bound=500_000_000, dtype=dtype)

@@ -1,4 +1,7 @@
-"""The trained network as a prior: what it sees of the data and of the level, gradients through a whole solve, and what is refused."""
+"""The trained network as a prior.
+
+What it sees of the data and of the level, gradients through a whole solve, and what is refused.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,10 @@ def test_what_the_network_says_is_the_prox():
     [(4, 9, (7, 9)), (4, 3, (6, 5)), (1, 9, (20, 17)), (2, 5, (9, 8)), (3, 4, (5, 5)), (4, 7, (7, 6)), (5, 9, (6, 7))],
 )
 def test_valid_data_lie_under_their_pixels(stride, size, shape):
-    """For an image that is a ramp, a datum is the mean of pixels about its place; the network gets data that follow the ramp wherever there are some."""
+    """For an image that is a ramp, a datum is the mean of pixels about its place.
+
+    The network gets data that follow the ramp wherever there are some.
+    """
     op = operators.Blur(torch.full((size, size), 1.0 / size**2, dtype=torch.float64), stride=stride, boundary="valid")
     h, w = op.input_shape((1, 1, *shape))[2:]
     ramp = torch.arange(float(h), dtype=torch.float64)[None, None, :, None].expand(1, 1, h, w)

@@ -1,4 +1,7 @@
-"""TV: the fixed point of ADMM with a few dual steps an iteration is the TV minimiser that an independent solver finds, with and without a box."""
+"""TV against the minimiser that an independent solver finds, with and without a box.
+
+The fixed point of ADMM with a few dual steps an iteration is that minimiser.
+"""
 
 from __future__ import annotations
 
@@ -84,14 +87,16 @@ def test_admm_reaches_the_true_minimiser(name: str, constraint: priors.Prior | N
     prior = kind(2e-3) if constraint is None else kind(2e-3) + constraint
     x = fastip.admm(y, op, prior, beta=beta, iterations=1000, tolerance=0).x
     if constraint is not None:
-        assert (
-            x.min() >= BOX[0] and x.max() <= BOX[1] and ((x == BOX[0]) | (x == BOX[1])).sum() > 20
-        )  # the box is active
+        # the box is active
+        assert x.min() >= BOX[0] and x.max() <= BOX[1] and ((x == BOX[0]) | (x == BOX[1])).sum() > 20
     assert -1e-7 < gap(op, y, prior, x, minimum(op, y, prior, n)) < 1e-5
 
 
 def test_the_dual_field_must_be_kept() -> None:
-    """Starting the dual field afresh in each iteration, as a truncated inner loop does, stalls far from the minimiser."""
+    """Starting the dual field afresh in each iteration stalls far from the minimiser.
+
+    That is what a truncated inner loop does.
+    """
     op, n, beta = PROBLEMS["motion deblurring"]
     y, prior = observe(op, phantom(n)), priors.TV(2e-2, steps=2)
 
@@ -122,7 +127,10 @@ def test_every_number_of_steps_comes_to_rest_at_the_minimiser(steps: int) -> Non
 
 
 def test_more_momentum_would_never_settle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The image moves between the calls: with many steps, momentum 1 - 1 / steps stalls where the cap of 0.8 converges."""
+    """The image moves between the calls.
+
+    With many steps, momentum 1 - 1 / steps stalls where the cap of 0.8 converges.
+    """
     op, prior = PROBLEMS["x4 super-resolution"][0], priors.TV(5e-2, steps=20)
     y = observe(op, phantom(32))
     best = minimum(op, y, prior, 32)
@@ -154,7 +162,10 @@ def test_prox_of_sums_against_cvxpy(prior: priors.TV) -> None:
 
 
 def test_clipping_after_isotropic_tv_is_not_the_prox() -> None:
-    """Why the box is inside the dual step: for the isotropic kind clipping afterwards gives another image, for the anisotropic kind the same."""
+    """Why the box is inside the dual step.
+
+    For the isotropic kind clipping afterwards gives another image, for the anisotropic kind the same.
+    """
     v, box = draw(1, 1, 12, 12, seed=1), priors.Box(0.1, 0.6)
     distance = {
         k: (prox(k(0.2) + box, v, 1.0, 600) - prox(k(0.2), v, 1.0, 600).clamp(0.1, 0.6)).abs().max().item()

@@ -57,7 +57,10 @@ def test_reaches_the_optimum_of_an_independent_solver(name, op, grid, beta, inve
 
 
 def six_variable(y, op, l1, beta, iterations, relaxation):
-    """The textbook method: x, z, u with a dense factor of A^T A + beta I; starts at z = x0 + d, d = -u / 2 beta = 0, as admm does with q0 = 0."""
+    """The textbook method: x, z, u with a dense factor of A^T A + beta I.
+
+    Starts at z = x0 + d, d = -u / 2 beta = 0, as admm does with q0 = 0.
+    """
     a = matrix(op, op.input_shape((1, *y.shape[1:])))
     inverse = torch.linalg.inv(a.T @ a + beta * torch.eye(a.shape[1], dtype=torch.float64))
     aty = op.adjoint(y).flatten()
@@ -96,7 +99,10 @@ def test_two_lines_equal_the_six_variable_method(relaxation):
 
 
 def test_the_printed_form_fails_where_the_correction_does_not():
-    """x4 at beta = 1e-3 with a 3 x 3 stencil: printed and uncorrected forms diverge, the corrected step reaches the optimum."""
+    """x4 at beta = 1e-3 with a 3 x 3 stencil.
+
+    Printed and uncorrected forms diverge, the corrected step reaches the optimum.
+    """
     op, beta = gaussian(4, "circular"), 1e-3
     y = observe(op, spikes(1, 1, 128, 128))
     best = objective(op, y, fista(op, y, L1, op.norm((1, 1, 128, 128)), 3000), L1)
@@ -120,7 +126,7 @@ def test_the_printed_form_fails_where_the_correction_does_not():
     assert gap(inverses.Printed(inverses.Exact())) < 1e-4
 
 
-# ---- the fused path is the visible loop -----------------------------------------------------------------------------
+# ---- the fused path is the visible loop ------------------------------------------------------------------------------
 
 
 def visible(*args, **options):
@@ -205,7 +211,7 @@ def test_calls_from_several_python_threads():
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-# ---- stopping, starting, schedules ------------------------------------------------------------------------------------
+# ---- stopping, starting, schedules -----------------------------------------------------------------------------------
 
 
 def test_the_stop_rule_holds_at_the_end_for_every_image():
@@ -316,7 +322,10 @@ def test_automatic_beta_is_a_multiple_of_the_largest_eigenvalue():
 
 
 def test_other_operators_and_arrays():
-    """Masks, colour, dense matrices, masked Fourier and stacks; NumPy in, NumPy out, read-only and strided memory accepted."""
+    """Masks, colour, dense matrices, masked Fourier and stacks.
+
+    NumPy in, NumPy out, read-only and strided memory accepted.
+    """
     torch.manual_seed(0)
     image = torch.rand(2, 3, 16, 12, dtype=torch.float64)
     mask = torch.rand(16, 12) < 0.6
@@ -343,7 +352,7 @@ def test_other_operators_and_arrays():
     np.testing.assert_allclose(from_numpy.x, strided.x.numpy(), atol=1e-12)
 
 
-# ---- gradients ---------------------------------------------------------------------------------------------------------
+# ---- gradients -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -393,7 +402,7 @@ def test_gradients_reach_a_network():
     assert net.weight.grad[0, 0, 1, 1].item() == pytest.approx(numeric.item(), rel=1e-3)
 
 
-# ---- the door ----------------------------------------------------------------------------------------------------------
+# ---- the door --------------------------------------------------------------------------------------------------------
 
 OP = gaussian(4, "circular")
 Y = torch.rand(1, 1, 8, 8)

@@ -1,4 +1,7 @@
-"""torch.compile(fullgraph=True) of whole solves: equal to eager with its gradients, one graph for all batches, and what a graph cannot do is refused."""
+"""torch.compile(fullgraph=True) of whole solves.
+
+Equal to eager with its gradients, one graph for all batches, and what a graph cannot do is refused.
+"""
 
 from __future__ import annotations
 

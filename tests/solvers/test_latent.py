@@ -1,4 +1,8 @@
-"""csgm and pgdgan: against the exact solutions of a linear generator, restarts, independence of the images of a batch, seeds, bad inputs."""
+"""csgm and pgdgan.
+
+Against the exact solutions of a linear generator, restarts, independence of the images of a batch, seeds, bad
+inputs.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,11 @@
-"""npgd: the theorem of Raj, Li and Bresler with a linear generator, whose constants are known exactly; steps, starts, bad inputs.
+"""npgd: the theorem of Raj, Li and Bresler with a linear generator, whose constants are known exactly.
 
-f(x) = ||A x - y||^2; alpha, beta: the extreme ||A s||^2 / ||s||^2 on the range. For beta / alpha < 2 and the step 1 / beta
-f(x') <= (beta / alpha - 1) f(x) + beta delta, so f <= beta delta / (2 - beta / alpha) in the end, and ||x - x*||^2 <= delta / (2 alpha / beta - 1).
+Steps, starts and bad inputs, too. f(x) = ||A x - y||^2; alpha, beta: the extreme ||A s||^2 / ||s||^2 on the range. For
+beta / alpha < 2 and the step 1 / beta::
+
+    f(x') <= (beta / alpha - 1) f(x) + beta delta,
+
+so f <= beta delta / (2 - beta / alpha) in the end, and ||x - x*||^2 <= delta / (2 alpha / beta - 1).
 """
 
 from __future__ import annotations
@@ -64,13 +68,15 @@ def test_rate_and_limit() -> None:
 
 @pytest.mark.parametrize("delta", [1e-2, 1e-4])
 def test_an_approximate_projector_ends_at_the_floor(delta: float) -> None:
-    """One that strays by delta^(1/2) inside the range, away from the truth: no better than the floor, and no worse than the bound."""
+    """One that strays by delta^(1/2) inside the range, away from the truth.
+
+    It ends no better than the floor, and no worse than the bound.
+    """
     net = Nearest(GENERATOR, delta**0.5, TRUTH)
     w = START + 0.1 * torch.randn(START.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     extra = (net(w) - w).flatten(1).square().sum(1) - (Nearest(GENERATOR)(w) - w).flatten(1).square().sum(1)
-    torch.testing.assert_close(
-        extra, torch.full_like(extra, delta), rtol=1e-6, atol=0
-    )  # it is a delta-approximate projector, and no better one
+    # it is a delta-approximate projector, and no better one
+    torch.testing.assert_close(extra, torch.full_like(extra, delta), rtol=1e-6, atol=0)
     seen = run(1 / BETA, 60, net)
     values = torch.stack([error(x) for x in seen])
     assert (values[1:] <= (BETA / ALPHA - 1) * values[:-1] + BETA * delta + 1e-12).all()
@@ -80,7 +86,10 @@ def test_an_approximate_projector_ends_at_the_floor(delta: float) -> None:
 
 
 def test_twice_the_step_fails() -> None:
-    """The step 2 / beta keeps the error along the direction that A stretches most; beyond, it grows. The gradient of f has this factor of 2 in it."""
+    """The step 2 / beta keeps the error along the direction that A stretches most; beyond, it grows.
+
+    The gradient of f has this factor of 2 in it.
+    """
     columns = OP(GENERATOR.basis.T.unflatten(1, (1, 12, 12))).T
     _, vectors = torch.linalg.eigh(columns.T @ columns)
     worst = (GENERATOR.basis @ vectors[:, -1]).reshape(1, 1, 12, 12)
@@ -135,7 +144,10 @@ def test_the_step_of_the_range_is_the_default() -> None:
 
 
 def test_a_move_that_says_nothing_leaves_the_step_as_it_was() -> None:
-    """A projector on one image never moves, one moves by what rounding would, and A sees nothing of a third's moves: beta stays ||A||^2 = 4."""
+    """A projector on one image never moves, one moves by what rounding would, and A sees nothing of a third's moves.
+
+    So beta stays ||A||^2 = 4.
+    """
     op = 2 * operators.Mask(torch.arange(784).reshape(28, 28) < 28)
 
     class Trembling(torch.nn.Module):
@@ -155,7 +167,10 @@ def test_a_move_that_says_nothing_leaves_the_step_as_it_was() -> None:
 
 
 def test_the_step_suits_the_operator() -> None:
-    """For averages of 2 x 2, A A^T = I / 4, and smooth images, it is nearly four times that of a mask: what back-projection would take."""
+    """For averages of 2 x 2, A A^T = I / 4, and smooth images, it is nearly four times that of a mask.
+
+    That is what back-projection would take.
+    """
     smooth = torch.nn.functional.interpolate(torch.rand(3, 1, 4, 4), size=(28, 28), mode="bicubic")
     for op, least, most in (
         (operators.Blur(torch.ones(2, 2) / 4, stride=2), 0.2, 0.25),

@@ -1,4 +1,7 @@
-"""pgd: the minimisers of ||y - A x||^2 + R by an independent solver, steps, momentum, stopping, gradients, bad inputs."""
+"""pgd finds the minimisers of ||y - A x||^2 + R by an independent solver.
+
+Steps, momentum, stopping, gradients, bad inputs.
+"""
 
 from __future__ import annotations
 
@@ -271,9 +274,8 @@ def test_bad_strategies_are_refused() -> None:
             strategy(argument)  # type: ignore[operator]
     with pytest.raises(InvalidInput, match="epsilon"):
         BackProjection(epsilon=0)
-    assert (
-        pgd(torch.ones(1, 1, 6, 6), small(), priors.L1(0.1), step=3.0, iterations=2).iterations == 2
-    )  # it is momentum that makes 3 too large
+    # it is momentum that makes 3 too large
+    assert pgd(torch.ones(1, 1, 6, 6), small(), priors.L1(0.1), step=3.0, iterations=2).iterations == 2
     with pytest.raises(InvalidInput, match="operator is zero"):
         pgd(torch.ones(1, 1, 6, 6), 0.0 * operators.Identity(), priors.L1(0.1))
 

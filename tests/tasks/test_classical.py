@@ -128,9 +128,8 @@ def test_a_valid_result_is_cut_to_the_pixels_under_the_data(k, stride):
     op = operators.Blur(psf.delta(k), stride=stride, boundary="valid")
     x = torch.rand(1, 2, (6 - 1) * stride + k, (8 - 1) * stride + k)
     part = tasks.crop_valid(x, op, (6 * stride, 8 * stride))
-    assert torch.equal(
-        part[..., ::stride, ::stride], op(x)
-    )  # pixel i of the data is pixel stride i of the cropped image
+    # pixel i of the data is pixel stride i of the cropped image
+    assert torch.equal(part[..., ::stride, ::stride], op(x))
     assert part.shape[2:] == (6 * stride, 8 * stride)
     same = operators.Blur(psf.delta(k), stride=stride)
     assert tasks.crop_valid(x, same, (1, 1)) is x

@@ -82,7 +82,10 @@ for bound in ({bound}, 10**10):
 
 
 def test_the_bound_is_kept(tmp_path):
-    """Peak resident memory of a solve, in a process of its own: below the bound, which the untiled network would break."""
+    """Peak resident memory of a solve, in a process of its own.
+
+    It is below the bound, which the untiled network would break.
+    """
     bound = 70_000_000
     script = MEASURE.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path), bound=bound)
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)

@@ -167,7 +167,10 @@ def test_grey_images_and_other_channels(folder):
 
 
 def test_precision(folder):
-    """None is bfloat16 where it is native, the solve keeps the data's precision, and the network that was loaded is left as it was."""
+    """None is bfloat16 where it is native, and the solve keeps the data's precision.
+
+    The network that was loaded is left as it was.
+    """
     task = small("photo-deblur-motion", folder)
     y = torch.rand(1, 3, 24, 31)
     single, half = (task.problem(dtype=dtype).solve(y).x for dtype in (torch.float32, torch.bfloat16))
@@ -235,9 +238,8 @@ def test_weights_that_do_not_serve(folder, tmp_path):
     task = small("photo-sr4", tmp_path)
     with pytest.raises(InvalidInput, match="no.safetensors does not exist"):
         dataclasses.replace(task, weights=tmp_path / "no.safetensors").problem()
-    assert (
-        dataclasses.replace(task, weights=tmp_path / "no.safetensors").operator().stride == 4
-    )  # what needs no weights works without
+    # what needs no weights works without
+    assert dataclasses.replace(task, weights=tmp_path / "no.safetensors").operator().stride == 4
     wrong = dataclasses.replace(task, weights=small("photo-sr4-wide", tmp_path).weights).problem()
     with pytest.raises(InvalidInput, match="another operator"):
         wrong.solve(torch.rand(1, 3, 8, 8))
@@ -274,12 +276,15 @@ def test_boundaries_are_one_operator_for_colours():
         task.operator("wrapped")
 
 
-# ---- the data step -----------------------------------------------------------------------------------------------------
+# ---- the data step ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])
 def test_a_constant_image_starts_as_it_is(stride):
-    """x0 = A^T C y / max(A^T C A 1, 0.1), so a constant comes back wherever enough is seen of it, though A^T C y itself is dark at a valid frame."""
+    """x0 = A^T C y / max(A^T C A 1, 0.1) brings a constant back wherever enough is seen of it.
+
+    A^T C y itself is dark at a valid frame.
+    """
     op = operators.Blur(psf.gaussian(9, sigma=1.6), stride=stride, boundary="valid")
     shape = op.input_shape((2, 3, 16, 20))
     y = op(torch.full(shape, 0.7, dtype=torch.float64))

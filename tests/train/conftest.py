@@ -1,4 +1,7 @@
-"""Trainings are interrupted here, also where the tests run in the background of a shell, which would have them ignore Ctrl-C."""
+"""Trainings are interrupted here, also where the tests run in the background of a shell.
+
+Such a shell would have them ignore Ctrl-C.
+"""
 
 from __future__ import annotations
 

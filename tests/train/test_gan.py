@@ -1,4 +1,7 @@
-"""Training a generator against a discriminator: the losses against their formulas, replayed by hand, continued after a stop, and what is refused."""
+"""Training a generator against a discriminator.
+
+The losses against their formulas, replayed by hand, continued after a stop, and what is refused.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,10 @@ def test_what_is_drawn_depends_on_the_step_alone():
 
 
 def test_the_generators_step_leaves_the_discriminator_alone():
-    """Its weights get no gradient, and the images that it is shown afterwards have none; the generator's gradient is the right one."""
+    """Its weights get no gradient, and the images that it is shown afterwards have none.
+
+    The generator's gradient is the right one.
+    """
     g, d = networks()
     generation = Generation(g, d, GAMES["bce"], 0.9)
     x, z = Draw(Batches(pictures(), 4, 1, 1), 4, 1)(0, 0)
@@ -81,7 +87,10 @@ def test_the_generators_step_leaves_the_discriminator_alone():
 
 
 def test_the_penalty_by_its_formula():
-    """penalty / 2 times the mean of ||grad D(x)||^2, each gradient by central differences, and what it asks of the weights by differences of the loss."""
+    """penalty / 2 times the mean of ||grad D(x)||^2.
+
+    Each gradient by central differences, and what it asks of the weights by differences of the loss.
+    """
     torch.manual_seed(0)
     d = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1)).double()
     x, made, h = torch.rand(3, 1, 2, 3).double(), torch.rand(3, 1, 2, 3).double(), 1e-5
@@ -106,7 +115,11 @@ def test_the_penalty_by_its_formula():
 
 @pytest.mark.parametrize("loss, average, penalty", [("bce", 0.0, 0.0), ("hinge", 0.7, 0.0), ("hinge", 0.0, 3.0)])
 def test_the_steps_are_taken_in_turn(loss, average, penalty):
-    """Replayed by hand: both Adams with betas 0.5 and 0.999, the generator first, the discriminator on the images that it was shown, then the average."""
+    """Replayed by hand.
+
+    Both Adams with betas 0.5 and 0.999, the generator first, the discriminator on the images that it was shown,
+    then the average.
+    """
     steps, seen = 5, []
     options = {
         "loss": loss,
@@ -152,7 +165,10 @@ def _doubt(loss, d, x, made, penalty):
 
 
 def test_a_generator_learns():
-    """The Fréchet distance to held-out pictures falls well below that of the start; the better of two, because so short a game goes astray now and then."""
+    """The Fréchet distance to held-out pictures falls well below that of the start.
+
+    The better of two counts, because so short a game goes astray now and then.
+    """
     held, ratios = pictures(200, seed=1).batch(range(200)), []
     for seed in (1, 2):
         start = networks(seed, width=8)

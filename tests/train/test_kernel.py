@@ -1,4 +1,7 @@
-"""Learning A from pairs: exact without noise, as uncertain as predicted with it, and refused where the data cannot tell."""
+"""Learning A from pairs.
+
+Exact without noise, as uncertain as predicted with it, and refused where the data cannot tell.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,10 @@ ABOUT = {
 
 @pytest.fixture
 def at(tmp_path, monkeypatch):
-    """An empty cache, a small network in place of the large one, a loss for each step; the value is the folder of the long training."""
+    """An empty cache, a small network in place of the large one, a loss for each step.
+
+    The value is the folder of the long training.
+    """
     monkeypatch.setenv("FASTIP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(photo_denoiser, "network", small)
     monkeypatch.setattr(loop, "POINTS", 10**9)
@@ -188,10 +191,11 @@ def test_where_the_state_is_gone_it_goes_on_from_the_shipped_weights(at, tmp_pat
     record, tensors = checkpoint.read(long_training.files().state, "training")
     progress = record["progress"]
     assert progress["step"] == 9 and progress["since"] == 7 and progress["starts"] == 2
+    # one curve over both parts
     assert [step for step, _ in progress["losses"]] == list(range(9)) and [step for step, _ in progress["scores"]] == [
         3,
         7,
-    ]  # one curve over both parts
+    ]
     assert float(tensors["adam.0.step"]) == 2
     moved = max(float((tensors[f"module.net.{name}"] - value).abs().max()) for name, value in weights(kept).items())
     assert 0 < moved < 2 * 2 * 1e-3 * 2 / photo_denoiser.WARM_UP  # two steps of a rate that rises from nothing
@@ -218,12 +222,12 @@ def test_what_is_better_is_exported_and_nothing_else(at, tmp_path, monkeypatch, 
     )
     assert record["machines"][0]["step"] == 0 and record["machines"][0]["processor"]
     made = checkpoint.load_prior(target / "photo-denoiser.safetensors")
+    # stored in float16
     assert all(
         value.dtype == torch.float32 and torch.equal(value, value.half().float()) for value in weights(made).values()
-    )  # stored in float16
-    assert (
-        photo_denoiser.psnr(made.net, VALIDATION) == found.trained["validation"]
-    )  # what was scored is what was written
+    )
+    # what was scored is what was written
+    assert photo_denoiser.psnr(made.net, VALIDATION) == found.trained["validation"]
     (package / "photo-denoiser.safetensors").write_bytes((target / "photo-denoiser.safetensors").read_bytes())
     before = os.stat(target / "photo-denoiser.safetensors").st_mtime_ns
     log = (target / "photo-denoiser.json").read_text()

@@ -1,4 +1,7 @@
-"""Training one projector from image to image: what it is shown, its loss and its discriminators' by formula, replayed by hand, continued, refused."""
+"""Training one projector from image to image.
+
+What it is shown, its loss and its discriminators' by formula, replayed by hand, continued, refused.
+"""
 
 from __future__ import annotations
 
@@ -69,9 +72,8 @@ def test_the_noise_varies_from_image_to_image_and_place_to_place():
     levels = v.flatten(1).std(dim=1)
     assert 0.02 < levels.min() and levels.max() < 0.75 and levels.std() > 0.05
     assert abs(v.mean()) < 1e-3
-    assert (
-        0.7 < v.square().mean() / ((0.4**3 - 0.1**3) / 0.9) < 1.1
-    )  # E s^2 for uniform s; interpolation takes a part of the field's variance
+    # E s^2 for uniform s; interpolation takes a part of the field's variance
+    assert 0.7 < v.square().mean() / ((0.4**3 - 0.1**3) / 0.9) < 1.1
     corners, apart = v[..., :4, :4].square().mean(dim=(1, 2, 3)), v[..., -4:, -4:].square().mean(dim=(1, 2, 3))
     near = v[..., :4, 4:8].square().mean(dim=(1, 2, 3))
     assert (

@@ -1,4 +1,7 @@
-"""Losses beside that of the pixels: against their formulas, replayed by hand, continued after a kill, and what is refused."""
+"""Losses beside that of the pixels.
+
+Against their formulas, replayed by hand, continued after a kill, and what is refused.
+"""
 
 from __future__ import annotations
 
@@ -174,7 +177,10 @@ def test_the_added_losses_are_in_full_precision():
 
 
 def test_the_steps_are_taken_in_turn():
-    """Six steps replayed by hand: both Adams, both clipped, the discriminator after the network and on what that was shown."""
+    """Six steps replayed by hand.
+
+    Both Adams, both clipped, the discriminator after the network and on what that was shown.
+    """
     steps, clip = 6, 0.05
     made = prior(
         small(), pictures(), noise=(0.05, 0.3), batch=4, steps=steps, seed=1, clip=clip, average=0.0, perceptual=both()
@@ -310,7 +316,8 @@ for name, last in (("whole", 0), ("parts", 3), ("parts", 6), ("parts", 0)):
         def report(step, loss):
             if step == last:
                 os.kill(os.getpid(), signal.SIGKILL)
-        options = {"noise": (0.05, 0.2), "steps": 8, "batch": 3, "save_every": 2, "perceptual": perceptual, "report": report}
+        options = {"noise": (0.05, 0.2), "steps": 8, "batch": 3, "save_every": 2}
+        options |= {"perceptual": perceptual, "report": report}
         prior(net, pictures, op, output=f"{sys.argv[1]}/{name}.safetensors", **options)
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))

@@ -1,4 +1,7 @@
-"""The recipe of the photograph denoiser: its loss, its settings, its score, and what makes a training of many hours sound."""
+"""The recipe of the photograph denoiser.
+
+Its loss, its settings, its score, and what makes a training of many hours sound.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,10 @@ def unfinished(path):
 
 
 def test_the_loss_by_hand():
-    """0.3 mean |x_hat - x| / sqrt(level) and its gradient, written out for each picture of a network whose every layer does something."""
+    """0.3 mean |x_hat - x| / sqrt(level) and its gradient, written out for each picture.
+
+    Every layer of the network does something.
+    """
     torch.manual_seed(0)
     net = small().double()
     for parameter in net.parameters():

@@ -104,7 +104,10 @@ def test_the_loss_of_a_solve(make):
 
 @pytest.mark.parametrize("make", [Denoising, Unrolled])
 def test_mixed_precision_does_not_round_the_images(make):
-    """A network that starts as the identity has the same loss with and without autocast, to the last bit but those of a mean."""
+    """A network that starts as the identity has the same loss with and without autocast.
+
+    Equal to the last bit but those of a mean.
+    """
     op, extra = blur(), (((0.1, 0.2),), "auto") if make is Unrolled else ()
     objective = make(conditional(), op, 0.05, 1, 0.9, *extra)
     drawn = draw(op=op)(0, 0)
@@ -390,7 +393,8 @@ for name, last in (("whole", 0), ("parts", 11), ("parts", 23), ("parts", 0)):
         def report(step, loss):
             if step == last:
                 os.kill(os.getpid(), signal.SIGKILL)
-        options = {"noise": (0.05, 0.2), "steps": 30, "batch": 4, "save_every": 4, "validation": pictures, "report": report}
+        options = {"noise": (0.05, 0.2), "steps": 30, "batch": 4, "save_every": 4}
+        options |= {"validation": pictures, "report": report}
         prior(net, pictures, op, output=f"{sys.argv[1]}/{name}.safetensors", **options)
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))

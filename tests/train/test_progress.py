@@ -1,4 +1,7 @@
-"""What a person sees of a training: a bar in a terminal, lines with the time where there is none, nothing where it is not wanted."""
+"""What a person sees of a training.
+
+A bar in a terminal, lines with the time where there is none, nothing where it is not wanted.
+"""
 
 from __future__ import annotations
 

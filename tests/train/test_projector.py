@@ -1,4 +1,7 @@
-"""Training the encoder of a projector: each term of the loss against its formula and gradient, replayed by hand, continued after a stop, refusals."""
+"""Training the encoder of a projector.
+
+Each term of the loss against its formula and gradient, replayed by hand, continued after a stop, refusals.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,10 @@ def pieces(g, net, z, e):
 
 @pytest.mark.parametrize("name", ["image", "latent", "idempotence", "orthogonality", "all"])
 def test_each_term_and_its_gradient(name):
-    """The gradient is of the whole term: of w - P(w) too, and of the second pass; the running statistics are those of noisy images alone."""
+    """The gradient is of the whole term: of w - P(w) too, and of the second pass.
+
+    The running statistics are those of noisy images alone.
+    """
     g, net = dcgan().double(), encoder().double().train().requires_grad_()
     z, e, none = (part.double() for part in Draw(3, 5, g.shape, (0.3, 0.3), None, 1)(0, 0))
     weights = {"latent": 0.0, "idempotence": 0.0, "orthogonality": 0.0}
@@ -150,7 +156,10 @@ def test_a_corrector_comes_nearer():
 
 
 def test_orthogonality_alone_teaches_a_linear_projection():
-    """For G z = W z + c the term is |W^T (w - P(w))|^2: it is zero for the orthogonal projection alone, so its gradient must not vanish elsewhere."""
+    """For G z = W z + c the term is |W^T (w - P(w))|^2.
+
+    It is zero for the orthogonal projection alone, so its gradient must not vanish elsewhere.
+    """
     g = Linear((1, 28, 28), 5)
     net = encoder().double().train().requires_grad_()
     z, e, none = (part.double() for part in Draw(3, 5, g.shape, (0.3, 0.3), None, 1)(0, 0))
@@ -323,7 +332,10 @@ def test_a_finished_training_is_returned_and_other_settings_are_refused(tmp_path
 
 
 def test_the_generator_counts_whole(tmp_path):
-    """Its images depend on the singular vectors of spectral normalisation too, so a training with others is another training."""
+    """Its images depend on the singular vectors of spectral normalisation too.
+
+    So a training with others is another training.
+    """
     one = nets.SAGANGenerator(width=2, latent=3).eval()
     other, start, about = (
         copy.deepcopy(one),

@@ -56,8 +56,8 @@ def stop_at(step, number=signal.SIGINT):
 
 # ---- killed ----------------------------------------------------------------------------------------------------------
 
-# A process that forks one training for each line that it reads, so that torch is imported once. A state is written after each step: many of the
-# killings fall within the writing of one.
+# A process that forks one training for each line that it reads, so that torch is imported once.
+# A state is written after each step: many of the killings fall within the writing of one.
 SERVER = """
 import os, sys, torch
 torch.set_num_threads(1)

@@ -1,4 +1,7 @@
-"""Training a decoder: the evidence lower bound against its formula, replayed by hand, continued after a stop, and what is refused."""
+"""Training a decoder.
+
+The evidence lower bound against its formula, replayed by hand, continued after a stop, and what is refused.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,10 @@ def train(output=None, **changed):
 
 
 def test_the_loss_is_the_evidence_lower_bound():
-    """Bernoulli likelihood summed over pixels and the divergence of PyTorch's distributions, in the mean over the batch."""
+    """Bernoulli likelihood summed over pixels and the divergence of PyTorch's distributions.
+
+    In the mean over the batch.
+    """
     decoder, encoder = (net.double() for net in networks())
     for net in (decoder, encoder):
         torch.nn.init.normal_(net.layers[-1].weight, std=0.3)

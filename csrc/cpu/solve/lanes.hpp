@@ -25,7 +25,7 @@ FASTIP_INLINE void gather(typename V::type (&acc)[N], const T* base, const Index
 }
 
 // Calls body(V, N, column, count) over [0, width): wide blocks, then vectors, then one shorter vector whose upper lanes
-// are not kept.
+// are not kept. Four vectors share each weight; more would leave a narrow phase to the single ones.
 template <class T, class Body>
 FASTIP_INLINE void over_columns(Index width, Body body) {
     using Full = Vec<T, kVectorBytes>;

@@ -12,8 +12,11 @@
 namespace fastip {
 namespace {
 
-constexpr Index kSharedPlane = 400 * 400;  // pixels below which waiting for each other costs more than an idle thread
-constexpr Index kSlack = 64;               // elements past every buffer that whole-vector loads may read
+// Pixels below which waiting for each other after every sweep costs more than an idle thread: larger, and few large
+// planes run on few threads; smaller, and short sweeps wait at barriers.
+constexpr Index kSharedPlane = 400 * 400;
+// Elements past every buffer that whole-vector loads may read: four of the widest vectors of float32.
+constexpr Index kSlack = 64;
 
 // One axis of the polyphase layout: psf tap t reads phase offset mod stride at data index i + floor(offset / stride).
 struct Axis {
@@ -54,8 +57,9 @@ struct Squares {
     double r = 0, step = 0, old = 0, now = 0;
 };
 
+// Hands out slices of the workspace; with a null base it only counts.
 template <class T>
-struct Arena {  // hands out slices of the workspace; with a null base it only counts
+struct Arena {
     T* base;
     Index used = 0;
     T* take(Index count) {
@@ -77,6 +81,7 @@ class Solver {
           cols(a.w, a.width, a.kw, a.stride, a.boundary),
           half(a.half) {
         planes = a.images * a.channels;
+        // Whole planes where they divide evenly, or where a last round that is not full costs at most a fifth.
         const bool even = planes >= threads && (planes % threads == 0 || planes >= 4 * threads);
         by_plane = threads <= 1 || even || a.height * a.width < kSharedPlane;
         T* work = reinterpret_cast<T*>(workspace);
@@ -116,7 +121,9 @@ class Solver {
 
   private:
     // A phase size whose remainder modulo the cache's period differs from zero: rows of the phases at the same place
-    // then fall into different cache sets.
+    // then fall into different cache sets. 4096 bytes: 64 sets of a first-level cache; from 2 MiB on 128 KiB: 2048 sets
+    // of a second level. 320 bytes: each phase starts five lines past the one before; fewer would let their rows meet
+    // again, more cost memory. Phases below 64 KiB are left as they are.
     static Index spread(Index count) {
         const Index bytes = count * Index(sizeof(T)), period = bytes >= (Index(2) << 20) ? Index(128) << 10 : 4096;
         if (bytes < (Index(64) << 10)) return count;
@@ -216,6 +223,7 @@ void Solver<T>::prepare_separable() {
         for (Index j = 0; j < kw; ++j)
             error =
                 std::fmax(error, std::fabs(args.psf[i * kw + j] - args.psf[i * kw + pj] * args.psf[pi * kw + j] / top));
+    // 1e-14: some roundings of float64. A psf that is a product only to float32 stays dense: its result would change.
     separable = error <= 1e-14 * std::fabs(top) && a_taps > s * kh + kw;
     if (!separable) return;
     Index n = 0, m = 0;

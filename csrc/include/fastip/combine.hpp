@@ -49,6 +49,8 @@ __attribute__((noinline)) void combine(T* __restrict out, std::int64_t n, const 
                                        std::int64_t count) {
     constexpr std::int64_t lanes = Vec<T, kVectorBytes>::lanes;
     std::int64_t j = 0;
+    // Eight sums share each weight and hide the latency of a multiply-add; twice as many would not fit the 16 registers
+    // of AVX2. Then what is left, by halves.
     for (; j + 8 * lanes <= n; j += 8 * lanes) combine_block<T, 8>(out, j, lines, count);
     if (j + 4 * lanes <= n) combine_block<T, 4>(out, j, lines, count), j += 4 * lanes;
     if (j + 2 * lanes <= n) combine_block<T, 2>(out, j, lines, count), j += 2 * lanes;

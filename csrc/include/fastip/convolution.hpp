@@ -33,6 +33,7 @@ struct Weights {
         for (std::int64_t a = 0; a < kh; ++a) column[a] = full[a * kw + pivot % kw];
         for (std::int64_t b = 0; b < kw; ++b) row[b] = full[pivot] == 0 ? 0 : full[pivot / kw * kw + b] / full[pivot];
         separable = full[pivot] != 0;
+        // A few roundings of T: a smaller bound misses products that come rounded to T, a larger one changes results.
         const double tolerance = 4 * std::fabs(full[pivot]) * static_cast<double>(std::numeric_limits<T>::epsilon());
         for (std::int64_t i = 0; i < kh * kw; ++i)
             separable = separable && std::fabs(full[i] - column[i / kw] * row[i % kw]) <= tolerance;

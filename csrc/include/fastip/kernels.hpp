@@ -104,9 +104,9 @@ struct AdmmArgs {
     void* relaxed = nullptr;    // where relaxation != 1: the image x' itself, the state being kept in `image`
     void* states = nullptr;
     AdmmPath path = AdmmPath::fastest;
-    int ranks = 0;          // on the chip: blocks that keep a plane; 0: as many as suit it
-    bool by_phase = false;  // on the chip, float32 alone: margins fetched phase by phase, the slower form, kept to be
-                            // measured against
+    int ranks = 0;  // on the chip: blocks that keep a plane; 0: as many as suit it
+    // On the chip, float32 alone: margins fetched phase by phase, the slower form, kept to be measured against.
+    bool by_phase = false;
 };
 
 #define FASTIP_DECLARE(name, Args) Outcome name(const Args&, Dtype, int threads);
@@ -139,13 +139,13 @@ struct Table {
 #undef FASTIP_MEMBER
 };
 
-const Table&
-table();  // the one in use: FASTIP_CPU_ISA, else the widest this machine runs; throws std::invalid_argument
+// The one in use: FASTIP_CPU_ISA, else the widest this machine runs; throws std::invalid_argument.
+const Table& table();
 const Table* table_named(const char* isa);  // null where it is not compiled or this machine lacks it
 void use(const char* isa);  // switches every later call (tests, benchmarks); throws std::invalid_argument
 
-int cuda_device_count(
-    int* count);  // 0, or the error whose text is cuda_error_string; compiled where a CUDA compiler was found
+// 0, or the error whose text is cuda_error_string; compiled where a CUDA compiler was found.
+int cuda_device_count(int* count);
 const char* cuda_error_string(int error);
 
 }  // namespace fastip

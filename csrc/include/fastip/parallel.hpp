@@ -16,7 +16,9 @@ bool forked();  // true in a child of fork, where opening an OpenMP team would h
 
 namespace {
 
-constexpr std::int64_t kGrain = 1 << 15;  // element operations below which a team costs more than it brings
+// Element operations below which a team costs more than it brings: larger, and threads stand idle; smaller, and small
+// calls pay for a team that they hardly use.
+constexpr std::int64_t kGrain = 1 << 15;
 
 // Aligned scratch memory; false when there was none to have.
 template <class T>
@@ -31,7 +33,7 @@ class Buffer {
 
   private:
     // Large buffers ask for huge pages: fewer faults when they are first touched, fewer translations when many rows are
-    // walked at once.
+    // walked at once. Below two such pages rounding up to whole ones could double the buffer.
     static T* allocate(std::size_t bytes) {
         constexpr std::size_t kHuge = std::size_t{2} << 20;
         if (bytes < 2 * kHuge) return static_cast<T*>(std::aligned_alloc(64, bytes));

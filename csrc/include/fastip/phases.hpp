@@ -22,7 +22,8 @@ __attribute__((noinline)) void merge_by(const T* __restrict phases, std::int64_t
         for (int p = 0; p < S; ++p) row[j * S + p] = phases[p * pitch + j];
 }
 
-// phases[p][j] = row[j * stride + p] for j < n; phase p starts at p * pitch
+// phases[p][j] = row[j * stride + p] for j < n; phase p starts at p * pitch. The usual strides have loops of a fixed
+// length, which the compiler turns into shuffles; each more costs a copy of the code.
 template <class T>
 void split(const T* row, T* phases, std::int64_t pitch, std::int64_t n, std::int64_t stride) {
     switch (stride) {

@@ -1,4 +1,7 @@
-"""Photographs at a fourth of their size, restored by networks that were tuned for pixels alone, with a comparator, and with a discriminator as well."""
+"""Photographs at a fourth of their size, restored by networks that were tuned for three losses.
+
+For pixels alone, with a comparator, and with a discriminator as well.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,8 @@ if TYPE_CHECKING:
 PIXELS, COMPARATOR, BOTH = "pixels", "pixels + comparator", "pixels + comparator + adversarial"
 START = "start"
 SIDE = 72  # pixels of a crop in the figure
-CROPS = {
-    "flower": (0.5, 0.45),
-    "motorcycle": (0.35, 0.45),
-    "chelsea": (0.35, 0.5),
-}  # centre of each, of height and width
+# centre of each, of height and width
+CROPS = {"flower": (0.5, 0.45), "motorcycle": (0.35, 0.45), "chelsea": (0.35, 0.5)}
 
 
 def run(
@@ -42,15 +42,16 @@ def run(
     patch: int = 96,
     size: int = 256,
     comparator: float = 1.0,
-    adversarial: float = 0.1,
+    adversarial: float = 0.1,  # more asks for more detail and costs PSNR
     learning_rate: float = 2e-4,
     kernel: str = "gaussian:9:1.6",
     stride: int = 4,
     noise: float = 0.01,
 ) -> Outcome:
-    """Fine-tune the same network three times on the same patches with other losses, and measure each on the middle of photographs that no training saw.
+    """Fine-tune the same network three times on the same patches with other losses.
 
-    start: a task that is shipped, or a checkpoint of ``train.unrolled`` for kernel, stride and noise.
+    Each is measured on the middle of photographs that no training saw. ``start``: a task that is shipped, or a
+    checkpoint of ``train.unrolled`` for kernel, stride and noise.
     """
     from ... import data, train  # needs the extras train and perceptual, and the set: fastip data fetch photos
 
@@ -101,7 +102,8 @@ def _start(start: str) -> PixelShuffleAutoencoder:
             prior = load_prior(path)
     if prior.trained is None or not prior.trained.schedule:
         raise InvalidInput(
-            f"start is {start!r}, a denoiser alone; expected a prior of train.unrolled, which has beta and level of each iteration"
+            f"start is {start!r}, a denoiser alone; "
+            "expected a prior of train.unrolled, which has beta and level of each iteration"
         )
     return prior
 
@@ -114,7 +116,10 @@ def _settings(
     steps: int,
     learning_rate: float,
 ) -> dict[str, Any]:
-    """What all three trainings are told: squares of differences, as in the paper, and the solver that the network was tuned for."""
+    """What all three trainings are told.
+
+    Squares of differences, as in the paper, and the solver that the network was tuned for.
+    """
     assert prior.trained is not None and prior.trained.sigma is not None
     solver = {
         "beta": prior.trained.beta,
@@ -127,7 +132,7 @@ def _settings(
         "batch": batch,
         "steps": steps,
         "learning_rate": learning_rate,
-        "average": 0.98,
+        "average": 0.98,  # nearer to 1 is smoother, but the first of 200 steps would still weigh in it
         "precision": "bf16-mixed",
         "progress": False,
     }
@@ -214,26 +219,38 @@ def page(numbers: Numbers) -> str:
     change = 100 * (_mean(scores[BOTH], "distance") / _mean(base, "distance") - 1)
     cost = _mean(base, "psnr") - _mean(scores[BOTH], "psnr")
     return f"""
-One network (`{s["start"]}`, {s["iterations"]} iterations of the solver) is tuned three times from the same weights, on the same patches and noise, for
-{s["steps"]} steps of {s["batch"]} patches of {s["patch"]} × {s["patch"]} pixels: for the mean square error of its result; for that plus
-{shown(s["comparator"])} times the distance of SqueezeNet's features; and for those plus {shown(s["adversarial"])} times the doubt −log D(x̂) of a
-discriminator D, which is trained in turn (each term relative to the first at the start; losses (12) and (13) of Fan, Wei, Carin and Heller 2017).
-Measured on the middle {s["size"]} × {s["size"]} pixels of {len(base)} photographs that no training saw: blur `{s["kernel"]}`, the first of
+One network (`{s["start"]}`, {s["iterations"]} iterations of the solver) is tuned three times from the same weights, \
+on the same patches and noise, for
+{s["steps"]} steps of {s["batch"]} patches of {s["patch"]} × {s["patch"]} pixels: for the mean square error of its \
+result; for that plus
+{shown(s["comparator"])} times the distance of SqueezeNet's features; and for those plus {shown(s["adversarial"])} \
+times the doubt −log D(x̂) of a
+discriminator D, which is trained in turn (each term relative to the first at the start; losses (12) and (13) of Fan, \
+Wei, Carin and Heller 2017).
+Measured on the middle {s["size"]} × {s["size"]} pixels of {len(base)} photographs that no training saw: \
+blur `{s["kernel"]}`, the first of
 {s["stride"]} × {s["stride"]} pixels kept, noise {shown(s["noise"])}.
 
 {table(["", "PSNR (dB)", "SSIM", "perceptual distance", "detail"], rows)}
 
-The figure shows parts of three of them, with PSNR and perceptual distance of the whole {s["size"]} × {s["size"]} pixels.
+The figure shows parts of three of them, with PSNR and perceptual distance of the whole {s["size"]} × \
+{s["size"]} pixels.
 
-Against pixels alone the perceptual distance is lower in {fell[COMPARATOR]} of {len(base)} photographs with the comparator and in {fell[BOTH]} with both; there
-its mean changes by {change:+.1f} % and the mean PSNR by {-cost:+.2f} dB. The distance is the unweighted form of LPIPS on the nine layers of SqueezeNet 1.1
-(smaller is closer), the same that the comparator loss asks for: it says that the loss does its work, and is no independent judge. Detail is the norm of
-the Laplacian relative to the truth's, and knows nothing of a network: the mean of all images that fit the data is smooth, and a mean square error asks for it.
+Against pixels alone the perceptual distance is lower in {fell[COMPARATOR]} of {len(base)} photographs with the \
+comparator and in {fell[BOTH]} with both; there
+its mean changes by {change:+.1f} % and the mean PSNR by {-cost:+.2f} dB. The distance is the unweighted form of \
+LPIPS on the nine layers of SqueezeNet 1.1
+(smaller is closer), the same that the comparator loss asks for: it says that the loss does its work, \
+and is no independent judge. Detail is the norm of
+the Laplacian relative to the truth's, and knows nothing of a network: the mean of all images that fit the data is \
+smooth, and a mean square error asks for it.
 """
 
 
 EXPERIMENT = Experiment(
-    summary="a photograph prior tuned with and without comparator and adversarial losses: PSNR, SSIM, perceptual distance",
+    summary=(
+        "a photograph prior tuned with and without comparator and adversarial losses: PSNR, SSIM, perceptual distance"
+    ),
     run=run,
     page=page,
 )

@@ -1,4 +1,7 @@
-"""Compressed sensing of the pictures that a shipped projector was trained for: the pictures, their data, the searches, and errors with their bars."""
+"""Compressed sensing of the pictures that a shipped projector was trained for.
+
+The pictures, their data, the searches, and errors with their bars.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,8 @@ from ...priors import Projector
 from ...solvers import csgm, pgdgan
 
 PIXELS = 2**17  # that a search makes at once: what a pass back needs stays in a few hundred MB
-WEIGHTS = {
-    "CSGM": (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0),
-    "PGDGAN": (1e-5, 1e-4, 3e-4, 1e-3),
-}  # of ||z||^2, that a search is tuned over
+# of ||z||^2, that a search is tuned over: wide enough for the best to lie inside; each more is another search
+WEIGHTS = {"CSGM": (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0), "PGDGAN": (1e-5, 1e-4, 3e-4, 1e-3)}
 BAR = 1.96  # standard errors: 95 % of a normal distribution
 
 
@@ -34,7 +35,10 @@ def projector(name: str) -> Projector:
 
 @strict_keywords
 def networks(prior: Projector) -> nets.Projector:
-    """The projector's networks, of which the searches take the generator. Raises InvalidInput for a network that has none."""
+    """The projector's networks, of which the searches take the generator.
+
+    Raises InvalidInput for a network that has none.
+    """
     if not isinstance(prior.net, nets.Projector):
         raise InvalidInput(
             f"the projector is {type(prior.net).__name__}; expected nets.Projector, which has a generator"
@@ -44,7 +48,10 @@ def networks(prior: Projector) -> nets.Projector:
 
 @strict_keywords
 def pictures(name: str, split: str, count: int) -> Tensor:
-    """The first ``count`` pictures of a split of the set ``name``: n c h w in [0, 1]. Raises InvalidInput for more than the split has."""
+    """The first ``count`` pictures of a split of the set ``name``: n c h w in [0, 1].
+
+    Raises InvalidInput for more than the split has.
+    """
     found: data.Pictures = getattr(data, _collection(name))(split)
     if not found.endless and count > len(found):
         raise InvalidInput(f"count is {count}, but the {split} split of {name} has {len(found)} pictures")
@@ -60,16 +67,20 @@ def _collection(name: str) -> str:
 
 @strict_keywords
 def measured(x: Tensor, op: LinearOperator, noise: float, *, seed: int) -> Tensor:
-    """y = A x + e with sqrt(E ||e||^2) = ``noise``, the same size of noise whatever the number of measurements."""
+    """``y = A x + e`` with ``sqrt(E ||e||^2) = noise``: its size does not follow the number of measurements."""
     count = math.prod(op.output_shape(tuple(x.shape))[1:])
     return data.degrade(x, op, noise / count**0.5, generator=seed)
 
 
 @dataclass(frozen=True)
 class Search:
-    """A descent on the latent vector: CSGM where ``inner`` is 0, else PGDGAN, whose every iteration is a projection by ``inner`` steps.
+    """A descent on the latent vector: CSGM or PGDGAN.
 
-    weight: of ||z||^2.
+    Args:
+        iterations: Steps of Adam of CSGM, projections of PGDGAN.
+        restarts: Starts for each image, of which the best is kept.
+        inner: 0 for CSGM, else steps of each projection of PGDGAN.
+        weight: Of ``||z||^2``.
     """
 
     iterations: int
@@ -135,13 +146,16 @@ def tuned(
 
 @strict_keywords
 def errors(x: Tensor, truth: Tensor) -> Tensor:
-    """The mean of (x - truth)^2 over the pixels of each image, x as it would be written, clipped to [0, 1]; b float64."""
+    """The mean of ``(x - truth)^2`` over the pixels of each image, x as it is written, clipped to [0, 1]; b float64."""
     return (x.double().clamp(0, 1) - truth.double()).square().flatten(1).mean(dim=1)
 
 
 @dataclass(frozen=True)
 class Average:
-    """A mean over images and the half width of its 95 % interval, 1.96 standard errors; 0 for one image, of which nothing is known."""
+    """A mean over images and the half width of its 95 % interval, 1.96 standard errors.
+
+    The width is 0 for one image, of which nothing is known.
+    """
 
     mean: float
     bar: float
@@ -165,7 +179,10 @@ def average(values: Tensor) -> Average:
 
 @strict_keywords
 def compared(one: Average, other: Average, difference: Average) -> str:
-    """How far ``one`` is from ``other``, in words; ``difference``: of one - other, image by image, so that what is hard for both does not blur it."""
+    """How far ``one`` is from ``other``, in words.
+
+    ``difference``: of one - other, image by image, so that what is hard for both does not blur it.
+    """
     apart = (
         "more than its bar"
         if abs(difference.mean) > difference.bar

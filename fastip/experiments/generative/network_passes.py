@@ -1,4 +1,4 @@
-"""What a reconstruction asks of the networks: passes forward and back, counted while it runs, and the multiplications of each."""
+"""What a reconstruction asks of the networks, counted while it runs: passes forward and back, and multiplications."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ BACK = 2  # passes forward that a pass back counts for, the usual rule
 
 @dataclass
 class Passes:
-    """Counts, inside a ``with``, the images that pass through the parts of a projector. A pass of the generator under autograd is followed by one back.
+    """Counts, inside a ``with``, the images that pass through the parts of a projector.
 
-    generator, back, encoders: images. encoders: the encoder, and the corrector where the projector has one.
+    A pass of the generator under autograd is followed by one back.
+
+    Args:
+        net: The projector.
+        generator: Images that went through it.
+        back: Images that went back through it.
+        encoders: Images that went through the encoder, and the corrector where the projector has one.
     """
 
     net: Projector
@@ -31,9 +37,8 @@ class Passes:
 
     def __enter__(self) -> Passes:
         for module in self.net.children():
-            self._handles.append(
-                module.register_forward_hook(self._generated if module is self.net.generator else self._encoded)
-            )
+            seen = self._generated if module is self.net.generator else self._encoded
+            self._handles.append(module.register_forward_hook(seen))
         return self
 
     def __exit__(
@@ -50,7 +55,10 @@ class Passes:
         self.encoders += len(made)
 
     def each(self, images: int) -> dict[str, float]:
-        """Passes for each of so many images: through the generator, back through it, through the encoders, and all, a pass back for BACK."""
+        """Passes for each of so many images.
+
+        Through the generator, back through it, through the encoders, and all, a pass back for BACK.
+        """
         total = self.generator + BACK * self.back + self.encoders
         return {
             "generator": self.generator / images,
@@ -62,7 +70,10 @@ class Passes:
 
 @dataclass(frozen=True)
 class Work:
-    """Multiplications with addition, for one image: a pass through the generator, back through it to z alone, through an encoder (the mean of a projection)."""
+    """Multiplications with addition, for one image.
+
+    A pass through the generator, back through it to z alone, through an encoder (the mean of a projection).
+    """
 
     generator: float
     back: float
@@ -84,7 +95,5 @@ def work(net: Projector) -> Work:
         torch.autograd.grad(x.sum(), z)
     with FlopCounterMode(display=False) as whole, torch.no_grad(), Passes(net) as passes:
         net(x.detach())
-    once = forward.get_total_flops() / 2  # PyTorch counts a multiplication and an addition as two
-    return Work(
-        once, back.get_total_flops() / 2, (whole.get_total_flops() / 2 - passes.generator * once) / passes.encoders
-    )
+    once, again, all_ = (count.get_total_flops() / 2 for count in (forward, back, whole))  # PyTorch counts two each
+    return Work(once, again, (all_ - passes.generator * once) / passes.encoders)

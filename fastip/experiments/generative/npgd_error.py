@@ -1,31 +1,32 @@
-"""Reconstruction error against the number of measurements: NPGD with random and with designed measurements, CSGM, PGDGAN, and the Lasso in three bases."""
+"""Reconstruction error against the number of measurements.
+
+NPGD with random and with designed measurements, CSGM, PGDGAN, and the Lasso in three bases.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ... import nets, operators, priors
 from ...arrays import check_counts
 from ...errors import InvalidInput
-from ...solvers import npgd
 from .. import drawing
 from ..markdown import listed, table
 from ..record import Experiment, Numbers, Outcome, Report, silent
 from . import compressed_sensing as sensing
 from . import lasso
-from .compressed_sensing import Average, Search, average, errors
+from .compressed_sensing import Average, Search
+from .reconstructions import CSGM, DESIGNED, LASSO, NPGD, PGDGAN, Given, error_numbers, reconstructed, tuned_searches
 
+# by the side of the image; denser grids draw finer curves, and each m takes all searches again
 GRIDS = {28: (10, 20, 50, 100, 200, 500), 64: (100, 200, 500, 1000, 2000, 5000)}
 ENDS = {28: (20, 100), 64: (200, 1000)}  # few designed measurements against many random ones
-NPGD, DESIGNED, CSGM, PGDGAN, LASSO = "NPGD", "NPGD, designed A", "CSGM", "PGDGAN", "Lasso, "
 SHOWN = 8  # pictures in the figure
 STYLES = {
     NPGD: (0, "-"),
@@ -36,29 +37,6 @@ STYLES = {
     "Lasso, DCT": (5, "--"),
     "Lasso, wavelet": (5, "-"),
 }
-
-
-@dataclass(frozen=True)
-class Given:
-    """What the methods are given: the networks, the pictures, those that the Lasso is set up on, the designed rows, the settings of the searches."""
-
-    prior: priors.Projector
-    generator: nets.Generator
-    truth: Tensor
-    held_out: Tensor
-    designed: Tensor
-    searches: tuple[Search, ...]
-    searched: int
-    noise: float
-    seed: int
-
-
-@dataclass(frozen=True)
-class Found:
-    """For one m: the images of each method, and what the Lasso of each kind was set to."""
-
-    images: dict[str, Tensor]
-    chosen: dict[str, list[Any]]
 
 
 def run(
@@ -79,11 +57,24 @@ def run(
     pairs: int = 50_000,
     seed: int = 0,
 ) -> Outcome:
-    """Reconstruct the first ``count`` test pictures from each number of measurements (0: the grid of the size of the pictures).
+    """Reconstruct the first ``count`` test pictures from each number of measurements.
 
-    searched: how many of them CSGM (``iterations``, ``restarts``) and PGDGAN (``projections`` of ``inner`` steps, ``starts``) are run on. validation: the
-    pictures that the Lasso is set up on. tuned: of these, on which the searches get their weights. pairs: of images, from which A is designed. noise:
-    sqrt(E ||e||^2) of the data.
+    Args:
+        report: Called with what is done.
+        pictures: The set, that of a shipped projector.
+        count: How many pictures.
+        searched: How many of them CSGM and PGDGAN are run on.
+        measurements: 0 for the grid of the size of the pictures.
+        noise: ``sqrt(E ||e||^2)`` of the data.
+        iterations: Of CSGM.
+        restarts: Of CSGM.
+        projections: Of PGDGAN.
+        inner: Steps of each projection of PGDGAN.
+        starts: Of PGDGAN.
+        validation: Pictures that the Lasso is set up on.
+        tuned: How many of these the searches get their weights on.
+        pairs: Of images, from which A is designed.
+        seed: Of the measurements and of the noise.
     """
     from ...train import measurements as design
 
@@ -109,9 +100,9 @@ def run(
     searches = Search(iterations, restarts), Search(projections, starts, inner)
     truth, held_out = sensing.pictures(pictures, "test", count), sensing.pictures(pictures, "validation", validation)
     given = Given(prior, generator, truth, held_out, rows, searches, searched, noise, seed)
-    given = replace(given, searches=_tuned(given, held_out[:tuned], many, partial(_tell, report, grid, many)))
-    found = {m: _found(given, m, partial(_tell, report, grid, m)) for m in grid}
-    numbers = _numbers(given, found, few, many)
+    given = replace(given, searches=tuned_searches(given, held_out[:tuned], many, partial(_tell, report, grid, many)))
+    found = {m: reconstructed(given, m, partial(_tell, report, grid, m)) for m in grid}
+    numbers = error_numbers(given, found, few, many)
     settings = {
         "pictures": pictures,
         "measurements": grid,
@@ -143,90 +134,13 @@ def _tell(report: Report, grid: Sequence[int], m: int, what: str) -> None:
 
 
 def _grid(asked: tuple[int, ...], side: int) -> tuple[tuple[int, ...], int, int]:
-    """The numbers of measurements, and the two that are compared: the ends of the grid where it has not the usual ones."""
+    """The numbers of measurements, and the two that are compared.
+
+    Those are the ends of the grid where it has not the usual ones.
+    """
     grid = GRIDS[side] if asked == (0,) else tuple(sorted(set(asked)))
     few, many = ENDS[side] if set(ENDS[side]) <= set(grid) else (grid[0], grid[-1])
     return grid, few, many
-
-
-def _tuned(given: Given, truth: Tensor, m: int, report: Callable[[str], None]) -> tuple[Search, ...]:
-    """The searches with the weights that are best for these pictures."""
-    op = operators.GaussianMeasurements(m, tuple(truth.shape[1:]), seed=given.seed)
-    y = sensing.measured(truth, op, given.noise, seed=given.seed + 1)
-    return tuple(sensing.tuned(each, y, op, given.generator, truth, report) for each in given.searches)
-
-
-# ---- the methods -----------------------------------------------------------------------------------------------------
-
-
-def _found(given: Given, m: int, report: Callable[[str], None]) -> Found:
-    """Every method on the same pictures, and all but the designed one on the same data."""
-    shape = tuple(given.truth.shape[1:])
-    op = operators.GaussianMeasurements(m, shape, seed=given.seed)
-    y = sensing.measured(given.truth, op, given.noise, seed=given.seed)
-    images, chosen = {}, {}
-    for name, x in _learned(given, op, y, report):
-        images[name] = x
-    shown = sensing.measured(given.held_out, op, given.noise, seed=given.seed + 1)
-    for kind, bases in lasso.bases(shape[-1]).items():
-        report(LASSO + kind)
-        best = lasso.choose(op, bases, shown, given.held_out)
-        images[LASSO + kind], chosen[kind] = best.images(y), [best.basis.title, best.weight]
-    return Found(images, chosen)
-
-
-def _learned(
-    given: Given, op: operators.Dense, y: Tensor, report: Callable[[str], None]
-) -> Iterator[tuple[str, Tensor]]:
-    """The images of the methods that use the generator."""
-    m, shape = y.shape[1], tuple(given.truth.shape[1:])
-    report(NPGD)
-    with torch.no_grad():
-        yield NPGD, npgd(y, op, given.prior).x
-        rows = operators.Dense(given.designed[:m], shape)
-        yield DESIGNED, npgd(sensing.measured(given.truth, rows, given.noise, seed=given.seed), rows, given.prior).x
-    for search in given.searches:
-        parts: list[Tensor] = []
-        for part in search.parts(y[: given.searched], given.generator):
-            report(f"{search.name}, {sum(len(x) for x in parts)} of {given.searched}")
-            parts.append(search.solve(part, op, given.generator).x)
-        yield search.name, torch.cat(parts)
-
-
-# ---- the numbers -----------------------------------------------------------------------------------------------------
-
-
-def _numbers(given: Given, found: Mapping[int, Found], few: int, many: int) -> Numbers:
-    by_m = {m: {name: errors(x, given.truth[: len(x)]) for name, x in one.images.items()} for m, one in found.items()}
-    curves: Numbers = {}
-    for name in by_m[many]:
-        averages = [average(each[name]) for each in by_m.values()]
-        medians = [float(each[name].median()) for each in by_m.values()]
-        curves[name] = {
-            "images": len(by_m[many][name]),
-            "mean": [a.mean for a in averages],
-            "bar": [a.bar for a in averages],
-            "median": medians,
-        }
-    alike = {name: values[: given.searched] for name, values in by_m[many].items()}
-    same = {name: _beside(values, alike[NPGD]) for name, values in alike.items()}
-    with torch.no_grad():
-        reached = average(errors(given.prior.net(given.truth), given.truth))
-    designed = _beside(by_m[few][DESIGNED], by_m[many][NPGD])
-    chosen = {kind: [one.chosen[kind] for one in found.values()] for kind in found[many].chosen}
-    return {
-        "curves": curves,
-        "same": same,
-        "designed": designed,
-        "projected": [reached.mean, reached.bar],
-        "chosen": chosen,
-    }
-
-
-def _beside(values: Tensor, reference: Tensor) -> Numbers:
-    """The mean and median of the errors, and how far those of the reference are below them, image by image; means with their bars."""
-    own, difference = average(values), average(values - reference)
-    return {"mean": [own.mean, own.bar], "median": float(values.median()), "above": [difference.mean, difference.bar]}
 
 
 def best_lasso(curves: Numbers, at: int) -> str:
@@ -269,9 +183,8 @@ def _draw_curves(axes: Axes, numbers: Numbers, grid: Sequence[int]) -> None:
             at, curve["mean"], curve["bar"], fmt="none", ecolor=drawing.COLOURS[rank], elinewidth=0.9, capsize=2
         )
     axes.axhline(numbers["projected"][0], color=drawing.INK, linewidth=0.8, linestyle="-.", label="P(truth)")
-    axes.set_ylim(
-        bottom=0.2 * min(min(curve["mean"]) for name, curve in curves.items() if not name.startswith(LASSO))
-    )  # an exact Lasso leaves through it
+    # an exact Lasso leaves through it
+    axes.set_ylim(bottom=0.2 * min(min(curve["mean"]) for name, curve in curves.items() if not name.startswith(LASSO)))
     axes.set_xticks(grid, list(map(str, grid)))
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize=9.5, handlelength=3.5, loc="lower left")
@@ -294,19 +207,26 @@ def page(numbers: Numbers) -> str:
     ]
     noise = f"noise of size √E‖e‖² = {s['noise']:g}" if s["noise"] else "no noise"
     return f"""
-The first {s["count"]} pictures of the test split of `{s["pictures"]}`, which no training saw, {height} × {width} × {colours} = {height * width * colours}
-numbers in [0, 1] each, measured by m × {height * width * colours} matrices, {noise}. The error is the mean of (x̂ − x)² over the pixels, x̂ clipped to
+The first {s["count"]} pictures of the test split of `{s["pictures"]}`, which no training saw, \
+{height} × {width} × {colours} = {height * width * colours}
+numbers in [0, 1] each, measured by m × {height * width * colours} matrices, {noise}. \
+The error is the mean of (x̂ − x)² over the pixels, x̂ clipped to
 [0, 1]; the table has its mean over the pictures ± 1.96 standard errors, also where a curve leaves the figure below.
 
 {table(["method", "pictures", *(f"m = {m}" for m in grid)], rows)}
 
-All but one method see the same random data, A with entries N(0, 1/m). The designed A has the m orthonormal rows that see most of how the generator's images
-differ, from {s["pairs"]} pairs of them and no picture. NPGD, CSGM and PGDGAN use the same generator (k = {s["latent"]}). NPGD runs as it comes, without a
+All but one method see the same random data, A with entries N(0, 1/m). The designed A has the m orthonormal rows that \
+see most of how the generator's images
+differ, from {s["pairs"]} pairs of them and no picture. NPGD, CSGM and PGDGAN use the same generator (k = \
+{s["latent"]}). NPGD runs as it comes, without a
 tuned number, and can give only images that its projector P makes: of the truth itself P makes one with an error of
-{Average(*numbers["projected"]).text}, the horizontal line. The searches are slow and were run on the first {s["searched"]} pictures:
+{Average(*numbers["projected"]).text}, the horizontal line. The searches are slow and were run on the first \
+{s["searched"]} pictures:
 CSGM with {s["searches"][CSGM]}, PGDGAN with {s["searches"][PGDGAN]}.
-Their weights of ‖z‖² are those of least mean error at m = {many} on {s["tuned"]} validation pictures: {s["weights"][CSGM]:g} for CSGM (tried:
-{listed(s["tried"][CSGM])}) and {s["weights"][PGDGAN]:g} for PGDGAN (tried: {listed(s["tried"][PGDGAN])}). The rest are their defaults.
+Their weights of ‖z‖² are those of least mean error at m = {many} on {s["tuned"]} validation pictures: \
+{s["weights"][CSGM]:g} for CSGM (tried:
+{listed(s["tried"][CSGM])}) and {s["weights"][PGDGAN]:g} for PGDGAN (tried: {listed(s["tried"][PGDGAN])}). \
+The rest are their defaults.
 
 ## m = {many}: the same {s["searched"]} pictures for all
 
@@ -316,7 +236,8 @@ Their weights of ‖z‖² are those of least mean error at m = {many} on {s["tu
 
 ## The Lasso
 
-min ‖y − A Tᵀs‖² + w W‖s‖₁ with an orthonormal transform T of each channel (none, the DCT, a wavelet) and W the least weight at which s = 0. For each m
+min ‖y − A Tᵀs‖² + w W‖s‖₁ with an orthonormal transform T of each channel (none, the DCT, a wavelet) \
+and W the least weight at which s = 0. For each m
 and basis the w of least mean error on {s["validation"]} pictures of the validation split was taken, out of
 {listed(s["tried"]["Lasso"])}, and of the wavelets haar and db4 the better one:
 
@@ -324,7 +245,8 @@ and basis the w of least mean error on {s["validation"]} pictures of the validat
 
 {_sparse(curves, grid)}
 
-CelebA and LSUN, on which these methods were published beside MNIST, are in no package registry, so the sets here are others. A folder of CelebA trains by the
+CelebA and LSUN, on which these methods were published beside MNIST, are in no package registry, \
+so the sets here are others. A folder of CelebA trains by the
 same commands.
 """
 
@@ -345,12 +267,13 @@ def _verdicts(numbers: Numbers) -> str:
     few, above = Average(*designed["mean"]), Average(*designed["above"])
     good = "at least as good as" if few.mean <= random.mean else "not as good as"
     lines.append(
-        f"NPGD with {s['few']} designed measurements is {good} with {s['many']} random ones, over all {s['count']} pictures: "
-        f"{sensing.compared(few, random, above)}."
+        f"NPGD with {s['few']} designed measurements is {good} with {s['many']} random ones, "
+        f"over all {s['count']} pictures: {sensing.compared(few, random, above)}."
     )
     medians = [f"{name} {same[name]['median']:.3g}" for name in (NPGD, CSGM, PGDGAN)]
     lines.append(
-        f"The medians are {', '.join(medians)}: where a median lies far below its mean, a few pictures that came out wrong make the mean."
+        f"The medians are {', '.join(medians)}: "
+        "where a median lies far below its mean, a few pictures that came out wrong make the mean."
     )
     return "\n".join(lines)
 
@@ -363,7 +286,8 @@ def _crossed(name: str, curves: Numbers, grid: Sequence[int]) -> str:
         if one < other
     ]
     where = f"lies below that of NPGD at {', '.join(below)}" if below else "lies above that of NPGD at every m"
-    return f"In the table the mean error of {name}, over {curves[name]['images']} pictures against {curves[NPGD]['images']}, {where}."
+    pictures = f"over {curves[name]['images']} pictures against {curves[NPGD]['images']}"
+    return f"In the table the mean error of {name}, {pictures}, {where}."
 
 
 def _weights(chosen: Numbers, grid: Sequence[int]) -> str:
@@ -386,7 +310,10 @@ def _sparse(curves: Numbers, grid: Sequence[int]) -> str:
 
 
 EXPERIMENT = Experiment(
-    summary="reconstruction error against the number of measurements: NPGD with random and designed A, CSGM, PGDGAN, Lasso in three bases",
+    summary=(
+        "reconstruction error against the number of measurements: "
+        "NPGD with random and designed A, CSGM, PGDGAN, Lasso in three bases"
+    ),
     run=run,
     page=page,
 )

@@ -1,4 +1,7 @@
-"""What was published before the trained projector, on the same pictures: one network for all problems in ADMM, and CSGM with the decoder of a VAE."""
+"""What was published before the trained projector, on the same pictures.
+
+One network for all problems in ADMM, and CSGM with the decoder of a VAE.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ from .projector_tasks import GAUSSIAN, HOLES, MEASUREMENTS, Task, hole, smaller
 SETS = {"digits": "Digits", "fashion": "Fashion"}
 DATA, NPGD, ONE, VAE, GAN, TRUTH = "data", "NPGD", "one network in ADMM", "CSGM, VAE", "CSGM, DCGAN", "truth"
 METHODS = (NPGD, ONE, VAE, GAN)
+# a network that is no proximal map has no known best beta; a finer grid is more solves for each task
 BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 FEW = 20  # random measurements, beside as many as the other tasks have
 COLUMNS = 8  # pictures in a row of the figure
@@ -61,10 +65,25 @@ def run(
     kept: str = "",
     seed: int = 0,
 ) -> Outcome:
-    """Train the one network and the VAE on ``pictures``, and restore the first ``count`` test pictures of each task by them and by the shipped networks.
+    """Train the one network and the VAE on ``pictures``, and restore test pictures of each task by all methods.
 
-    tuned_on: validation pictures on which the one network's beta and CSGM's weights of ||z||^2 are chosen, for each task. iterations: of ADMM.
-    steps, restarts: of CSGM. kept: a folder for the trainings' checkpoints, where they go on from.
+    The shipped networks are the other methods.
+
+    Args:
+        report: Called with what is done.
+        pictures: "digits" or "fashion".
+        count: The first so many test pictures.
+        tuned_on: Validation pictures on which, for each task, the one network's beta and CSGM's weights of ``||z||^2``
+            are chosen.
+        one_net_steps: Of the training of the one network.
+        one_net_width: Of the one network.
+        vae_steps: Of the training of the VAE.
+        hidden: Width of the VAE.
+        iterations: Of ADMM.
+        steps: Of CSGM.
+        restarts: Of CSGM.
+        kept: A folder for the trainings' checkpoints, where they go on from.
+        seed: Of the trainings and the measurements.
     """
     if pictures not in SETS:
         raise InvalidInput(f"pictures is {pictures!r}; expected one of {', '.join(SETS)}")
@@ -263,17 +282,22 @@ def page(numbers: Numbers) -> str:
     )
     width = " × ".join(map(str, s["shape"]))
     return f"""
-The first {s["count"]} test pictures of `{s["pictures"]}` ({width}), without noise. NPGD has the shipped projector. The one network of Chang et al. 2017
-(`train.one_net`, an auto-encoder trained against two discriminators to undo damage, for every A alike) is the prior of `admm` for {s["iterations"]}
-iterations, its β the best of {listed(s["betas"])} on {s["tuned_on"]} validation pictures of the task. CSGM of Bora et al. 2017 searches
-for z by {s["search"]}, with the decoder of a VAE (`train.vae`) and with the generator that is shipped, its weight of ‖z‖² the
+The first {s["count"]} test pictures of `{s["pictures"]}` ({width}), without noise. NPGD has the shipped projector. \
+The one network of Chang et al. 2017
+(`train.one_net`, an auto-encoder trained against two discriminators to undo damage, for every A alike) \
+is the prior of `admm` for {s["iterations"]}
+iterations, its β the best of {listed(s["betas"])} on {s["tuned_on"]} validation pictures of the task. \
+CSGM of Bora et al. 2017 searches
+for z by {s["search"]}, with the decoder of a VAE (`train.vae`) and with the generator that is shipped, \
+its weight of ‖z‖² the
 best likewise of {listed(s["weights"])}.
 
 {table(["task", "method", "PSNR in dB", "mean error", "median", "s / image", "setting"], rows)}
 
 The method of least mean error, {least}.
 
-Errors are of (x̂ − x)² over the pixels, x̂ clipped to [0, 1]; ± is 1.96 standard errors. Trained here, as part of the run: {told}.
+Errors are of (x̂ − x)² over the pixels, x̂ clipped to [0, 1]; ± is 1.96 standard errors. Trained here, \
+as part of the run: {told}.
 Times are of the run with all pictures in one batch, without the choice of the setting.
 """
 

@@ -1,4 +1,7 @@
-"""Pictures of what projected descent makes of each task, for every projector that is shipped, beside the best of the classical priors."""
+"""Pictures of what projected descent makes of each task, for every projector that is shipped.
+
+Beside the best of the classical priors.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ NPGD, BACK, KEPT = "NPGD", "NPGD, step A⁺", "NPGD, data put back"
 METHODS = (LEAST, CLASSICAL, NPGD, BACK, KEPT)
 UNSEEN = (LEAST, BACK)  # in the table alone
 COLUMNS = 8  # pictures in a row of the figure
-BATCH = 64
+BATCH = 64  # images at once: more fill the memory, fewer leave cores idle
 VISIBLE = 0.005  # dB: less is 0.00 on the page
 AVATARS = " Drawn heads stand in for the faces."
 Images = dict[str, Tensor]
@@ -50,15 +53,25 @@ def run(
     seed: int = 0,
     quality: str = "",
 ) -> Outcome:
-    """Restore the first ``count`` test pictures of each set. measurements: 0 for 100 of 28 x 28 pixels and 1000 of 64 x 64 in colour.
+    """Restore the first ``count`` test pictures of each set.
 
-    checkpoint: a file with a projector for ``pictures``, in place of the shipped one. tuned: validation pictures on which the classical priors are chosen.
-    designed_from: pairs of images that the designed measurements are made of. quality: a file to publish the tasks of random measurements in.
+    Args:
+        report: Called with what is done.
+        pictures: "all", or the name of one set.
+        checkpoint: A file with a projector for ``pictures``, in place of the shipped one.
+        count: Pictures of each set.
+        measurements: 0 for 100 of 28 x 28 pixels and 1000 of 64 x 64 in colour.
+        iterations: Of NPGD, at most.
+        tuned: Validation pictures on which the classical priors are chosen.
+        designed_from: Pairs of images that the designed measurements are made of.
+        seed: Of the measurements.
+        quality: A file to publish the tasks of random measurements in.
     """
     check_counts(count=count, iterations=iterations, tuned=tuned, designed_from=designed_from)
     if checkpoint and pictures == "all":
         raise InvalidInput(
-            f"checkpoint is {checkpoint!r}, and pictures are all; expected the set that it was trained on, such as pictures=digits"
+            f"checkpoint is {checkpoint!r}, and pictures are all; "
+            "expected the set that it was trained on, such as pictures=digits"
         )
     check_file(quality)
     if quality and (checkpoint or seed or any(task.iterations != iterations for task in MEASURED)):
@@ -136,6 +149,7 @@ def restore(task: Task, truth: Tensor, prior: Projector, plain: Classical, itera
     for part in truth.split(BATCH):
         y = op(part)
         x = npgd(y, op, prior, iterations=iterations).x
+        # a larger epsilon does not put the data back, a smaller one is lost in the rounding of float32
         back = npgd(y, op, prior, step=BackProjection(epsilon=1e-6), iterations=iterations).x
         least, kept = consistent(torch.zeros_like(x), y, op), consistent(x, y, op)
         images = {DATA: task.seen(y), LEAST: least, CLASSICAL: plain.restore(y), NPGD: x, BACK: back, KEPT: kept}
@@ -145,9 +159,10 @@ def restore(task: Task, truth: Tensor, prior: Projector, plain: Classical, itera
 
 
 def scores(restored: Images, truth: Tensor) -> dict[str, Any]:
-    """For each method the mean PSNR, clipped to [0, 1], and its 95 % bar; and the two comparisons of the page, image by image: means with their bars.
+    """For each method the mean PSNR, clipped to [0, 1], and its 95 % bar; and the two comparisons of the page.
 
-    steps: of the step A^+ less the default one. plain: of NPGD, with or without the data put back, less A^+ y or the classical prior, the better one of each.
+    These are image by image, means with their bars. steps: of the step A^+ less the default one. plain: of NPGD, with
+    or without the data put back, less A^+ y or the classical prior, the better one of each.
     """
     values = {title: metrics.psnr(restored[title].clamp(0, 1), truth).double() for title in METHODS}
     psnr = {title: float(value.mean()) for title, value in values.items()}
@@ -207,15 +222,20 @@ def page(numbers: Numbers) -> str:
         parts.append(f"{shown}\n\n{table(['task', 'classical prior', *METHODS], rows)}")
     tables = "\n\n".join(parts)
     return f"""
-The first {s["count"]} test pictures of each set, which no training saw, without noise; `npgd` with {s["projector"]}, at most {s["iterations"]} iterations.
+The first {s["count"]} test pictures of each set, which no training saw, without noise; `npgd` with {s["projector"]}, \
+at most {s["iterations"]} iterations.
 Entries are PSNR in dB, the mean over pictures of the whole image clipped to [0, 1], ± 1.96 standard errors.
 
 {tables}
 
-A⁺y is the image of least norm that gives the data. The classical prior is the best of what fits the task, its basis and weight chosen on {s["tuned"]}
-validation pictures: for measurements the Lasso in pixels, DCT and wavelets, else total variation with 0 ≤ x ≤ 1. NPGD takes the default step, 1 / β of the
-range; step A⁺ is BackProjection. What both return is an image of the generator, which does not give the data exactly. "Data put back" is
-`solvers.consistent`, one step x + A⁺(y − Ax) further, out of the range, to an image that does: pixels that are seen are then those of the data.
+A⁺y is the image of least norm that gives the data. The classical prior is the best of what fits the task, \
+its basis and weight chosen on {s["tuned"]}
+validation pictures: for measurements the Lasso in pixels, DCT and wavelets, else total variation with 0 ≤ x ≤ 1. \
+NPGD takes the default step, 1 / β of the
+range; step A⁺ is BackProjection. What both return is an image of the generator, which does not give the data \
+exactly. "Data put back" is
+`solvers.consistent`, one step x + A⁺(y − Ax) further, out of the range, to an image that does: \
+pixels that are seen are then those of the data.
 In the figure, data of measurements are shown as Aᵀy, hidden pixels grey, small images enlarged.
 
 Which step, and whether the trained range is worth it, image by image (± 1.96 standard errors):
@@ -223,7 +243,8 @@ Which step, and whether the trained range is worth it, image by image (± 1.96 s
 {_steps(found)}
 {_verdict(found)}
 
-The published experiments used photographs of faces and of churches, CelebA and LSUN, which are in no package registry.{AVATARS * ("avatars" in found)}
+The published experiments used photographs of faces and of churches, CelebA and LSUN, \
+which are in no package registry.{AVATARS * ("avatars" in found)}
 A folder of other pictures trains by the same commands.
 """
 

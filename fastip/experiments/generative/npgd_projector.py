@@ -1,4 +1,7 @@
-"""The trained projector by itself: what it does to noise, whether a second pass changes anything, and how near it comes to the nearest image of the range."""
+"""The trained projector by itself.
+
+What it does to noise, whether a second pass changes anything, and how near it comes to the nearest image of the range.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from .compressed_sensing import pictures as first_pictures
 from .compressed_sensing import projector
 
 REAL, MADE = "test pictures", "images of the generator"
-BATCH = 64
+BATCH = 64  # images, or starts of a descent, at once: more fill the memory, fewer leave cores idle
 COLUMNS = 8  # pictures in the figure
 
 
@@ -38,7 +41,10 @@ def run(
     drawn: float = 0.5,
     seed: int = 0,
 ) -> Outcome:
-    """Project pictures with noise, once and twice, and the first ``compared`` of them by descent on z as well; ``drawn``: the noise of the figure."""
+    """Project pictures with noise, once and twice, and the first ``compared`` of them by descent on z as well.
+
+    ``drawn``: the noise of the figure.
+    """
     check_counts(count=count, compared=compared, steps=steps, restarts=restarts)
     prior = projector(pictures)
     assert isinstance(prior.net, nets.Projector)
@@ -93,7 +99,10 @@ class Projected:
 
 
 def nearest(w: Tensor, generator: Generator, *, steps: int, restarts: int) -> Tensor:
-    """The image of the generator nearest to w that descent on z finds: argmin ||w - G(z)||^2, the best of several starts."""
+    """The image of the generator nearest to w that descent on z finds, the best of several starts.
+
+    It looks for ``argmin ||w - G(z)||^2``.
+    """
     size = max(1, BATCH // restarts)
     return torch.cat(
         [
@@ -104,9 +113,10 @@ def nearest(w: Tensor, generator: Generator, *, steps: int, restarts: int) -> Te
 
 
 def measured(once: Projected, w: Tensor, truth: Tensor, best: Tensor, *, known: bool) -> dict[str, float]:
-    """Means over images and pixels of squared differences: of P(w), on all images and on those that were compared, and of what descent found.
+    """Means over images and pixels of squared differences: of P(w) and of what descent found.
 
-    excess: how much further P(w) is from w than the nearest image that is known: P's own, that of the descent and, where ``known``, the truth.
+    Of P(w) on all images and on those that were compared. excess: how much further P(w) is from w than the nearest
+    image that is known: P's own, that of the descent and, where ``known``, the truth.
     """
     few = len(best)
     apart = [_each(image[:few] - w[:few]) for image in (once.image, best, *([truth] if known else []))]
@@ -179,15 +189,20 @@ def page(numbers: Numbers) -> str:
         parts.append(f"**{title[0].upper()}{title[1:]}:**\n\n{table(headings, entries)}")
     tables = "\n\n".join(parts)
     return f"""
-The projector P of `{s["pictures"]}` ({size} pixels in [0, 1]) at w = x + e, e ~ N(0, σ²) in each pixel; x are the first {s["count"]} test pictures, which no
-training saw, and as many images of the generator, which it can make exactly. All entries are squared differences, the mean over pixels and images; ± is
-1.96 standard errors. D, the reference, is argmin ‖w − G(z)‖² by {s["steps"]} steps of Adam from {s["restarts"]} starts, the best kept, for the first {few} of
+The projector P of `{s["pictures"]}` ({size} pixels in [0, 1]) at w = x + e, e ~ N(0, σ²) in each pixel; \
+x are the first {s["count"]} test pictures, which no
+training saw, and as many images of the generator, which it can make exactly. All entries are squared differences, \
+the mean over pixels and images; ± is
+1.96 standard errors. D, the reference, is argmin ‖w − G(z)‖² by {s["steps"]} steps of Adam from {s["restarts"]} \
+starts, the best kept, for the first {few} of
 each: the nearest image that descent found, not a proven one.
 
 {tables}
 
-The excess is how much further P(w) is from w than the nearest image that is known, which is that of P or D, or x itself where the generator made it. It is
-an estimate of δ / n for the theorem's δ-approximate projector, from inside: δ itself is that of the worst w, against the true nearest image.
+The excess is how much further P(w) is from w than the nearest image that is known, which is that of P or D, \
+or x itself where the generator made it. It is
+an estimate of δ / n for the theorem's δ-approximate projector, from inside: δ itself is that of the worst w, \
+against the true nearest image.
 
 {_words(found)}
 """
@@ -202,11 +217,20 @@ def _words(found: Numbers) -> str:
         nearer = f"at σ = {', '.join(wins)}" if wins else "at no noise here"
         moved = max((row["again"] / row["error"]) ** 0.5 for row in rows if row["error"])
         text += [
-            f"For {title} the error of P goes from {shown(quiet['error'])} at σ = {quiet['noise']:g} to {shown(loud['error'])} at {loud['noise']:g}.",
-            f"A second pass moves the image by at most {shown(moved)} times its distance from the truth (root mean squares, over the levels of noise).",
+            (
+                f"For {title} the error of P goes from {shown(quiet['error'])} at σ = {quiet['noise']:g} "
+                f"to {shown(loud['error'])} at {loud['noise']:g}."
+            ),
+            (
+                f"A second pass moves the image by at most {shown(moved)} times its distance from the truth "
+                "(root mean squares, over the levels of noise)."
+            ),
             f"On the first pictures P comes nearer to the truth than D does, in the mean, {nearer}.",
         ]
-    aims = "P was trained to find the image behind the noise, and D fits the noise as far as the range can: at much noise these are two aims."
+    aims = (
+        "P was trained to find the image behind the noise, and D fits the noise as far as the range can: "
+        "at much noise these are two aims."
+    )
     return "\n".join([*text, aims])
 
 

@@ -1,4 +1,7 @@
-"""Restricted eigenvalues of random and of designed measurements on the images of a generator: the condition of the theorem of projected descent."""
+"""Restricted eigenvalues of random and of designed measurements on the images of a generator.
+
+The condition of the theorem of projected descent.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ from ..markdown import table
 from ..record import Experiment, Numbers, Outcome, Report, silent
 
 RANDOM, DESIGNED = "Gaussian", "designed"
-QUANTILES = (0.01, 0.5, 0.99)
-BINS = 80
+QUANTILES = (0.01, 0.5, 0.99)  # further out a sample of pairs says less, and there the search looks
+BINS = 80  # of the histograms: more are ragged, fewer hide how narrow a peak is
 
 
 def run(
@@ -34,7 +37,10 @@ def run(
     designed_from: int = 50_000,
     seed: int = 0,
 ) -> Outcome:
-    """Sample and search ||A s||^2 / ||s||^2 for both kinds of A; the rows of the designed one come from ``designed_from`` pairs of images."""
+    """Sample and search ``||A s||^2 / ||s||^2`` for both kinds of A.
+
+    The rows of the designed one come from ``designed_from`` pairs of images.
+    """
     from ... import train
 
     check_counts(pairs=pairs, restarts=restarts, iterations=iterations, designed_from=designed_from)
@@ -73,7 +79,10 @@ def run(
 
 
 def measured(values: Tensor, searched: Tensor) -> dict[str, Any]:
-    """Quantiles of the sample, and the extremes of it and of what the search found, for a sample can hold one that the search misses."""
+    """Quantiles of the sample, and the extremes of it and of what the search found.
+
+    A sample can hold one that the search misses.
+    """
     low, middle, high = torch.quantile(values.double(), torch.tensor(QUANTILES, dtype=torch.float64)).tolist()
     whole = torch.cat([values.double(), searched])
     alpha, beta = float(whole.min()), float(whole.max())
@@ -175,20 +184,28 @@ def page(numbers: Numbers) -> str:
     ]
     width = " × ".join(map(str, s["shape"]))
     return f"""
-Where α ‖s‖² ≤ ‖As‖² ≤ β ‖s‖² for all differences s of two images of the generator and β / α < 2, projected gradient descent with the step 1 / β is proven to
-find the image (Raj, Li and Bresler 2019). Here s are differences of images of the `{s["pictures"]}` generator ({width} pixels, {s["latent"]} latent numbers).
-Gaussian: independent N(0, 1/m) entries, so that ‖As‖² = ‖s‖² on average. Designed: the first m right singular vectors of {s["designed_from"]} normalised
+Where α ‖s‖² ≤ ‖As‖² ≤ β ‖s‖² for all differences s of two images of the generator and β / α < 2, \
+projected gradient descent with the step 1 / β is proven to
+find the image (Raj, Li and Bresler 2019). Here s are differences of images of the `{s["pictures"]}` generator \
+({width} pixels, {s["latent"]} latent numbers).
+Gaussian: independent N(0, 1/m) entries, so that ‖As‖² = ‖s‖² on average. Designed: the first m right singular \
+vectors of {s["designed_from"]} normalised
 differences, orthonormal rows, so that ‖As‖² ≤ ‖s‖². The two scales differ; the ratios are what compares.
 
 {table(headings, rows)}
 
-The quantiles are those of {s["pairs"]} random pairs. α and β are the furthest of these and of {s["iterations"]} steps of descent and of ascent on the pair from
-{s["restarts"]} starts each; a pair that the search found for one m counts for every m of that kind, computed again in float64. All of them are
-estimates from inside: the true α is at most the one here, the true β at least, so the true ratio is at least the last but one column. A ratio of 2 or more
-there refutes the condition; one below 2 proves nothing. The condition speaks of every image of the generator, and the search may end at latent vectors that
+The quantiles are those of {s["pairs"]} random pairs. α and β are the furthest of these and of {s["iterations"]} \
+steps of descent and of ascent on the pair from
+{s["restarts"]} starts each; a pair that the search found for one m counts for every m of that kind, \
+computed again in float64. All of them are
+estimates from inside: the true α is at most the one here, the true β at least, so the true ratio is at least the \
+last but one column. A ratio of 2 or more
+there refutes the condition; one below 2 proves nothing. The condition speaks of every image of the generator, \
+and the search may end at latent vectors that
 are rare under N(0, I); what is usual is in the quantiles.
 
-{_reached(s["measurements"], found)} The design maximises the mean of ‖As‖², not the least; nothing holds its α up. {_compared(s["measurements"], found)}
+{_reached(s["measurements"], found)} The design maximises the mean of ‖As‖², not the least; nothing holds its α up. \
+{_compared(s["measurements"], found)}
 The condition is sufficient, not necessary, and the descent also works where it is refuted.
 """
 
@@ -213,7 +230,10 @@ def _reached(measurements: list[int], found: dict[str, list[dict[str, Any]]]) ->
 
 
 def _compared(measurements: list[int], found: dict[str, list[dict[str, Any]]]) -> str:
-    """The ratio of random pairs of the two kinds at each m, in words; bounds from one side say of the extremes no more than whether 2 is passed."""
+    """The ratio of random pairs of the two kinds at each m, in words.
+
+    Bounds from one side say of the extremes no more than whether 2 is passed.
+    """
     key, pairs = "sampled_ratio", zip(measurements, found[RANDOM], found[DESIGNED], strict=True)
     better = [
         str(m) for m, one, other in pairs if other[key] is not None and (one[key] is None or other[key] < one[key])

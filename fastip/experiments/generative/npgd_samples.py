@@ -19,8 +19,9 @@ from ..record import Experiment, Numbers, Outcome, Report, silent
 from .compressed_sensing import pictures as first_pictures
 
 ROWS, COLUMNS = 5, 10  # of each sheet
-BATCH = 250
-HEADS = """The heads of the test split wear hair and hats that no training head wears, and those of the validation split others again: a generator that
+BATCH = 250  # images drawn at once: more fill the memory, fewer leave cores idle
+HEADS = """The heads of the test split wear hair and hats that no training head wears, \
+and those of the validation split others again: a generator that
 knows neither can come nearer to the test pictures than the validation pictures are.
 """
 MADE, REAL = "generator", "test pictures"
@@ -29,14 +30,22 @@ MADE, REAL = "generator", "test pictures"
 def run(
     report: Report = silent, *, pictures: str = "all", checkpoint: str = "", count: int = 2000, seed: int = 0
 ) -> Outcome:
-    """Draw ``count`` images of each generator and compare them with as many test pictures, and these with as many of the validation split.
+    """Draw ``count`` images of each generator and compare them with as many test pictures.
 
-    pictures: all, digits, fashion or avatars. checkpoint: a file with a generator for these, in place of the shipped one.
+    These are compared with as many of the validation split.
+
+    Args:
+        report: Called with what is done.
+        pictures: all, digits, fashion or avatars.
+        checkpoint: A file with a generator for these, in place of the shipped one.
+        count: Images of each kind, at least 2.
+        seed: Of the images that are drawn.
     """
     check_count(count, "count", low=2)
     if checkpoint and pictures == "all":
         raise InvalidInput(
-            f"checkpoint is {checkpoint!r}, and pictures are all; expected the set that it was trained on, such as pictures=digits"
+            f"checkpoint is {checkpoint!r}, and pictures are all; "
+            "expected the set that it was trained on, such as pictures=digits"
         )
     sets = shipped.names("projectors") if pictures == "all" else [pictures]
     found: dict[str, dict[str, Any]] = {}
@@ -121,15 +130,20 @@ def page(numbers: Numbers) -> str:
         "way from the mean",
     ]
     return f"""
-Images of {s["generator"]}: those of z ~ N(0, I) in the figure are the first that the seed {s["seed"]} draws, not a choice. The distance is
-that of Fréchet between two normal distributions in the first {metrics.COMPONENTS} principal components of {s["count"]} test pictures, in squared pixels summed
-over an image (`metrics.frechet_distance`). It sees means and covariances, and neither sharpness nor whether a picture is likely. Two others stand beside it:
+Images of {s["generator"]}: those of z ~ N(0, I) in the figure are the first that the seed {s["seed"]} draws, \
+not a choice. The distance is
+that of Fréchet between two normal distributions in the first {metrics.COMPONENTS} principal components of \
+{s["count"]} test pictures, in squared pixels summed
+over an image (`metrics.frechet_distance`). It sees means and covariances, and neither sharpness nor whether a \
+picture is likely. Two others stand beside it:
 that of as many validation pictures, other real ones, and that of the mean test picture alone.
 
 {table(headings, rows)}
 
-The last column is how much of the way from the mean picture to validation pictures the generator has gone: 100 % is as close as other real pictures are.
-{HEADS * ("avatars" in found)}The published experiments used photographs of faces and of churches, CelebA and LSUN, which are in no package registry.
+The last column is how much of the way from the mean picture to validation pictures the generator has gone: \
+100 % is as close as other real pictures are.
+{HEADS * ("avatars" in found)}The published experiments used photographs of faces and of churches, CelebA and LSUN, \
+which are in no package registry.
 """
 
 

@@ -1,4 +1,7 @@
-"""Time for an image at equal accuracy: NPGD, CSGM and PGDGAN, each by the fastest of its settings that comes near the error where NPGD ends."""
+"""Time for an image at equal accuracy: NPGD, CSGM and PGDGAN.
+
+Each by the fastest of its settings that comes near the error where NPGD ends.
+"""
 
 from __future__ import annotations
 
@@ -47,10 +50,24 @@ def run(
     pgdgan_weight: float = 3e-4,
     seed: int = 0,
 ) -> Outcome:
-    """Reconstruct the first ``count`` test pictures from m random measurements as one batch: NPGD to its default stop and shorter, searches until near.
+    """Reconstruct the first ``count`` test pictures from m random measurements as one batch.
 
-    repeats: runs of NPGD, of which the median time counts; a setting of a search is run once. csgm_weight, pgdgan_weight: of ||z||^2; the defaults are what
-    npgd_error chooses for digits at m = 100.
+    NPGD to its default stop and shorter, the searches, all settings combined, until they are near.
+
+    Args:
+        report: Called with what is done.
+        pictures: The set, that of a shipped projector.
+        count: How many pictures.
+        m: How many measurements.
+        repeats: Runs of NPGD, of which the median time counts; a setting of a search is run once.
+        csgm_iterations: Steps of Adam.
+        csgm_restarts: Starts for each image.
+        pgdgan_iterations: Projections.
+        pgdgan_inner: Steps of Adam of each projection.
+        pgdgan_restarts: Starts for each image.
+        csgm_weight: Of ``||z||^2``; the default is what npgd_error chooses for digits at m = 100.
+        pgdgan_weight: The same for PGDGAN.
+        seed: Of the measurements.
     """
     check_counts(count=count, m=m, repeats=repeats)
     prior = sensing.projector(pictures)
@@ -125,7 +142,7 @@ class _Watch:
 def _until(
     target: float, settings: Sequence[Search], measure: Callable[[Search], Numbers], report: Report
 ) -> list[Numbers]:
-    """The runs from the least number of steps up, to the end of the first number of steps at which one reaches the target."""
+    """The runs from the least number of steps up, to the end of the first number at which one reaches the target."""
     found: list[Numbers] = []
     for _, alike in itertools.groupby(settings, key=lambda search: search.steps):
         for search in alike:
@@ -197,7 +214,7 @@ def _draw(numbers: Numbers) -> Figure:
 
 
 def page(numbers: Numbers) -> str:
-    """Error, time, passes and multiplications of each method at its cheapest setting that is as accurate, and what follows."""
+    """Error, time, passes and multiplications of each method at its cheapest setting that is as accurate."""
     s, runs, work = numbers["settings"], numbers["runs"], numbers["work"]
     ended, (ours, _) = runs[NPGD][0], best(runs[NPGD], target(runs))
     rows, verdicts = [], []
@@ -224,7 +241,8 @@ def page(numbers: Numbers) -> str:
             )
             verdicts.append(_by_median(name, tried, ours))
     verdicts.append(
-        f"NPGD to its default stop: {ended['iterations']} iterations, error {ended['error']:.3g}, {ended['seconds']:.3g} s for an image."
+        f"NPGD to its default stop: {ended['iterations']} iterations, error {ended['error']:.3g}, "
+        f"{ended['seconds']:.3g} s for an image."
     )
     shorter = ", ".join(str(run["iterations"]) for run in runs[NPGD][1:])
     heads = [
@@ -242,20 +260,28 @@ def page(numbers: Numbers) -> str:
     ]
     colours, height, width = s["shape"]
     return f"""
-The first {s["count"]} test pictures of `{s["pictures"]}` ({height} × {width} × {colours}) from m = {s["m"]} Gaussian measurements without noise, all in
-one batch, by the same generator, in one process with the same threads. The target is {NEAR:g} times the mean error of NPGD at its default stop. The settings of
-CSGM and PGDGAN (steps and starts) run in the order of their number of steps until one reaches it, NPGD for {shorter} iterations too; the
-fastest run that reaches the target is in the table. The weights of ‖z‖² are {s["weights"]["CSGM"]:g} in CSGM and {s["weights"]["PGDGAN"]:g} in PGDGAN.
+The first {s["count"]} test pictures of `{s["pictures"]}` ({height} × {width} × {colours}) \
+from m = {s["m"]} Gaussian measurements without noise, all in
+one batch, by the same generator, in one process with the same threads. The target is {NEAR:g} times the mean error \
+of NPGD at its default stop. The settings of
+CSGM and PGDGAN (steps and starts) run in the order of their number of steps until one reaches it, \
+NPGD for {shorter} iterations too; the
+fastest run that reaches the target is in the table. The weights of ‖z‖² are {s["weights"]["CSGM"]:g} in CSGM and \
+{s["weights"]["PGDGAN"]:g} in PGDGAN.
 NPGD's time is the median of {s["repeats"]} runs, the others' that of the one run.
 
 {table(heads, rows)}
 
 {chr(10).join(verdicts)}
 
-Passes are for one image, counted while the methods ran: G forward, back through G, encoders forward; in "passes", their sum, one back counts as {BACK}, the
-usual rule. "million" are multiplications with addition in the networks, {work["generator"] / 1e6:.3g} for G, {work["back"] / 1e6:.3g} back through it (to z
-alone, because the weights are frozen, so less than the rule says) and {work["encoder"] / 1e6:.3g} for an encoder, the mean over the passes of a projection.
-The products with A and Aᵀ are not counted: {s["m"] * height * width * colours / 1e6:.3g} each. In the figure a star is the run of the table, and a cross
+Passes are for one image, counted while the methods ran: G forward, back through G, encoders forward; in "passes", \
+their sum, one back counts as {BACK}, the
+usual rule. "million" are multiplications with addition in the networks, {work["generator"] / 1e6:.3g} for G, \
+{work["back"] / 1e6:.3g} back through it (to z
+alone, because the weights are frozen, so less than the rule says) and {work["encoder"] / 1e6:.3g} for an encoder, \
+the mean over the passes of a projection.
+The products with A and Aᵀ are not counted: {s["m"] * height * width * colours / 1e6:.3g} each. \
+In the figure a star is the run of the table, and a cross
 where no run was as accurate.
 
 ## All runs
@@ -277,10 +303,13 @@ def _all(runs: Numbers, seconds: float) -> list[list[Any]]:
 def _verdict(name: str, chosen: Numbers, reached: bool, ours: Numbers, least: float, tried: str) -> str:
     ratio, error = chosen["seconds"] / ours["seconds"], chosen["error"]
     if reached:
-        return f"{name} is as accurate with {chosen['setting']}, in {ratio:.3g} times the time of NPGD ({tried} settings were run)."
+        return (
+            f"{name} is as accurate with {chosen['setting']}, in {ratio:.3g} times the time of NPGD "
+            f"({tried} settings were run)."
+        )
     return (
-        f"{name} is as accurate in none of the settings tried ({tried} were run): its least mean error, {error:.3g} against {least:.3g}, "
-        f"took {ratio:.3g} times the time of NPGD."
+        f"{name} is as accurate in none of the settings tried ({tried} were run): "
+        f"its least mean error, {error:.3g} against {least:.3g}, took {ratio:.3g} times the time of NPGD."
     )
 
 
@@ -291,8 +320,9 @@ def _by_median(name: str, tried: Sequence[Numbers], ours: Numbers) -> str:
         return f"The median error of {name} is above that of NPGD ({ours['median']:.3g}) in all of these."
     first = min(good, key=lambda run: float(run["seconds"]))
     return (
-        f"By the median {name} is as good already with {first['setting']}: {first['median']:.3g} against {ours['median']:.3g}, in "
-        f"{first['seconds'] / ours['seconds']:.3g} times the time of NPGD."
+        f"By the median {name} is as good already with {first['setting']}: "
+        f"{first['median']:.3g} against {ours['median']:.3g}, "
+        f"in {first['seconds'] / ours['seconds']:.3g} times the time of NPGD."
     )
 
 

@@ -1,4 +1,7 @@
-"""The theorem of projected descent with a linear generator, whose restricted eigenvalues, projector and bounds are known exactly."""
+"""The theorem of projected descent with a linear generator.
+
+Its restricted eigenvalues, projector and bounds are known exactly.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,16 @@ ROUNDING = 1e-20  # of f at the start: below this float64 decides
 
 
 class Subspace(nn.Module):
-    """The nearest point of a linear range, and then ``strays`` away from ``truth`` inside the range: a delta-approximate projector, delta = strays^2.
+    """The nearest point of a linear range, and then ``strays`` away from ``truth`` inside the range.
 
-    basis: n x k, orthonormal columns. ||w - P(w)||^2 = min over the range of ||w - x||^2 + delta, for every w.
+    A delta-approximate projector, ``delta = strays^2``; for every w, over all x of the range::
+
+        ||w - P(w)||^2 = min ||w - x||^2 + delta
+
+    Args:
+        basis: n x k, orthonormal columns.
+        truth: The image from which it strays.
+        strays: How far.
     """
 
     basis: Tensor
@@ -67,7 +77,10 @@ class Case:
 
 
 def case(measurements: int, latent: int, count: int, seed: int) -> Case:
-    """A random subspace, Gaussian measurements, and ``count`` images of it with as many others to start from, x = B z, z ~ N(0, I)."""
+    """A random subspace, Gaussian measurements, and ``count`` images of it with as many others to start from.
+
+    The images are ``x = B z``, z ~ N(0, I).
+    """
     draws = stream(seed, "linear range")
     basis, _ = torch.linalg.qr(torch.randn(SIDE * SIDE, latent, generator=draws, dtype=torch.float64))
     truth, start = (
@@ -80,7 +93,7 @@ def case(measurements: int, latent: int, count: int, seed: int) -> Case:
 
 
 def follow(case: Case, step: float, iterations: int, strays: float = 0.0) -> tuple[list[float], list[float]]:
-    """f = ||A x - y||^2 and ||x - truth||^2, the largest over the images, from the start on, after each iteration."""
+    """``f = ||A x - y||^2`` and ``||x - truth||^2``, the largest over the images, at the start and each iteration."""
     y, f, off = case.y, [], []
 
     def look(x: Tensor) -> None:
@@ -107,13 +120,17 @@ def run(
     count: int = 20,
     seed: int = 0,
 ) -> Outcome:
-    """Follow f for beta / alpha below 2, with exact and approximate projectors and with larger steps, and with ``fewer`` measurements, above 2."""
+    """Follow f for beta / alpha below 2, with exact and approximate projectors and with larger steps.
+
+    And with ``fewer`` measurements, above 2.
+    """
     check_counts(measurements=measurements, latent=latent, iterations=iterations, count=count)
     main = case(measurements, latent, count, seed)
     ratio = main.beta / main.alpha
     if ratio >= 2:
         raise InvalidInput(
-            f"{measurements} measurements of {latent} dimensions have beta / alpha = {ratio:.3g}; the theorem needs less than 2: take more"
+            f"{measurements} measurements of {latent} dimensions have beta / alpha = {ratio:.3g}; "
+            "the theorem needs less than 2: take more"
         )
     total = 3 + len(deltas) + len(fewer)
     found: dict[str, dict[str, Any]] = {}
@@ -140,7 +157,10 @@ def run(
 
 
 def described(case: Case, f: Sequence[float], off: Sequence[float], delta: float) -> dict[str, Any]:
-    """The curve, its measured rate, and what the theorem says of the step 1 / beta: the bound after each iteration and where it ends."""
+    """The curve, its measured rate, and what the theorem says of the step 1 / beta.
+
+    That is the bound after each iteration and where it ends.
+    """
     ratio = case.beta / case.alpha
     above = [k for k in range(len(f)) if f[k] > ROUNDING * f[0]]
     last = above[-1]
@@ -157,6 +177,7 @@ def described(case: Case, f: Sequence[float], off: Sequence[float], delta: float
     if ratio < 2:
         floor = case.beta * delta / (2 - ratio)
         bound = [(ratio - 1) ** k * f[0] + floor for k in range(len(f))]
+        # rounding alone may not break a bound: a part of 1e-9 of it, and ROUNDING of the start
         held = all(f[k] <= bound[k] * (1 + 1e-9) + ROUNDING * f[0] for k in range(len(f)))
         off_bound = delta / (2 / ratio - 1)
         held = held and (delta == 0 or off[-1] <= off_bound)
@@ -208,22 +229,28 @@ def page(numbers: Numbers) -> str:
     ]
     every = all(one["held"] for one in found.values() if "bound" in one and one["step"] == 1)
     factor = (1 - exact["alpha"] / exact["beta"]) ** 2
+    ends = ("f at the end", "proven", "‖x − x*‖² at the end", "proven", "held throughout")
     return f"""
-The range is a random subspace of {s["latent"]} of {numbers["pixels"]} dimensions, A has {s["measurements"]} Gaussian rows. Then α and β, the least and largest
-‖As‖² / ‖s‖² for s in the range, are squared singular values: α = {shown(exact["alpha"])}, β = {shown(exact["beta"])}, β / α = {shown(exact["ratio"])}.
-The descent is `npgd` with step x + Aᵀ(y − Ax) / β, from another image of the range, without noise, in float64. All numbers are the largest over
+The range is a random subspace of {s["latent"]} of {numbers["pixels"]} dimensions, A has {s["measurements"]} Gaussian \
+rows. Then α and β, the least and largest
+‖As‖² / ‖s‖² for s in the range, are squared singular values: α = {shown(exact["alpha"])}, \
+β = {shown(exact["beta"])}, β / α = {shown(exact["ratio"])}.
+The descent is `npgd` with step x + Aᵀ(y − Ax) / β, from another image of the range, without noise, in float64. \
+All numbers are the largest over
 {s["count"]} images, after {s["iterations"]} iterations.
 
 **The theorem** (Raj, Li and Bresler 2019), for β / α < 2 and a projector P with ‖w − P(w)‖² ≤ min ‖w − x‖² + δ:
 
 f(xₙ) ≤ (β/α − 1)ⁿ f(x₀) + βδ / (2 − β/α), and in the end ‖x − x*‖² ≤ δ / (2α/β − 1).
 
-{table(["", "β / α", "rate of f", "proven", "f at the end", "proven", "‖x − x*‖² at the end", "proven", "held throughout"], proven)}
+{table(["", "β / α", "rate of f", "proven", *ends], proven)}
 
-{"Every bound held at every iteration." if every else "**A bound was broken.**"} The rate is that of the second half of the way, before f falls below
+{"Every bound held at every iteration." if every else "**A bound was broken.**"} The rate is that of the second half \
+of the way, before f falls below
 {ROUNDING:g} of its start, where rounding decides. In a linear range every iteration multiplies f by at most
 (1 − α/β)² = {shown(factor)}: there the theorem's rate, which holds for any set, is far from sharp.
-The approximate projector goes to the nearest point of the range and from there √δ straight away from the truth: it has exactly this δ, and its error cannot
+The approximate projector goes to the nearest point of the range and from there √δ straight away from the truth: \
+it has exactly this δ, and its error cannot
 fall below δ.
 
 **Where the theorem is silent:** larger steps, and fewer measurements, for which β / α is not below 2.
@@ -244,8 +271,14 @@ def _pair(one: Numbers) -> list[Any]:
 def _twice(found: Numbers) -> str:
     """What the two larger steps did, in words."""
     start, twice, beyond = found[TWICE]["f"][0], found[TWICE]["end"], found[BEYOND]["end"]
-    why = "along the direction that A stretches most each step turns the error round, (1 − 2)² = 1, and only the others shrink"
-    return f"With 2 / β f ends at {shown(twice / start)} of its start: {why}.\nWith 2.2 / β it ends at {shown(beyond / start)} times its start."
+    why = (
+        "along the direction that A stretches most each step turns the error round, (1 − 2)² = 1, "
+        "and only the others shrink"
+    )
+    return (
+        f"With 2 / β f ends at {shown(twice / start)} of its start: {why}.\n"
+        f"With 2.2 / β it ends at {shown(beyond / start)} times its start."
+    )
 
 
 def _silent(found: Numbers) -> str:

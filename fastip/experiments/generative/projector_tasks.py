@@ -1,4 +1,7 @@
-"""The tasks that projectors are shown on: compressed sensing, a hole, super-resolution; how their data look, and the best of the classical priors for each."""
+"""The tasks that projectors are shown on: compressed sensing, a hole, super-resolution.
+
+How their data look, and the best of the classical priors for each.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,10 @@ GAUSSIAN, DESIGNED, HOLE = "Gaussian measurements", "designed measurements", "in
 MEASUREMENTS = {28: 100, 64: 1000}  # by the side of the image
 HOLES = {28: 8, 64: 32}  # pixels a side, in the middle
 FACTORS = {28: (2,), 64: (2, 4)}  # of super-resolution
+# wide enough for the best to lie inside: each more is another solve of TV_ITERATIONS
 TV_WEIGHTS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
-TV_ITERATIONS, TV_BETA = (
-    1000,
-    10,
-)  # beta in units of the weight: on digits and avatars the objective ends within 1e-4 of its minimum
+# beta in units of the weight: on digits and avatars the objective ends within 1e-4 of its minimum
+TV_ITERATIONS, TV_BETA = 1000, 10
 HIDDEN = 0.5  # grey, in place of pixels that are not seen
 
 Restore = Callable[[Tensor], Tensor]
@@ -42,7 +44,10 @@ class Task:
 
 @strict_keywords
 def tasks(generator: Generator, measurements: int, designed_from: int, *, seed: int = 0) -> list[Task]:
-    """The tasks for images of this generator; ``measurements`` 0: as many as MEASUREMENTS has. Raises InvalidInput for sides that are not 28 or 64."""
+    """The tasks for images of this generator; ``measurements`` 0: as many as MEASUREMENTS has.
+
+    Raises InvalidInput for sides that are not 28 or 64.
+    """
     from ... import train
 
     channels, side, _ = generator.shape
@@ -80,7 +85,7 @@ def smaller(factor: int) -> Task:
     )
 
 
-# ---- classical priors --------------------------------------------------------------------------------------------------
+# ---- classical priors ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,10 @@ class Classical:
 
 @strict_keywords
 def classical(op: Operator, truth: Tensor) -> Classical:
-    """The classical prior of least error on pictures whose truth is known: the Lasso for measurements by a matrix, else total variation."""
+    """The classical prior of least error on pictures whose truth is known.
+
+    The Lasso for measurements by a matrix, else total variation.
+    """
     y = op(truth)
     if isinstance(op, operators.Dense):
         kinds = [basis for kind in lasso.bases(truth.shape[-1]).values() for basis in kind]
@@ -106,7 +114,10 @@ def classical(op: Operator, truth: Tensor) -> Classical:
 
 @strict_keywords
 def variation(y: Tensor, op: Operator, weight: float) -> Tensor:
-    """argmin ||y - A x||^2 + weight TV(x) over 0 <= x <= 1, by ADMM, whose beta follows the weight: a hole fills slowly where it is much larger."""
+    """``argmin ||y - A x||^2 + weight TV(x)`` over 0 <= x <= 1, by ADMM, whose beta follows the weight.
+
+    A hole fills slowly where it is much larger.
+    """
     x: Tensor = admm(
         y, op, priors.TV(weight) + priors.Box(0, 1), beta=TV_BETA * weight, iterations=TV_ITERATIONS, tolerance=0
     ).x

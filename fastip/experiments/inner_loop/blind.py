@@ -1,4 +1,7 @@
-"""The blind chain: pairs of photographs -> A -> C ~ (beta I + A A^T)^-1 from noise -> a held-out photograph, restored without ever seeing the true kernel."""
+"""The blind chain: pairs of photographs -> A -> C ~ (beta I + A A^T)^-1 from noise -> a held-out photograph.
+
+It is restored without ever seeing the true kernel.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,23 @@ from ..scores import psnr
 from . import learned
 
 PAIRS, HELD_OUT = ("astronaut", "coffee", "rocket"), "chelsea"
-ITERATIONS, TOLERANCE = 1000, 1e-4
+ITERATIONS, TOLERANCE = 1000, 1e-4  # a looser tolerance would hide how far the answers are apart, a tighter one costs
 REFERENCE, GUESS, CHAIN = "true A, conjugate gradients", "guessed A, conjugate gradients", "learned A, learned C"
 SHOWN = {GUESS: "guessed kernel", CHAIN: "blind chain", REFERENCE: "true kernel"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A restoration with a valid boundary: the kernel that made the data, the one somebody would guess, and the settings of the solve."""
+    """A restoration with a valid boundary.
+
+    Args:
+        title: Its name on the page.
+        kernel: That made the data.
+        guess: The kernel that somebody would guess.
+        stride: Of the operator.
+        weight: Of total variation.
+        beta: Of the solve.
+    """
 
     title: str
     kernel: str
@@ -38,6 +50,7 @@ class Case:
     beta: float
 
 
+# a larger weight smooths more, a smaller one leaves noise; beta decides the number of iterations, not the answer
 CASES = (
     Case("super-resolution × 4", "gaussian:9:1.6", "gaussian:9:2.2", 4, 5e-4, 1e-2),
     Case("motion deblurring", "motion:9:30", "gaussian:9:2", 1, 1.5e-3, 3e-2),
@@ -56,7 +69,10 @@ class Chain:
 
 
 def run(report: Report = silent, *, size: int = 256, noise: float = 0.01, steps: int = 1000, seed: int = 0) -> Outcome:
-    """Learn A from three photographs of about size x size pixels with noise, train C for it with so many steps, restore a fourth photograph."""
+    """Learn A from three photographs with noise, train C for it, restore a fourth photograph.
+
+    ``size``: about the side of the photographs; ``steps``: of the training of C.
+    """
     chains = [_chain(case, size, noise, steps, seed, report) for case in CASES]
     numbers = {
         "pairs": PAIRS,
@@ -106,6 +122,7 @@ def _solves(
         REFERENCE: (true, exact),
         GUESS: (guess, exact),
         "learned A, conjugate gradients": (op, exact),
+        # half-width of the stencil: wider comes nearer to the inverse, and each application costs more
         "learned A, stencil": (op, inverses.Stencil(6 if case.stride == 1 else 3)),
         CHAIN: (op, inverse),
     }
@@ -119,7 +136,10 @@ def _solves(
 
 
 def _solve(case: Case, op: Blur, inverse: Inverse, y: Tensor, truth: Tensor) -> tuple[Tensor, dict[str, Any]]:
-    """One solve with TV and a box, and the PSNR of the pixels that the data cover (a frame as wide as the kernel is left out)."""
+    """One solve with TV and a box, and the PSNR of the pixels that the data cover.
+
+    A frame as wide as the kernel is left out.
+    """
     prior = priors.TV(case.weight) + priors.Box(0.0, 1.0)
     solution = admm(y, op, prior, beta=case.beta, inverse=inverse, iterations=ITERATIONS, tolerance=TOLERANCE)
     frame = len(op.psf)
@@ -159,10 +179,13 @@ def _figure(chains: list[Chain]) -> Any:
 def page(numbers: Numbers) -> str:
     """The chain in words, and one section for each case."""
     intro = f"""
-Nothing but pairs (x, y) of the photographs {", ".join(numbers["pairs"])} is known, with noise of {numbers["noise"]:g} in y and valid boundaries.
-`train.kernel` finds A from them, `train.inverse` trains C ≈ (β I + A Aᵀ)⁻¹ for the learned A from noise alone, and `admm` with total variation
+Nothing but pairs (x, y) of the photographs {", ".join(numbers["pairs"])} is known, with noise of \
+{numbers["noise"]:g} in y and valid boundaries.
+`train.kernel` finds A from them, `train.inverse` trains C ≈ (β I + A Aᵀ)⁻¹ for the learned A from noise alone, \
+and `admm` with total variation
 restores another photograph ({numbers["held out"]}) to a tolerance of {numbers["tolerance"]:g}.
-Conjugate gradients (an inner loop to 10⁻⁵) stand for the exact data step; the last column is the distance to the answer with the true A.
+Conjugate gradients (an inner loop to 10⁻⁵) stand for the exact data step; the last column is the distance to the \
+answer with the true A.
 """
     return intro + "".join(_section(title, case) for title, case in numbers["cases"].items())
 
@@ -177,9 +200,11 @@ def _section(title: str, case: Numbers) -> str:
     return f"""
 ## {title}
 
-True kernel `{case["kernel"]}`, guessed kernel `{case["guess"]}`, stride {case["stride"]}, β = {case["beta"]:g}, TV weight {case["weight"]:g}.
+True kernel `{case["kernel"]}`, guessed kernel `{case["guess"]}`, stride {case["stride"]}, β = {case["beta"]:g}, \
+TV weight {case["weight"]:g}.
 Each tap is learned with an rms error of {error}; the fit itself predicts {predicted}.
-C was trained for {training["steps"]} steps ({shown(training["seconds"])} s); its relative residual is {shown(training["relative residual"])}.
+C was trained for {training["steps"]} steps ({shown(training["seconds"])} s); its relative residual is \
+{shown(training["relative residual"])}.
 The PSNR of the blind chain and that of the solve with the true A differ by {apart:.2f} dB.
 
 {table(["data step", "PSNR in dB", "iterations", "status", "distance"], rows)}

@@ -1,4 +1,7 @@
-"""Deblurring on borders that do not wrap: how many iterations each inverse needs, and how near to B a wide network comes for the work of a small one."""
+"""Deblurring on borders that do not wrap: how many iterations each inverse needs.
+
+And how near to B a wide network comes for the work of a small one.
+"""
 
 from __future__ import annotations
 
@@ -42,15 +45,17 @@ def run(
     steps: int = 3000,
     seed: int = 0,
 ) -> Outcome:
-    """Count iterations of ADMM to each gap, in float64, on two blurs with a valid border; then the error of C for motion on a circular grid.
+    """Count iterations of ADMM to each gap, in float64, on two blurs with a valid border.
 
-    ``most``: iterations at most. ``steps``: training of each network that is not among the weights of the package (those of beta = 0.01 are).
+    Then the error of C for motion on a circular grid. ``most``: iterations at most. ``steps``: training of each network
+    that is not among the weights of the package (those of beta = 0.01 are).
     """
     valid = []
     for name, op in cases("valid").items():
         truth = spikes(size, seed=seed)
         problem = Problem(op, truth, observed(op, truth, noise=noise, seed=seed + 1), weight, 1.0)
         report(f"{name}: reference optimum (FISTA)", 0, 1)
+        # far below the least of GAPS, so that the reference does not move them; a closer one takes longer
         best = optimum(problem, accuracy=1e-9, most=50_000)
         ways: dict[str, Inverse] = {
             EXACT: inverses.ConjugateGradient(tolerance=1e-9),
@@ -70,7 +75,7 @@ def run(
 
 
 def count(problem: Problem, best: Optimum, inverse: Inverse, beta: float, most: int) -> Numbers:
-    """Iterations to each gap (None: not within ``most``), the curve of gaps, the certificate and seconds an iteration."""
+    """Iterations to each gap (None: not within ``most``), the curve of gaps, the certificate, seconds an iteration."""
     gaps: list[float] = []
 
     def look(state: State) -> bool:
@@ -95,7 +100,8 @@ def count(problem: Problem, best: Optimum, inverse: Inverse, beta: float, most: 
 
 
 def _errors(name: str, op: operators.Blur, beta: float, steps: int, seed: int, report: Report) -> Numbers:
-    """rms and largest |1 - c (beta + r)| over the frequencies of a 128 x 128 grid, and the products a pixel that C costs."""
+    """rms and largest ``|1 - c (beta + r)|`` over the frequencies of a 128 x 128 grid, and C's products a pixel."""
+    # a grid beyond the reach of every C here, so that none wraps onto itself; a larger one only samples more densely
     shape, convolution = (128, 128), op.convolution()
     target = beta + spectrum(symbol_taps(convolution), shape)
     closed = fit(convolution, beta, STENCIL)
@@ -179,14 +185,17 @@ def page(numbers: Numbers) -> str:
         if label != EXACT
     )
     return f"""
-min ‖y − A x‖² + λ‖x‖₁, λ = {s["weight"]:g}, β = {s["beta"]:g}, float64: a {s["size"]} × {s["size"]} image of which 5 % of the pixels are not zero, noise
-{s["noise"]:g}, blurred without a stride; only pixels whose neighbourhood lies inside the image are observed (valid), so no FFT inverts A Aᵀ. The optimum comes
+min ‖y − A x‖² + λ‖x‖₁, λ = {s["weight"]:g}, β = {s["beta"]:g}, float64: a {s["size"]} × {s["size"]} image of which 5 \
+% of the pixels are not zero, noise
+{s["noise"]:g}, blurred without a stride; only pixels whose neighbourhood lies inside the image are observed (valid), \
+so no FFT inverts A Aᵀ. The optimum comes
 from FISTA run until the duality gap is below 1e-9. Every inverse reaches it: C decides the speed.
 
 {table(["inverse", *(f"iterations to {gap:g}" for gap in GAPS), "ms an iteration"], counts)}
 
 With the same support, the learned inverse takes {" and ".join(ratios)}.
-The stencil knows nothing of the border, and its certificate scales all of it down for the sake of a few rows; the network is trained on that border.
+The stencil knows nothing of the border, and its certificate scales all of it down for the sake of a few rows; \
+the network is trained on that border.
 
 {notes}
 

@@ -1,4 +1,7 @@
-"""Camera shake undone: the shipped denoiser as the prior of a blur it has never seen, beside total variation at its best weight and FFDNet."""
+"""Camera shake undone: the shipped denoiser as the prior of a blur it has never seen.
+
+Beside total variation at its best weight and FFDNet.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +37,15 @@ OURS, PEER, VARIATION, OLD, GIVEN = (
     "data",
 )
 CIRCULAR, NATURAL = "circular", "natural"
-# beta of the second split for a denoiser. Mean PSNR at noise 2.55 / 7.65 on four validation photographs and two shakes: 0.3: 30.88 / 28.03,
-# 1: 31.35 / 28.40, 1.5: 31.39 / 28.49, 2: 31.34 / 28.55, 3: 31.03 / 28.58, 4: 30.45 / 28.36.
+# beta of the second split for a denoiser. Mean PSNR at noise 2.55 / 7.65 on four validation photographs and two
+# shakes: 0.3: 30.88 / 28.03, 1: 31.35 / 28.40, 1.5: 31.39 / 28.49, 2: 31.34 / 28.55, 3: 31.03 / 28.58,
+# 4: 30.45 / 28.36.
 PULL = 1.5
-# Steps of the second split alone before the first denoising, which then sees what the data say beyond the border. With 0: 31.39 / 28.60, 10: 31.52 / 28.63,
-# 40: 31.67 / 28.65, 100: 31.73 / 28.65, 200: 31.76 / 28.66; conjugate gradients to 1e-3 in each of the eight iterations, 42 steps in all: 31.72 / 28.60.
+# Steps of the second split alone before the first denoising, which then sees what the data say beyond the border.
+# With 0: 31.39 / 28.60, 10: 31.52 / 28.63, 40: 31.67 / 28.65, 100: 31.73 / 28.65, 200: 31.76 / 28.66; conjugate
+# gradients to 1e-3 in each of the eight iterations, 42 steps in all: 31.72 / 28.60.
 WARM = 100
-TV_STEPS = {CIRCULAR: 100, NATURAL: 60}
+TV_STEPS = {CIRCULAR: 100, NATURAL: 60}  # fewer end before total variation is at its minimum, more only take longer
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,10 @@ class Case:
 def cases(
     photos: Sequence[str], sizes: Sequence[int], side: int, noises: Sequence[float], borders: Sequence[str]
 ) -> list[Case]:
-    """Every photograph by every shake, border and noise (grey levels of 255). Natural: a window of a larger scene, sharp beyond it too."""
+    """Every photograph by every shake, border and noise (grey levels of 255).
+
+    Natural: a window of a larger scene, sharp beyond it too.
+    """
     found = []
     pictures = data.held_out_photographs(photos)
     for number, size in enumerate(sizes):
@@ -90,13 +98,30 @@ def restored(case: Case, prior: Prior, betas: Sequence[float], steps: int, pull:
 def split(
     y: Tensor, taps: Tensor, prior: Prior, betas: Sequence[float], steps: int, pull: float, warm: int = WARM
 ) -> Tensor:
-    """min ||M (H x) - y||^2 + R(x), H circular on a larger grid, M the window that was seen, with u = H x and z = x split off:
+    """Minimise ``||M (H x) - y||^2 + R(x)`` with ``u = H x`` and ``z = x`` split off.
 
-        z = prox_{R/2b}(x + d)        u = (M y + p (H x + e)) / (M + p)        d <- d + x - z        e <- e + H x - u
+    H is circular on a larger grid, M the window that was seen::
+
+        z = prox_{R/2b}(x + d)      u = (M y + p (H x + e)) / (M + p)      d <- d + x - z      e <- e + H x - u
         x = (b + p H^T H)^-1 (b (z - d) + p H^T (u - e))
 
     begun by ``warm`` steps of x, u and e alone, z being the data with its border repeated.
-    Source: Almeida and Figueiredo, Deconvolving images with unknown boundaries using alternating optimization methods, 2013.
+
+    Args:
+        y: The data, 1 c h w.
+        taps: The psf, an odd side.
+        prior: ``R``.
+        betas: ``b`` of each iteration; the last one stays.
+        steps: Iterations.
+        pull: ``p``.
+        warm: Steps before the first prox.
+
+    Returns:
+        z in the window, 1 c h w.
+
+    References:
+        Almeida and Figueiredo, Deconvolving images with unknown boundaries using alternating optimization methods,
+        2013.
     """
     size = taps.shape[0]
     rim, (h, w) = size // 2, y.shape[-2:]
@@ -142,9 +167,10 @@ def run(
     other: str = "none",
     steps: int = 8,
 ) -> Outcome:
-    """Undo every case with every prior; the weight of total variation is the best one for each case, which only an experiment knows.
+    """Undo every case with every prior.
 
-    denoiser, other: shipped weights, or checkpoints; ``other`` is compared too.
+    The weight of total variation is the best one for each case, which only an experiment knows. denoiser, other:
+    shipped weights, or checkpoints; ``other`` is compared too.
     """
     check_counts(side=side, steps=steps)
     every = cases(photos, sizes, side, noises, borders)
@@ -185,6 +211,7 @@ def _solvers(denoiser: str, other: str, weights: Sequence[float], steps: int) ->
 
     def variation(case: Case) -> Tensor:
         count = TV_STEPS[case.border]
+        # beta follows the weight, so that every weight has the same threshold; PULL was chosen for denoisers alone
         tried = [restored(case, TV(weight=weight), (10 * weight,), count, pull=0.1) for weight in weights]
         return max(tried, key=lambda x: psnr(x, case.truth))
 
@@ -239,15 +266,19 @@ def page(numbers: Numbers) -> str:
     }
     against = "; ".join(f"{gain:+.2f} dB against {title}" for title, gain in gains.items())
     return f"""
-{", ".join(s["photos"])}, the middle {s["side"]} × {s["side"]} pixels, blurred by {len(s["sizes"])} camera shakes (random walks, {min(s["sizes"])} to
-{max(s["sizes"])} pixels wide) that no training saw, with noise, rounded to 8 bits. Circular: the picture wraps around. Natural: the data are a window of a
+{", ".join(s["photos"])}, the middle {s["side"]} × {s["side"]} pixels, blurred by {len(s["sizes"])} camera shakes \
+(random walks, {min(s["sizes"])} to
+{max(s["sizes"])} pixels wide) that no training saw, with noise, rounded to 8 bits. Circular: \
+the picture wraps around. Natural: the data are a window of a
 larger scene, restored on a padded grid with a second split, exact and without an inner loop,
 begun by {WARM} steps of that split alone. PSNR in dB, means over {rows[0]["count"]} pictures each:
 
 {table(["border", *titles], lines)}
 
-The photo prior is `fastip.shipped.prior("photo", noise=...)` with its {s["steps"]} iterations: {against}, over all rows. FFDNet has the same schedule.
-Total variation has, for each picture, the best of the weights {", ".join(f"{weight:g}" for weight in s["weights"])}, which nobody knows who has no truth.
+The photo prior is `fastip.shipped.prior("photo", noise=...)` with its {s["steps"]} iterations: {against}, \
+over all rows. FFDNet has the same schedule.
+Total variation has, for each picture, the best of the weights {", ".join(f"{weight:g}" for weight in s["weights"])}, \
+which nobody knows who has no truth.
 """
 
 

@@ -1,4 +1,7 @@
-"""The data steps that are compared, each tuned over the same grid, and how they are timed: exactly as many iterations as they need, without a callback."""
+"""The data steps that are compared, each tuned over the same grid, and how they are timed.
+
+Exactly as many iterations as they need, without a callback.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,19 @@ from ...solvers.pgd import Nesterov
 from ..record import Report
 from .synthetic import Problem, recorder
 
-MOST = 1000  # gradient steps of one inner loop at most
+MOST = 1000  # gradient steps of one inner loop at most, for one that does not come to its tolerance
 
 
 class DescentTo(StrictKeywords):
-    """(beta I + A A^T)^-1 by gradient descent until the residual is at most tolerance * ||y||: the stop rule of inverses.ConjugateGradient.
+    """(beta I + A A^T)^-1 by gradient descent until the residual is at most ``tolerance * ||y||``.
 
-    Like that one it solves for the correction of q, so it is warm-started, and takes at least one step. The step is 1 / (beta + ||A||^2), as that of
-    inverses.GradientDescent; with ``lowest``, the smallest eigenvalue of A A^T, it is 2 / (2 beta + lowest + ||A||^2), the best fixed one.
+    The stop rule of inverses.ConjugateGradient. Like that one it solves for the correction of q, so it is warm-started,
+    and takes at least one step.
+
+    Args:
+        tolerance: Of the residual.
+        lowest: None for the step ``1 / (beta + ||A||^2)``, as that of inverses.GradientDescent; with the smallest
+            eigenvalue of A A^T it is ``2 / (2 beta + lowest + ||A||^2)``, the best fixed one.
     """
 
     def __init__(self, tolerance: float, *, lowest: float | None = None) -> None:
@@ -56,7 +64,16 @@ Run = Callable[[Problem, Tensor, Tensor, int, Callback | None], Tensor]  # probl
 
 @dataclass(frozen=True)
 class Contender:
-    """One method with one setting. ``iterations``: what it needs to the gap, ``seconds`` what they take (None: not reached, not timed)."""
+    """One method with one setting.
+
+    Args:
+        method: Its name.
+        setting: In words.
+        beta: Of ADMM; None for a method without.
+        run: Makes so many iterations.
+        iterations: What it needs to the gap; None where it was not reached.
+        seconds: What they take; None where they were not timed.
+    """
 
     method: str
     setting: str
@@ -66,7 +83,10 @@ class Contender:
     seconds: float | None = None
 
     def solve(self, problem: Problem, iterations: int) -> Callable[[], Tensor]:
-        """A call that makes exactly so many iterations in float32, without looking at anything in between: the fused kernel runs where it can."""
+        """A call that makes exactly so many iterations in float32, without looking at anything in between.
+
+        The fused kernel runs where it can.
+        """
         y, start = single(problem)
         return lambda: self.run(problem, y, start, iterations, None)
 
@@ -131,8 +151,12 @@ def lowest_eigenvalue(op: LinearOperator, y: Tensor) -> float:
 
 @strict_keywords
 def candidates(op: LinearOperator, y: Tensor, betas: Sequence[float]) -> list[Contender]:
-    """Every method with every setting and every beta: inner loops to 1e-5, inner loops to be tuned, and the closed forms."""
+    """Every method with every setting and every beta.
+
+    Inner loops to 1e-5, inner loops to be tuned, and the closed forms.
+    """
     best = DescentTo(1e-5, lowest=lowest_eigenvalue(op, y))
+    # to 1e-5 a float32 data step counts as solved; 1e-9 is never met, so the number of steps alone ends these
     ways: list[tuple[str, str, Inverse]] = [
         ("gradient descent to 1e-5", "step 1 / (β + ‖A‖²)", DescentTo(1e-5)),
         ("gradient descent to 1e-5, best step", "best fixed step", best),
@@ -159,7 +183,10 @@ def tune(
     most: int,
     report: Report,
 ) -> list[Contender]:
-    """Each contender with the iterations it needs to the target (float32) and the best time of two; those that do not get there keep None."""
+    """Each contender with the iterations it needs to the target (float32) and the best time of two.
+
+    Those that do not get there keep None.
+    """
     result = []
     for done, contender in enumerate(contenders):
         report(
@@ -195,7 +222,10 @@ def single(problem: Problem) -> tuple[Tensor, Tensor]:
 
 @strict_keywords
 def interleaved(solves: Sequence[Callable[[], Any]], repeats: int) -> list[list[float]]:
-    """Wall-clock seconds of each solve, ``repeats`` times; they take turns, so that a busy moment hits all alike. One untimed call of each comes first."""
+    """Wall-clock seconds of each solve, ``repeats`` times.
+
+    They take turns, so that a busy moment hits all alike. One untimed call of each comes first.
+    """
     with torch.no_grad():
         for solve in solves:
             solve()

@@ -1,4 +1,7 @@
-"""Which shape a denoiser of photographs should have: several, trained for the same time, quality against the time of a picture."""
+"""Which shape a denoiser of photographs should have: quality against the time of a picture.
+
+Several shapes, trained for the same time.
+"""
 
 from __future__ import annotations
 
@@ -20,70 +23,14 @@ from .. import drawing, ffdnet
 from ..markdown import table
 from ..record import Experiment, Numbers, Outcome, Report, silent
 from ..scores import mean
+from .denoiser_blocks import GatedBlock, MixBlock, with_blocks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CALMER = 0.3  # of the learning rate, for shapes that diverge at the recipe's
+CALMER = 0.3  # of the learning rate, for shapes that diverge at the recipe's: a smaller part learns less in the time
 FFDNET, DRUNET = "FFDNet, published weights", "DRUNet's shape"
 PRODUCTS = {FFDNET: (15 * 96 + 10 * 96 * 96 + 96 * 12) * 9 / 4}  # twelve 3 x 3 convolutions on a grid twice as coarse
-
-
-class GatedBlock(nn.Module):
-    """f + W2 (a * b) with (a, b) = W1 f, 3 x 3: a product in place of the ReLU."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first, self.second = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width // 2, width, 3, padding=1)
-        _small(self.second, 9 * width)
-
-    def forward(self, f: Tensor) -> Tensor:
-        a, b = self.first(f).chunk(2, dim=1)
-        result: Tensor = f + self.second(a * b)
-        return result
-
-
-class MixBlock(nn.Module):
-    """Two steps: f + P2 (a * b) with (a, b) = D P1 f, D a depthwise 3 x 3, then the same without D; P 1 x 1.
-
-    Source: Chen et al., Simple baselines for image restoration, 2022, without its normalisations.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.spread, self.depthwise = (
-            nn.Conv2d(width, 2 * width, 1),
-            nn.Conv2d(2 * width, 2 * width, 3, padding=1, groups=2 * width),
-        )
-        self.mixed, self.again, self.last = (
-            nn.Conv2d(width, width, 1),
-            nn.Conv2d(width, 2 * width, 1),
-            nn.Conv2d(width, width, 1),
-        )
-        _small(self.mixed, width)
-        _small(self.last, width)
-
-    def forward(self, f: Tensor) -> Tensor:
-        a, b = self.depthwise(self.spread(f)).chunk(2, dim=1)
-        f = f + self.mixed(a * b)
-        a, b = self.again(f).chunk(2, dim=1)
-        result: Tensor = f + self.last(a * b)
-        return result
-
-
-def _small(last: nn.Conv2d, inputs: int) -> None:
-    """Blocks start near the identity."""
-    nn.init.normal_(last.weight, std=0.1 / inputs**0.5)
-    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
-
-
-def _with(block: Callable[[int], nn.Module], **shape: Any) -> PixelShuffleAutoencoder:
-    """A network whose blocks are others."""
-    net = PixelShuffleAutoencoder(**shape)
-    for chain in [*net.encoder, *net.decoder]:
-        for k, old in enumerate(list(chain.children())):
-            chain[k] = block(old.first.in_channels)
-    return net
 
 
 ZEROS: dict[str, Any] = {"padding_mode": "zeros"}
@@ -97,15 +44,16 @@ SHAPES: dict[str, Callable[[], PixelShuffleAutoencoder]] = {
     "16/32/64/128/256": partial(
         PixelShuffleAutoencoder, widths=(16, 32, 64, 128, 256), blocks=(2, 3, 3, 3, 2), **ZEROS
     ),
-    "gated 16/48/128/192": partial(_with, GatedBlock, widths=(16, 48, 128, 192), blocks=(1, 2, 3, 2), **ZEROS),
-    "depthwise 16/48/128/192": partial(_with, MixBlock, widths=(16, 48, 128, 192), blocks=(1, 3, 4, 4), **ZEROS),
+    "gated 16/48/128/192": partial(with_blocks, GatedBlock, widths=(16, 48, 128, 192), blocks=(1, 2, 3, 2), **ZEROS),
+    "depthwise 16/48/128/192": partial(with_blocks, MixBlock, widths=(16, 48, 128, 192), blocks=(1, 3, 4, 4), **ZEROS),
 }
 
 
 def drunet() -> PixelShuffleAutoencoder:
     """Four residual blocks on each way through the grids 64/128/256/512, as DRUNet has them; untrained.
 
-    Source: Zhang et al., Plug-and-play image restoration with deep denoiser prior, 2021.
+    References:
+        Zhang et al., Plug-and-play image restoration with deep denoiser prior, 2021.
     """
     return PixelShuffleAutoencoder(widths=(64, 128, 256, 512), blocks=(4, 4, 4, 4), **ZEROS)
 
@@ -122,7 +70,10 @@ def run(
     probe: int = 12,
     validation: int = 45,
 ) -> Outcome:
-    """Train each shape for ``seconds`` of processor time, whole cosine, and score it; time a picture of ``side`` pixels for each."""
+    """Train each shape for ``seconds`` of processor time, whole cosine, and score it.
+
+    A picture of ``side`` pixels is timed for each.
+    """
     from ...train.recipes import photo_denoiser
 
     pictures = {"test": photo_denoiser.test_photographs(), "validation": data.validation_photographs()[:validation]}
@@ -160,7 +111,10 @@ def _learned(
     probe: int,
     pictures: dict[str, list[Tensor]],
 ) -> dict[str, Any]:
-    """What a shape came to: steps, learning rate and scores; at a lower rate where the recipe's makes it diverge, and without scores where that does too."""
+    """What a shape came to: steps, learning rate and scores.
+
+    At a lower rate where the recipe's makes it diverge, and without scores where that does too.
+    """
     from ...train.engine import loop
     from ...train.recipes import photo_denoiser
 
@@ -182,7 +136,10 @@ class _Trained:
 def _trained(
     build: Callable[[], PixelShuffleAutoencoder], feed: Any, seconds: float, probe: int, rate: float
 ) -> _Trained:
-    """The recipe of the long training, its whole cosine in as many steps as the time allows; the first patches alone, without a later stage."""
+    """The recipe of the long training, its whole cosine in as many steps as the time allows.
+
+    The first patches alone, without a later stage.
+    """
     from ...train.recipes import photo_denoiser
 
     def train(steps: int) -> PixelShuffleAutoencoder:
@@ -190,7 +147,7 @@ def _trained(
         with tempfile.TemporaryDirectory() as folder:
             about: dict[str, Any] = {
                 "stages": photo_denoiser.STAGES[:1],
-                "warm_up": 200,
+                "warm_up": 200,  # of steps: shorter lets shapes diverge, longer leaves less of a short training
                 "learning_rate": rate,
                 "progress": False,
             }
@@ -205,15 +162,17 @@ def _trained(
     between = time.process_time()
     train(2 + probe)
     longer = time.process_time() - between
-    a_step = max(
-        (longer - (between - begun)) / probe, longer / (2 + probe) / 4
-    )  # a difference of two times may be anything on a busy machine
+    # a difference of two times may be anything on a busy machine, so a fourth of the plain mean is the least
+    a_step = max((longer - (between - begun)) / probe, longer / (2 + probe) / 4)
     steps = max(1, round(seconds / a_step))
     return _Trained(train(steps), steps)
 
 
 def _feeding(pictures: Any, count: int = 40) -> float:
-    """Seconds of processor time for what a step sees: patches, noise and levels. In a training it is made in a thread beside the step before."""
+    """Seconds of processor time for what a step sees: patches, noise and levels.
+
+    In a training it is made in a thread beside the step before.
+    """
     from ...train.engine.feed import Feed
     from ...train.recipes import photo_denoiser
 
@@ -287,7 +246,10 @@ def _draw(rows: dict[str, dict[str, Any]]) -> Figure:
 
 
 def _apart(values: list[float], share: float = 0.045) -> list[float]:
-    """Places of labels as near to the values as they can be with a gap of this share of the range, from the largest down."""
+    """Places of labels as near to the values as they can be, from the largest down.
+
+    They have a gap of this share of the range.
+    """
     gap, places, last = share * (max(values, default=0.0) - min(values, default=0.0)), list(values), math.inf
     for k in sorted(range(len(values)), key=lambda k: -values[k]):
         last = places[k] = min(values[k], last - gap)
@@ -338,16 +300,23 @@ def page(numbers: Numbers) -> str:
         "float32, ms",
     ]
     return f"""
-Each shape was trained from nothing for {s["seconds"]:g} seconds of processor time on {s["threads"]} thread{"s" * (s["threads"] > 1)} with the recipe of
-`fastip train task photo-denoiser`: 8 × 128² pixels a step, bfloat16, the whole cosine of the learning rate within that time.{note} One run each.
-PSNR in dB at noise of 15, 25 and 50 of 255: {s["counts"]["test"]} test photographs (middles of 256²) and {s["counts"]["validation"]} validation pictures
-(photographs reduced 2, 3 and 4 times, middles of 192²), each clamped to [0, 1], then the mean. The times are for one picture of {s["side"]}² on the same
-threads. "Half" begins with a pixel shuffle by 2. Borders are zeros within the network but where the name says otherwise.
+Each shape was trained from nothing for {s["seconds"]:g} seconds of processor time on {s["threads"]} \
+thread{"s" * (s["threads"] > 1)} with the recipe of
+`fastip train task photo-denoiser`: 8 × 128² pixels a step, bfloat16, the whole cosine of the learning rate within \
+that time.{note} One run each.
+PSNR in dB at noise of 15, 25 and 50 of 255: {s["counts"]["test"]} test photographs (middles of 256²) \
+and {s["counts"]["validation"]} validation pictures
+(photographs reduced 2, 3 and 4 times, middles of 192²), each clamped to [0, 1], then the mean. \
+The times are for one picture of {s["side"]}² on the same
+threads. "Half" begins with a pixel shuffle by 2. Borders are zeros within the network but where the name \
+says otherwise.
 
 {table(head, lines)}
 
-A step took {shortest:.0f} to {longest:.0f} ms of processor time, and drawing what it sees {1000 * s["feeding"]:.1f} ms of them, in a thread beside the
-step before. Of those trained here, {best} is best on validation. {DRUNET} is here for its time alone. A few minutes tell which shapes learn fast, not what
+A step took {shortest:.0f} to {longest:.0f} ms of processor time, and drawing what it sees {1000 * s["feeding"]:.1f} \
+ms of them, in a thread beside the
+step before. Of those trained here, {best} is best on validation. {DRUNET} is here for its time alone. \
+A few minutes tell which shapes learn fast, not what
 each comes to in the end.
 """
 

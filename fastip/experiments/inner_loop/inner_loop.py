@@ -1,4 +1,7 @@
-"""The paper's second figure, left and middle: the objective against iterations and against time, with and without an inner loop in the data step."""
+"""The paper's second figure, left and middle: the objective against iterations and against time.
+
+With and without an inner loop in the data step.
+"""
 
 from __future__ import annotations
 
@@ -75,12 +78,13 @@ def closed_and_inner(beta: float) -> list[Contender]:
 def _curves(
     problem: Problem, contenders: Sequence[Contender], iterations: int, repeats: int, report: Report
 ) -> Numbers:
-    """The objective after each iteration of a watched run, and the seconds of unwatched runs of some numbers of iterations."""
+    """The objective after each iteration of a watched run, and the seconds of unwatched runs of some lengths."""
     counts = sorted({max(1, round(iterations ** (i / 7))) for i in range(8)})
     result = {}
     for done, contender in enumerate(contenders):
         report(f"curves of {contender.method}", done, len(contenders))
         values = contender.curve(problem, problem.objective, iterations)
+        # each point takes a run of its own, so fewer repeats than in the table
         seconds = interleaved([contender.solve(problem, n) for n in counts], max(2, repeats // 3))
         result[contender.method] = {"objective": values, "counts": counts, "seconds": [min(s) for s in seconds]}
     return result
@@ -96,7 +100,10 @@ def _times(problem: Problem, contenders: Sequence[Contender], iterations: int, r
 
 
 def _at(problem: Problem, beta: float, iterations: int, repeats: int, report: Report) -> Numbers:
-    """What one beta makes of the problem: its condition, the iterations to the optimum, and the time of all iterations with each data step."""
+    """What one beta makes of the problem.
+
+    Its condition, the iterations to the optimum, and the time of all iterations with each data step.
+    """
     report(f"beta {beta:g}", 0, 1)
     contenders = closed_and_inner(beta)
     structure = problem.op.cogram(tuple(problem.y.shape))
@@ -153,6 +160,7 @@ def _draw(numbers: Numbers) -> Figure:
 
 
 def page(numbers: Numbers) -> str:
+    """The problem, the times, and what beta does."""
     return "\n\n".join([_problem(numbers), _timing(numbers), _penalty(numbers)])
 
 
@@ -165,15 +173,20 @@ def _problem(numbers: Numbers) -> str:
     )
     off = max(abs(v / p["half_square"] - 1) for v in finals)
     return f"""
-A {p["size"]} × {p["size"]} image of independent Laplace(0, 1) pixels, blurred by a 9 × 9 Gaussian of standard deviation 1.5, every fourth pixel of every
-fourth row kept (circular), noise N(0, 1): what can be read from the second figure of Fan, Wei, Carin and Heller (2017). Objective: ½‖y − A x‖² + ‖x‖₁, that
+A {p["size"]} × {p["size"]} image of independent Laplace(0, 1) pixels, blurred by a 9 × 9 Gaussian of standard \
+deviation 1.5, every fourth pixel of every
+fourth row kept (circular), noise N(0, 1): what can be read from the second figure of Fan, Wei, \
+Carin and Heller (2017). Objective: ½‖y − A x‖² + ‖x‖₁, that
 is ‖y − A x‖² + 2‖x‖₁ in fastip's scale, from x = Aᵀy, {p["iterations"]} iterations.
 
-**Result.** All data steps start at {p["start"]:.0f} and end between {min(finals):.1f} and {max(finals):.1f}, at most {100 * off:.3f} % from ½‖y‖² =
+**Result.** All data steps start at {p["start"]:.0f} and end between {min(finals):.1f} and {max(finals):.1f}, \
+at most {100 * off:.3f} % from ½‖y‖² =
 {p["half_square"]:.1f}. Per iteration the linear ones never differ by more than {spread:.2g}.
 
-**The optimum is x = 0.** The largest entry of Aᵀy is {p["steepest"]:.3f} of the weight of the 1-norm. At most 1 means that 0 is the minimiser (0 ∈ −Aᵀy +
-∂‖·‖₁), so ½‖y‖² is the optimal value and the problem asks for nothing to be restored. The figure is a test of speed, not of restoration;
+**The optimum is x = 0.** The largest entry of Aᵀy is {p["steepest"]:.3f} of the weight of the 1-norm. \
+At most 1 means that 0 is the minimiser (0 ∈ −Aᵀy +
+∂‖·‖₁), so ½‖y‖² is the optimal value and the problem asks for nothing to be restored. The figure is a test of speed, \
+not of restoration;
 [repaired](repaired.md) is the same with something to find."""
 
 
@@ -189,10 +202,14 @@ def _timing(numbers: Numbers) -> str:
 
 {table(["data step", "best ms", "median ms", "over learned, linear"], rows)}
 
-Float32, the same threads for all, the methods take turns; each time is that of a run of exactly so many iterations without a callback, its set-up included.
-The objective is never evaluated in a timed run: the curves against iterations come from watched runs in float32 (evaluated in float64), those against time
-from separate unwatched runs of 1 to {numbers["problem"]["iterations"]} iterations. Inner loops run until their residual is below 1e-5 ‖y‖, from the last
-dual. The stencil and the linear net are one stencil each, and run in one kernel together with A, Aᵀ and the threshold; the others run in the visible loop.
+Float32, the same threads for all, the methods take turns; each time is that of a run of exactly so many iterations \
+without a callback, its set-up included.
+The objective is never evaluated in a timed run: the curves against iterations come from watched runs in float32 \
+(evaluated in float64), those against time
+from separate unwatched runs of 1 to {numbers["problem"]["iterations"]} iterations. Inner loops run until their \
+residual is below 1e-5 ‖y‖, from the last
+dual. The stencil and the linear net are one stencil each, and run in one kernel together with A, \
+Aᵀ and the threshold; the others run in the visible loop.
 The network of the paper, with its ReLU, takes {shown(slower, 2)} times as long as the inner loop that it replaces.
 
 {table(["net", "training steps", "training s", "relative error on noise", "products a data pixel"], trained)}"""
@@ -208,11 +225,16 @@ def _penalty(numbers: Numbers) -> str:
 
 {table(["β", "condition of βI + AAᵀ", "iterations to 0.2 %", *[f"{n}, ms" for n in names]], rows)}
 
-The paper does not state its β. The curves above have β = {shown(numbers["problem"]["beta"])} for every method, because the paper's fall over 30 iterations
-and only a large β does that: with a small one the threshold 1/β exceeds every pixel and x is 0, the optimum, after the first iteration. But where β is
-large beside the largest eigenvalue of AAᵀ, βI + AAᵀ is nearly a multiple of I and the inner loop has nothing to do; where the inner loop costs most, the
-outer loop is over after one iteration. So this figure, honestly tuned, cannot separate the methods; the table gives the time of
-{numbers["problem"]["iterations"]} iterations all the same, and [repaired](repaired.md) compares each method at its own best β."""
+The paper does not state its β. The curves above have β = {shown(numbers["problem"]["beta"])} for every method, \
+because the paper's fall over 30 iterations
+and only a large β does that: with a small one the threshold 1/β exceeds every pixel and x is 0, the optimum, \
+after the first iteration. But where β is
+large beside the largest eigenvalue of AAᵀ, βI + AAᵀ is nearly a multiple of I and the inner loop has nothing to do; \
+where the inner loop costs most, the
+outer loop is over after one iteration. So this figure, honestly tuned, cannot separate the methods; \
+the table gives the time of
+{numbers["problem"]["iterations"]} iterations all the same, and [repaired](repaired.md) \
+compares each method at its own best β."""
 
 
 EXPERIMENT = Experiment(

@@ -1,4 +1,7 @@
-"""What the solver holds after 1, 4 and 7 iterations (figure 4 of the 2017 paper): a prior trained through them, a plain denoiser, total variation."""
+"""What the solver holds after 1, 4 and 7 iterations (figure 4 of the 2017 paper).
+
+With a prior that was trained through them, a plain denoiser, total variation.
+"""
 
 from __future__ import annotations
 
@@ -52,12 +55,15 @@ def run(
     size: int = 256,
     moments: tuple[int, ...] = (1, 4, 7),
     steps: int = 24,
-    first: float = 0.3,
-    last: float = 0.035,
-    noise: float = 0.0065,
+    first: float = 0.3,  # the largest level that the denoiser was trained for
+    last: float = 0.035,  # larger smooths the result, smaller leaves noise in it
+    noise: float = 0.0065,  # larger trusts the denoiser more and the data less
     variation: int = 100,
 ) -> Outcome:
-    """Solve the task with three priors and follow the PSNR; ``first``, ``last`` and ``noise`` are the levels and beta = noise^2 / level^2 of plug and play."""
+    """Solve the task with three priors and follow the PSNR.
+
+    ``first``, ``last`` and ``noise`` are the levels and ``beta = noise^2 / level^2`` of plug and play.
+    """
     problem, truth = tasks.learned(task).problem(), photographs(size, photos)
     op = problem.op
     y = data.degrade(truth, op, problem.noise or 0.0)
@@ -165,13 +171,16 @@ def page(numbers: Numbers) -> str:
     short = f"does not come up to it in {len(plugged)} and ends {learned[-1] - plugged[-1]:.2f} dB below"
     verdict = short if same is None else f"comes up to it after {same}"
     return f"""
-Task `{s["task"]}` ({s["summary"]}) on the middle {s["size"]} × {s["size"]} pixels of {", ".join(s["pictures"])}, which no training saw, circular. Bicubic
+Task `{s["task"]}` ({s["summary"]}) on the middle {s["size"]} × {s["size"]} pixels of {", ".join(s["pictures"])}, \
+which no training saw, circular. Bicubic
 interpolation gives {numbers["start"]:.2f} dB (no interpolation where the data are not smaller than the image).
 
 {table(["after iteration", *map(str, at), "last"], rows)}
 
-The network of the first row was trained through its {len(learned)} iterations and sees the data beside the image. Plug and play runs the denoiser
-`{DENOISER}`, which was trained for hours to remove noise alone, for any operator, and sees no data: levels from {s["first"]:g} to {s["last"]:g},
+The network of the first row was trained through its {len(learned)} iterations and sees the data beside the image. \
+Plug and play runs the denoiser
+`{DENOISER}`, which was trained for hours to remove noise alone, for any operator, and sees no data: \
+levels from {s["first"]:g} to {s["last"]:g},
 β = ({s["noise"]:g} / level)², from the interpolated data. It {verdict}.
 What the first holds on its way is not meant to be a picture: only its last iterate was trained to be
 near the truth. Total variation needs no training.

@@ -1,4 +1,7 @@
-"""Learning A: the blur kernel from pairs of photographs, without noise and with it (figure 5 of Fan, Wei, Carin and Heller, 2017)."""
+"""Learning A: the blur kernel from pairs of photographs, without noise and with it.
+
+Figure 5 of Fan, Wei, Carin and Heller, 2017.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ def run(
     noises: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
     seed: int = 0,
 ) -> Outcome:
-    """Learn each kernel from 4 photographs of size x size pixels: once without noise in each precision, then ``draws`` times at each noise level."""
+    """Learn each kernel from 4 photographs of size x size pixels.
+
+    Once without noise in each precision, then ``draws`` times at each noise level.
+    """
     x = photographs(size).double()
     generator = torch.Generator().manual_seed(seed)
     cases = [_case(text, x, draws, noises, generator, report) for text in KERNELS]
@@ -159,14 +165,16 @@ def page(numbers: Numbers) -> str:
 linear least squares with one unknown for each tap. The images are the middle {size} × {size} pixels of
 {len(names)} photographs ({", ".join(names)}), three channels each; y = A x keeps every {stride}th pixel.
 
-**Without noise** the kernel is exact to rounding. In float32 the pairs themselves are rounded, and that is what is left:
+**Without noise** the kernel is exact to rounding. In float32 the pairs themselves are rounded, \
+and that is what is left:
 Fan, Wei, Carin and Heller (2017, figure 5) report differences of 2 × 10⁻⁹ to 8 × 10⁻⁹ for their 4 × 4 kernel.
 
 {first}
 
 **With noise** of standard deviation σ the rms error of a tap is predicted by σ √(tr((XᵀX)⁻¹) / k²),
 where the columns of X are the shifted and decimated images.
-Each row is the root mean square over {numbers["draws"]} draws; measured and predicted differ by at most {shown(100 * worst, 2)} %.
+Each row is the root mean square over {numbers["draws"]} draws; measured and predicted differ by at most \
+{shown(100 * worst, 2)} %.
 The fit also finds σ by itself, from its residual.
 
 {table(heads, rows)}

@@ -1,4 +1,7 @@
-"""The learned inverses of the experiments: a shipped one where it belongs to the problem, else one that is trained on the spot with a stated budget."""
+"""The learned inverses of the experiments: a shipped one where it belongs to the problem.
+
+Else one that is trained on the spot with a stated budget.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from ...errors import strict_keywords
 from ...inverses.examine import relative_residual
 from ..record import Report
 
-SIZE, BATCH = 32, 8  # side of the noise patches on the data grid, and patches a step
+# Side of the noise patches on the data grid, and patches a step: larger patches hold less of their border, more of
+# them make calmer steps, and both make slower ones.
+SIZE, BATCH = 32, 8
+# of Adam, by the class of the net: a higher rate learns in fewer steps, until it diverges
 RATES = {"InverseNet": 3e-3, "PaperInverseNet": 1e-3}
 Net = nets.InverseNet | nets.PaperInverseNet
 Architecture = Callable[[str], Net]  # from the boundary of the net
@@ -23,7 +29,14 @@ Architecture = Callable[[str], Net]  # from the boundary of the net
 
 @dataclass(frozen=True)
 class Taught:
-    """A learned inverse, how many training steps and seconds it took here (0 for a shipped one), and ||(I - C B^-1) e|| / ||e|| on fresh noise."""
+    """A learned inverse and what it took.
+
+    Args:
+        inverse: Frozen.
+        steps: Of its training here, 0 for a shipped one.
+        seconds: Of its training here, 0 for a shipped one.
+        accuracy: ``||(I - C B^-1) e|| / ||e||`` on fresh noise.
+    """
 
     inverse: inverses.Learned
     steps: int
@@ -42,7 +55,7 @@ class Taught:
 
 
 def linear(boundary: str) -> nets.InverseNet:
-    """Symmetric and positive definite, one tied layer: a stencil of 5 x 5 taps away from borders, for inverses of small support."""
+    """Symmetric and positive definite, one tied layer: 5 x 5 taps away from borders, for inverses of small support."""
     return nets.InverseNet(channels=(16,), sizes=(3,), boundary=boundary)
 
 
@@ -65,7 +78,10 @@ def relu(boundary: str) -> nets.PaperInverseNet:
 def learned(
     op: operators.Operator, beta: float, architecture: Architecture, *, steps: int, seed: int, report: Report
 ) -> Taught:
-    """C ~ (beta I + A A^T)^-1 of this architecture, frozen: the shipped one for exactly this operator and beta if there is one, else trained from noise."""
+    """C ~ (beta I + A A^T)^-1 of this architecture, frozen.
+
+    The shipped one for exactly this operator and beta if there is one, else trained from noise.
+    """
     convolution = op.convolution()
     boundary = "zero" if convolution is None else nets.boundary_of(convolution.boundary)
     with torch.random.fork_rng(devices=[]):
@@ -96,7 +112,10 @@ def learned(
 
 
 def ready(op: operators.Operator, beta: float, like: Net) -> inverses.Learned | None:
-    """The inverse among the weights of this package for this operator, this beta (or a range that holds it) and the structure of ``like``, or None."""
+    """The inverse among the weights of this package for this operator and the structure of ``like``, or None.
+
+    It was trained for this beta, or for a range that holds it.
+    """
     for name in shipped.names("inverses"):
         with shipped.weights("inverses", name) as path:
             inverse = load_inverse(path)

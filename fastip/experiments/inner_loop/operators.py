@@ -1,4 +1,7 @@
-"""The operators as matrices: H, S, A = S H and A A^T on small grids, equal to fastip's (figure 6 and appendix B of Fan, Wei, Carin and Heller, 2017)."""
+"""The operators as matrices: H, S, A = S H and A A^T on small grids, equal to fastip's.
+
+Figure 6 and appendix B of Fan, Wei, Carin and Heller, 2017.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ LINE = (0.2, 0.5, 0.3)  # the kernel of the 1-D example
 def run(
     report: Report = silent, *, size: int = 16, kernel: str = "gaussian:9:1.6", stride: int = 4, length: int = 16
 ) -> Outcome:
-    """Build H and S from their definitions on size x size pixels and compare them with the operators, column by column; then ``length`` pixels in 1-D."""
+    """Build H and S from their definitions and compare them with the operators, column by column.
+
+    On size x size pixels; then ``length`` pixels in 1-D.
+    """
     report("matrices", 0, 2)
     taps = psf.parse(kernel)
     h, s = convolution(taps, size), decimation(size, stride)
@@ -50,7 +56,10 @@ def run(
 
 
 def _line(length: int, stride: int) -> dict[str, Any]:
-    """The 1-D example: a circulant H with the rows (0.2, 0.5, 0.3), every stride-th kept. From stride 3 on no two rows of A overlap: A A^T = ||h||^2 I."""
+    """The 1-D example: a circulant H with the rows (0.2, 0.5, 0.3), every stride-th kept.
+
+    From stride 3 on no two rows of A overlap: ``A A^T = ||h||^2 I``.
+    """
     if length % stride or length < len(LINE):
         raise InvalidInput(f"length is {length}; expected a multiple of the stride, {stride}, and at least {len(LINE)}")
     unit = torch.eye(length, dtype=torch.float64)
@@ -58,9 +67,8 @@ def _line(length: int, stride: int) -> dict[str, Any]:
     a = h[::stride]
     cogram = a @ a.T
     value = float(torch.tensor(LINE, dtype=torch.float64).square().sum())
-    taps = torch.tensor([LINE], dtype=torch.float64).flip(
-        1
-    )  # true convolution: the row of H holds the taps from last to first
+    # true convolution: the row of H holds the taps from last to first
+    taps = torch.tensor([LINE], dtype=torch.float64).flip(1)
     same = Blur(taps)(unit.reshape(length, 1, 1, length))[..., ::stride].reshape(length, -1).T
     return {
         "kernel": LINE,
@@ -110,7 +118,10 @@ def difference(a: Tensor, b: Tensor) -> float:
 
 
 def departure(matrix: Tensor, size: int) -> float:
-    """How far the matrix is from block circulant with circulant blocks: the largest change when rows and columns move by one pixel, along either axis."""
+    """How far the matrix is from block circulant with circulant blocks.
+
+    The largest change when rows and columns move by one pixel, along either axis.
+    """
     grid = matrix.reshape(size, size, size, size)
     return max(float((grid.roll((1, 1), (axis, axis + 2)) - grid).abs().max()) for axis in (0, 1))
 
@@ -162,8 +173,11 @@ def page(numbers: Numbers) -> str:
     )
     own, every = line["differences"], plane["stride"]
     norm, apart = shown(line["squared norm of the kernel"]), shown(own["A Aᵀ"])
-    if own["A Aᵀ"] < 1e-12:
-        result = f"no two rows of A overlap, so A Aᵀ is ‖h‖² I = {norm} I (largest difference {apart}): its inverse with β is one division."
+    if own["A Aᵀ"] < 1e-12:  # rounding in float64; rows that overlap differ by a product of taps
+        result = (
+            f"no two rows of A overlap, so A Aᵀ is ‖h‖² I = {norm} I (largest difference {apart}): "
+            "its inverse with β is one division."
+        )
         result += "\nThe same holds in two dimensions whenever the kernel is no larger than the stride."
     else:
         result = f"rows of A overlap: A Aᵀ differs from ‖h‖² I = {norm} I by {apart}."

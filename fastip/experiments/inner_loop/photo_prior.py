@@ -137,6 +137,7 @@ def shake(size: int, seed: int) -> Tensor:
     taps = torch.zeros(size, size, dtype=torch.float64)
     pushes = torch.randn(501, 2, dtype=torch.float64, generator=generator)
     place, velocity = torch.full((2,), size / 2, dtype=torch.float64), pushes[0]
+    # more memory or smaller pushes make a smoother path; longer steps spread it further, up to a frame of two pixels
     for push in pushes[1:]:
         velocity = 0.97 * velocity + 0.12 * push
         velocity = velocity / max(1.0, float(velocity.norm()))

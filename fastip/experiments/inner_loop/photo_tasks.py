@@ -1,4 +1,7 @@
-"""The tasks for photographs on pictures that no training saw: a baseline, total variation and the network, for each boundary; and how long they take."""
+"""The tasks for photographs on pictures that no training saw.
+
+A baseline, total variation and the network, for each boundary; and how long they take.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ def compare(name: str, x: Tensor, boundary: str, judge: nets.Comparator | None) 
 
 
 def _enlarged(y: Tensor, op: LinearOperator, truth: Tensor) -> Tensor:
-    """Bicubic interpolation covers what lies under the data, and a little more where the psf is smaller than the stride."""
+    """Bicubic interpolation covers what lies under the data, and a little more where the psf is below the stride."""
     return bicubic(y, op)[..., : truth.shape[-2], : truth.shape[-1]]
 
 
@@ -61,7 +64,10 @@ def singly(
 
 
 def timed(name: str, size: int, repeats: int, device: torch.device, batch: int = 1) -> dict[str, Any]:
-    """The shortest of ``repeats`` times of the learned task and of total variation, which take turns, on size x size pixels; seconds for all of the batch."""
+    """The shortest of ``repeats`` times of the learned task and of total variation, which take turns.
+
+    On size x size pixels; seconds for all of the batch.
+    """
     problem = tasks.load_task(name)
     x = photographs(size, ("astronaut",)).expand(batch, -1, -1, -1)
     y = data.degrade(x, problem.op, problem.noise or 0.0).to(device)

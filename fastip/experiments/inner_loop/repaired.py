@@ -1,4 +1,7 @@
-"""The paper's second figure with an optimum that is not zero: relative gap against iterations and time, and the threshold 1 / beta against 1 / (2 beta)."""
+"""The paper's second figure with an optimum that is not zero: relative gap against iterations and time.
+
+And the threshold 1 / beta against 1 / (2 beta).
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,10 @@ def run(
     threshold_iterations: int = 300,
     seed: int = 0,
 ) -> Outcome:
-    """``betas`` are multiples of ||A||^2; ``target`` is the relative gap that is timed, with at most ``most`` iterations."""
+    """Tune every method over one grid, and time the fastest setting of each to the target.
+
+    ``betas`` are multiples of ``||A||^2``; ``target`` is the relative gap that is timed, within ``most`` iterations.
+    """
     problem = paper_problem(size, gain=gain, noise=noise, seed=seed)
     unit = problem.op.norm(tuple(problem.truth.shape)) ** 2
     report("reference optimum (FISTA)", 0, 1)
@@ -113,21 +119,10 @@ def _setting(taught: Taught) -> str:
 
 
 def _about(problem: Problem, best: Optimum, unit: float, size: int, gain: float, noise: float) -> Numbers:
-    known = {
-        "size": size,
-        "gain": gain,
-        "noise": noise,
-        "norm_squared": unit,
-        "weight": problem.weight,
-        "zero": problem.objective(0 * problem.truth),
-    }
-    return known | {
-        "optimum": best.value,
-        "certified_gap": best.gap,
-        "fista_steps": best.steps,
-        "nonzeros": best.nonzeros,
-        "pixels": best.x.numel(),
-    }
+    zero = problem.objective(0 * problem.truth)
+    known = {"size": size, "gain": gain, "noise": noise, "norm_squared": unit, "weight": problem.weight, "zero": zero}
+    fista = {"optimum": best.value, "certified_gap": best.gap, "fista_steps": best.steps, "nonzeros": best.nonzeros}
+    return known | fista | {"pixels": best.x.numel()}
 
 
 def _row(contender: Contender, unit: float) -> Numbers:
@@ -141,7 +136,7 @@ def _row(contender: Contender, unit: float) -> Numbers:
 
 
 def _methods(problem: Problem, finalists: Sequence[Contender], unit: float, gap: Any, repeats: int) -> list[Numbers]:
-    """The finalists side by side: seconds to the target, best and median of interleaved repeats, and the gap that the timed run really reached."""
+    """The finalists side by side: seconds to the target of interleaved repeats, and the gap that was really reached."""
     solves = [c.solve(problem, c.iterations or 1) for c in finalists]
     seconds = interleaved(solves, repeats)
     return [
@@ -157,8 +152,9 @@ def _curves(
     curves = {}
     for done, contender in enumerate(finalists):
         report(f"curves of {contender.method}", done, len(finalists))
-        values = contender.curve(problem, gap, most, 1e-6)
+        values = contender.curve(problem, gap, most, 1e-6)  # below the target, so that a curve goes on past it
         counts = sorted({max(1, round(len(values) ** (i / (POINTS - 1)))) for i in range(POINTS)})
+        # each point takes a run of its own, so fewer repeats than in the table
         seconds = interleaved([contender.solve(problem, n) for n in counts], max(2, repeats // 3))
         curves[contender.method] = {"gap": values, "counts": counts, "seconds": [min(s) for s in seconds]}
     return curves
@@ -182,7 +178,7 @@ def _stencil_set_up(problem: Problem, beta: float) -> float:
 
 
 def _thresholds(problem: Problem, best: Optimum, beta: float, iterations: int) -> Numbers:
-    """Exact ADMM in float64 with the threshold weight / (2 beta) and with half of it, and the minimiser to which the second belongs."""
+    """Exact ADMM in float64 with the threshold weight / (2 beta) and half of it, and the second one's own minimiser."""
     other = Problem(problem.op, problem.truth, problem.y, problem.weight / 2, problem.scale)
     own = optimum(other)
     result: Numbers = {
@@ -243,18 +239,24 @@ def _draw(numbers: Numbers) -> Figure:
 
 
 def page(numbers: Numbers) -> str:
+    """The problem, the times, how they were measured, and the threshold."""
     return "\n\n".join([_problem(numbers), _timing(numbers), _method(numbers), _threshold(numbers)])
 
 
 def _problem(numbers: Numbers) -> str:
     p = numbers["problem"]
     return f"""
-A {p["size"]} × {p["size"]} image of independent Laplace(0, 1) pixels, blurred by a 9 × 9 Gaussian of standard deviation 1.5 with gain {shown(p["gain"])},
-every fourth pixel of every fourth row kept (circular), noise of standard deviation s = {shown(p["noise"])}. With a gain and a noise of 1 the minimiser is x
-= 0 ([inner_loop](inner_loop.md)); here it is not. Objective: ‖y − A x‖² / 2s² + ‖x‖₁, that is ‖y − A x‖² + {shown(p["weight"])}‖x‖₁ in fastip's scale.
+A {p["size"]} × {p["size"]} image of independent Laplace(0, 1) pixels, blurred by a 9 × 9 Gaussian of standard \
+deviation 1.5 with gain {shown(p["gain"])},
+every fourth pixel of every fourth row kept (circular), noise of standard deviation s = {shown(p["noise"])}. \
+With a gain and a noise of 1 the minimiser is x
+= 0 ([inner_loop](inner_loop.md)); here it is not. Objective: ‖y − A x‖² / 2s² + ‖x‖₁, \
+that is ‖y − A x‖² + {shown(p["weight"])}‖x‖₁ in fastip's scale.
 
-**Reference.** FISTA in float64, {p["fista_steps"]} steps: objective {p["optimum"]:.2f}, {p["nonzeros"]} of {p["pixels"]} pixels not zero. A dual bound
-proves that no x is better by more than {shown(p["certified_gap"], 2)} of it. At x = 0 the objective is {p["zero"]:.1f}."""
+**Reference.** FISTA in float64, {p["fista_steps"]} steps: objective {p["optimum"]:.2f}, \
+{p["nonzeros"]} of {p["pixels"]} pixels not zero. A dual bound
+proves that no x is better by more than {shown(p["certified_gap"], 2)} of it. At x = 0 the objective is \
+{p["zero"]:.1f}."""
 
 
 def _timing(numbers: Numbers) -> str:
@@ -278,7 +280,8 @@ def _timing(numbers: Numbers) -> str:
 
 {table(["method", "setting", "β / ‖A‖²", "iterations", "best ms", "median ms"], rows)}
 
-Times as multiples of those of the data steps without an inner loop, from the same run (‖A‖² = {shown(numbers["problem"]["norm_squared"])}):
+Times as multiples of those of the data steps without an inner loop, from the same run (‖A‖² = \
+{shown(numbers["problem"]["norm_squared"])}):
 
 {table(["method", *[f"over {f}" for f in fast]], ratios)}"""
 
@@ -288,15 +291,22 @@ def _method(numbers: Numbers) -> str:
         [name, n["steps"], n["seconds"], n["accuracy"], n["products"], n.get("kappa", "not linear")]
         for name, n in numbers["learned"].items()
     ]
-    return f"""How it was measured: every method starts from x = Aᵀy and runs in float32 with the same threads. Each setting was tried with every β of one
-grid. The number of iterations to the gap was found in a watched run (objective in float64), then exactly that many iterations were timed without a
-callback; the fastest setting of each method entered the table, where the methods take turns. "To 1e-5" is an inner loop that runs until its residual is
-below 1e-5 ‖y‖, from the last dual, so that the data step is solved. "Tuned" is the fastest number of inner steps, or tolerance: a data
-step that is far from solved, which still leads to the exact answer only because of the correction q⁺ = q + C (y − A x − βq). The learned inverses were
+    return f"""How it was measured: every method starts from x = Aᵀy and runs in float32 with the same threads. \
+Each setting was tried with every β of one
+grid. The number of iterations to the gap was found in a watched run (objective in float64), \
+then exactly that many iterations were timed without a
+callback; the fastest setting of each method entered the table, where the methods take turns. \
+"To 1e-5" is an inner loop that runs until its residual is
+below 1e-5 ‖y‖, from the last dual, so that the data step is solved. "Tuned" is the fastest number of inner steps, \
+or tolerance: a data
+step that is far from solved, which still leads to the exact answer only because of the correction q⁺ = q + C (y − A \
+x − βq). The learned inverses were
 trained for the best β of the exact step, as an application of C costs the same for every β.
 
-Spectra and certificates depend on the problem alone and are remembered between solves: the closed-form fit of a 7 × 7 stencil with its certificate takes
-{1e3 * numbers["set_up"]["stencil_fit"]:.0f} ms once, the training of the nets what this table says. FISTA, which has no data step, is here as the outside
+Spectra and certificates depend on the problem alone and are remembered between solves: \
+the closed-form fit of a 7 × 7 stencil with its certificate takes
+{1e3 * numbers["set_up"]["stencil_fit"]:.0f} ms once, the training of the nets what this table says. FISTA, \
+which has no data step, is here as the outside
 view.
 
 {table(["net", "training steps", "training s", "relative error on noise", "products a data pixel", "κ"], nets)}"""
@@ -310,17 +320,20 @@ def _threshold(numbers: Numbers) -> str:
     ]
     return f"""## The threshold: 1/β, not 1/(2β)
 
-With the data term ‖y − A x‖² and the penalty β‖x − z‖² the weight of the 1-norm is 2s², so the soft threshold is 2s²/(2β) = s²/β, which is 1/β for s = 1. The
-printed threshold, 1/(2β), belongs to another objective, with half the weight. Exact data step, float64, {t["iterations"]} iterations:
+With the data term ‖y − A x‖² and the penalty β‖x − z‖² the weight of the 1-norm is 2s², \
+so the soft threshold is 2s²/(2β) = s²/β, which is 1/β for s = 1. The
+printed threshold, 1/(2β), belongs to another objective, with half the weight. Exact data step, float64, \
+{t["iterations"]} iterations:
 
 {table(["threshold", "objective", "gap", "pixels not zero", "gap in the objective it belongs to"], rows)}
 
-The minimiser of the objective with half the weight (FISTA again, certified to {shown(t["other_certified_gap"], 2)}) is {100 * t["other_optimum_gap"]:.1f} %
+The minimiser of the objective with half the weight (FISTA again, certified to {shown(t["other_certified_gap"], 2)}) \
+is {100 * t["other_optimum_gap"]:.1f} %
 above the optimum: the loop with the printed threshold converges, to that point."""
 
 
 def _rounded(gap: float) -> str:
-    return shown(gap, 2) if gap > 1e-13 else "< 1e-13"
+    return shown(gap, 2) if gap > 1e-13 else "< 1e-13"  # below that a gap in float64 is rounding
 
 
 EXPERIMENT = Experiment(

@@ -20,7 +20,10 @@ REDUCTION = 3  # of the photographs before they are cut into 64 x 64 pixels
 
 
 def digits(count: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """NMSE, PSNR and SSIM, means over the first ``count`` digits of the test set, by method; and the images with the data and the truth."""
+    """NMSE, PSNR and SSIM, means over the first ``count`` digits of the test set, by method.
+
+    And the images with the data and the truth.
+    """
     x = data.Digits("test").batch(range(count)).float()
     problem = tasks.load_task(DIGITS)
     y = data.degrade(x, problem.op, problem.noise or 0.0)
@@ -40,7 +43,10 @@ def _adjoint(y: Tensor, op: LinearOperator, x: Tensor) -> Tensor:
 
 
 def colour(pictures: Sequence[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """PSNR and SSIM by method: the mean over the 64 x 64 tiles of each photograph, reduced, then over photographs; and the images of all tiles."""
+    """PSNR and SSIM by method, and the images of all tiles.
+
+    The mean over the 64 x 64 tiles of each photograph, reduced, then over photographs.
+    """
     problem = tasks.load_task(COLOUR)
     by_picture: dict[str, list[dict[str, float]]] = {}
     kept: dict[str, list[Tensor]] = {}

@@ -1,4 +1,7 @@
-"""A large photograph restored whole, with the network in tiles and the data step on the whole, and in patches that are each solved alone and stitched."""
+"""A large photograph restored whole, in patches that are each solved alone and stitched, and in between.
+
+That is with the network in tiles and the data step on the whole.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,9 @@ from ..scores import scores
 
 WHOLE, TILED = "whole", "network in tiles, data step on the whole"
 PATCHES = "patches solved alone, {}"
-BAND, FAR = (
-    4,
-    4,
-)  # pixels at each side of the middle of an overlap that count as the seam; the part of a tile that far from it is the middle
+# Pixels at each side of the middle of an overlap that count as the seam, and the part of a tile that far from it is
+# the middle. A wider band or nearer middles take in pixels of the other kind, a narrower band has few pixels.
+BAND, FAR = 4, 4
 Solve = Callable[[Tensor], Solution]
 
 
@@ -42,7 +44,10 @@ def run(
     window: int = 320,
     repeats: int = 2,
 ) -> Outcome:
-    """Restore the middle of a photograph in four ways: whole, the network in tiles of ``window``, by patches with two guesses at what is beyond them."""
+    """Restore the middle of a photograph in four ways.
+
+    Whole, the network in tiles of ``window``, by patches with two guesses at what is beyond them.
+    """
     known, problem = tasks.get(task), tasks.load_task(task, dtype=torch.float32)
     op = problem.op
     truth = _middle(data.held_out_photographs([photo])[photo], height, width)
@@ -84,7 +89,7 @@ def _ways(task: str, problem: tasks.Problem, tiles: Tiles, window: int) -> dict[
 
 
 def _stitched(tiles: Tiles, problem: tasks.Problem, y: Tensor) -> Solution:
-    """Patches of the data solved each for itself; their images averaged with the weights of the tiles where they overlap."""
+    """Patches of the data solved each for itself; their images averaged with the weights of the tiles."""
     stride = tiles.height // y.shape[2]
     result = y.new_zeros(1, y.shape[1], tiles.height, tiles.width)
     for k, box in enumerate(tiles):
@@ -108,9 +113,11 @@ def _measured(
 
 
 def seams(tiles: Tiles) -> tuple[Tensor, Tensor]:
-    """True on the seams: within BAND of the middle of what two neighbouring tiles share; and in the middles: at least tile / FAR away from that. Both h w.
+    """True on the seams, and in the middles of the tiles; both h w.
 
-    Both leave out what is nearer than tile / FAR to the border of the image, where data that wrap are another thing than seams.
+    Seams are within BAND of the middle of what two neighbouring tiles share, middles at least tile / FAR away from
+    that. Both leave out what is nearer than tile / FAR to the border of the image, where data that wrap are another
+    thing than seams.
     """
     boxes, far = list(tiles), tiles.tile // FAR
     rows = _distances(tiles.height, {box.top: box.height for box in boxes})
@@ -131,7 +138,7 @@ def _distances(size: int, extents: dict[int, int]) -> Tensor:
 
 
 def _numbers(x: Tensor, whole: Tensor, truth: Tensor, places: tuple[Tensor, Tensor]) -> dict[str, float]:
-    """PSNR and SSIM, the largest difference from the whole solve, and the root mean square of that difference on the seams and in the middles."""
+    """PSNR and SSIM, the largest difference from the whole solve, and its root mean square on seams and in middles."""
     found = scores(x, truth)
     difference = (x - whole).square().mean(dim=(0, 1))
     on, off = (float(difference[where].mean().sqrt()) for where in places)
@@ -181,18 +188,25 @@ def page(numbers: Numbers) -> str:
     lost = " and ".join(f"{whole['psnr'] - way['psnr']:.2f}" for way in alone)
     seam = " and ".join(f"{way['on seams'] / way['in middles']:.1f}" for way in alone)
     return f"""
-Task `{s["task"]}` ({s["summary"]}) on the middle {s["height"]} × {s["width"]} pixels of {s["picture"]}, data circular on the whole, in float32:
-{s["patches"]} patches of {s["tile"]} × {s["tile"]} that share {s["overlap"]} pixels, or the network in tiles of {s["window"]} × {s["window"]}. The last
-columns before the time are differences from the whole solve: the largest, and the root mean square on the seams (within {BAND} pixels of the middle of
-what two patches share) and in the middles of the patches (at least {s["tile"] // FAR} pixels away from that), both without the outer
+Task `{s["task"]}` ({s["summary"]}) on the middle {s["height"]} × {s["width"]} pixels of {s["picture"]}, \
+data circular on the whole, in float32:
+{s["patches"]} patches of {s["tile"]} × {s["tile"]} that share {s["overlap"]} pixels, \
+or the network in tiles of {s["window"]} × {s["window"]}. The last
+columns before the time are differences from the whole solve: the largest, and the root mean square on the seams \
+(within {BAND} pixels of the middle of
+what two patches share) and in the middles of the patches (at least {s["tile"] // FAR} pixels away from that), \
+both without the outer
 {s["tile"] // FAR} pixels of the image.
 
 {table(["", "PSNR", "SSIM", "largest", "on seams", "in middles", "time"], rows)}
 
-A patch solved alone must guess what lies beyond its border, by wrapping or mirroring, and explains its data wrongly there: that costs {lost} dB, and
-the difference on the seams is {seam} times that in the middles, although the patches are blended. With the data step on the whole image and only the
+A patch solved alone must guess what lies beyond its border, by wrapping or mirroring, \
+and explains its data wrongly there: that costs {lost} dB, and
+the difference on the seams is {seam} times that in the middles, although the patches are blended. \
+With the data step on the whole image and only the
 network in tiles that overlap by twice what it sees, the result differs by {shown(tiled["largest"], 2)} at most, in
-{shown(tiled["seconds"] / whole["seconds"], 2)} times the time of the whole solve; the network then needs the memory of a tile alone.
+{shown(tiled["seconds"] / whole["seconds"], 2)} times the time of the whole solve; the network then needs the memory \
+of a tile alone.
 """
 
 

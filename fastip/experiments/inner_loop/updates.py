@@ -1,4 +1,7 @@
-"""Three updates with the same approximate inverse: as printed in the paper, in residual form, and corrected by the dual that is kept."""
+"""Three updates with the same approximate inverse: as printed in the paper, in residual form, and corrected.
+
+The last by the dual that is kept.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ EXACT = "exact"
 
 def cases() -> dict[str, tuple[operators.Operator, int]]:
     """Each operator, all circular, and the half-width of its stencil."""
+    # wider stencils come nearer to the inverse; without a stride the inverse reaches further
     gaussian = psf.gaussian(9, 1.6)
     return {
         "× 4, 9 × 9 Gauss 1.6": (operators.Blur(gaussian, stride=4), 3),
@@ -36,7 +40,10 @@ def cases() -> dict[str, tuple[operators.Operator, int]]:
 
 
 class Single(nn.Module):
-    """A network evaluated in float32 inside a float64 solve: its rounding is far below its error, and float64 convolutions are slow."""
+    """A network evaluated in float32 inside a float64 solve.
+
+    Its rounding is far below its error, and float64 convolutions are slow.
+    """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -59,13 +66,16 @@ def run(
     relu_steps: int = 200,
     seed: int = 0,
 ) -> Outcome:
-    """``steps``, ``relu_steps``: training of each linear and each ReLU net, one for every operator and beta."""
+    """Trace the three updates with each inverse on each operator and beta.
+
+    ``steps``, ``relu_steps``: training of each linear and each ReLU net, one for every operator and beta.
+    """
     results, references, nets = [], {}, []
     for name, (op, half_width) in cases().items():
         truth = spikes(size, seed=seed)
         problem = Problem(op, truth, observed(op, truth, noise=noise, seed=seed + 1), weight, 1.0)
         report(f"{name}: reference optimum (FISTA)", 0, 1)
-        best = optimum(problem, most=50_000)
+        best = optimum(problem, most=50_000)  # ill-conditioned problems may end here; the page says how close
         references[name] = {
             "objective": best.value,
             "certified_gap": best.gap,
@@ -94,7 +104,8 @@ def run(
 def trace(problem: Problem, best: Optimum, inverse: Inverse, beta: float, iterations: int) -> Numbers:
     """Relative objective gap after each iteration (float64), and how it ended.
 
-    "diverged": the gap passed LIMIT or is not finite. "useless": it ends above that of x = 0. "refused": the inverse is not positive definite.
+    "diverged": the gap passed LIMIT or is not finite. "useless": it ends above that of x = 0. "refused": the inverse is
+    not positive definite.
     """
     gaps: list[float] = []
 
@@ -162,20 +173,25 @@ def _draw(numbers: Numbers) -> Figure:
 
 
 def page(numbers: Numbers) -> str:
+    """The three updates, how often each fails, and every run."""
     s = numbers["settings"]
     references = [
         [name, f"{r['objective']:.9f}", shown(r["certified_gap"], 2), r["fista_steps"]]
         for name, r in numbers["references"].items()
     ]
     return f"""
-min ‖y − A x‖² + λ‖x‖₁ with λ = {shown(s["weight"])}: a {s["size"]} × {s["size"]} image of which 5 % of the pixels are not zero, noise of standard deviation
+min ‖y − A x‖² + λ‖x‖₁ with λ = {shown(s["weight"])}: a {s["size"]} × {s["size"]} image of which 5 % of the pixels \
+are not zero, noise of standard deviation
 {shown(s["noise"])}, circular boundary. The same approximate inverse C of B⁻¹ = βI + AAᵀ is used in three updates:
 
-- **printed**: q⁺ = (y − C A Aᵀy)/β − C A w, w = x − Aᵀq, equation (11) of Fan, Wei, Carin and Heller (2017), `inverses.Printed(C)`;
+- **printed**: q⁺ = (y − C A Aᵀy)/β − C A w, w = x − Aᵀq, equation (11) of Fan, Wei, Carin and Heller (2017), \
+`inverses.Printed(C)`;
 - **residual**: q⁺ = C (y − A w), the same number for an exact C, `inverses.Uncorrected(C)`;
-- **corrected**: q⁺ = q + C (y − A x − βq), what `fastip.admm` does: every fixed point is an exact minimiser whatever C is.
+- **corrected**: q⁺ = q + C (y − A x − βq), what `fastip.admm` does: every fixed point is an exact \
+minimiser whatever C is.
 
-Entries are the relative objective gap after {s["iterations"]} iterations in float64; "diverged" runs passed {LIMIT:g} and were stopped,
+Entries are the relative objective gap after {s["iterations"]} iterations in float64; \
+"diverged" runs passed {LIMIT:g} and were stopped,
 "useless" ones end above the objective of x = 0.
 
 {_summary(numbers["results"])}
@@ -185,8 +201,10 @@ The reference is the optimum of FISTA in float64 with a dual certificate:
 
 {table(["problem", "objective", "certified to", "steps"], references)}
 
-The curves are those of the linear net; one that is not there lies above its panel or diverged in its first iteration. A gap below 1e-13 is
-rounding. The linear net is scaled by its certificate when it is bound, in all three updates alike; a stencil that is not positive definite is
+The curves are those of the linear net; one that is not there lies above its panel or diverged in its first \
+iteration. A gap below 1e-13 is
+rounding. The linear net is scaled by its certificate when it is bound, in all three updates alike; \
+a stencil that is not positive definite is
 refused; the ReLU net has no certificate, and is evaluated in float32 inside the float64 solve.
 """
 
@@ -212,12 +230,16 @@ def _budget(nets: Sequence[Numbers]) -> str:
     if not trained:
         return ""
     seconds = sorted(n["seconds"] for n in trained)
-    return f"Trained here from noise, {trained[0]['steps']} steps and {seconds[0]:.0f} to {seconds[-1]:.0f} s for each operator and β.\n\n"
+    return (
+        f"Trained here from noise, {trained[0]['steps']} steps and {seconds[0]:.0f} to {seconds[-1]:.0f} s "
+        "for each operator and β.\n\n"
+    )
 
 
 def _cell(run: Numbers) -> str:
     if run["status"] in ("refused", "diverged"):
         return str(run["status"])
+    # below that a gap in float64 is rounding, of either sign
     gap = shown(run["gap"], 1) if run["gap"] > 1e-15 else "< 1e-15"
     return f"{gap} (useless)" if run["status"] == "useless" else gap
 

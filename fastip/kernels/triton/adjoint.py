@@ -1,4 +1,7 @@
-"""``strided_conv_adjoint`` in Triton: each program gathers the data that reach a tile of the image; the folds of a reflecting border are gathered too."""
+"""``strided_conv_adjoint`` in Triton: each program gathers the data that reach a tile of the image.
+
+The folds of a reflecting border are gathered too.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,13 @@ from .cells import COLUMN, COLUMNS, DEPTH, ROW, ROWS, STRIDE, gather_data, part,
 @triton.jit
 def strided_conv_adjoint_kernel(
     y, out, weights, height, width, cells, h, w,
-    A: tl.constexpr, ONCE: tl.constexpr, FOLDS: tl.constexpr, EVEN: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+    A: tl.constexpr, ONCE: tl.constexpr, FOLDS: tl.constexpr, EVEN: tl.constexpr, ACC: tl.constexpr,
+    BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
-    """out = A^T y. One program a tile of BH pixel rows and BW cells. FOLDS: mirror images of the plane on either side that the psf reaches."""
+    """out = A^T y, a program a tile of BH pixel rows and BW cells.
+
+    FOLDS: mirror images of the plane on either side that the psf reaches.
+    """
     S: tl.constexpr = A[STRIDE]
     S2: tl.constexpr = A[DEPTH]
     UP: tl.constexpr = A[ROW]

@@ -1,4 +1,4 @@
-"""What every Triton launch shares: the sizes of blocks (the one place to tune), the dtype of sums, the device that a launch goes to."""
+"""What every Triton launch shares: sizes of blocks (the one place to tune), the dtype of sums, where a launch goes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ from torch import Tensor
 
 from ...arrays import accumulator
 
-POINTS = (
-    16  # 32-bit values that one thread sums at a time at most: many loads in flight, and registers enough not to spill
-)
-WARPS = 4  # of a program that sweeps tiles
-PLANE_WARPS = 16  # of a program that runs a whole plane
-PLANE = (
-    256 * 256
-)  # pixels up to which a program runs whole iterations of one plane, where the planes occupy all multiprocessors
-LONE_PLANE = (
-    64 * 64
-)  # pixels up to which it does so however few planes there are: launches would take longer than the work
-LINE = 128  # columns of a tile at most, counted in values
-FLAT = 2048  # values of a program of the pointwise kernels
-UNROLL = tl.constexpr(16)  # taps of a row up to which the loop over them is unrolled
+# The tests hold spills and the width of loads that these sizes compile to; none was timed on a GPU yet.
+# 32-bit values that one thread sums at a time at most: more spill its registers, fewer leave too few loads in flight.
+POINTS = 16
+# Of a program that sweeps tiles: more make fewer, larger programs, fewer repeat more of the margins.
+WARPS = 4
+# Of a program that runs a whole plane: more finish a sweep sooner, and leave each thread fewer registers.
+PLANE_WARPS = 16
+# Pixels up to which a program runs whole iterations of one plane, where the planes occupy all multiprocessors. Larger
+# planes may leave the caches between the sweeps; a smaller limit pays for three launches an iteration.
+PLANE = 256 * 256
+# Pixels up to which it does so however few planes there are: launches would take longer than the work. A larger limit
+# leaves multiprocessors idle.
+LONE_PLANE = 64 * 64
+# Columns of a tile at most, counted in values: longer lines read better, and leave a tile fewer rows, so more margins.
+LINE = 128
+# Values of a program of the pointwise kernels, 16 a thread: more are more loads in flight, fewer are more programs.
+FLAT = 2048
+# Taps of a row up to which the loop over them is unrolled: beyond, the code and the time to compile it grow.
+UNROLL = tl.constexpr(16)
 
 
 def language_dtype(dtype: torch.dtype) -> tl.dtype:
@@ -36,7 +41,7 @@ def language_dtype(dtype: torch.dtype) -> tl.dtype:
 
 @triton.jit
 def scalar(value, ACC: tl.constexpr):
-    """A number from the host, which comes in float64, in the dtype of the sums; used as it comes it would carry the sums into float64."""
+    """A number from the host in the dtype of the sums; as it comes, in float64, it would carry the sums there."""
     return tl.full((), value, ACC)
 
 
@@ -58,7 +63,9 @@ class Tiling:
     @classmethod
     def of(cls, rows: int, columns: int, depth: int, dtype: torch.dtype, warps: int = WARPS) -> Tiling:
         """Tiles for entries of ``depth`` values each, a power of two, of images of ``dtype``."""
+        # Half as many where a thread may have fewer registers (many warps), or needs an address a value (depth 1).
         points = POINTS // 2 if warps == PLANE_WARPS or depth == 1 else POINTS
+        # At least 32 cells across, one for each thread of a warp.
         wide = min(power(columns), max(LINE // depth, 32))
         high = points * 4 // accumulator(dtype).itemsize * 32 * warps // (wide * depth)
         return cls(rows, columns, min(power(rows), max(high, 1)), wide, warps)

@@ -1,9 +1,10 @@
-"""A strided convolution on cells of stride x stride pixels, and its transpose: the loops over taps that every Triton kernel with a convolution calls.
+"""A strided convolution on cells of stride x stride pixels, and its transpose: the loops over taps of all kernels.
 
-Data point (i, j) stands on the cell of pixels (s i + a, s j + p). A tile of an image is rows x cells x p, its last axis the s pixels of a cell (padded to a
-power of two): contiguous in memory, so that a thread loads a cell by one instruction. Taps fall on cells too: offset o of a psf is cell floor(o / s) and
-pixel o mod s, and the table of weights is laid out in that order, zero where a cell has no tap. A pixel that is not a finite number therefore reaches all
-data points whose cells hold it.
+Data point (i, j) stands on the cell of pixels (s i + a, s j + p). A tile of an image is rows x cells x p, its last axis
+the s pixels of a cell (padded to a power of two): contiguous in memory, so that a thread loads a cell by one
+instruction. Taps fall on cells too: offset o of a psf is cell floor(o / s) and pixel o mod s, and the table of weights
+is laid out in that order, zero where a cell has no tap. A pixel that is not a finite number therefore reaches all data
+points whose cells hold it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .. import extension, reference
+from ...placement import uploaded
+from .. import reference
+from ..extension import plain
 from .blocks import UNROLL, power
 
 STRIDE, DEPTH, KH, LOW, ROW, ROWS, COLUMN, COLUMNS, BOUNDARY = (tl.constexpr(place) for place in range(9))
@@ -25,7 +28,7 @@ CIRCULAR, VALID, REFLECT, ZERO = (
 )
 
 
-# ---- where the taps are ------------------------------------------------------------------------------------------------
+# ---- where the taps are ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -109,17 +112,17 @@ def _places(t: Taps, device: torch.device) -> Tensor:
     padded = torch.full((t.rows.shifts * s, t.columns.shifts, t.depth), t.kh * t.kw)
     padded[..., :s] = place.reshape(-1, t.columns.shifts, s)
     places = padded.flatten()
-    return extension.uploaded(places, device) if device.type == "cuda" else places
+    return uploaded(places, device) if device.type == "cuda" else places
 
 
 def table(psf: Tensor, t: Taps, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The weights of ``psf`` by row offset, cell and pixel, of ``dtype`` on ``device``; a copy to a GPU is made once for each content."""
-    flat = torch.cat([extension.plain(psf.detach().to(torch.float64)).flatten(), psf.new_zeros(1, dtype=torch.float64)])
+    """The weights of ``psf`` by row offset, cell and pixel; a copy to a GPU is made once for each content."""
+    flat = torch.cat([plain(psf.detach().to(torch.float64)).flatten(), psf.new_zeros(1, dtype=torch.float64)])
     weights = flat[_places(t, flat.device)].to(dtype)
-    return extension.uploaded(weights, device) if weights.is_cpu and device.type == "cuda" else weights.to(device)
+    return uploaded(weights, device) if weights.is_cpu and device.type == "cuda" else weights.to(device)
 
 
-# ---- indices -----------------------------------------------------------------------------------------------------------
+# ---- indices ---------------------------------------------------------------------------------------------------------
 
 
 @triton.jit
@@ -146,7 +149,10 @@ def source(i, n, BORDER: tl.constexpr, ONCE: tl.constexpr):
 
 @triton.jit
 def hidden(i, n):
-    """i clipped to the axis, which hides from the compiler which shifts are aligned: one layout then serves all, neighbours in neighbouring threads."""
+    """i clipped to the axis, which hides from the compiler which shifts are aligned.
+
+    One layout then serves all, neighbours in neighbouring threads.
+    """
     return tl.minimum(tl.maximum(i, 0), n - 1)
 
 
@@ -157,12 +163,12 @@ def part(pid, columns, BH: tl.constexpr, BW: tl.constexpr):
     return pid // across * BH + tl.arange(0, BH), pid % across * BW + tl.arange(0, BW)
 
 
-# ---- A x ---------------------------------------------------------------------------------------------------------------
+# ---- A x -------------------------------------------------------------------------------------------------------------
 
 
 @triton.jit
 def _image_columns(j, cells, width, c, A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr):
-    """The columns of the pixels that cell shift c reaches from data columns j, and which of them exist; both BW x S2."""
+    """The columns of the pixels that cell shift c reaches from data columns j, and which exist; both BW x S2."""
     S: tl.constexpr = A[STRIDE]
     S2: tl.constexpr = A[DEPTH]
     BORDER: tl.constexpr = A[BOUNDARY]
@@ -202,20 +208,10 @@ def _image_tap(
 
 @triton.jit
 def gather_image(
-    x,
-    ld,
-    height,
-    width,
-    cells,
-    weights,
-    i,
-    j,
-    A: tl.constexpr,
-    ONCE: tl.constexpr,
-    CELLS: tl.constexpr,
-    ACC: tl.constexpr,
-):
-    """A x at data rows i and columns j (which must exist). x: one plane, its rows ``ld`` apart; -> BH x BW of dtype ACC.
+    x, ld, height, width, cells, weights, i, j,
+    A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
+    """A x at data rows i and columns j (which must exist), BH x BW of dtype ACC. x: one plane, its rows ``ld`` apart.
 
     CELLS: the row ends with a whole cell, in memory that may be read, so that the border lies between cells.
     """
@@ -240,7 +236,7 @@ def gather_image(
     return tl.sum(acc, axis=2)
 
 
-# ---- A^T y ---------------------------------------------------------------------------------------------------------------
+# ---- A^T y -----------------------------------------------------------------------------------------------------------
 
 
 @triton.jit
@@ -283,7 +279,10 @@ def _data_row(acc, y, h, w, weights, r, i, a, j, p, A: tl.constexpr, ONCE: tl.co
 
 @triton.jit
 def gather_data(y, h, w, weights, i, a, j, p, A: tl.constexpr, ONCE: tl.constexpr, ACC: tl.constexpr):
-    """A^T y at pixel rows s i + a of cells j, pixels p of them. y: one plane h x w, nothing (circular: itself again) around it; -> BH x BW x S2."""
+    """A^T y at pixel rows s i + a of cells j, pixels p of them, BH x BW x S2.
+
+    y: one plane h x w, nothing (circular: itself again) around it.
+    """
     S2: tl.constexpr = A[DEPTH]
     SHIFTS: tl.constexpr = A[ROWS]
     ACROSS: tl.constexpr = A[COLUMNS]

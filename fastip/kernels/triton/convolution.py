@@ -1,4 +1,4 @@
-"""``strided_conv``, ``stencil`` and the sums around them in Triton: scale A x + a first + b second in one pass over x."""
+"""``strided_conv``, ``stencil`` and the sums around them in Triton: scale A x + a first + b second in one pass."""
 
 from __future__ import annotations
 
@@ -23,10 +23,8 @@ def strided_conv_kernel(
     plane = (tl.program_id(0) // count).to(tl.int64)
     i, j = part(tl.program_id(0) % count, w, BH, BW)
     source = x + plane * height * width
-    near_i, near_j = (
-        tl.minimum(i, h - 1),
-        tl.minimum(j, w - 1),
-    )  # threads past the end repeat the last point, so that loads need no mask
+    # Threads past the end repeat the last point, so that loads need no mask.
+    near_i, near_j = tl.minimum(i, h - 1), tl.minimum(j, w - 1)
     acc = gather_image(source, width, height, width, cells, weights, near_i, near_j, A, ONCE, CELLS, ACC)
     inside = (i < h)[:, None] & (j < w)[None, :]
     place = plane * h * w + i.to(tl.int64)[:, None] * w + j[None, :]

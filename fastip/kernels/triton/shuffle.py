@@ -1,4 +1,7 @@
-"""``pixel_unshuffle`` and ``pixel_shuffle`` in Triton: tiles are read and written contiguously on both sides, and turned on the chip in between."""
+"""``pixel_unshuffle`` and ``pixel_shuffle`` in Triton.
+
+Tiles are read and written contiguously on both sides, and turned on the chip in between.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from .cells import part
 def _places(
     height, width, h, w, S: tl.constexpr, S2: tl.constexpr, EVEN: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr
 ):
-    """Where a tile of BH pixel rows x BW cells x S2 pixels stands in the image and in the phases, and which of it exists in each."""
+    """Where a tile of BH pixel rows x BW cells x S2 pixels stands in image and phases, and what exists in each."""
     count = tl.cdiv(h * S, BH) * tl.cdiv(w, BW)
     plane = (tl.program_id(0) // count).to(tl.int64)
     row, j = part(tl.program_id(0) % count, w, BH, BW)
@@ -33,18 +36,9 @@ def _places(
 
 @triton.jit
 def pixel_unshuffle_kernel(
-    x,
-    out,
-    height,
-    width,
-    h,
-    w,
-    S: tl.constexpr,
-    S2: tl.constexpr,
-    EVEN: tl.constexpr,
-    BH: tl.constexpr,
-    BW: tl.constexpr,
-):
+    x, out, height, width, h, w,
+    S: tl.constexpr, S2: tl.constexpr, EVEN: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+):  # fmt: skip
     """out[plane, a, p, i, j] = x[plane, s i + a, s j + p], zero outside the image."""
     in_image, in_phases, pixel, cell = _places(height, width, h, w, S, S2, EVEN, BH, BW)
     tl.store(out + in_phases, tl.load(x + in_image, mask=pixel, other=0.0), mask=cell)
@@ -52,18 +46,9 @@ def pixel_unshuffle_kernel(
 
 @triton.jit
 def pixel_shuffle_kernel(
-    phases,
-    out,
-    height,
-    width,
-    h,
-    w,
-    S: tl.constexpr,
-    S2: tl.constexpr,
-    EVEN: tl.constexpr,
-    BH: tl.constexpr,
-    BW: tl.constexpr,
-):
+    phases, out, height, width, h, w,
+    S: tl.constexpr, S2: tl.constexpr, EVEN: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+):  # fmt: skip
     """out[plane, s i + a, s j + p] = phases[plane, a, p, i, j] inside the image."""
     in_image, in_phases, pixel, _ = _places(height, width, h, w, S, S2, EVEN, BH, BW)
     tl.store(out + in_image, tl.load(phases + in_phases, mask=pixel), mask=pixel)

@@ -1,6 +1,7 @@
-"""Whole ADMM solves in Triton: sweeps over all planes, or, for many small planes, programs that keep a plane for many iterations.
+"""Whole ADMM solves in Triton: sweeps over all planes, or, for many small planes, programs that keep one plane each.
 
-All memory is allocated before the loop. Nothing is waited for when the tolerance is 0; else the device judges every few iterations and the host reads late.
+All memory is allocated before the loop. Nothing is waited for when the tolerance is 0; else the device judges every few
+iterations and the host reads late.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from .cells import table, taps
 from .stop_rule import Watch
 from .threshold import clips
 
-ALIGNED = 16  # pixels that rows of a copied state start at multiples of
+# Pixels that rows of a copied state start at multiples of: Triton takes a size that 16 divides for aligned, and then
+# loads wide. Fewer lose that; more cost memory.
+ALIGNED = 16
 
 
 Solved = tuple[Tensor, Tensor, int, Status, Tensor]
@@ -64,7 +67,8 @@ class Solve:
     def _state(self, x: Tensor) -> tuple[Tensor, int, bool]:
         """The tensor that x lives in during the solve, the distance of its rows, and whether they end with whole cells.
 
-        x itself where its rows are aligned for wide loads; else, and where x' is not the state (relaxation), a copy with aligned rows.
+        x itself where its rows are aligned for wide loads, of 16 bytes; else, and where x' is not the state
+        (relaxation), a copy with aligned rows.
         """
         s, whole = self.taps.stride, self.width % self.taps.stride == 0
         filled = self.taps.depth == s
@@ -143,7 +147,10 @@ def solve(
 
 
 def fits_planes(x: Tensor) -> bool:
-    """Whether a program for each plane of ``x`` is taken to be faster than sweeps, which spread few planes over all multiprocessors. Not yet measured."""
+    """Whether a program for each plane of ``x`` is taken to be faster than sweeps. Not yet measured.
+
+    Sweeps spread few planes over all multiprocessors.
+    """
     pixels, planes = x.shape[-2] * x.shape[-1], x.shape[0] * x.shape[1]
     return pixels <= LONE_PLANE or (pixels <= PLANE and planes >= multiprocessors(x.device))
 

@@ -1,4 +1,7 @@
-"""``spectral_step_`` in Triton: the data step where it is pointwise in Fourier space, in one pass over packed complex planes."""
+"""``spectral_step_`` in Triton: the data step where it is pointwise in Fourier space.
+
+One pass over packed complex planes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from .blocks import FLAT, WARPS, language_dtype, on, scalar
 
 @triton.jit
 def spectral_step_kernel(f, p, offset, gain, n, relaxation: tl.float64, ACC: tl.constexpr, BLOCK: tl.constexpr):
-    """p' = offset + gain (p - f), f <- 2 p' - p, p <- p + relaxation (p' - p); f, p and offset are planes x n real numbers, gain is n."""
+    """p' = offset + gain (p - f), f <- 2 p' - p, p <- p + relaxation (p' - p).
+
+    f, p and offset are planes x n real numbers, gain is n.
+    """
     blocks = tl.cdiv(n, BLOCK)
     at = tl.program_id(0) % blocks * BLOCK + tl.arange(0, BLOCK)
     inside = at < n

@@ -1,4 +1,7 @@
-"""The stop rule of whole solves in Triton: judged on the device, read by the host one look late, so that the device never waits for the host."""
+"""The stop rule of whole solves in Triton: judged on the device, read by the host one look late.
+
+So the device never waits for the host.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,11 @@ from ...stopping import EVERY, PATIENCE, StopRule
 from .blocks import WARPS
 
 VERDICTS = (Status.ITERATIONS, Status.CONVERGED, Status.UNSTABLE)
-LANES = 256  # sums of squares that a program adds at a time
+# Sums of squares that a program adds at a time: more would idle for small images, fewer loop longer for large ones.
+LANES = 256
 
-# Places in the state, 32-bit integers: the verdict (0 while the solve goes on), for how many looks the residual has grown, looks, iterations done.
+# Places in the state, 32-bit integers: the verdict (0 while the solve goes on), for how many looks the residual has
+# grown, looks, iterations done.
 VERDICT, GROWING, LOOKS, DONE = (tl.constexpr(place) for place in range(4))
 
 
@@ -31,7 +36,7 @@ def _total(squares, first, count, LANE: tl.constexpr):
 
 @triton.jit
 def ratios_kernel(state, history, sizes, data_squares, image_squares, data_parts, image_parts, LANE: tl.constexpr):
-    """The two ratios of one image, from the sums of squares of its programs, always in the same order; one program an image."""
+    """The two ratios of one image, from the sums of squares of its programs in a fixed order; a program an image."""
     if tl.load(state) != 0:
         return
     image, images = tl.program_id(0), tl.num_programs(0)
@@ -51,15 +56,9 @@ def ratios_kernel(state, history, sizes, data_squares, image_squares, data_parts
 
 @triton.jit(do_not_specialize=["count"])
 def judge_kernel(
-    state,
-    history,
-    images,
-    count,
-    tolerance: tl.float64,
-    every: tl.constexpr,
-    patience: tl.constexpr,
-    LANE: tl.constexpr,
-):
+    state, history, images, count, tolerance: tl.float64,
+    every: tl.constexpr, patience: tl.constexpr, LANE: tl.constexpr,
+):  # fmt: skip
     """The verdict after ``count`` more iterations, as :meth:`fastip.stopping.StopRule.judge`. One program."""
     if tl.load(state) != 0:
         return
@@ -88,10 +87,16 @@ def judge_kernel(
 
 
 class Watch:
-    """One solve's stop rule: the sums of squares that the sweeps write, the history of ratios, and what the host knows of the verdict."""
+    """One solve's stop rule: the sums of squares that the sweeps write, the ratios, what the host knows of the verdict.
+
+    Args:
+        rule: When to stop.
+        y: The data, whose size and device are looked at.
+        data_parts: Programs that work on the data of one image.
+        image_parts: Programs that work on the image itself.
+    """
 
     def __init__(self, rule: StopRule, y: Tensor, data_parts: int, image_parts: int) -> None:
-        """``data_parts``, ``image_parts``: programs that work on the data of one image, and on the image itself."""
         images, empty = len(y), functools.partial(torch.empty, dtype=torch.float64, device=y.device)
         self.rule, self.images, self.parts = rule, images, (data_parts, image_parts)
         self.sizes = torch.linalg.vector_norm(y.flatten(1), dim=1, dtype=torch.float64)
@@ -103,7 +108,7 @@ class Watch:
         self.looks = 0
 
     def look(self, count: int) -> bool:
-        """Judge ``count`` more iterations; whether the host knows that the solve is over, on a GPU as of the look before this one."""
+        """Judge ``count`` more iterations; whether the host knows that all is over, on a GPU as of one look ago."""
         lanes = {"LANE": LANES, "num_warps": WARPS}
         ratios_kernel[(self.images,)](
             self.state, self.history, self.sizes, self.data_squares, self.image_squares, *self.parts, **lanes

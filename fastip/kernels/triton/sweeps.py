@@ -1,11 +1,14 @@
 """The three sweeps of an ADMM iteration in Triton, on one tile of one plane each, and the kernels that run them.
 
+The sweeps::
+
     residual   r  = y - beta q - A x
     dual       q' = q + C r,  t = 2 q' - q
     prior      x' = prox(x + A^T t)
 
-x, y and the result are of the images' dtype; q, r, t and all sums are float32 (float64). The kernels return at once when ``state`` says that the solve is
-over. ``squares`` are sums of squares of a program, float64: of r, then of x' - x, x and x'; None where nobody looks.
+x, y and the result are of the images' dtype; q, r, t and all sums are float32 (float64). The kernels return at once
+when ``state`` says that the solve is over. ``squares`` are sums of squares of a program, float64: of r, then of x' - x,
+x and x'; None where nobody looks.
 """
 
 from __future__ import annotations
@@ -24,13 +27,14 @@ def _sum_of_squares(values, inside):
     return tl.sum(tl.reshape(squares, (squares.numel,)), axis=0).to(tl.float64)
 
 
-# ---- one tile ------------------------------------------------------------------------------------------------------------
+# ---- one tile --------------------------------------------------------------------------------------------------------
 
 
 @triton.jit
 def _residual(
-    tile, x, y, q, r, weights, ld, height, width, cells, h, w, beta, A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, LOOK: tl.constexpr,
-    ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+    tile, x, y, q, r, weights, ld, height, width, cells, h, w, beta,
+    A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, LOOK: tl.constexpr, ACC: tl.constexpr,
+    BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
     """r = y - beta q - A x on tile ``tile`` of the data; returns the sum of its squares, 0 unless LOOK."""
     i, j = part(tile, w, BH, BW)
@@ -50,7 +54,8 @@ def _residual(
 
 @triton.jit
 def _dual(
-    tile, r, q, t, weights, h, w, relaxation, C: tl.constexpr, ONCE: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr
+    tile, r, q, t, weights, h, w, relaxation,
+    C: tl.constexpr, ONCE: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
     """t = q + 2 C r and q <- q + relaxation C r on tile ``tile`` of the data."""
     i, j = part(tile, w, BH, BW)
@@ -64,12 +69,14 @@ def _dual(
 
 @triton.jit
 def _prior(
-    tile, x, t, image, weights, ld, height, width, cells, h, w, threshold, shrink, low, high, relaxation, write, A: tl.constexpr, ONCE: tl.constexpr,
-    CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr, LOOK: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+    tile, x, t, image, weights, ld, height, width, cells, h, w, threshold, shrink, low, high, relaxation, write,
+    A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr,
+    LOOK: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
-    """x' = prox(x + A^T t) in place of x on tile ``tile`` of the image; returns the sums of squares of x' - x, x and x', 0 unless LOOK.
+    """x' = prox(x + A^T t) in place of x on tile ``tile`` of the image, BH pixel rows x BW cells.
 
-    BLEND: x keeps x + relaxation (x' - x), and x' goes to ``image`` where ``write`` says so. A tile is BH pixel rows x BW cells.
+    BLEND: x keeps x + relaxation (x' - x), and x' goes to ``image`` where ``write`` says so. Returns the sums of
+    squares of x' - x, x and x', 0 unless LOOK.
     """
     S: tl.constexpr = A[STRIDE]
     S2: tl.constexpr = A[DEPTH]
@@ -103,7 +110,7 @@ def _prior(
     return tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64)
 
 
-# ---- one sweep of all planes: one program a tile --------------------------------------------------------------------------
+# ---- one sweep of all planes: one program a tile ---------------------------------------------------------------------
 
 
 @triton.jit
@@ -120,27 +127,9 @@ def residual_kernel(
     x, y, q, r = x + plane * height * ld, y + plane * h * w, q + plane * h * w, r + plane * h * w
     LOOK: tl.constexpr = squares is not None
     total = _residual(
-        tl.program_id(0) % tiles,
-        x,
-        y,
-        q,
-        r,
-        weights,
-        ld,
-        height,
-        width,
-        cells,
-        h,
-        w,
-        beta,
-        A,
-        ONCE,
-        CELLS,
-        LOOK,
-        ACC,
-        BH,
-        BW,
-    )
+        tl.program_id(0) % tiles, x, y, q, r, weights, ld, height, width, cells, h, w, beta,
+        A, ONCE, CELLS, LOOK, ACC, BH, BW,
+    )  # fmt: skip
     if LOOK:
         tl.store(squares + tl.program_id(0), total)
 
@@ -163,8 +152,8 @@ def dual_kernel(
 def prior_kernel(
     state, x, t, image, squares, weights, ld, height, width, cells, h, w,
     threshold: tl.float64, shrink: tl.float64, low: tl.float64, high: tl.float64, relaxation: tl.float64,
-    A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr, WRITE: tl.constexpr, ACC: tl.constexpr,
-    BH: tl.constexpr, BW: tl.constexpr,
+    A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr,
+    WRITE: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
     """The prior sweep, a program a tile; ``squares``: three sums a program, all the first ones first."""
     if state is not None:
@@ -177,8 +166,8 @@ def prior_kernel(
         image = image + plane * height * width
     LOOK: tl.constexpr = squares is not None
     moved, before, after = _prior(
-        tl.program_id(0) % tiles, x, t, image, weights, ld, height, width, cells, h, w, threshold, shrink, low, high, relaxation, WRITE, A, ONCE, CELLS,
-        CLIP, BLEND, LOOK, ACC, BH, BW,
+        tl.program_id(0) % tiles, x, t, image, weights, ld, height, width, cells, h, w,
+        threshold, shrink, low, high, relaxation, WRITE, A, ONCE, CELLS, CLIP, BLEND, LOOK, ACC, BH, BW,
     )  # fmt: skip
     if LOOK:
         place = squares + tl.program_id(0)
@@ -187,17 +176,21 @@ def prior_kernel(
         tl.store(place + 2 * tl.num_programs(0), after)
 
 
-# ---- whole iterations: one program a plane --------------------------------------------------------------------------------
+# ---- whole iterations: one program a plane ---------------------------------------------------------------------------
 
 
 @triton.jit(do_not_specialize=["count"])
 def plane_kernel(
     state, x, y, q, r, t, image, data_squares, image_squares, weights, stencil, ld, height, width, cells, h, w, count,
-    beta: tl.float64, threshold: tl.float64, shrink: tl.float64, low: tl.float64, high: tl.float64, relaxation: tl.float64,
-    A: tl.constexpr, C: tl.constexpr, ONCE: tl.constexpr, ONCE_C: tl.constexpr, CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr,
-    ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr,
+    beta: tl.float64, threshold: tl.float64, shrink: tl.float64, low: tl.float64, high: tl.float64,
+    relaxation: tl.float64, A: tl.constexpr, C: tl.constexpr, ONCE: tl.constexpr, ONCE_C: tl.constexpr,
+    CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr, ACC: tl.constexpr,
+    BH: tl.constexpr, BW: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr,
 ):  # fmt: skip
-    """``count`` iterations of one plane, whose state stays in the caches. Between the sweeps the threads of the program wait for each other."""
+    """``count`` iterations of one plane, whose state stays in the caches.
+
+    Between the sweeps the threads of the program wait for each other.
+    """
     if state is not None:
         if tl.load(state) != 0:
             return
@@ -220,8 +213,8 @@ def plane_kernel(
         moved, before, after = tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64)
         for n in range(tl.cdiv(height, PH) * tl.cdiv(cells, PW)):
             a, b, c = _prior(
-                n, x, t, image, weights, ld, height, width, cells, h, w, threshold, shrink, low, high, relaxation, k + 1 == count, A, ONCE, CELLS,
-                CLIP, BLEND, LOOK, ACC, PH, PW,
+                n, x, t, image, weights, ld, height, width, cells, h, w, threshold, shrink, low, high, relaxation,
+                k + 1 == count, A, ONCE, CELLS, CLIP, BLEND, LOOK, ACC, PH, PW,
             )  # fmt: skip
             moved += a
             before += b

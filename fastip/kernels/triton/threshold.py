@@ -57,7 +57,10 @@ def soft_threshold(
     high: float = float("inf"),
     add: Tensor | None = None,
 ) -> Tensor:
-    """As :func:`fastip.kernels.reference.soft_threshold`; weights that vary over the image, and broadcasting, take the reference."""
+    """As :func:`fastip.kernels.reference.soft_threshold`.
+
+    Weights that vary over the image, and broadcasting, take the reference.
+    """
     t, factor = number(threshold, v), number(shrink, v)
     if t is None or factor is None or (add is not None and (add.shape != v.shape or add.dtype != v.dtype)):
         return reference.soft_threshold(v, threshold, shrink, low, high, add)

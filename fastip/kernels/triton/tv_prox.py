@@ -1,4 +1,7 @@
-"""``tv_prox`` in Triton: a dual step is one pass, each program computing the primal image that its tile needs from the dual field before the step."""
+"""``tv_prox`` in Triton: a dual step is one pass.
+
+Each program computes the primal image that its tile needs from the dual field before the step.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +40,13 @@ def tv_prox_kernel(
     v, u, r, out, planes, h, w,
     step: tl.float64, rate: tl.float64, weight: tl.float64, momentum: tl.float64,
     threshold: tl.float64, shrink: tl.float64, low: tl.float64, high: tl.float64,
-    DUAL: tl.constexpr, ISOTROPIC: tl.constexpr, CLIP: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+    DUAL: tl.constexpr, ISOTROPIC: tl.constexpr, CLIP: tl.constexpr, ACC: tl.constexpr,
+    BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
-    """x = prox(v - step D^T r). DUAL: u' = project(r + rate D x) in place of u, out = u' + momentum (u' - u); else out = x."""
+    """x = prox(v - step D^T r), which is ``out`` unless DUAL.
+
+    DUAL: u' = project(r + rate D x) in place of u, out = u' + momentum (u' - u).
+    """
     count = tl.cdiv(h, BH) * tl.cdiv(w, BW)
     plane = (tl.program_id(0) // count).to(tl.int64) * h * w
     i, j = part(tl.program_id(0) % count, w, BH, BW)

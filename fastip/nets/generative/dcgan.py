@@ -12,7 +12,10 @@ from .generator import Generator, check_size, dcgan_start
 
 
 class _Stage(NamedTuple):
-    """A transposed convolution of the generator, a convolution of the encoder. ``widths``: its channels towards the latent side, in units of the width."""
+    """A transposed convolution of the generator, a convolution of the encoder.
+
+    ``widths``: its channels towards the latent side, in units of the width.
+    """
 
     widths: int
     kernel: int
@@ -29,11 +32,24 @@ _FIRST = {28: 3, 64: 4}  # pixels of the smallest stage
 
 
 class DCGANGenerator(Generator):
-    """G: a transposed convolution from z to 3 x 3 (4 x 4) pixels, then one for each doubling, BatchNorm and leaky ReLU 0.2 between them; (1 + tanh) / 2.
+    """DCGAN's generator: a transposed convolution from z to 3 x 3 (4 x 4) pixels, then one for each doubling.
 
-    size: 28 (widths 4w, 2w, w, colours) or 64 (8w, 4w, 2w, w, colours), w = width. latent: k. The published networks have width 128: 2.17 and 12.66
-    million weights. In training mode BatchNorm looks at the batch; in eval mode an image depends on its own z alone.
-    Source: Radford, Metz and Chintala, DCGAN, 2015; widths of Raj, Li and Bresler, GAN-based projector for faster recovery, 2019.
+    BatchNorm and leaky ReLU 0.2 stand between them, (1 + tanh) / 2 at the end. In training mode BatchNorm looks at
+    the batch; in eval mode an image depends on its own z alone. The published networks have width 128: 2.17 and
+    12.66 million weights.
+
+    Args:
+        colours: Channels of an image.
+        size: Its side: 28 (widths 4w, 2w, w, colours) or 64 (8w, 4w, 2w, w, colours), w = width.
+        width: Channels of the last hidden stage.
+        latent: k, the numbers in z.
+
+    Raises:
+        InvalidInput: For another size, or a count below 1.
+
+    References:
+        Radford, Metz and Chintala, DCGAN, 2015; widths of Raj, Li and Bresler, GAN-based projector for faster
+        recovery, 2019.
     """
 
     @strict_keywords
@@ -59,10 +75,23 @@ class DCGANGenerator(Generator):
 
 
 class DCGANEncoder(nn.Module):
-    """The mirror of :class:`DCGANGenerator`, from images b c h w in [0, 1] to ``outputs`` numbers, b outputs: G^+ for outputs = k, a discriminator for 1.
+    """The mirror of :class:`DCGANGenerator`, from images b c h w in [0, 1] to numbers, (b, outputs).
 
-    Convolutions with BatchNorm (but the first) and leaky ReLU 0.2 down to 1 x 1 pixel, then a linear layer. No dropout: in eval mode nothing is random.
-    Source: Raj, Li and Bresler, GAN-based projector for faster recovery, 2019; theirs has width 128, 4.12 and 27.90 million weights.
+    G^+ for outputs = k, a discriminator for 1. Convolutions with BatchNorm (but the first) and leaky ReLU 0.2 down
+    to 1 x 1 pixel, then a linear layer. No dropout: in eval mode nothing is random. The published networks have
+    width 128: 4.12 and 27.90 million weights.
+
+    Args:
+        colours: Channels of an image.
+        size: Its side, 28 or 64.
+        width: Channels after the first convolution.
+        outputs: Numbers that it gives for an image.
+
+    Raises:
+        InvalidInput: For another size, a count below 1, or images of another shape.
+
+    References:
+        Raj, Li and Bresler, GAN-based projector for faster recovery, 2019.
     """
 
     @strict_keywords

@@ -14,11 +14,22 @@ from ...errors import InvalidInput, strict_keywords
 class Discriminator(nn.Module):
     """DCGAN's discriminator on shuffled pixels: log odds that an image is real, (b,).
 
-    unshuffle, then 4 x 4 convolutions of stride 2 and widths 64, 128, 256, ... with BatchNorm (but the first) and leaky ReLU until 4 x 4 pixels are left,
-    and one 4 x 4 convolution to a number. Larger images give the mean over all places.
+    unshuffle, then 4 x 4 convolutions of stride 2 and widths 64, 128, 256, ... with BatchNorm (but the first) and
+    leaky ReLU until 4 x 4 pixels are left, and one 4 x 4 convolution to a number. Larger images give the mean over
+    all places.
 
-    colours, factor: channels of an image and r of the pixel shuffle. size: side of the smallest image it is for, factor 4 2^stages.
-    Source: Radford, Metz and Chintala, DCGAN, 2015; on shuffled pixels: Fan, Wei, Carin and Heller 2017, appendix D.
+    Args:
+        colours: Channels of an image.
+        factor: r of the pixel shuffle.
+        size: Side of the smallest image that it is for, factor 4 2^stages with at least one stage.
+        width: Channels after the first convolution.
+
+    Raises:
+        InvalidInput: For a size that is not of this form, a count below 1, and images with other channels, below the
+            size or of sides that factor does not divide.
+
+    References:
+        Radford, Metz and Chintala, DCGAN, 2015; on shuffled pixels: Fan, Wei, Carin and Heller 2017, appendix D.
     """
 
     @strict_keywords
@@ -37,7 +48,7 @@ class Discriminator(nn.Module):
             normal = [nn.BatchNorm2d(widths[k + 1])] if k else []
             layers += [nn.Conv2d(widths[k], widths[k + 1], 4, 2, padding=1, bias=not k), *normal, nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4))
-        for module in self.modules():
+        for module in self.modules():  # first weights as in DCGAN
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.02)
             elif isinstance(module, nn.BatchNorm2d):
@@ -51,7 +62,8 @@ class Discriminator(nn.Module):
         check_image(x, "x")
         if x.shape[1] != self.colours or min(x.shape[2:]) < self.size or any(n % self.factor for n in x.shape[2:]):
             raise InvalidInput(
-                f"x has shape {tuple(x.shape)}; expected {self.colours} channels and at least {self.size} x {self.size} pixels, multiples of {self.factor}"
+                f"x has shape {tuple(x.shape)}; expected {self.colours} channels and at least "
+                f"{self.size} x {self.size} pixels, multiples of {self.factor}"
             )
         odds: Tensor = self.layers(F.pixel_unshuffle(x, self.factor))
         return odds.mean(dim=(1, 2, 3))

@@ -15,9 +15,16 @@ SIZES = (28, 64)
 
 
 class Generator(nn.Module, abc.ABC):
-    """x = G(z): images b c h w in [0, 1] for z b k; z ~ N(0, I) in training. R(G), the images that some z gives, is the set that solvers project on.
+    """``x = G(z)``: images b c h w in [0, 1] for z b k; z ~ N(0, I) in training.
 
-    latent: k. shape: (c, h, w).
+    R(G), the images that some z gives, is the set that solvers project on.
+
+    Attributes:
+        latent: k, the numbers in z.
+        shape: (c, h, w).
+
+    Raises:
+        InvalidInput: When called with anything but a tensor (b, k) of the dtype of the weights.
     """
 
     latent: int
@@ -41,7 +48,8 @@ class Generator(nn.Module, abc.ABC):
         weight = next(self.parameters(), z)
         if not z.is_floating_point() or (z.dtype != weight.dtype and not torch.is_autocast_enabled(z.device.type)):
             raise InvalidInput(
-                f"z has dtype {z.dtype}; expected {weight.dtype}, that of the weights: give z.to(next(generator.parameters()))"
+                f"z has dtype {z.dtype}; expected {weight.dtype}, that of the weights: "
+                "give z.to(next(generator.parameters()))"
             )
         return self.draw(z)
 
@@ -58,13 +66,17 @@ def check_size(size: int, colours: int) -> tuple[int, int, int]:
     """(colours, size, size), refused for sizes that no table has."""
     if isinstance(size, bool) or not isinstance(size, int) or size not in SIZES:
         raise InvalidInput(
-            f"size is {size!r}; expected {' or '.join(map(str, SIZES))}, the sides of the images that these networks are built for"
+            f"size is {size!r}; expected {' or '.join(map(str, SIZES))}, "
+            "the sides of the images that these networks are built for"
         )
     return check_count(colours, "colours", low=1), size, size
 
 
 def dcgan_start(net: nn.Module) -> None:
-    """DCGAN's first weights: N(0, 0.02) for convolutions and linear layers, N(1, 0.02) for the scales of BatchNorm, biases 0."""
+    """DCGAN's first weights.
+
+    N(0, 0.02) for convolutions and linear layers, N(1, 0.02) for the scales of BatchNorm, biases 0.
+    """
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, std=0.02)

@@ -1,4 +1,4 @@
-"""The projector of Chang et al., one network from image to image, and the two discriminators that it is trained against."""
+"""The projector of Chang et al., one network from image to image, and the two discriminators that train it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,28 @@ from .generator import dcgan_start
 
 WIDTHS = (1, 2, 4, 8, 16)  # channels after each convolution of the encoder, in units of the width
 STRIDES = (1, 1, 2, 2, 2)
-SMALLEST = 8  # pixels of a side
+SMALLEST = 8  # pixels of a side: halved three times, they leave one place of the code
 
 
 class OneNetProjector(nn.Module):
-    """P(x) = decode(encode(x)): images b colours size size in [0, 1] to images, by an auto-encoder that is trained to remove what natural images lack.
+    """P(x) = decode(encode(x)): an auto-encoder that is trained to remove what natural images lack.
 
-    encode: 4 x 4 convolutions to w, 2w channels, and with stride 2 to 4w, 8w, 16w, w = width; then each channel goes through a full matrix of its own over
-    all its places, and a 2 x 2 convolution mixes the channels. decode: the mirror, linear at the end. BatchNorm and ELU in between.
-    The published network has width 64, size 64 and virtual BatchNorm, which looks at a reference batch; here it is plain BatchNorm: in eval mode an image
-    depends on itself alone. size: a side of at least 8 pixels, for which the matrices are made.
-    Source: Chang, Li, Poczos, Vijaya Kumar and Sankaranarayanan, One network to solve them all, 2017.
+    From images b colours size size in [0, 1] to images. encode: 4 x 4 convolutions to w, 2w channels, and with
+    stride 2 to 4w, 8w, 16w, w = width; then each channel goes through a full matrix of its own over all its places,
+    and a 2 x 2 convolution mixes the channels. decode: the mirror, linear at the end. BatchNorm and ELU in between.
+    The published network has width 64, size 64 and virtual BatchNorm, which looks at a reference batch; here it is
+    plain BatchNorm: in eval mode an image depends on itself alone.
+
+    Args:
+        colours: Channels of an image.
+        size: Its side, at least 8 pixels, for which the matrices are made.
+        width: w, channels after the first convolution.
+
+    Raises:
+        InvalidInput: For counts that are too small, and images of another shape.
+
+    References:
+        Chang, Li, Poczos, Vijaya Kumar and Sankaranarayanan, One network to solve them all, 2017.
     """
 
     @strict_keywords
@@ -115,7 +126,10 @@ def _after(channels: int) -> list[nn.Module]:
 
 
 class _Bottleneck(nn.Module):
-    """x + 1 x 1, 3 x 3 and 1 x 1 convolutions to n, n and 4n channels, BatchNorm and ELU before each; x through a 1 x 1 convolution where the shape changes."""
+    """x + 1 x 1, 3 x 3 and 1 x 1 convolutions to n, n and 4n channels, BatchNorm and ELU before each.
+
+    x goes through a 1 x 1 convolution where the shape changes.
+    """
 
     def __init__(self, channels: int, narrow: int, stride: int) -> None:
         super().__init__()
@@ -137,7 +151,10 @@ class _Bottleneck(nn.Module):
 
 
 def _residual(channels: int, narrow: int, blocks: Sequence[int]) -> list[nn.Module]:
-    """Stages of bottlenecks, each after the first at half the size and twice the width; then the mean over all places and one number."""
+    """Stages of bottlenecks, each after the first at half the size and twice the width.
+
+    Then the mean over all places and one number.
+    """
     layers: list[nn.Module] = []
     for stage, count in enumerate(blocks):
         for block in range(count):
@@ -147,9 +164,20 @@ def _residual(channels: int, narrow: int, blocks: Sequence[int]) -> list[nn.Modu
 
 
 class OneNetDiscriminator(nn.Module):
-    """Log odds that images b colours h w in [0, 1] are real, (b,): a 4 x 4 convolution of stride 2 and a pre-activated residual network of bottlenecks.
+    """Log odds that images b colours h w in [0, 1] are real, (b,).
 
-    blocks: in each stage; published: 3, 4, 6, 3 at width 64. Source: as for :class:`OneNetProjector`.
+    A 4 x 4 convolution of stride 2 and a pre-activated residual network of bottlenecks.
+
+    Args:
+        colours: Channels of an image.
+        width: Channels after the first convolution, 64 in the publication.
+        blocks: Bottlenecks in each stage, 3, 4, 6, 3 in the publication.
+
+    Raises:
+        InvalidInput: For counts below 1, and images with other channels.
+
+    References:
+        As for :class:`OneNetProjector`.
     """
 
     @strict_keywords
@@ -173,7 +201,18 @@ class OneNetDiscriminator(nn.Module):
 
 
 class OneNetLatentDiscriminator(nn.Module):
-    """Log odds that codes b 16w h w of a :class:`OneNetProjector` of width w are those of clean images, (b,): six bottlenecks."""
+    """Log odds that codes of a :class:`OneNetProjector` are those of clean images, (b,): a stage of bottlenecks.
+
+    Args:
+        width: w of the projector; its codes are b 16w h w.
+        blocks: Bottlenecks.
+
+    Raises:
+        InvalidInput: For counts below 1, and codes with other channels.
+
+    References:
+        As for :class:`OneNetProjector`.
+    """
 
     @strict_keywords
     def __init__(self, *, width: int = 64, blocks: int = 6) -> None:
@@ -190,7 +229,8 @@ class OneNetLatentDiscriminator(nn.Module):
         check_real(code, "code")
         if code.ndim != 4 or code.shape[1] != WIDTHS[-1] * self.width:
             raise InvalidInput(
-                f"code has shape {tuple(code.shape)}; expected b {WIDTHS[-1] * self.width} h w, of a projector of width {self.width}"
+                f"code has shape {tuple(code.shape)}; expected b {WIDTHS[-1] * self.width} h w, "
+                f"of a projector of width {self.width}"
             )
         odds: Tensor = self.layers(code)
         return odds

@@ -12,16 +12,29 @@ from .generator import Generator
 
 
 class Projector(nn.Module):
-    """P(x) = G(z), z = G^+(x): the image of the generator near x, b c h w, by one pass of each network; with a corrector C more:
+    """P(x) = G(z), z = G^+(x): the image of the generator near x, b c h w, by one pass of each network.
 
-        z <- z + C(x, G(z)),   ``corrections`` times
+    With a corrector C there are ``corrections`` steps more::
 
-    generator: G. encoder: G^+, an encoder of the generator's images with ``outputs`` = k. corrector: None, which is the published projector, or C, an encoder
-    of 2 c colours: x above what the last pass made of it. It sees what is still wrong, as one look at x does not. In eval mode nothing is random.
-    corrections: how often, 1 or more.
-    Raises InvalidInput for encoders of other images, or with another number of outputs, and for corrections without a corrector.
-    Source: Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse problems, 2019; the corrections:
-    Alaluf, Patashnik and Cohen-Or, ReStyle: a residual-based StyleGAN encoder via iterative refinement, 2021.
+        z <- z + C(x, G(z))
+
+    C sees what is still wrong, as one look at x does not. In eval mode nothing is random.
+
+    Args:
+        generator: The generator G.
+        encoder: G^+, an encoder of the generator's images with ``outputs`` = k.
+        corrector: None, which is the published projector, or C, an encoder of 2 c colours: x above what the last
+            pass made of it.
+        corrections: How often, 1 or more.
+
+    Raises:
+        InvalidInput: For encoders of other images, or with another number of outputs, and for corrections without a
+            corrector.
+
+    References:
+        Raj, Li and Bresler, GAN-based projector for faster recovery with convergence guarantees in linear inverse
+        problems, 2019; the corrections: Alaluf, Patashnik and Cohen-Or, ReStyle: a residual-based StyleGAN encoder
+        via iterative refinement, 2021.
     """
 
     def __init__(
@@ -40,7 +53,10 @@ class Projector(nn.Module):
             shape = (colours, *generator.shape[1:])
             if net is not None and (net.shape != shape or net.outputs != generator.latent):
                 made, read = f"{generator.shape} of {generator.latent} numbers", f"{net.shape} and gives {net.outputs}"
-                due = f"expected {shape} and outputs={generator.latent}: the corrector reads two images, one above the other"
+                due = (
+                    f"expected {shape} and outputs={generator.latent}: "
+                    "the corrector reads two images, one above the other"
+                )
                 raise InvalidInput(f"the generator makes images {made}, the encoder reads {read}; {due}")
         if corrector is None and corrections != 1:
             raise InvalidInput(

@@ -18,9 +18,12 @@ SIDE = 64
 
 
 class SelfAttention(nn.Module):
-    """x + gamma softmax(q^T k) v over all places, with 1 x 1 convolutions q and k to an eighth of the channels and v to all; gamma is 0 at first.
+    """x + gamma softmax(q^T k) v over all places; gamma is 0 at first.
 
-    Source: Zhang, Goodfellow, Metaxas and Odena, Self-attention generative adversarial networks, 2019.
+    q and k are 1 x 1 convolutions to an eighth of the channels, v one to all.
+
+    References:
+        Zhang, Goodfellow, Metaxas and Odena, Self-attention generative adversarial networks, 2019.
     """
 
     def __init__(self, channels: int) -> None:
@@ -37,7 +40,10 @@ class SelfAttention(nn.Module):
 
 
 class _Portable(nn.Module):
-    """What goes to another process as its structure and its weights: PyTorch pickles no module with spectral normalisation whole."""
+    """What goes to another process as its structure and its weights.
+
+    PyTorch pickles no module with spectral normalisation whole.
+    """
 
     def __reduce__(self) -> Any:
         net: Any = self
@@ -61,9 +67,21 @@ def _rebuilt(kind: Any, config: dict[str, Any], weights: dict[str, Tensor], trai
 
 
 class SAGANGenerator(_Portable, Generator):
-    """G: transposed 4 x 4 convolutions from z over 4, 8, 16 and 32 pixels (8w, 4w, 2w, w channels) to 64, attention after 16 and 32; (1 + tanh) / 2.
+    """SAGAN's generator, from z over 4, 8, 16 and 32 pixels (8w, 4w, 2w, w channels) to 64.
 
-    BatchNorm, ReLU and spectral normalisation in all but the last layer. Source: Zhang et al., SAGAN, 2019, in the form that is common for 64 x 64.
+    Transposed 4 x 4 convolutions with BatchNorm, ReLU and spectral normalisation in all but the last, attention
+    after 16 and 32 pixels, (1 + tanh) / 2 at the end.
+
+    Args:
+        colours: Channels of an image.
+        width: w, channels at 32 pixels.
+        latent: k, the numbers in z.
+
+    Raises:
+        InvalidInput: For a count below 1.
+
+    References:
+        Zhang et al., SAGAN, 2019, in the form that is common for 64 x 64.
     """
 
     @strict_keywords
@@ -89,9 +107,20 @@ class SAGANGenerator(_Portable, Generator):
 
 
 class SAGANDiscriminator(_Portable):
-    """One number for an image b c 64 64 in [0, 1], (b,): 4 x 4 convolutions of stride 2 (w, 2w, 4w, 8w channels), attention after 8 and 4 pixels, 4 x 4 to 1.
+    """One number for an image b c 64 64 in [0, 1], (b,).
 
-    Leaky ReLU 0.1, spectral normalisation in every convolution but those of the attention. Source: as for :class:`SAGANGenerator`.
+    4 x 4 convolutions of stride 2 (w, 2w, 4w, 8w channels) with leaky ReLU 0.1, attention after 8 and 4 pixels, and
+    4 x 4 to one number. Spectral normalisation in every convolution but those of the attention.
+
+    Args:
+        colours: Channels of an image.
+        width: w, channels after the first convolution.
+
+    Raises:
+        InvalidInput: For a count below 1, and images of another shape.
+
+    References:
+        As for :class:`SAGANGenerator`.
     """
 
     @strict_keywords

@@ -15,7 +15,19 @@ from .generator import Generator
 class VAEDecoder(Generator):
     """G: k -> hidden -> hidden -> c h w, softplus between the layers, sigmoid at the end.
 
-    Source: Bora, Jalal, Price and Dimakis, Compressed sensing using generative models, 2017: k = 20, hidden = 500 for 28 x 28 digits.
+    Args:
+        colours: Channels of an image.
+        height: Its rows.
+        width: Its columns.
+        latent: k, the numbers in z.
+        hidden: Units of both hidden layers.
+
+    Raises:
+        InvalidInput: For a count below 1.
+
+    References:
+        Bora, Jalal, Price and Dimakis, Compressed sensing using generative models, 2017: k = 20, hidden = 500 for 28
+        x 28 digits.
     """
 
     @strict_keywords
@@ -50,7 +62,21 @@ class VAEDecoder(Generator):
 
 
 class VAEEncoder(nn.Module):
-    """c h w -> hidden -> hidden -> (mean, log variance) of z, each b k. Source: as for :class:`VAEDecoder`."""
+    """c h w -> hidden -> hidden -> (mean, log variance) of z, each b k.
+
+    Args:
+        colours: Channels of an image.
+        height: Its rows.
+        width: Its columns.
+        latent: k, the numbers in z.
+        hidden: Units of both hidden layers.
+
+    Raises:
+        InvalidInput: For a count below 1, and images of another shape.
+
+    References:
+        As for :class:`VAEDecoder`.
+    """
 
     @strict_keywords
     def __init__(

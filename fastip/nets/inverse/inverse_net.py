@@ -1,4 +1,4 @@
-"""A linear network for (beta I + A A^T)^-1: symmetric and positive definite by construction, and a single stencil away from borders."""
+"""A linear network for (beta I + A A^T)^-1: symmetric, positive definite, and one stencil away from borders."""
 
 from __future__ import annotations
 
@@ -14,22 +14,35 @@ from ...errors import InvalidInput, strict_keywords
 from ..boundary import BOUNDARIES, conv, conv_transpose
 from ..gains import BetaGains, as_batch, check_range, scaled
 
-FARTHEST = 256  # pixels that a network may reach
+# Pixels that a network may reach. ``stencil`` works on (4 reach + 1)^2 of them in every channel, at most 1025^2: with a
+# larger bound a file could ask for more memory than there is, with a smaller one wide inverses would be refused.
+FARTHEST = 256
 
 
 class InverseNet(nn.Module):
-    """C = s (W W^T + f I): W^T a chain of convolutions without bias or activation, W its transpose with the same kernels, s, f > 0.
+    """C = s (W W^T + f I): W^T a chain of convolutions without bias or activation, s, f > 0.
 
-    C is linear, symmetric and positive definite whatever the weights are; the channels of an image share it. On a circular grid, and away from any
-    other border, it is one stencil of (2 reach + 1)^2 taps, reach = sum (size - 1) dilation.
+    W is the transpose of W^T with the same kernels. C is linear, symmetric and positive definite whatever the
+    weights are; the channels of an image share it. On a circular grid, and away from any other border, it is one
+    stencil of (2 reach + 1)^2 taps, reach = sum (size - 1) dilation.
 
-    channels, sizes, dilations: width, odd kernel size and dilation of each layer of W^T (dilations default to 1). (16, 32) with (5, 3) makes 13 x 13
-        stencils, for inverses of small support; InverseNet.dilated() reaches 24 pixels.
-    boundary: what lies outside the grid: "circular", "zero" (for operators with valid or zero boundary) or "reflect".
-    beta_range: (low, high) makes beta an input: each channel, s and f get positive gains that depend on log beta. None: one beta only.
+    Called as ``net(r, beta=None)``: r is b c h w of any floating dtype, beta a number or (b,).
 
-    Called as net(r, beta=None): r is b c h w of any floating dtype, beta a number or (b,). Raises InvalidInput for a wrong structure, or a missing beta.
-    Source: Fan, Wei, Carin and Heller 2017, section 3.2, without the activations.
+    Args:
+        channels: Width of each layer of W^T. (16, 32) with sizes (5, 3) makes 13 x 13 stencils, for inverses of
+            small support; InverseNet.dilated() reaches 24 pixels.
+        sizes: Odd kernel size of each layer.
+        dilations: Dilation of each layer; None for 1.
+        boundary: What lies outside the grid: "circular", "zero" (for operators with valid or zero boundary) or
+            "reflect".
+        beta_range: (low, high) makes beta an input: each channel, s and f get positive gains that depend on log
+            beta. None: one beta only.
+
+    Raises:
+        InvalidInput: For a wrong structure, a reach above 256 pixels, or a missing beta.
+
+    References:
+        Fan, Wei, Carin and Heller 2017, section 3.2, without the activations.
     """
 
     linear = True
@@ -50,17 +63,20 @@ class InverseNet(nn.Module):
         self.dilations = tuple(check_count(d, "dilations", low=1) for d in (dilations or [1] * len(self.sizes)))
         if not self.channels or not len(self.channels) == len(self.sizes) == len(self.dilations):
             raise InvalidInput(
-                f"channels, sizes and dilations have {len(self.channels)}, {len(self.sizes)} and {len(self.dilations)} entries; expected one for each layer"
+                f"channels, sizes and dilations have {len(self.channels)}, {len(self.sizes)} and "
+                f"{len(self.dilations)} entries; expected one for each layer"
             )
         if any(k % 2 == 0 for k in self.sizes):
             raise InvalidInput(f"sizes is {self.sizes}; expected odd numbers, so that every layer has a centre")
         if self.reach > FARTHEST:
             raise InvalidInput(
-                f"sizes {self.sizes} and dilations {self.dilations} reach {self.reach} pixels; expected at most {FARTHEST}"
+                f"sizes {self.sizes} and dilations {self.dilations} reach {self.reach} pixels; "
+                f"expected at most {FARTHEST}"
             )
         if boundary not in BOUNDARIES:
             raise InvalidInput(
-                f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}: nets.boundary_of gives that of an operator"
+                f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}: "
+                "nets.boundary_of gives that of an operator"
             )
         self.boundary, self.beta_range = boundary, check_range(beta_range)
         fan = [k * k * c for k, c in zip(self.sizes, (1, *self.channels), strict=False)]
@@ -69,12 +85,23 @@ class InverseNet(nn.Module):
             [torch.randn(o, i, k, k) / math.sqrt(f) for (o, i, k), f in zip(shapes, fan, strict=True)]
         )
         self.log_scale = nn.Parameter(torch.zeros(()))
+        # A larger f starts nearer to a multiple of the identity, a smaller one leaves more to the random W W^T.
         self.log_floor = nn.Parameter(torch.tensor(math.log(0.1)))
         self.gains = None if self.beta_range is None else BetaGains((*self.channels, 1, 1), self.beta_range)
 
     @classmethod
     def dilated(cls, *, boundary: str = "circular", beta_range: Sequence[float] | None = None) -> InverseNet:
-        """Three layers that reach 24 pixels (49 x 49 taps) for 888 products a pixel: for blurs without a stride, whose inverse reaches far."""
+        """Three layers that reach 24 pixels (49 x 49 taps) for 888 products a pixel.
+
+        For blurs without a stride, whose inverse reaches far.
+
+        Args:
+            boundary: As for the class.
+            beta_range: As for the class.
+
+        Returns:
+            The network with first weights.
+        """
         return cls(channels=(4, 4, 2), sizes=(5, 3, 5), dilations=(1, 2, 4), boundary=boundary, beta_range=beta_range)
 
     def config(self) -> dict[str, Any]:
@@ -94,7 +121,10 @@ class InverseNet(nn.Module):
 
     @property
     def band(self) -> int:
-        """Rows next to a border that differ from the stencil: there pixels of the first hidden layer fall outside the grid."""
+        """Rows next to a border that differ from the stencil.
+
+        There pixels of the first hidden layer fall outside the grid.
+        """
         return {
             "circular": 0,
             "zero": self.reach - (self.sizes[0] - 1) // 2 * self.dilations[0],

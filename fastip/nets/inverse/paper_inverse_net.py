@@ -18,17 +18,27 @@ PADS = (1, 2)  # 4 x 4 SAME: one row before, two after
 
 
 class PaperInverseNet(nn.Module):
-    """C(r) = W0 relu(W1 relu(W1^T relu(W0^T r))): 4 x 4 SAME convolutions, kernels tied across the middle, no bias, linear output.
+    """C(r) = W0 relu(W1 relu(W1^T relu(W0^T r))): 4 x 4 SAME convolutions, no bias, linear output.
 
-    W0 : channels[0] -> colours and W1 : channels[1] -> channels[0] are convolutions that see one row before and two after a pixel, W0^T and W1^T their
-    exact transposes (so the half-pixel shifts cancel). The table of the paper with its third and fourth rows corrected to 64 -> 32 and 32 -> 3:
-    34 304 weights for three colours, 33 280 for one. C is neither linear nor odd, but C(a r) = a C(r) for a >= 0.
+    W0 : channels[0] -> colours and W1 : channels[1] -> channels[0] are convolutions that see one row before and two
+    after a pixel, W0^T and W1^T their exact transposes with the same kernels (so the half-pixel shifts cancel). The
+    table of the paper with its third and fourth rows corrected to 64 -> 32 and 32 -> 3: 34 304 weights for three
+    colours, 33 280 for one. C is neither linear nor odd, but C(a r) = a C(r) for a >= 0.
 
-    colours: image channels that the network takes together; images with a multiple of it are folded into the batch. 1 shares the network among channels.
-    boundary, beta_range: as for InverseNet (the gains multiply the hidden channels).
+    Called as ``net(r, beta=None)``: r is b c h w.
 
-    Called as net(r, beta=None): r is b c h w. Raises InvalidInput for a wrong structure, channels that do not fit, or a missing beta.
-    Source: Fan, Wei, Carin and Heller 2017, table 4.
+    Args:
+        colours: Image channels that the network takes together; images with a multiple of it are folded into the
+            batch. 1 shares the network among channels.
+        channels: The two hidden widths.
+        boundary: As for :class:`InverseNet`.
+        beta_range: As for :class:`InverseNet`; the gains multiply the hidden channels.
+
+    Raises:
+        InvalidInput: For a wrong structure, channels that do not fit, or a missing beta.
+
+    References:
+        Fan, Wei, Carin and Heller 2017, table 4.
     """
 
     linear = False
@@ -49,10 +59,11 @@ class PaperInverseNet(nn.Module):
             raise InvalidInput(f"channels is {self.channels}; expected two widths, 32 and 64 in the paper")
         if boundary not in BOUNDARIES:
             raise InvalidInput(
-                f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}: nets.boundary_of gives that of an operator"
+                f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}: "
+                "nets.boundary_of gives that of an operator"
             )
         self.boundary, self.beta_range = boundary, check_range(beta_range)
-        first, second = self.channels
+        first, second = self.channels  # first kernels of variance 2 / inputs, which ReLU keeps
         self.outer = nn.Parameter(torch.randn(self.colours, first, 4, 4) * math.sqrt(2 / (16 * first)))
         self.inner = nn.Parameter(torch.randn(first, second, 4, 4) * math.sqrt(2 / (16 * second)))
         self.gains = None if self.beta_range is None else BetaGains((first, second, first, 1), self.beta_range)
@@ -82,7 +93,8 @@ class PaperInverseNet(nn.Module):
         check_image(r, "r")
         if r.shape[1] % self.colours:
             raise InvalidInput(
-                f"r has {r.shape[1]} channels; expected a multiple of {self.colours}, the colours of this PaperInverseNet"
+                f"r has {r.shape[1]} channels; expected a multiple of {self.colours}, "
+                "the colours of this PaperInverseNet"
             )
         values = as_batch(beta, self.beta_range, r, "PaperInverseNet")
         groups = r.shape[1] // self.colours

@@ -17,12 +17,18 @@ SIDE = 28
 class DigitAutoencoder(PriorNet):
     """28 x 28 -> 64 numbers -> 28 x 28, through 14, 7, 2 and 1 pixels a side: 620 609 weights, output in (0, 1).
 
-    Encoder: 5 x 5 convolutions 32, 64 (stride 2, SAME), 128 (stride 2, VALID), each with ReLU, and 2 x 2 -> 64 without. Decoder: transposed convolutions
-    3 x 3 -> 128, 5 x 5 -> 64 (VALID), 32 and 1 (5 x 5, stride 2, SAME), ReLU between them and a sigmoid at the end. SAME at stride 2 is one row before
-    and two after.
+    Encoder: 5 x 5 convolutions 32, 64 (stride 2, SAME), 128 (stride 2, VALID), each with ReLU, and 2 x 2 -> 64 without.
+    Decoder: transposed convolutions 3 x 3 -> 128, 5 x 5 -> 64 (VALID), 32 and 1 (5 x 5, stride 2, SAME), ReLU
+    between them and a sigmoid at the end. SAME at stride 2 is one row before and two after.
 
-    Called as net(v, y=None, level=None), see :class:`PriorNet`: b c 28 28, each channel by itself; data and level are ignored.
-    Raises InvalidInput for other sizes. Source: Fan, Wei, Carin and Heller 2017, table 1.
+    Called as ``net(v, y=None, level=None)``, see :class:`PriorNet`: b c 28 28, each channel by itself; data and
+    level are ignored.
+
+    Raises:
+        InvalidInput: For images of other sizes.
+
+    References:
+        Fan, Wei, Carin and Heller 2017, table 1.
     """
 
     def __init__(self) -> None:
@@ -59,7 +65,6 @@ class DigitAutoencoder(PriorNet):
         """b 64 -> b 1 28 28."""
         first, second, third, last = self.decoder
         f = torch.relu(second(torch.relu(first(latent[:, :, None, None]))))
-        f = torch.relu(
-            third(f)[..., :-1, :-1]
-        )  # with padding=1: one row cut before and two after, the transpose of SAME
+        # With padding=1: one row cut before and two after, the transpose of SAME.
+        f = torch.relu(third(f)[..., :-1, :-1])
         return torch.sigmoid(last(f)[..., :-1, :-1])

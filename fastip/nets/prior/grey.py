@@ -12,13 +12,22 @@ from .prior_net import PriorNet
 
 
 class Grey(PriorNet):
-    """x = mean over the c colours of net((v, v, v), (y, y, y), sqrt(c) level): each channel as an image of equal colours.
+    """A colour network on grey images: each channel as an image of equal colours.
 
-    Noise of standard deviation s that is the same in c colours has the deviation sqrt(c) s along the grey axis, where the
-    noise of the training, independent in each colour, has the level itself. Told s, the network takes too little away:
-    photo-deblur-motion gives grey photographs of 28.4 dB in place of 31.5.
-    net: a network whose data, if it takes any, have the colours of its image. v, y: b 1 h w, or any number of channels, each by itself.
-    Raises InvalidInput for other networks.
+    The mean is over the c colours of the network::
+
+        x = mean net((v, v, v), (y, y, y), sqrt(c) level)
+
+    Noise of standard deviation s that is the same in c colours has the deviation sqrt(c) s along the grey axis,
+    where the noise of the training, independent in each colour, has the level itself. Told s, the network takes too
+    little away: photo-deblur-motion gives grey photographs of 28.4 dB in place of 31.5. v, y: b 1 h w, or any number
+    of channels, each by itself.
+
+    Args:
+        net: A network whose data, if it takes any, have the colours of its image.
+
+    Raises:
+        InvalidInput: For other networks.
     """
 
     colours = 1

@@ -16,15 +16,28 @@ from .prior_net import PriorNet
 
 
 class PaperPixelShuffleAutoencoder(PriorNet):
-    """x = shuffle(second([first(unshuffle(v)), y])): three layers of ``channels``, the data, three layers back; each conv 4 x 4 SAME, BatchNorm, ReLU.
+    """x = shuffle(second([first(unshuffle(v)), y])), each convolution 4 x 4 SAME with BatchNorm and ReLU.
 
-    SAME pads zeros, one row before and two after. The last layer has BatchNorm and ReLU too, so x >= 0: for images in [0, 1]. Weights and biases of the
-    convolutions: 527 824 for factor 4 and stride 4 (super-resolution), 380 332 for 2 and 2 (378 284 with a grey y), 573 904 for 4 and 1 (deblurring).
+    Three layers of ``channels``, the data, three layers back. SAME pads zeros, one row before and two after. The
+    last layer has BatchNorm and ReLU too, so x >= 0: for images in [0, 1]. Weights and biases of the convolutions:
+    527 824 for factor 4 and stride 4 (super-resolution), 380 332 for 2 and 2 (378 284 with a grey y), 573 904 for 4
+    and 1 (deblurring).
 
-    colours, factor, data_colours, stride: as for PixelShuffleAutoencoder; data_colours 0 makes the unconditional one.
-    batchnorm: the arrangement of the paper, or bare convolutions, as nets.fold_batchnorm leaves them.
-    Called as net(v, y=None, level=None), see :class:`PriorNet`; it is blind, so the level is ignored.
-    Source: Fan, Wei, Carin and Heller 2017, tables 2 and 3.
+    Called as ``net(v, y=None, level=None)``, see :class:`PriorNet`; it is blind, so the level is ignored.
+
+    Args:
+        colours: As for :class:`PixelShuffleAutoencoder`.
+        factor: r of the pixel shuffle.
+        channels: Widths of the layers before the data join; the layers after them mirror these.
+        data_colours: Channels of y; 0 makes the unconditional network.
+        stride: As for :class:`PixelShuffleAutoencoder`.
+        batchnorm: The arrangement of the paper, or bare convolutions, as nets.fold_batchnorm leaves them.
+
+    Raises:
+        InvalidInput: For a wrong structure or inputs that do not fit it.
+
+    References:
+        Fan, Wei, Carin and Heller 2017, tables 2 and 3.
     """
 
     @strict_keywords
@@ -45,10 +58,8 @@ class PaperPixelShuffleAutoencoder(PriorNet):
             raise InvalidInput(
                 "channels is empty; expected the widths of the layers before the data join, (128, 64, 32) in the paper"
             )
-        self.data_colours, self.stride = (
-            check_count(data_colours, "data_colours", low=0),
-            check_count(stride, "stride", low=1),
-        )
+        self.data_colours = check_count(data_colours, "data_colours", low=0)
+        self.stride = check_count(stride, "stride", low=1)
         check_strides(self.factor, self.stride)
         self.batchnorm = batchnorm
         image = self.colours * self.factor**2

@@ -1,4 +1,7 @@
-"""A denoiser that starts as the identity: residual blocks on grids that each shuffle the pixels of the one before; noise level and data as inputs."""
+"""A denoiser that starts as the identity, with the noise level and the data as inputs.
+
+Residual blocks on grids that each shuffle the pixels of the one before.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ class Block(nn.Module):
         super().__init__()
         self.first, self.second = _conv(width, width, padding_mode), _conv(width, width, padding_mode)
         nn.init.kaiming_normal_(self.first.weight)
+        # A tenth of what keeps the variance: with more a chain starts far from the identity, with less it learns late.
         nn.init.normal_(self.second.weight, std=0.1 / (9 * width) ** 0.5)
         for bias in (self.first.bias, self.second.bias):
             nn.init.zeros_(bias)  # type: ignore[arg-type]
@@ -35,24 +39,39 @@ class Block(nn.Module):
 
 
 class PixelShuffleAutoencoder(PriorNet):
-    """x = v - shuffle(tail(decoder(encoder([unshuffle(v), level]) with y))): the noise is estimated and taken away.
+    """A denoiser that estimates the noise and takes it away, on a shuffled grid and on coarser ones.
 
-    The first grid is the image's, ``factor`` times smaller by a pixel shuffle; each of the others is twice as coarse, reached by a learned shuffle (a 2 x 2
-    convolution of stride 2; back by 1 x 1 and repetition), as an encoder and a decoder with the features of the encoder added on the way back.
-    On each grid there are residual blocks of 3 x 3 convolutions. The tail starts at 0, so the network starts as the identity. Images are mirrored at
+    In a formula::
+
+        x = v - shuffle(tail(decoder(encoder([unshuffle(v), level]) with y)))
+
+    The first grid is the image's, ``factor`` times smaller by a pixel shuffle; each of the others is twice as
+    coarse, reached by a learned shuffle (a 2 x 2 convolution of stride 2; back by 1 x 1 and repetition), as an
+    encoder and a decoder with the features of the encoder added on the way back. On each grid there are residual
+    blocks of 3 x 3 convolutions. The tail starts at 0, so the network starts as the identity. Images are mirrored at
     their borders for the head and up to a size that the grids share. Any size is taken.
 
-    colours: channels of an image, taken together. factor: r of the first shuffle. widths, blocks: channels and residual blocks for each grid, fine to
-        coarse; the blocks come twice, on the way down and back, but for the coarsest grid. A block has 18 width^2 products for each pixel of its grid.
-    data_colours: channels of y, 0 for a network that does not see it. stride: how many times smaller the data's grid is than the image's (1 for deblurring);
-        y joins on the coarsest grid that is not coarser than its own. stride divides factor, or factor divides it.
-    padding_mode: what the convolutions see beyond the borders of features: "replicate", the nearest, so that a constant image has no seam, or "zeros",
-        which needs no padded copies: widths (16, 48, 128, 192) with blocks (1, 2, 2, 1) take 0.63 of the time for a step of training in bfloat16, 0.55 for a
-        picture of 512 x 512 (one thread of an Intel Xeon with AMX, torch 2.13).
-    Called as net(v, y=None, level=None), see :class:`PriorNet`: level is the standard deviation of the noise in v.
-    Raises InvalidInput for a wrong structure or inputs that do not fit it.
-    Source: after Fan, Wei, Carin and Heller 2017, tables 2 and 3; the level as an input after Zhang, Zuo and Zhang, FFDNet, 2018; grids after Zhang et al.,
-    DRUNet, 2021.
+    Called as ``net(v, y=None, level=None)``, see :class:`PriorNet`: level is the standard deviation of the noise in v.
+
+    Args:
+        colours: Channels of an image, taken together.
+        factor: r of the first shuffle.
+        widths: Channels of each grid, fine to coarse. A block has 18 width^2 products for each pixel of its grid.
+        blocks: Residual blocks of each grid; they come twice, on the way down and back, but for the coarsest grid.
+        data_colours: Channels of y, 0 for a network that does not see it.
+        stride: How many times smaller the data's grid is than the image's (1 for deblurring); y joins on the
+            coarsest grid that is not coarser than its own. stride divides factor, or factor divides it.
+        padding_mode: What the convolutions see beyond the borders of features: "replicate", the nearest, so that a
+            constant image has no seam, or "zeros", which needs no padded copies: widths (16, 48, 128, 192) with
+            blocks (1, 2, 2, 1) take 0.63 of the time for a step of training in bfloat16, 0.55 for a picture of 512 x
+            512 (one thread of an Intel Xeon with AMX, torch 2.13).
+
+    Raises:
+        InvalidInput: For a wrong structure or inputs that do not fit it.
+
+    References:
+        After Fan, Wei, Carin and Heller 2017, tables 2 and 3; the level as an input after Zhang, Zuo and Zhang,
+        FFDNet, 2018; grids after Zhang et al., DRUNet, 2021.
     """
 
     takes_level = True
@@ -80,7 +99,8 @@ class PixelShuffleAutoencoder(PriorNet):
         )
         if not self.widths or len(self.widths) != len(self.blocks):
             raise InvalidInput(
-                f"widths and blocks have {len(self.widths)} and {len(self.blocks)} entries; expected one for each grid, at least one"
+                f"widths and blocks have {len(self.widths)} and {len(self.blocks)} entries; "
+                "expected one for each grid, at least one"
             )
         self.data_colours, self.stride = (
             check_count(data_colours, "data_colours", low=0),
@@ -110,13 +130,25 @@ class PixelShuffleAutoencoder(PriorNet):
             "blocks": list(self.blocks),
             "data_colours": self.data_colours,
             "stride": self.stride,
-        } | (
-            {} if self.padding_mode == PADDINGS[0] else {"padding_mode": self.padding_mode}
-        )  # left out where it is the default: as files written before
+            # Left out where it is the default: as files written before.
+        } | ({} if self.padding_mode == PADDINGS[0] else {"padding_mode": self.padding_mode})
 
     @strict_keywords
     def conditioned(self, *, data_colours: int, stride: int = 1) -> PixelShuffleAutoencoder:
-        """A copy that also takes data, and makes nothing of them until it is trained: their convolution is 0, so net.conditioned(...)(v, y, s) = net(v, s)."""
+        """A copy that also takes data, and makes nothing of them until it is trained.
+
+        Their convolution is 0, so ``net.conditioned(...)(v, y, s) = net(v, s)``.
+
+        Args:
+            data_colours: Channels of y, at least 1.
+            stride: As for the class.
+
+        Returns:
+            The copy, on the same device.
+
+        Raises:
+            InvalidInput: For a network that takes data already, and for data that do not fit.
+        """
         if self.conditional:
             raise InvalidInput(
                 f"this network takes data of {self.data_colours} channels already; start from one with data_colours=0"
@@ -131,17 +163,30 @@ class PixelShuffleAutoencoder(PriorNet):
 
     @strict_keywords
     def grown(self, *, widths: Sequence[int], blocks: Sequence[int]) -> PixelShuffleAutoencoder:
-        """A larger copy with more channels and blocks that computes the same until it is trained: what is new reads, and nothing reads it yet.
+        """A larger copy with more channels and blocks that computes the same until it is trained.
 
-        New rows of a convolution have first weights of their own, the weights that lead from new channels to old ones are 0, new blocks are identities.
-        widths, blocks: one for each grid, none below this network's. Raises InvalidInput for fewer grids, channels or blocks.
-        Source: function-preserving growth as in Chen, Goodfellow and Shlens, Net2Net, 2016, with zeros in place of halves.
+        What is new reads, and nothing reads it yet: new rows of a convolution have first weights of their own, the
+        weights that lead from new channels to old ones are 0, new blocks are identities.
+
+        Args:
+            widths: Channels of each grid, none below this network's.
+            blocks: Blocks of each grid, none below this network's.
+
+        Returns:
+            The copy, on the same device.
+
+        Raises:
+            InvalidInput: For another number of grids, and for fewer channels or blocks.
+
+        References:
+            Function-preserving growth as in Chen, Goodfellow and Shlens, Net2Net, 2016, with zeros in place of halves.
         """
         net = PixelShuffleAutoencoder(**self.config() | {"widths": widths, "blocks": blocks})
         pairs = [*zip(net.widths, self.widths, strict=False), *zip(net.blocks, self.blocks, strict=False)]
         if len(net.widths) != len(self.widths) or any(new < old for new, old in pairs):
             raise InvalidInput(
-                f"widths are {net.widths} and blocks {net.blocks}; expected {len(self.widths)} of each, at least {self.widths} and {self.blocks}"
+                f"widths are {net.widths} and blocks {net.blocks}; expected {len(self.widths)} of each, "
+                f"at least {self.widths} and {self.blocks}"
             )
         for chain, before in zip([*net.encoder, *net.decoder], [*self.encoder, *self.decoder], strict=True):
             for block in list(chain.children())[len(list(before.children())) :]:
@@ -161,7 +206,10 @@ class PixelShuffleAutoencoder(PriorNet):
 
     @property
     def reach(self) -> int:
-        """The farthest pixel of v, and of y times the stride, that a pixel of the result depends on: the margin of tiles that are to equal the whole."""
+        """The farthest pixel of v, and of y times the stride, that a pixel of the result depends on.
+
+        This is the margin of tiles that are to equal the whole.
+        """
         last = len(self.widths) - 1
         convolutions = [
             2 * count * (1 if k == last else 2) + 2 * (k == 0) + (self.data is not None and k == self.joint)

@@ -15,14 +15,22 @@ from .prior_net import PriorNet
 
 
 class Tiled(PriorNet):
-    """net(v, y, level) at no more than tile^2 pixels at a time: small images in turn, large ones in overlapping tiles.
+    """net(v, y, level) at no more than tile^2 pixels at a time: small images in turn, large ones in tiles.
 
-        x = sum_k w_k net(v on tile k, y on tile k, level),     sum_k w_k = 1, and w_k = 0 on the pixels of tile k that its borders reach
+    The weights w_k sum to 1, and are 0 on the pixels of tile k that its borders reach::
 
-    net: a network that states how far it sees (``reach``) and on which grid it works (``multiple``), as nets.PixelShuffleAutoencoder does; tiles
-        overlap by twice the reach and begin on its grid and on that of the data, so the result is that of the whole image but for rounding.
-    tile: side of the largest square that the network is given, rounded down to its grid. Images of at most this size go to the network as they are.
-    Raises InvalidInput for a network that does not state its reach, and for a tile below ``Tiled.smallest(net)``.
+        x = sum_k w_k net(v on tile k, y on tile k, level)
+
+    Args:
+        net: A network that states how far it sees (``reach``) and on which grid it works (``multiple``), as
+            nets.PixelShuffleAutoencoder does; tiles overlap by twice the reach and begin on its grid and on that of
+            the data, so the result is that of the whole image but for rounding.
+        tile: Side of the largest square that the network is given, rounded down to its grid: a larger one needs more
+            memory, a smaller one computes more pixels twice. Images of at most this size go to the network as they
+            are.
+
+    Raises:
+        InvalidInput: For a network that does not state its reach, and for a tile below ``Tiled.smallest(net)``.
     """
 
     @strict_keywords
@@ -41,12 +49,25 @@ class Tiled(PriorNet):
         self._last: Tiles | None = None
         if self.tile < least:
             raise InvalidInput(
-                f"tile is {tile}; expected at least {least}, of which this {type(net).__name__} sees {self.reach} pixels at each side"
+                f"tile is {tile}; expected at least {least}, "
+                f"of which this {type(net).__name__} sees {self.reach} pixels at each side"
             )
 
     @staticmethod
     def smallest(net: PriorNet) -> int:
-        """The smallest tile: it advances by as much as it overlaps, so each pixel is computed about four times; smaller ones would take many times longer."""
+        """The smallest tile for ``net``: it advances by as much as it overlaps.
+
+        Each pixel is then computed about four times; smaller ones would take many times longer.
+
+        Args:
+            net: As for the class.
+
+        Returns:
+            A side in pixels.
+
+        Raises:
+            InvalidInput: For a network that does not state its reach.
+        """
         reach, multiple = _stated(net)
         grid = math.lcm(multiple, net.stride)
         return 2 * (-(-2 * reach // grid) + 1) * grid
@@ -97,6 +118,7 @@ def _stated(net: PriorNet) -> tuple[int, int]:
     reach, multiple = getattr(net, "reach", None), getattr(net, "multiple", None)
     if not isinstance(net, PriorNet) or reach is None or multiple is None:
         raise InvalidInput(
-            f"{type(net).__name__} does not state its reach and its multiple, so it cannot be tiled; use a nets.PixelShuffleAutoencoder"
+            f"{type(net).__name__} does not state its reach and its multiple, so it cannot be tiled; "
+            "use a nets.PixelShuffleAutoencoder"
         )
     return reach, multiple

@@ -19,7 +19,8 @@ def check_data(tensor: Tensor, name: str, is_complex: bool) -> None:
         check_real(tensor, name)
     elif tensor.dtype not in COMPLEX:
         raise InvalidInput(
-            f"{name} has dtype {tensor.dtype}; expected complex64 or complex128, the kind of data this operator has on that side"
+            f"{name} has dtype {tensor.dtype}; expected complex64 or complex128, "
+            "the kind of data this operator has on that side"
         )
     if tensor.numel() == 0:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one pixel")
@@ -41,5 +42,6 @@ def check_psf_fits(kernel: tuple[int, int], height: int, width: int) -> None:
     """Refuse an image smaller than the psf."""
     if kernel[0] > height or kernel[1] > width:
         raise InvalidInput(
-            f"the psf is {kernel[0]} x {kernel[1]} but the image only {height} x {width}; crop the psf or use a larger image"
+            f"the psf is {kernel[0]} x {kernel[1]} but the image only {height} x {width}; "
+            "crop the psf or use a larger image"
         )

@@ -12,10 +12,11 @@ from torch import Tensor
 
 
 def digest(value: Any) -> Any:
-    """A sha256 object over numbers, texts, tensors, whatever has a ``fingerprint()``, and nested tuples of them; kinds, shapes and lengths count too.
+    """A sha256 object over numbers, texts, tensors, whatever has a ``fingerprint()``, and nested tuples of them.
 
-    Numbers count to 24 bits, and so does the sum of a tensor's absolute values; its entries count in units of 1 / 2^24 of the largest. Of the 53 bits of
-    float64 the last differ from processor to processor wherever exp, sin or a sum made them, and where zero was meant a remnant may stand.
+    Kinds, shapes and lengths count too. Numbers count to 24 bits, and so does the mean of a tensor's absolute values;
+    its entries count in units of ``1 / 2^24`` of the largest. Of the 53 bits of float64 the last differ from processor
+    to processor wherever exp, sin or a sum made them, and where zero was meant a remnant may stand.
     """
     result = hashlib.sha256()
     if isinstance(value, tuple):

@@ -1,4 +1,7 @@
-"""The strided convolution through the FFT, for psfs so large that direct taps would be slow. Same formula as the kernel ``strided_conv``."""
+"""The strided convolution through the FFT, for psfs so large that direct taps would be slow.
+
+Same formula as the kernel ``strided_conv``.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,14 @@ import torch
 from torch import Tensor
 
 from ...kernels import reference
+from ...placement import borrowed
 from ...tracing import constant
-from .constant import borrowed
 
 
 class FourierConvolution:
-    """A x and A^T y by rfft2 on the image grid (circular) or on the extended image; the spectrum is kept for the last grid seen.
+    """A x and A^T y by rfft2 on the image grid (circular) or on the extended image.
 
-    Computes in float32 or float64; half precision goes through float32.
+    The spectrum is kept for the last grid seen. Computes in float32 or float64; half precision goes through float32.
     """
 
     def __init__(self, psf: Tensor, stride: int, boundary: str) -> None:
@@ -23,7 +26,10 @@ class FourierConvolution:
         self.plan: tuple[tuple[object, ...], Tensor] | None = None
 
     def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The FFT grid: the image itself where it wraps; else long enough that no wrapped value reaches a kept pixel, with small prime factors."""
+        """The FFT grid: the image itself where it wraps, else one with small prime factors.
+
+        Long enough that no wrapped value reaches a kept pixel.
+        """
         if self.boundary == "circular":
             return size
         h, w = (n + sum(reference.margins(k, self.boundary)) for n, k in zip(size, self.psf.shape, strict=True))

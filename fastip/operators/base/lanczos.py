@@ -10,8 +10,9 @@ from torch import Tensor
 
 from ...contracts import Shape
 
+# At most, where the spectrum is crowded at its top: fewer end with a larger residual, a looser bound; more cost time.
 STEPS = 300
-TOLERANCE = 1e-7  # of ||A||^2
+TOLERANCE = 1e-7  # of ||A||^2, by which the result may be too large; less takes more steps
 
 
 def _dot(a: Tensor, b: Tensor) -> float:
@@ -20,11 +21,25 @@ def _dot(a: Tensor, b: Tensor) -> float:
 
 
 def largest_singular_value(op: Any, shape: Shape, is_complex: bool) -> float:
-    """||A|| on images of ``shape``, not below the true value in practice and above it by 1e-7 relative when Lanczos converges.
+    """``||A||`` by Lanczos, not below the true value in practice and above it by 1e-7 relative when it converges.
 
-    A^T A v_k = beta_{k-1} v_{k-1} + alpha_k v_k + beta_k v_{k+1} from a fixed random v_1, float64, three vectors of memory. Orthogonality may be lost:
-    that repeats eigenvalues of the tridiagonal matrix but moves none. The residual beta_k |s_k| of the largest one is added before the root.
-    Source: Parlett, The Symmetric Eigenvalue Problem, 1998, chapter 13.
+    From a fixed random ``v_1``, in float64, with three vectors of memory::
+
+        A^T A v_k = beta_{k-1} v_{k-1} + alpha_k v_k + beta_k v_{k+1}
+
+    Orthogonality may be lost: that repeats eigenvalues of the tridiagonal matrix but moves none. The residual
+    ``beta_k |s_k|`` of the largest one is added before the root.
+
+    Args:
+        op: An operator.
+        shape: That of its images.
+        is_complex: Whether these are complex.
+
+    Returns:
+        The largest singular value.
+
+    References:
+        Parlett, The Symmetric Eigenvalue Problem, 1998, chapter 13.
     """
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(shape, generator=generator, dtype=torch.complex128 if is_complex else torch.float64)
@@ -39,7 +54,9 @@ def largest_singular_value(op: Any, shape: Shape, is_complex: bool) -> float:
             diagonal.append(_dot(w, v))
             w = w - diagonal[-1] * v
             beta = math.sqrt(_dot(w, w))
-            invariant = beta <= 1e-14 * max(abs(d) for d in diagonal)
+            invariant = beta <= 1e-14 * max(abs(d) for d in diagonal)  # what is left is rounding, no direction
+            # Looked at in each of the first steps, which are enough for few distinct values, then in every eighth: more
+            # looks cost an eigenvalue problem each, fewer run further than needed.
             if invariant or k < 8 or k % 8 == 0 or k == STEPS - 1:
                 value, residual = _top(diagonal, off, beta)
                 bound = value + residual

@@ -1,4 +1,7 @@
-"""What an operator says of itself on a grid, kept for the last grid: a solve asks for it several times, and solves on one grid follow each other."""
+"""What an operator says of itself on a grid, kept for the last grid.
+
+A solve asks for it several times, and solves on one grid follow each other.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,17 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import torch
-from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
-
 from ...contracts import Shape
-from .constant import borrowed
 
 Answer = TypeVar("Answer")
 PREFIX = "_last_"  # of the attributes that hold them: they are left out when an operator is pickled
 
 
 def last(method: Callable[[Any, Shape], Answer]) -> Callable[[Any, Shape], Answer]:
-    """A method of an operator and a shape that is computed once as long as the shape stays the same (channelwise operators: its height and width).
+    """A method of an operator and a shape that is computed once as long as the shape stays the same.
 
-    The answer must depend on the operator's parameters and the shape alone, and must not be changed.
+    Of channelwise operators only the height and width count. The answer must depend on the operator's parameters and
+    the shape alone, and must not be changed.
     """
     name = PREFIX + method.__name__
 
@@ -34,20 +33,3 @@ def last(method: Callable[[Any, Shape], Answer]) -> Callable[[Any, Shape], Answe
         return answer
 
     return remembered
-
-
-_copies: Any = (
-    WeakTensorKeyDictionary()
-)  # tensor -> {device: its copy there}; copies live as long as what they were made from
-
-
-def placed(values: Tensor, device: torch.device) -> Tensor:
-    """A constant of a solve on ``device``: itself, or a copy that is made once, however often it is asked for."""
-    if values.device == device or device.type == "mps":  # which has no float64: whoever uses the constant casts it
-        return values
-    if torch.compiler.is_compiling():
-        return values.to(device)
-    copies = _copies.setdefault(values, {})
-    if device not in copies:
-        copies[device] = values.to(device)
-    return borrowed(copies[device])

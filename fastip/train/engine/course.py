@@ -1,4 +1,7 @@
-"""The course of every training: what an earlier run finished is returned, what one left unfinished goes on, and what comes out is kept with its log."""
+"""The course of every training.
+
+What an earlier run finished is returned, what one left unfinished goes on, and what comes out is kept with its log.
+"""
 
 from __future__ import annotations
 
@@ -60,9 +63,17 @@ class AveragedSettings(Settings):
 
 @dataclass(frozen=True)
 class Course(Generic[Made]):
-    """A training but for its work. kind, load, save: the checkpoint; ``save(path, made, summary)``. record: what must be the same for a file to count.
+    """A training but for its work.
 
-    output: the checkpoint, or None. plan: without its files. accelerator: as for ``loop.make_fabric``.
+    Args:
+        kind: What it trains, as its checkpoint says it.
+        load: ``load(path)`` reads that checkpoint.
+        save: ``save(path, made, summary)`` writes it.
+        record: What must be the same for a file to count.
+        output: The checkpoint, or None.
+        plan: Without its files.
+        accelerator: As for ``loop.make_fabric``.
+        settings: What all trainings are told; the devices and the precision are taken from them.
     """
 
     kind: str
@@ -75,7 +86,7 @@ class Course(Generic[Made]):
     settings: Settings
 
     def run(self, work: Work, make: Callable[[Weights], Made]) -> Made:
-        """What is finished already, or what ``make`` makes of the weights of ``work(plan, fabric)``, called in each process."""
+        """What is finished already, or what ``make`` makes of the weights of ``work(plan, fabric)`` in each process."""
         check_count(self.plan.save_every, "save_every", low=1)
         files = Files.beside(self.output, self.kind)
         finished = files.finished(self.record, self.load)

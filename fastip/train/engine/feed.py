@@ -1,4 +1,4 @@
-"""What a long training of a denoiser sees: patches that grow, levels of noise over the whole range, made ready one step ahead."""
+"""What a long training of a denoiser sees: patches that grow, and noise of every level, made ready one step ahead."""
 
 from __future__ import annotations
 
@@ -25,10 +25,17 @@ class Stage:
 
 @dataclass(frozen=True)
 class Feed:
-    """(x, e, levels, n) of a step, from (seed, step, rank) alone: patches, e ~ N(0, I) like them, levels, and an empty n.
+    """(x, e, levels, n) of a step, from (seed, step, rank) alone: patches, e ~ N(0, I) like x, levels, and an empty n.
 
-    levels: of every two patches one level is uniform in (low, high), one log-uniform: small levels matter as much as large ones, which are seen more.
-    stages: by shares of ``steps``, the first of share 0; small patches first, which is more different pictures in the same time.
+    Args:
+        pictures: Where the patches come from.
+        stages: By shares of ``steps``, the first of share 0; small patches first, which is more different pictures in
+            the same time.
+        steps: Of the whole training.
+        levels: (low, high). Of every two patches one level is uniform between them, one log-uniform: small levels
+            matter as much as large ones, which are seen more.
+        seed: Of the noise and its levels.
+        ranks: How many processes there are.
     """
 
     pictures: ReducedPhotographs
@@ -66,7 +73,10 @@ class Feed:
 
 
 class Ahead:
-    """``draw(step, rank)`` with the step after it made ready in a thread meanwhile. Steps come in turn; others are drawn at once."""
+    """``draw(step, rank)`` with the step after it made ready in a thread meanwhile.
+
+    Steps come in turn; others are drawn at once.
+    """
 
     def __init__(self, draw: Any, steps: int) -> None:
         self._draw, self._steps = draw, steps

@@ -1,4 +1,4 @@
-"""The files of one training: the checkpoint, its log for people, the state while it lasts, and the scalars for TensorBoard."""
+"""The files of one training: checkpoint, log for people, state while it lasts, and scalars for TensorBoard."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ Trained = TypeVar("Trained")
 
 @dataclass(frozen=True)
 class Files:
-    """Where a training keeps what; all None for one that keeps nothing. ``kind``: what it trains, as its checkpoint says it."""
+    """Where a training keeps what; all paths None for one that keeps nothing.
+
+    Args:
+        kind: What it trains, as its checkpoint says it.
+        output: The checkpoint; its log lies beside it.
+        state: What an unfinished training goes on from.
+        logs: The folder of the scalars.
+    """
 
     kind: str
     output: Path | None
@@ -28,28 +35,39 @@ class Files:
 
     @staticmethod
     def beside(output: str | Path | None, kind: str) -> Files:
-        """The files of the checkpoint ``output``. Raises InvalidInput where it cannot be written, or a NAME.json that is not a training's is in the way."""
+        """The files of the checkpoint ``output``.
+
+        Raises:
+            InvalidInput: Where it cannot be written, or a NAME.json that is not a training's is in the way.
+        """
         if output is None:
             return Files(kind, None, None, None)
         path = checkpoint.check_path(output)
         if path.stem.endswith(".unfinished"):
             raise InvalidInput(
-                f"{path.name} is the name of an unfinished training's state; give another output, such as {path.stem[:-11]}.safetensors"
+                f"{path.name} is the name of an unfinished training's state; give another output, "
+                f"such as {path.stem[:-11]}.safetensors"
             )
         files = Files(kind, path, path.with_suffix(".unfinished.safetensors"), path.with_suffix(".tensorboard"))
         if files.logs is not None and files.logs.exists() and not files.logs.is_dir():
             raise InvalidInput(
-                f"{files.logs} exists and is no folder, and {path} needs that name for its scalars; give another output, or move it away"
+                f"{files.logs} exists and is no folder, and {path} needs that name for its scalars; "
+                "give another output, or move it away"
             )
         log = path.with_suffix(".json")
         if log.exists() and not _is_log(log, kind):
             raise InvalidInput(
-                f"{log} exists and is no training log, and {path} needs that name for its own; give another output, or move {log.name} away"
+                f"{log} exists and is no training log, and {path} needs that name for its own; "
+                f"give another output, or move {log.name} away"
             )
         return files
 
     def finished(self, settings: Mapping[str, Any], load: Callable[[Path], Trained]) -> Trained | None:
-        """What an earlier run with these settings made. Raises InvalidInput for a checkpoint or a state of other settings, or another file of that name."""
+        """What an earlier run with these settings made, None where none has finished.
+
+        Raises:
+            InvalidInput: For a checkpoint or a state of other settings, or another file of that name.
+        """
         if self.output is None or self.state is None:
             return None
         if not self.output.exists():
@@ -81,7 +99,7 @@ class Files:
         self._clean(checkpoint.read_record(self.output, self.kind))
 
     def mend(self) -> None:
-        """Write the log of a checkpoint that is there again, where a call that was killed left none, or that of another."""
+        """Write the log of a checkpoint again, where a call that was killed left none, or that of another."""
         if self.output is not None and self.output.exists():
             self._clean(checkpoint.read_record(self.output, self.kind))
 

@@ -9,9 +9,10 @@ from typing import Any
 
 
 class Interrupts:
-    """While entered, SIGINT and SIGTERM are noted instead of acted upon: ask :attr:`pending` between two steps, then leave, and they are delivered.
+    """While entered, SIGINT and SIGTERM are noted instead of acted upon.
 
-    The second of them acts at once. Outside the main thread, where Python delivers no signals, nothing is changed.
+    Ask ``pending`` between two steps, then leave, and they are delivered. The second of them acts at once. Outside the
+    main thread, where Python delivers no signals, nothing is changed.
     """
 
     def __init__(self) -> None:

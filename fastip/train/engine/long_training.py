@@ -1,4 +1,7 @@
-"""A training of many hours, in parts on whatever machine has time: gone on with from where it was, exported when it is better than before."""
+"""A training of many hours, in parts on whatever machine has time.
+
+It is gone on with from where it was, and exported when it is better than before.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ class Busy(FastipError):
 
 
 def folder() -> Path:
-    """Where the state of the long training is kept: training/photo-denoiser below FASTIP_CACHE, or fastip's folder in the user's cache."""
+    """Where its state is kept: training/photo-denoiser below FASTIP_CACHE, or fastip's folder in the user's cache."""
     return cache.root() / "training" / NAME
 
 
@@ -51,10 +54,23 @@ def go_on(
     progress: bool = True,
     report: loop.Report | None = None,
 ) -> PixelShuffleAutoencoder:
-    """Go on with the long training: from its state, else from the shipped weights at their place in the schedule, else from nothing.
+    """Go on with the long training.
 
-    Stop it at any time, in any way; the state is at most five minutes old. train: the training, ``photo_denoiser.train_photo_denoiser`` or that with other
-    settings. Raises Busy where another process is at it already.
+    From its state, else from the shipped weights at their place in the schedule, else from nothing. Stop it at any
+    time, in any way; the state is at most five minutes old.
+
+    Args:
+        train: The training, ``photo_denoiser.train_photo_denoiser`` or that with other settings.
+        accelerator: As for :class:`fastip.train.Run`.
+        progress: Likewise.
+        report: Likewise.
+
+    Returns:
+        The trained prior.
+
+    Raises:
+        Busy: Where another process is at it already.
+        DownloadFailed: Where the folder cannot be made.
     """
     own, say = files(), Bar(1, 0, progress).say
     with alone(folder()):
@@ -75,14 +91,23 @@ def shipped_start(say: Say) -> Start | None:
     history = told(training)
     history.since = history.step  # Adam begins anew, with a warm-up
     say(
-        f"no state is kept: the training goes on from the shipped weights, at step {history.step} of {training['settings']['steps']}"
+        f"no state is kept: the training goes on from the shipped weights, at step {history.step} of "
+        f"{training['settings']['steps']}"
     )
     return Start(prior.net, history)
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export found: mean PSNR in dB on validation and test photographs at each of SIGMAS, of the shipped weights and of those of the training."""
+    """What an export found.
+
+    Attributes:
+        step: How many steps the training has behind it.
+        seconds: Their time.
+        shipped: Mean PSNR in dB at each of SIGMAS on "validation" and "test" photographs, of the shipped weights.
+        trained: The same of the weights of the training.
+        written: The file, None where the shipped weights are as good.
+    """
 
     step: int
     seconds: float
@@ -93,10 +118,20 @@ class Exported:
 
 @strict_keywords
 def export(target: str | Path, *, say: Say = lambda text: None) -> Exported:
-    """Write the averaged weights of the long training into the folder ``target`` if they are better on validation than those that are shipped.
+    """Write the averaged weights of the long training if they are better on validation than those that are shipped.
 
-    Called while it trains, too: the last state is read. The file is in float16, and so are the weights that are scored; a record of all parts is beside it.
-    Raises InvalidInput where nothing has been trained, or ``target`` is no folder.
+    Called while it trains, too: the last state is read. The file is in float16, and so are the weights that are
+    scored; a record of all parts is beside it.
+
+    Args:
+        target: The folder to write into.
+        say: Is told what is done.
+
+    Returns:
+        The scores, and the file where it was written.
+
+    Raises:
+        InvalidInput: Where nothing has been trained, or ``target`` is no folder.
     """
     output = Files.beside(Path(target) / f"{NAME}{shipped.SUFFIX}", "prior")
     prior, settings, history = _latest()
@@ -119,7 +154,7 @@ def export(target: str | Path, *, say: Say = lambda text: None) -> Exported:
 
 
 def _latest() -> tuple[PixelShuffleAutoencoder, dict[str, Any], state.History]:
-    """The averaged weights of the last state, as float16 holds them, or the result where it is finished; its settings and history."""
+    """The averaged weights of the last state as float16 holds them, or the finished result; settings and history."""
     own = files()
     assert own.output is not None and own.state is not None
     if own.state.exists():
@@ -145,14 +180,15 @@ def _latest() -> tuple[PixelShuffleAutoencoder, dict[str, Any], state.History]:
 
 @contextmanager
 def alone(place: Path) -> Iterator[None]:
-    """The lock of the training, which the system frees however this process ends; the file names the process that has it."""
+    """The lock of the training, which the system frees however this process ends; the file names who has it."""
     with open(place / "lock", "a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
             raise Busy(
-                f"process {lock.read().strip() or '?'} is at this training already; stop that one first, or leave it at work"
+                f"process {lock.read().strip() or '?'} is at this training already; stop that one first, "
+                "or leave it at work"
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))

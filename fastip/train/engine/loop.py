@@ -1,4 +1,7 @@
-"""A training loop that can be killed at any moment and continued bit for bit, on any device and with several processes (Lightning Fabric)."""
+"""A training loop that can be killed at any moment and continued bit for bit.
+
+It runs on any device and in several processes (Lightning Fabric).
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,11 @@ from .state import History, Machine
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-POINTS = 200  # losses that are kept of one training
-LOOKS = 20  # scores
-PICTURED = 5  # one look in so many is a picture in the log
-PRECISIONS = (
-    "32-true",
-    "64-true",
-    "bf16-mixed",
-)  # half weights cannot take small steps, and a loss scale would be one more thing to keep
+POINTS = 200  # losses kept of one training: enough for a curve; each waits for the device, and lengthens the record
+LOOKS = 20  # scores: fewer, as a look runs the network over all of its pictures
+PICTURED = 5  # one look in so many is a picture in the log, whose size is mostly theirs
+# Half weights cannot take small steps, and a loss scale would be one more thing to keep.
+PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 
 Result = TypeVar("Result")
 Draw = Callable[[int, int], tuple[Any, ...]]
@@ -43,15 +43,23 @@ Terms = Callable[[], Mapping[str, Tensor]]
 
 @dataclass(frozen=True)
 class Plan:
-    """A training but for what is trained. ``settings``: what must be the same for a run to be continued; ``state``, ``logs``: where to keep it, or None.
+    """A training but for what is trained; fields that are not named here are those of :class:`fastip.train.Run`.
 
-    clip: the largest norm of the gradient of all weights, longer ones are shortened. betas: Adam's. after: called after each step with its number, for
-    weights that follow the trained ones. look: called now and then and at the end in the first process for (score, pictures for the log by name, c h w in
-    [0, 1]).
-    terms: called for the parts of the last loss by name, for the log. warm_up: steps in which the learning rates rise to theirs, counted from where Adam
-    began. look_every: steps between two looks, else LOOKS in all. save_minutes: a state is also kept when so much time has passed (one process).
-    pause: a step that takes more seconds was halted in between, and its time is not counted.
-    begun: the history of the weights that the module has, where they were trained before and there is no state: the steps go on from there.
+    Args:
+        settings: What must be the same for a run to be continued.
+        state: Where to keep it, or None; ``logs`` likewise.
+        clip: The largest norm of the gradient of all weights, longer ones are shortened.
+        betas: Adam's.
+        after: Called after each step with its number, for weights that follow the trained ones.
+        look: Called now and then and at the end in the first process for (score, pictures for the log by name, c h w in
+            [0, 1]).
+        terms: Called for the parts of the last loss by name, for the log.
+        warm_up: Steps in which the learning rates rise to theirs, counted from where Adam began.
+        look_every: Steps between two looks, else LOOKS in all.
+        save_minutes: A state is also kept when so much time has passed (one process).
+        pause: A step that takes more seconds was halted in between, and its time is not counted.
+        begun: The history of the weights that the module has, where they were trained before and there is no state: the
+            steps go on from there.
     """
 
     steps: int
@@ -84,7 +92,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Opponent:
-    """What is trained against a module: a step of an Adam of its own on ``module(*seen())`` after each of the module's, ``seen`` telling of its last batch."""
+    """What is trained against a module: a step of an Adam of its own on ``module(*seen())`` after each of the module's.
+
+    ``seen`` tells of the module's last batch.
+    """
 
     module: nn.Module
     learning_rate: float
@@ -99,7 +110,9 @@ class Diverged(FastipError):
 def make_fabric(accelerator: str, devices: int, precision: str) -> Fabric:
     """Lightning Fabric for these devices. Processes are spawned, but for those that torchrun has started.
 
-    Raises InvalidInput for devices that this machine lacks, Unsupported without lightning-fabric.
+    Raises:
+        InvalidInput: For devices that this machine lacks, and another precision.
+        Unsupported: Without lightning-fabric.
     """
     try:
         from lightning_fabric import Fabric
@@ -122,7 +135,7 @@ def make_fabric(accelerator: str, devices: int, precision: str) -> Fabric:
 
 
 def launch(fabric: Fabric, work: Callable[[Fabric], Result]) -> Result:
-    """``work(fabric)`` in each process; the result of the first. Raises FastipError where one of several fails, with its last words."""
+    """``work(fabric)`` in each process; the result of the first. FastipError has the last words of one that fails."""
     try:
         return fabric.launch(partial(_and_part, work) if _spawned(fabric) else work)
     except torch.multiprocessing.ProcessRaisedException as error:
@@ -136,7 +149,7 @@ def _spawned(fabric: Fabric) -> bool:
 
 
 def _and_part(work: Callable[[Fabric], Result], fabric: Fabric) -> Result:
-    """``work`` in a process of its own, which leaves the others in good order: threads of gloo that outlive it would abort it at its end."""
+    """``work`` in a process that leaves in good order: threads of gloo that outlive it would abort it at its end."""
     result = work(fabric)
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
@@ -144,10 +157,15 @@ def _and_part(work: Callable[[Fabric], Result], fabric: Fabric) -> Result:
 
 
 def fit(fabric: Fabric, module: nn.Module, draw: Draw, plan: Plan, opponent: Opponent | None = None) -> History:
-    """Adam on ``module(*draw(step, rank))``, which is the loss, in turn with its opponent where there is one; the learning rates are half a cosine.
+    """Adam on ``module(*draw(step, rank))``, which is the loss, in turn with its opponent where there is one.
 
-    ``draw`` depends on its arguments alone. The module is trained in place. Gradients are averaged over the processes; that of rank 0 writes.
-    At Ctrl-C (one process) the state is kept before it is passed on. Raises Diverged when the loss is NaN, InvalidInput for a state of other settings.
+    ``draw`` depends on its arguments alone. The module is trained in place. The learning rates are half a cosine.
+    Gradients are averaged over the processes; that of rank 0 writes. At Ctrl-C (one process) the state is kept before
+    it is passed on.
+
+    Raises:
+        Diverged: When the loss, or a weight that is to be kept, is no longer a number.
+        InvalidInput: For a state of other settings.
     """
     run = _Run(fabric, module, plan, opponent)
     with ExitStack() as stack:
@@ -201,19 +219,16 @@ class _Run:
     log: Callable[[int, dict[str, Any]], None]
 
     def __init__(self, fabric: Fabric, module: nn.Module, plan: Plan, opponent: Opponent | None) -> None:
-        self.fabric, self.plan, self.opponent, self.history = (
-            fabric,
-            plan,
-            opponent,
-            copy.deepcopy(plan.begun) or History(),
-        )
+        self.fabric, self.plan, self.opponent = fabric, plan, opponent
+        self.history = copy.deepcopy(plan.begun) or History()
         self.descents = {"": _Descent(fabric, module, plan, plan.learning_rate, plan.betas)}
         if opponent is not None:
             self.descents["opponent."] = _Descent(fabric, opponent.module, plan, opponent.learning_rate, opponent.betas)
         self.kept = {prefix: (descent.module, descent.adam) for prefix, descent in self.descents.items()}
         if plan.begun is not None and plan.begun.step >= plan.steps:
             raise InvalidInput(
-                f"the weights have {plan.begun.step} steps behind them and {plan.steps} are planned in all: nothing is left to train"
+                f"the weights have {plan.begun.step} steps behind them and {plan.steps} are planned in all: "
+                "nothing is left to train"
             )
         if plan.state is not None and plan.state.exists():
             self.history = state.load(plan.state, plan.settings, self.kept)
@@ -224,11 +239,8 @@ class _Run:
 
     def step(self, draw: Draw, step: int) -> tuple[Tensor, ...]:
         """One step of Adam, and one of the opponent's; returns the losses before them."""
-        losses: tuple[Tensor, ...] = (
-            self.descents[""].step(
-                self.fabric.to_device(draw(step, self.fabric.global_rank)), step, self.history.since
-            ),
-        )
+        drawn = self.fabric.to_device(draw(step, self.fabric.global_rank))
+        losses: tuple[Tensor, ...] = (self.descents[""].step(drawn, step, self.history.since),)
         if self.opponent is not None:
             losses += (self.descents["opponent."].step(self.opponent.seen(), step, self.history.since),)
         if self.plan.after is not None:
@@ -239,11 +251,9 @@ class _Run:
         """Keep and show what is due after this step; by its number alone, so that all processes meet."""
         plan, history = self.plan, self.history
         now = time.perf_counter()
-        history.step, history.seconds, self.before = (
-            step + 1,
-            history.seconds + (now - self.before if now - self.before < plan.pause else 0.0),
-            now,
-        )
+        passed = now - self.before
+        history.step, self.before = step + 1, now
+        history.seconds += passed if passed < plan.pause else 0.0
         last = history.step == plan.steps
         due = step % max(1, plan.steps // POINTS) == 0 or last
         keep = history.step % plan.save_every == 0 or last or leaving or now - self.kept_at > 60 * plan.save_minutes
@@ -253,15 +263,9 @@ class _Run:
             self.bar.loss(value)
         if due:
             history.losses.append((step, value))
-            self.log(
-                step,
-                {
-                    "loss": value,
-                    "learning_rate": self._rate(),
-                    "steps_per_second": history.step / max(history.seconds, 1e-9),
-                }
-                | self._parts(others),
-            )
+            speed = history.step / max(history.seconds, 1e-9)  # 0 s while all steps were halted
+            rates = {"learning_rate": self._rate(), "steps_per_second": speed}
+            self.log(step, {"loss": value} | rates | self._parts(others))
             if plan.report is not None and self.fabric.is_global_zero:
                 plan.report(history.step, value)
         if (
@@ -280,7 +284,7 @@ class _Run:
         self.bar.step(history.step)
 
     def _check_weights(self) -> None:
-        """Raise Diverged rather than replace a good state by one that holds NaN: the loss of a step says nothing of the weights after it."""
+        """Raise Diverged rather than replace a good state by NaN: a loss says nothing of the weights after it."""
         for prefix, (module, _) in self.kept.items():
             for name, tensor in module.state_dict().items():
                 if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
@@ -299,7 +303,7 @@ class _Run:
 
 
 def _value(fabric: Fabric, loss: Tensor, step: int) -> float:
-    """The loss as a number, the mean over the processes, which all ask for it at once. Raises Diverged when it is none."""
+    """The loss, the mean over the processes, which all ask for it at once. Raises Diverged when it is no number."""
     number = float(fabric.all_reduce(loss.detach(), reduce_op="mean"))  # type: ignore[arg-type]
     if not math.isfinite(number):
         raise Diverged(

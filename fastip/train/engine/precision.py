@@ -8,7 +8,10 @@ from lightning_fabric.plugins.precision import MixedPrecision
 
 
 class Mixed(MixedPrecision):
-    """Autocast alone: Lightning's own would round the images to the eight bits of bfloat16, and they would be other images."""
+    """Autocast alone.
+
+    Lightning's own would round the images to the eight bits of bfloat16, and they would be other images.
+    """
 
     def convert_input(self, data: Any) -> Any:
         return data

@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-LINE = 60.0  # seconds between two lines of a log
+LINE = 60.0  # seconds between two lines of a log: less makes the log of a training of hours long
 
 
 class _Speed(ProgressColumn):

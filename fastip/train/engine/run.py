@@ -16,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Options(TypedDict, total=False):
-    """The keywords of every training, for its signature: ``**run: Unpack[Options]``; :class:`Run` says what they are."""
+    """The keywords of every training, for its signature ``**run: Unpack[Options]``; :class:`Run` says what they are."""
 
     batch: int
     steps: int
@@ -48,16 +48,25 @@ class PriorOptions(AveragedOptions, total=False):
 class Run:
     """What a training is told that has nothing to do with what it learns.
 
-    batch: patches or pictures a step in each process. learning_rate: Adam's at the first step, half a cosine down to 1 %
-        of it. average: the decay of the running mean of the weights. clip: the largest norm of the gradient.
-    output: a .safetensors file. Beside it come NAME.json (settings, losses, seconds, versions), NAME.tensorboard, and
-        while the training lasts NAME.unfinished.safetensors, written every ``save_every`` steps and, by one process, at
-        Ctrl-C. Called again with the same settings and first weights it goes on from there to the same bits (same
-        machine and threads), or returns what is finished. dtype: in which it holds the weights.
-    accelerator, devices, precision: as Lightning Fabric has them; several processes average their gradients. They are
-        spawned, so a script that asks for them needs ``if __name__ == "__main__"``, and ``report`` must be a function of
-        a module.
-    progress: a bar where standard error is a terminal. report: called with (steps done, loss), about 200 times.
+    Args:
+        batch: Patches or pictures a step in each process.
+        steps: Steps of Adam in all, those of earlier runs included.
+        learning_rate: Adam's at the first step, half a cosine down to 1 % of it.
+        average: The decay of the running mean of the weights, 0 <= average < 1; 0 for the weights of the last step.
+        clip: The largest norm of the gradient; longer ones are shortened.
+        seed: Of what is drawn; each process and step has its own stream.
+        output: A .safetensors file. Beside it come NAME.json (settings, losses, seconds, versions), NAME.tensorboard,
+            and while the training lasts NAME.unfinished.safetensors, its state. Called again with the same settings
+            and first weights it goes on from there to the same bits (same machine and threads), or returns what is
+            finished. None keeps nothing.
+        dtype: In which ``output`` holds the weights; None for their own.
+        save_every: Steps between two states; one process also keeps one at Ctrl-C.
+        accelerator: As Lightning Fabric has it: "auto", "cpu", "cuda", ...
+        devices: How many processes; they average their gradients. They are spawned, so a script that asks for several
+            needs ``if __name__ == "__main__"``, and ``report`` must be a function of a module.
+        precision: "32-true", "64-true" or "bf16-mixed".
+        progress: A bar where standard error is a terminal, else a line a minute.
+        report: Called with (steps done, loss), about 200 times.
     """
 
     batch: int

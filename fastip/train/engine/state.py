@@ -1,4 +1,7 @@
-"""The state of a training on disk: weights, Adam's moments and the number of the step, so that a killed run is continued bit for bit."""
+"""The state of a training on disk, so that a killed run is continued bit for bit.
+
+It is the weights, Adam's moments and the number of the step.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +37,16 @@ class Machine:
 
 @dataclass
 class History:
-    """What has happened: ``step`` steps in ``seconds`` and ``starts`` runs, the loss at some of them, and a score on other data at fewer.
+    """What has happened.
 
-    since: the step at which Adam began; it is 0 but where a training goes on from weights alone. machines: where it ran, in turn.
+    Args:
+        step: Steps done.
+        seconds: Their time, over all runs.
+        starts: Runs.
+        losses: (step, loss) at some of them.
+        scores: (step, score on other data) at fewer.
+        since: The step at which Adam began; it is 0 but where a training goes on from weights alone.
+        machines: Where it ran, in turn.
     """
 
     step: int = 0
@@ -54,7 +64,11 @@ class History:
 
     @staticmethod
     def read(progress: Mapping[str, Any]) -> History:
-        """A history from the JSON values of ``asdict``. Raises KeyError, TypeError or ValueError for values of another kind."""
+        """A history from the JSON values of ``asdict``.
+
+        Raises:
+            KeyError: For values of another kind; TypeError and ValueError likewise.
+        """
         losses, scores = (
             [(int(step), float(value)) for step, value in progress.get(name, [])] for name in ("losses", "scores")
         )
@@ -75,9 +89,8 @@ def processor() -> str:
     )
 
 
-Kept = Mapping[
-    str, tuple[nn.Module, torch.optim.Adam]
-]  # by the prefix of their names in the file, "" for what is trained
+# By the prefix of their names in the file, "" for what is trained.
+Kept = Mapping[str, tuple[nn.Module, torch.optim.Adam]]
 
 
 def save(path: Path, settings: Mapping[str, Any], kept: Kept, history: History) -> None:
@@ -91,7 +104,11 @@ def save(path: Path, settings: Mapping[str, Any], kept: Kept, history: History) 
 
 
 def load(path: Path, settings: Mapping[str, Any], kept: Kept) -> History:
-    """Put the state in ``path`` into modules and optimisers. Raises InvalidInput for a damaged file or one of other settings."""
+    """Put the state in ``path`` into modules and optimisers.
+
+    Raises:
+        InvalidInput: For a damaged file or one of other settings.
+    """
     record, tensors = checkpoint.read(path, "training")
     check_same(path, record.get("settings"), settings, "an unfinished training")
     try:
@@ -130,7 +147,8 @@ def check_same(path: Path, saved: Any, asked: Mapping[str, Any], what: str) -> N
         keys = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
         told = "; ".join(f"{key} {_brief(before.get(key))} there, {_brief(now.get(key))} asked for" for key in keys)
         raise InvalidInput(
-            f"{path} holds {what} with other settings: {told}. Ask for the same, give another output, or delete that file"
+            f"{path} holds {what} with other settings: {told}. "
+            "Ask for the same, give another output, or delete that file"
         )
 
 

@@ -14,7 +14,7 @@ from . import state
 
 
 def summarise(settings: Any, history: state.History, device: torch.device) -> dict[str, Any]:
-    """What a checkpoint and its log say of a training: settings, time, machine, losses, and scores where there are some."""
+    """What a checkpoint and its log say of a training: settings, time, machine, losses, scores where there are some."""
     machine = {
         "processor": state.processor(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -44,7 +44,11 @@ def summarise(settings: Any, history: state.History, device: torch.device) -> di
 
 
 def told(training: Mapping[str, Any]) -> state.History:
-    """The history that :func:`summarise` told. Raises KeyError, TypeError or ValueError where it told another thing."""
+    """The history that :func:`summarise` told.
+
+    Raises:
+        KeyError: Where it told another thing; TypeError and ValueError likewise.
+    """
     curves = {
         name: list(zip(curve["step"], curve[value], strict=True))
         for name, value in (("losses", "loss"), ("scores", "score"))

@@ -18,7 +18,8 @@ from ..engine import loop, schedule
 from ..engine.average import follow
 
 SHOWN = (8, 8)  # samples in the log
-SCORED = 2000  # samples and real pictures that are compared
+# Samples and real pictures that are compared: fewer make the distance noisier and too large, more make a look longer.
+SCORED = 2000
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ GAMES: Mapping[str, Game] = {
     ),
     # max(0, 1 - D(x)) + max(0, 1 + D(G z)) and -D(G z): Lim and Ye 2017, as SAGAN has it
     "hinge": Game(lambda real, made: F.relu(1 - real).mean() + F.relu(1 + made).mean(), lambda made: -made.mean()),
-    # D(G z) - D(x) and -D(G z), for a discriminator that spectral normalisation keeps from growing: Arjovsky et al. 2017
+    # D(G z) - D(x) and -D(G z), for a discriminator that spectral normalisation keeps in bounds: Arjovsky et al. 2017
     "wasserstein": Game(lambda real, made: made.mean() - real.mean(), lambda made: -made.mean()),
 }
 
@@ -55,14 +56,16 @@ class Draw:
 
 
 class Generation(nn.Module):
-    """The generator's loss in a :class:`Game`; ``seen`` then has (x, G z) for the discriminator's step. ``average`` follows the generator's weights."""
+    """The generator's loss in a :class:`Game`; ``seen`` then has (x, G z) for the discriminator's step.
+
+    ``average`` follows the generator's weights.
+    """
 
     def __init__(self, generator: nets.Generator, discriminator: nn.Module, game: Game, decay: float) -> None:
         super().__init__()
         self.generator, self.average = generator, copy.deepcopy(generator).eval().requires_grad_(False)
-        self.others = (
-            discriminator,
-        )  # a tuple keeps it out of the state and of the parameters: it has an optimiser of its own
+        # A tuple keeps it out of the state and of the parameters: it has an optimiser of its own.
+        self.others = (discriminator,)
         self.game, self.decay = game, decay
         self.seen: tuple[Tensor, Tensor] = (torch.empty(0), torch.empty(0))
 
@@ -70,9 +73,8 @@ class Generation(nn.Module):
         (discriminator,) = self.others
         made = self.generator(z)
         self.seen = x, made.detach()
-        fixed = {
-            name: p.detach() for name, p in discriminator.named_parameters()
-        }  # a gradient for its weights would be the wrong one
+        # A gradient for its weights would be the wrong one.
+        fixed = {name: p.detach() for name, p in discriminator.named_parameters()}
         odds: Tensor = functional_call(discriminator, fixed, made)
         return self.game.generator(odds.to(x.dtype))  # in full precision, whatever the networks compute in
 
@@ -82,7 +84,10 @@ class Generation(nn.Module):
 
 
 class Discrimination(nn.Module):
-    """The discriminator's loss in a :class:`Game` + penalty / 2 mean ||grad D(x)||^2; real and made images are normalised apart."""
+    """The discriminator's loss in a :class:`Game` and ``penalty / 2 mean ||grad D(x)||^2``.
+
+    Real and made images are normalised apart.
+    """
 
     def __init__(self, discriminator: nn.Module, game: Game, penalty: float) -> None:
         super().__init__()
@@ -115,7 +120,7 @@ class Sampled(Protocol):
 
 
 class Samples:
-    """The Fréchet distance of samples of the averaged generator to pictures that are not trained on, and a grid of samples."""
+    """The Fréchet distance of the averaged generator's samples to pictures that are not trained on, and a grid."""
 
     def __init__(self, generation: Sampled, pictures: Pictures, seed: int) -> None:
         count = min(SCORED, len(pictures))
@@ -127,6 +132,7 @@ class Samples:
     def __call__(self) -> tuple[float, Mapping[str, Tensor]]:
         weight = next(self.generation.average.parameters())
         with torch.no_grad():
+            # 200 at a time, so that the network's hidden layers fit beside the training.
             made = torch.cat([self.generation.average(z.to(weight)).float().cpu() for z in self.z.split(200)])
         return metrics.frechet_distance(made, self.real), {"samples": grid(made, SHOWN)}
 

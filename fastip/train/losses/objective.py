@@ -16,10 +16,16 @@ InverseNet = nets.InverseNet | nets.PaperInverseNet
 
 
 class Objective(nn.Module):
-    """mean ((I - C B^-1)^p e)^2 ^(1/p); for a net that is not linear p = 1 and mean (e - C B^-1 e)^2 + (e - B^-1 C e)^2.
+    """How far the net C is from B, in the mean over noise e.
 
-    For a symmetric C the second term has the expectation of the first and is left out. ``scale`` s: the net fits s B, so that it starts near the right
-    size whatever ||A|| and beta are; divide it by s in the end. Called with e (b c h w), beta (a number or (b,)) and p; returns the loss.
+    For a linear net the first, for another the second, where p = 1::
+
+        (mean ((I - C B^-1)^p e)^2)^(1/p)
+        mean (e - C B^-1 e)^2 + mean (e - B^-1 C e)^2
+
+    For a symmetric C, as a linear net is, the second's two terms have the same expectation, and one is left out.
+    Called with e (b c h w), beta (a number or (b,)) and p; returns the loss. ``scale`` s: the net fits s B, so that
+    it starts near the right size whatever ``||A||`` and beta are; divide it by s in the end.
     """
 
     def __init__(self, net: InverseNet, op: LinearOperator, scale: float = 1.0) -> None:
@@ -44,7 +50,10 @@ class Objective(nn.Module):
         return (weight * e + self.op(self.op.adjoint(e))) / scale
 
     def suit(self, e: Tensor, beta: float | Tensor) -> None:
-        """Choose s so that the loss on e is minimal over a factor of C: s = ||C B^-1 e||^2 / <e, C B^-1 e> for s = 1."""
+        """Choose s so that the loss on e is minimal over a factor of C.
+
+        It is ``||C B^-1 e||^2 / <e, C B^-1 e>`` for s = 1.
+        """
         with torch.no_grad():
             image = self.net(self.inverse(e, beta), beta)
             along = float((e * image).sum())
@@ -54,7 +63,15 @@ class Objective(nn.Module):
 
 @dataclass(frozen=True)
 class Noise:
-    """e ~ N(0, I) of ``shape`` (b c h w) and beta (one log-uniform number an image for a range), drawn from (seed, step, rank) alone."""
+    """e ~ N(0, I), beta and p of a step, drawn from (seed, step, rank) alone.
+
+    Args:
+        shape: b c h w of e.
+        beta: (low, high), from which each image has a log-uniform number; one number where both are the same.
+        seed: Of e and beta.
+        steps: Of the whole training, by which p rises.
+        power: The last p.
+    """
 
     shape: tuple[int, int, int, int]
     beta: tuple[float, float]

@@ -1,4 +1,4 @@
-"""What a projector from image to image minimises, what its two discriminators do, and the damaged images that it is shown."""
+"""What a projector from image to image and its two discriminators minimise, and the damaged images it is shown."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from ..engine import loop, schedule
 from ..engine.average import follow
 from .adversarial import grid
 
-SELF = 5e-3  # the weight of what P does to images that it is to leave alone, relative to the distance to the truth
-JUDGED = 1e-3  # of the image discriminator's doubt
-LATENT = 1e-4  # of the latent discriminator's doubt
-CLEAN = 0.01  # the share of clean images in each of these, beside damaged ones
-SMOOTH = 0.85  # what the discriminators are told of real images
-LARGEST = 10.0  # of a weight of encoder and discriminators
+# Weights beside 1 for the distance to the truth.
+SELF = 5e-3  # of what P changes: larger leaves damage in the images
+JUDGED = 1e-3  # of the image discriminator's doubt: larger makes detail that looks real and is not in x
+LATENT = 1e-4  # of the latent discriminator's doubt: larger makes codes look clean, and less those of their images
+CLEAN = 0.01  # the share of clean images in each of these: the damaged ones are what P is for
+SMOOTH = 0.85  # what the discriminators are told of real images: at 1 they grow so sure that P learns nothing from them
+LARGEST = 10.0  # of a weight of encoder and discriminators: it stops runaways; less limits what they can learn
 BLOCKY, RATIOS = 0.3, (0.2, 0.95)  # how often an image is made blocky, and to what part of its size
-COARSE = 8  # pixels over which the strength of the noise changes
-BETAS = (0.5, 0.999)  # of the discriminators' Adam
-SHOWN = 8
+COARSE = 8  # pixels over which the strength of the noise changes: large against a pixel, small against an image
+BETAS = (0.5, 0.999)  # of the discriminators' Adam, as DCGAN has them
+SHOWN = 8  # images in the log
 
 
 @dataclass(frozen=True)
 class Draw:
     """(x, v) of a step: clean images and damaged ones; from (seed, step, rank) alone.
 
-    v = x + s f e, e ~ N(0, I), s uniform in ``noise`` for each image, f a smooth field of variance about 1: uniform numbers in (-3^(1/2), 3^(1/2)) on a
-    coarse grid, made finer by bicubic interpolation. In three of ten images x is made blocky before, by nearest neighbours from 0.2 to 0.95 of its size.
+    v = x + s f e, e ~ N(0, I), s uniform in ``noise`` for each image, f a smooth field of variance about 1: uniform
+    numbers in ``(-3^(1/2), 3^(1/2))`` on a coarse grid, made finer by bicubic interpolation. In three of ten images x
+    is made blocky before, by nearest neighbours from 0.2 to 0.95 of its size.
     """
 
     batches: Batches
@@ -71,17 +73,23 @@ def blocky(x: Tensor, ratio: float) -> Tensor:
 
 
 class Projecting(nn.Module):
-    """|P(v) - x|^2 + SELF [c |P(x) - x|^2 + (1 - c) |P(v) - v|^2] + JUDGED [c d(P(x)) + (1 - c) d(P(v))] + LATENT d'(E(v)),  c = CLEAN.
+    """The distance to the truth, and small terms beside it.
 
-    Squares are means over numbers in [-1, 1], 2x - 1; d = -log D of the image discriminator, d' of the latent one, E the encoder of P. Clean and damaged
-    images are normalised together, as they are by the running statistics. ``seen`` then has (x, P(x), P(v), E(x), E(v)) for the discriminators' step;
-    ``average`` follows the weights.
+    With c = CLEAN::
+
+        |P(v) - x|^2 + SELF [c |P(x) - x|^2 + (1 - c) |P(v) - v|^2]
+        + JUDGED [c d(P(x)) + (1 - c) d(P(v))] + LATENT d'(E(v))
+
+    Squares are means over numbers in [-1, 1], 2x - 1; d = -log D of the image discriminator, d' of the latent one, E
+    the encoder of P. Clean and damaged images are normalised together, as they are by the running statistics.
+    ``seen`` then has (x, P(x), P(v), E(x), E(v)) for the discriminators' step; ``average`` follows the weights.
     """
 
     def __init__(self, net: nets.OneNetProjector, discriminators: tuple[nn.Module, nn.Module], decay: float) -> None:
         super().__init__()
         self.net, self.average = net, copy.deepcopy(net).eval().requires_grad_(False)
-        self.others = discriminators  # a tuple keeps them out of the state and of the parameters: they have an optimiser of their own
+        # A tuple keeps them out of the state and of the parameters: they have an optimiser of their own.
+        self.others = discriminators
         self.decay = decay
         self.seen: tuple[Tensor, ...] = ()
         self.terms: Mapping[str, Tensor] = {}
@@ -102,7 +110,7 @@ class Projecting(nn.Module):
         return terms["image"] + SELF * terms["self"] + JUDGED * terms["judged"] + LATENT * terms["latent"]
 
     def follow(self, step: int) -> None:
-        """After a step: weights of encoder and discriminators are kept in bounds, and the average moves towards the weights."""
+        """After a step: encoder and discriminators are kept in bounds, and the average moves towards the weights."""
         with torch.no_grad():
             for part in (self.net.down, self.net.middle, self.net.after, *self.others):
                 for p in part.parameters():
@@ -122,7 +130,10 @@ def _doubt(discriminator: nn.Module, made: Tensor) -> Tensor:
 
 
 class Doubts(nn.Module):
-    """What both discriminators minimise: -s log D(x) - (1 - s) log(1 - D(x)) for what is real, s = SMOOTH, and -log(1 - D) for what is made."""
+    """What both discriminators minimise: -log(1 - D) for what is made, and for what is real the smoothed likelihood.
+
+    That is ``-s log D(x) - (1 - s) log(1 - D(x))``, s = SMOOTH.
+    """
 
     def __init__(self, image: nn.Module, latent: nn.Module) -> None:
         super().__init__()
@@ -147,7 +158,7 @@ def opponent(projecting: Projecting, learning_rate: float) -> loop.Opponent:
 
 
 class Score:
-    """The mean PSNR in dB of P(v) against x for pictures that are not trained on, and some of them as damaged, projected, true."""
+    """The mean PSNR in dB of P(v) against x for pictures that are not trained on; some as damaged, projected, true."""
 
     def __init__(self, projecting: Projecting, pictures: Pictures, draw: Draw, count: int) -> None:
         self.projecting, self.x = projecting, pictures.batch(range(count))

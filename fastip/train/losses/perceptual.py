@@ -1,4 +1,4 @@
-"""Losses that ask whether an image looks right, beside the distance of its pixels: a comparator's distance, and a discriminator's doubt."""
+"""Losses that ask whether an image looks right: a comparator's distance, and a discriminator's doubt."""
 
 from __future__ import annotations
 
@@ -16,25 +16,41 @@ from ... import nets
 from ...arrays import check_count, check_number
 from ...data.comparators import comparator as trained_comparator
 from ...errors import InvalidInput, StrictKeywords
-from ...nets.weights import digest
+from ...nets.weights import net_digest
 from ..engine import loop
 
 BETAS = (0.5, 0.999)  # of the discriminator's Adam, as DCGAN has them
-SMALLEST = 4  # pixels of the discriminator's last stage
+SMALLEST = 4  # side in pixels of the discriminator's last stage, which ``nets.Discriminator`` ends with
 
 
 class Perceptual(StrictKeywords):
-    """What is added to the pixel loss r(x^, x) of a prior:  comparator (r0 / c0) c + adversarial (r0 / a0) a, with r0, c0, a0 the losses in the first batch.
+    """What is added to the pixel loss r(x^, x) of a prior.
 
-    c = mean of comparator(x^, x), the distance of features; a = mean -log D(x^). The discriminator D is trained in turn, a step after each of the network's, on
-    mean -log D(x) - log(1 - D(x^)), D(x) = sigmoid of its output.
+    With r0, c0, a0 the losses in the first batch, it is ::
 
-    comparator, adversarial: the weights, relative to the pixel loss at the start; at least one is positive.
-    features: the comparator, by default SqueezeNet (fastip.data.comparators.comparator(), the extra ``perceptual``); it is not trained.
-    discriminator: a network to begin with (a copy is trained), by default a ``nets.Discriminator`` for the training pictures with weights drawn from the seed.
-    learning_rate: of the discriminator's Adam (betas 0.5, 0.999) at the first step; it falls as the network's own does.
-    Raises InvalidInput for other weights, for a network whose weight is 0, Unsupported where the default comparator is missing.
-    Source: losses (12) and (13) of Fan, Wei, Carin and Heller 2017, appendix D, after Dosovitskiy and Brox 2016; scaled to the pixel loss here.
+        comparator (r0 / c0) c + adversarial (r0 / a0) a,
+        c = mean of comparator(x^, x), the distance of features;  a = mean -log D(x^)
+
+    The discriminator D is trained in turn, a step after each of the network's, on ``mean -log D(x) - log(1 - D(x^))``,
+    D(x) = sigmoid of its output.
+
+    Args:
+        comparator: Weight of c, relative to the pixel loss at the start. One of the two weights is positive.
+        adversarial: Weight of a likewise.
+        features: The comparator, by default SqueezeNet (``fastip.data.comparators.comparator()``, the extra
+            ``perceptual``); it is not trained.
+        discriminator: A network to begin with (a copy is trained), by default a ``nets.Discriminator`` for the training
+            pictures with weights drawn from the seed.
+        learning_rate: Of the discriminator's Adam (betas 0.5, 0.999) at the first step; it falls as the network's own
+            does.
+
+    Raises:
+        InvalidInput: For other weights, and for a network whose weight is 0.
+        Unsupported: Where the default comparator is missing.
+
+    References:
+        Losses (12) and (13) of Fan, Wei, Carin and Heller 2017, appendix D, after Dosovitskiy and Brox 2016; scaled to
+        the pixel loss here.
     """
 
     def __init__(
@@ -53,7 +69,8 @@ class Perceptual(StrictKeywords):
         self.learning_rate = check_number(learning_rate, "learning_rate", low=0.0, strict=True)
         if not self.comparator and not self.adversarial:
             raise InvalidInput(
-                "comparator and adversarial are both 0; give at least one a weight, e.g. comparator=0.1, or leave perceptual out"
+                "comparator and adversarial are both 0; give at least one a weight, e.g. comparator=0.1, "
+                "or leave perceptual out"
             )
         for name, given, kind, weight in (
             ("features", features, nets.Comparator, "comparator"),
@@ -67,7 +84,11 @@ class Perceptual(StrictKeywords):
         self.discriminator = discriminator
 
     def suited(self, picture: Tensor, seed: int) -> Perceptual:
-        """The same with a discriminator, for training pictures such as this one, 1 c h w. Raises InvalidInput where a network cannot look at it."""
+        """The same with a discriminator, for training pictures such as this one, 1 c h w.
+
+        Raises:
+            InvalidInput: Where a network cannot look at it.
+        """
         made = copy.copy(self)
         if self.adversarial and self.discriminator is None:
             made.discriminator = _default(picture, seed)
@@ -86,14 +107,14 @@ class Perceptual(StrictKeywords):
             record["comparator"] = {
                 "weight": self.comparator,
                 "net": type(self.features).__name__,
-                "digest": digest(self.features)[:16],
+                "digest": net_digest(self.features)[:16],
             }
         if self.discriminator is not None:
             rate = {"learning_rate": self.learning_rate}
             record["adversarial"] = {
                 "weight": self.adversarial,
                 "config": self.discriminator.config(),
-                "start": digest(self.discriminator)[:16],
+                "start": net_digest(self.discriminator)[:16],
             } | rate
         return record
 
@@ -113,9 +134,10 @@ def _default(picture: Tensor, seed: int) -> nets.Discriminator:
 
 
 class Judges(nn.Module):
-    """loss = r + sum_k w_k s_k t_k for the terms t of a :class:`Perceptual`; s_k = r0 / t_k0 is chosen by :meth:`suit`, and kept in the state.
+    """The loss ``r + sum_k w_k s_k t_k`` for the terms t of a :class:`Perceptual`.
 
-    Called with (x^, x, r); ``terms`` then has the parts by name and ``seen`` (x, x^) for the opponent. All in full precision.
+    ``s_k = r0 / t_k0`` is chosen by :meth:`suit`, and kept in the state. Called with (x^, x, r); ``terms`` then has the
+    parts by name and ``seen`` (x, x^) for the opponent. All in full precision.
     """
 
     def __init__(self, asked: Perceptual, like: Tensor) -> None:
@@ -123,7 +145,7 @@ class Judges(nn.Module):
         features, discriminator = copy.deepcopy((asked.features, asked.discriminator))
         if features is not None:
             features.to(like).eval().requires_grad_(False)
-        # A tuple keeps them out of the state and of the parameters: one is fixed, and the other has an optimiser of its own.
+        # A tuple keeps them out of the state and the parameters: one is fixed, the other has an optimiser of its own.
         self.networks = features, None if discriminator is None else discriminator.to(like).train().requires_grad_()
         weights = {"comparator": asked.comparator, "adversarial": asked.adversarial}
         self.weights = {name: weight for name, weight in weights.items() if weight}
@@ -160,7 +182,8 @@ class Judges(nn.Module):
         if not all(0 < loss < math.inf for loss in losses.values()):
             told = ", ".join(f"{name} {loss:g}" for name, loss in losses.items())
             raise InvalidInput(
-                f"the losses of the first pictures are {told}; expected positive numbers, by which to scale them: check networks and noise"
+                f"the losses of the first pictures are {told}; expected positive numbers, by which to scale them: "
+                "check networks and noise"
             )
         scales = [losses["pixels"] / losses[name] for name in self.weights]
         self.scales.copy_(torch.tensor(scales, dtype=torch.float64))
@@ -176,7 +199,10 @@ class Judges(nn.Module):
 
 
 class Doubt(nn.Module):
-    """mean -log D(x) - log(1 - D(x^)): what the discriminator minimises, loss (12); real and restored pictures are normalised apart."""
+    """mean -log D(x) - log(1 - D(x^)): what the discriminator minimises, loss (12).
+
+    Real and restored pictures are normalised apart.
+    """
 
     def __init__(self, discriminator: nets.Discriminator) -> None:
         super().__init__()

@@ -16,14 +16,17 @@ from ..engine import loop, schedule
 from ..engine.average import follow
 from .adversarial import grid
 
-SCORED, SHOWN = 200, 8
+SCORED, SHOWN = 200, 8  # images of a score, in one batch (more are steadier and need more memory); images in the log
 Drawn = tuple[Tensor, Tensor, Tensor]  # z, e, pictures
 
 
 @dataclass(frozen=True)
 class Draw:
-    """(z, e, pictures) of a step: z ~ N(0, I); real pictures, none without ``pictures``; e = level times N(0, I) like G z and pictures, a level for each
-    image, uniform in ``noise``; from (seed, step, rank) alone."""
+    """(z, e, pictures) of a step, from (seed, step, rank) alone.
+
+    z ~ N(0, I); real pictures, none without ``pictures``; e = level times N(0, I) like G z and pictures, a level for
+    each image, uniform in ``noise``.
+    """
 
     count: int
     latent: int
@@ -60,11 +63,17 @@ def encoders(net: nets.Projector) -> dict[str, nets.DCGANEncoder]:
 
 
 class Projection(nn.Module):
-    """mean |P(w) - x|^2 + latent mean |z(w) - z|^2 + idempotence mean |P(P(w)) - P(w)|^2 + orthogonality mean |J^T (w - P(w))|^2.
+    """How far P(w) is from the image behind w, and weighted terms beside it.
 
-    x = G(z) or a real picture, which has no latent term; w = x + e, P(w) = G(z(w)), J the Jacobian of G at z(w): its transpose takes w - P(w) to 0 where P(w)
-    is the nearest image to first order. Of a projector with a corrector the first two terms are means over all passes.
-    G is in eval mode and stays as it is; ``average`` follows the weights of the encoders.
+    It is ::
+
+        mean |P(w) - x|^2 + latent mean |z(w) - z|^2
+        + idempotence mean |P(P(w)) - P(w)|^2 + orthogonality mean |J^T (w - P(w))|^2
+
+    x = G(z) or a real picture, which has no latent term; w = x + e, P(w) = G(z(w)), J the Jacobian of G at z(w): its
+    transpose takes w - P(w) to 0 where P(w) is the nearest image to first order. Of a projector with a corrector the
+    first two terms are means over all passes. G is in eval mode and stays as it is; ``average`` follows the weights of
+    the encoders.
     """
 
     def __init__(self, net: nets.Projector, terms: Terms, decay: float) -> None:
@@ -72,11 +81,8 @@ class Projection(nn.Module):
         self.encoders = nn.ModuleDict(encoders(net))
         self.average = copy.deepcopy(self.encoders).eval().requires_grad_(False)
         parts: dict[str, Any] = dict(self.average.named_children())
-        self.fixed = (
-            net.generator,
-            net,
-            nets.Projector(net.generator, **parts, corrections=net.corrections),
-        )  # a tuple keeps G out of the state
+        averaged = nets.Projector(net.generator, **parts, corrections=net.corrections)
+        self.fixed = (net.generator, net, averaged)  # a tuple keeps G out of the state
         self.weights, self.decay = terms, decay
         self.terms: Mapping[str, Tensor] = {}
 
@@ -128,16 +134,17 @@ def _slope(w: Tensor, projected: Tensor, code: Tensor) -> Tensor:
 
 
 class Score:
-    """The mean PSNR in dB of P(x + e) against x, for G(z) of z that no training sees, or for pictures; and some of them as noisy, projected, true."""
+    """The mean PSNR in dB of P(x + e) against x, and some of them as noisy, projected, true.
+
+    x are pictures, or without them G(z) of z that no training sees.
+    """
 
     def __init__(self, projection: Projection, draw: Draw, validation: Pictures | None) -> None:
         none = torch.empty(0, *draw.shape)
         pictures = none if validation is None else validation.batch(range(min(SCORED, len(validation))))
         count = SCORED if validation is None else 0
-        self.projection, self.drawn = (
-            projection,
-            replace(draw, count=count).beside(pictures, schedule.stream(draw.seed, -1, 0)),
-        )
+        self.projection = projection
+        self.drawn = replace(draw, count=count).beside(pictures, schedule.stream(draw.seed, -1, 0))
 
     def __call__(self) -> tuple[float, Mapping[str, Tensor]]:
         projection = self.projection

@@ -1,4 +1,4 @@
-"""What a prior's network minimises: the distance to the truth of what it makes of noise, or of what a solver makes with it."""
+"""What a prior's network minimises: the distance to the truth of what it, or a solver with it, makes of noisy data."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ Drawn = tuple[Tensor, Tensor, Tensor, Tensor]  # x, e, levels, n
 
 @dataclass(frozen=True)
 class Draw:
-    """(x, e, levels, n) of a step: images, e ~ N(0, I) like x and one log-uniform level for each, n ~ N(0, I) like A x; from (seed, step, rank) alone.
+    """(x, e, levels, n) of a step, from (seed, step, rank) alone.
 
-    Without an operator n is empty; with low = high the level is that.
+    Images, e ~ N(0, I) like x and one log-uniform level for each, n ~ N(0, I) like A x. Without an operator n is empty;
+    with low = high the level is that.
     """
 
     batches: Batches
@@ -50,7 +51,7 @@ class Draw:
 
 
 class Restoration(nn.Module, abc.ABC):
-    """mean |estimate - x|^norm, and what the ``judges`` add to it where there are some.
+    """``mean |estimate - x|^norm``, and what the ``judges`` add to it where there are some.
 
     ``average`` follows the weights of ``net``.
     """
@@ -77,16 +78,15 @@ class Restoration(nn.Module, abc.ABC):
         return pixels if self.judges is None else self.judges(x_hat, x, pixels)
 
     def pixels(self, x_hat: Tensor, x: Tensor) -> Tensor:
-        """mean |x_hat - x|^norm."""
+        """``mean |x_hat - x|^norm``."""
         error = x_hat - x
         return error.abs().mean() if self.norm == 1 else error.square().mean()
 
     def judged(self, judges: Judges, x: Tensor, e: Tensor, levels: Tensor, n: Tensor) -> None:
         """Let ``judges`` look on from now on, their scales chosen on these images."""
         with torch.no_grad():
-            x_hat = self.estimate(
-                copy.deepcopy(self.net), x, e, levels, n
-            )  # a copy: the statistics of BatchNorm are those of the training alone
+            # A copy: the statistics of BatchNorm are those of the training alone.
+            x_hat = self.estimate(copy.deepcopy(self.net), x, e, levels, n)
             judges(x_hat, x, self.pixels(x_hat, x))
         judges.suit()
         self.judges = judges
@@ -131,11 +131,8 @@ class Unrolled(Restoration):
         inverse: str | Inverse,
     ) -> None:
         super().__init__(net, op, data_noise, norm, decay)
-        self.betas, self.sigmas, self.inverse = (
-            [beta for beta, _ in iterations],
-            [level for _, level in iterations],
-            inverse,
-        )
+        self.betas, self.sigmas = [beta for beta, _ in iterations], [level for _, level in iterations]
+        self.inverse = inverse
 
     def estimate(self, net: nets.PriorNet, x: Tensor, e: Tensor, levels: Tensor, n: Tensor) -> Tensor:
         kind = x.device.type
@@ -154,22 +151,18 @@ class Unrolled(Restoration):
         y = self.data(x, n)
         image: Tensor = self.op.adjoint(y)
         weights: Tensor = self.op.adjoint(self.op(torch.ones_like(x)))
-        return image / weights.clamp_min(1e-3)
+        return image / weights.clamp_min(1e-3)  # pixels that hardly a datum sees stay dark, not amplified noise
 
 
 class _Cast(nets.PriorNet):
-    """A network under the autocast from which the solver around it is kept out: A and its inverse need full precision."""
+    """A network under the autocast that the solver around it is kept out of: A and its inverse need full precision."""
 
     def __init__(self, net: nets.PriorNet, enabled: bool, dtype: torch.dtype) -> None:
         super().__init__()
         self.net: nets.PriorNet = net
         self.enabled, self.dtype = enabled, dtype
-        self.colours, self.data_colours, self.stride, self.takes_level = (
-            net.colours,
-            net.data_colours,
-            net.stride,
-            net.takes_level,
-        )
+        self.colours, self.data_colours = net.colours, net.data_colours
+        self.stride, self.takes_level = net.stride, net.takes_level
 
     def config(self) -> dict[str, Any]:
         return self.net.config()
@@ -181,7 +174,7 @@ class _Cast(nets.PriorNet):
 
 
 class Score:
-    """The mean PSNR in dB of what the averaged weights make of pictures that are not trained on, and some of them side by side."""
+    """The mean PSNR in dB of what the averaged weights make of pictures that are not trained on, and some of these."""
 
     def __init__(self, objective: Restoration, pictures: Pictures, draw: Draw, count: int) -> None:
         x = pictures.batch(range(count))
@@ -197,6 +190,7 @@ class Score:
         device = next(self.objective.parameters()).device
         ratios, shown = [], []
         with torch.no_grad():
+            # Four at a time, the default batch of ``train.unrolled``: a look needs no more memory than a step.
             for parts in zip(
                 *(t.split(4) if t.numel() else [t] * -(-len(self.drawn[0]) // 4) for t in self.drawn), strict=True
             ):

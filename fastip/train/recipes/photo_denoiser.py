@@ -31,20 +31,26 @@ if TYPE_CHECKING:
 
 NAME = "photo-denoiser"  # also the kind of its record
 SETS = ("photos", "photos-more")
-LEVELS = (0.003, 0.3)
-STEPS = 200_000
+LEVELS = (0.003, 0.3)  # less than a grey level of 255, to what ``priors.schedule`` begins with
+STEPS = 200_000  # planned in all: with more it comes further, but the rate, and the noise of the weights, fall later
+# First more different pictures in the same time; late, more of them a step, for a steadier gradient, and larger ones.
 STAGES = (Stage(0.0, 8, 128), Stage(0.6, 16, 128), Stage(0.85, 12, 192))
-LOOK = 2000  # steps between two scores
-SAVE = 5.0  # minutes between two states
-PAUSE = 60.0  # seconds: a step that takes longer was halted
-WARM_UP = 500  # steps
-RATE = 1e-3  # of Adam, after the warm-up
+LOOK = 2000  # steps between two scores: each runs the network over all validation pictures
+SAVE = 5.0  # minutes between two states: what a kill may cost, against the time of writing
+PAUSE = 60.0  # seconds: a step that takes longer was halted; 0.2 to 0.65 s of processor time is usual
+WARM_UP = 500  # steps until Adam's moments say something; weights that are gone on with begin without moments
+RATE = 1e-3  # of Adam, after the warm-up: larger learns faster and may diverge
 BALANCE = 0.3  # brings the loss to about the mean absolute error at a middling level
 
 
 def network() -> nets.PixelShuffleAutoencoder:
-    """Four grids, the first of the image's size, within 150 thousand products a pixel, with its first weights; ``denoiser_shapes`` compares shapes."""
+    """Four grids, the first of the image's size, within 150 thousand products a pixel, with its first weights.
+
+    docs/experiments/denoiser_shapes.md compares shapes: 32/64/128/256 came about 0.1 dB further in 450 s, and takes
+    668 ms a picture of 512 x 512 in float32 where this takes 549.
+    """
     torch.manual_seed(0)
+    # Zeros at the borders make for more steps: 1549 in 450 s with 16/48/128, where repeated borders made 1189.
     return nets.PixelShuffleAutoencoder(widths=(16, 48, 128, 192), blocks=(1, 2, 2, 1), padding_mode="zeros")
 
 
@@ -73,7 +79,10 @@ class Settings(AveragedSettings):
 
 
 class BalancedDenoising(Denoising):
-    """BALANCE mean of |x_hat - x| / sqrt(level): without the division large levels alone would count; a good denoiser's error grows about like the root."""
+    """BALANCE times the mean of ``|x_hat - x| / sqrt(level)``.
+
+    Without the division large levels alone would count; a good denoiser's error grows about like the root.
+    """
 
     def forward(self, x: Tensor, e: Tensor, levels: Tensor, n: Tensor) -> Tensor:
         x_hat = self.estimate(self.net, x, e, levels, n)
@@ -112,11 +121,33 @@ def train_photo_denoiser(
     learning_rate: float = RATE,
     **run: Unpack[Place],
 ) -> PixelShuffleAutoencoder:
-    """Train it and return it as a prior; ``output``.safetensors is written at the end, its state beside it until then.
+    """Train it and return it as a prior; ``output`` is written at the end, its state beside it until then.
 
-    min over the weights of E |net(x + s e, s) - x| / sqrt(s), e ~ N(0, I), s in LEVELS; x: patches of photographs that were reduced, by ``stages``.
+    Over the weights it minimises ::
 
-    begun: weights to go on from where there is no state yet. steps: planned in all; the learning rate is half a cosine over them. The rest as for train.prior.
+        E |net(x + s e, s) - x| / sqrt(s),   e ~ N(0, I), s in LEVELS
+
+    Args:
+        output: The .safetensors file.
+        net: The network to begin with, by default :func:`network`.
+        pictures: Photographs that were reduced, by default :func:`training_pictures`; x are patches of them.
+        validation: What the score is measured on, each 1 3 h w.
+        begun: Weights to go on from where there is no state yet.
+        steps: Planned in all; the learning rate is half a cosine over them.
+        stages: How many patches, and how large, from which share of the steps on.
+        look_every: Steps between two scores.
+        warm_up: Steps in which the learning rate rises.
+        learning_rate: Of Adam, after the warm-up.
+        **run: The keywords of :class:`fastip.train.Run` that :class:`Place` has.
+
+    Returns:
+        The prior with the running mean of the weights, frozen, on the CPU.
+
+    Raises:
+        InvalidInput: For bad values, and files of other settings.
+        MissingData: Where pictures are not fetched.
+        Diverged: When the loss is no longer a number.
+        Unsupported: Without the extra ``train``.
     """
     batch = stages[0].batch if stages else 1
     how = run_of(run, batch=batch, steps=steps, learning_rate=learning_rate, output=output, precision="bf16-mixed")
@@ -166,18 +197,18 @@ def settled(
         seed=0,
         devices=1,
         precision=precision,
-        average=0.9999,
+        average=0.9999,  # over some ten thousand steps: more forgets slowly, less is noisier
         warm_up=warm_up,
         clip=1.0,
         balance=BALANCE,
-        betas=(0.9, 0.99),
+        betas=(0.9, 0.99),  # squares over a hundred steps, as levels and patches are mixed in each
         stages=stages,
         levels=LEVELS,
     )
 
 
 def record(net: nets.PriorNet, pictures: data.Pictures, settings: Settings) -> dict[str, Any]:
-    """What must be the same for a state to be gone on from: the settings, the network's structure and the pictures, as JSON values."""
+    """What must be the same for a state to be gone on from, as JSON values: settings, network's structure, pictures."""
     return {
         "kind": NAME,
         "net": {"name": type(net).__name__, "config": net.config()},
@@ -201,6 +232,7 @@ def _said(what: str, done: int, total: int) -> None:
 
 
 def saved(path: Path, made: PixelShuffleAutoencoder, summary: Mapping[str, Any]) -> None:
+    """``Course.save`` of the denoiser: in float16, which halves the file."""
     checkpoint.save_prior(path, made, training=summary, dtype=torch.float16)
 
 

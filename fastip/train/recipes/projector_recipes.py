@@ -38,7 +38,10 @@ def _fashion(shop: Workshop) -> priors.Projector:
 
 
 def _avatars(shop: Workshop) -> priors.Projector:
-    """DCGAN's generator against SAGAN's discriminator, whose slope is kept small: against DCGAN's it came to make one image of all z."""
+    """DCGAN's generator against SAGAN's discriminator, whose slope is kept small.
+
+    Against DCGAN's discriminator it came to make one image of all z.
+    """
     pictures = data.Avatars("train"), data.Avatars("validation")
     faces: dict[str, Any] = {"colours": 3, "size": 64}
     players = networks("dcgan", width=48, **faces)[0], networks("sagan", width=32, **faces)[1]

@@ -27,10 +27,26 @@ def task(
     progress: bool = True,
     report: loop.Report | None = None,
 ) -> Prior | priors.Projector:
-    """Train the network of a task, NAME.safetensors in ``folder``, after those it starts from; what is finished there is taken, what was stopped goes on.
+    """Train the network of a task, after those it starts from.
 
-    name: one of RECIPES. steps: instead of those of the recipe, in each of its trainings, for a look at how it goes. The rest as for ``train.prior``.
-    Raises InvalidInput for an unknown name and for files of other settings in the folder, data.MissingData where pictures are not fetched.
+    What is finished in the folder is taken, what was stopped goes on.
+
+    Args:
+        name: One of RECIPES.
+        folder: Where NAME.safetensors comes, beside those it starts from; it is made.
+        steps: Instead of those of the recipe, in each of its trainings, for a look at how it goes.
+        accelerator: As for :class:`fastip.train.Run`.
+        progress: Likewise.
+        report: Likewise.
+
+    Returns:
+        The trained prior or projector, frozen, on the CPU.
+
+    Raises:
+        InvalidInput: For an unknown name, and for files of other settings in the folder.
+        MissingData: Where pictures are not fetched (``data.MissingData``).
+        Diverged: When a loss is no longer a number (``train.engine.loop.Diverged``).
+        Unsupported: Without the extra ``train``.
     """
     if name not in RECIPES:
         raise InvalidInput(f"there is no recipe {name!r}; expected one of {', '.join(RECIPES)}")
@@ -45,7 +61,10 @@ def task(
 
 
 def _photo_denoiser(shop: Workshop) -> Prior:
-    """A denoiser of colour photographs, which sees no data: a prior for any operator. Hours, in as many parts as it takes: see long_training.go_on."""
+    """A denoiser of colour photographs, which sees no data: a prior for any operator.
+
+    Hours, in as many parts as it takes: see long_training.go_on.
+    """
     return shop.long(photo_denoiser.NAME, photo_denoiser.train_photo_denoiser, steps=photo_denoiser.STEPS)
 
 
@@ -64,7 +83,10 @@ def _small_photo_denoiser(shop: Workshop) -> Prior:
 
 
 def _photo_task(name: str, steps: int) -> Callable[[Workshop], Prior]:
-    """The denoiser, grown, shown the data, and tuned through seven iterations. The photographs are reduced, which removes what their coding did to them."""
+    """The denoiser, grown, shown the data, and tuned through seven iterations.
+
+    The photographs are reduced, which removes what their coding did to them.
+    """
     beta, levels = SCHEDULES[name]
 
     def follow(shop: Workshop) -> Prior:
@@ -91,7 +113,8 @@ def _photo_task(name: str, steps: int) -> Callable[[Workshop], Prior]:
     return follow
 
 
-# (beta, level) of each iteration: levels on a logarithmic scale, beta = (n / level)^2 with n near the noise of the data (noise-free: a small number).
+# (beta, level) of each iteration: levels on a logarithmic scale, beta = (n / level)^2 with n near the noise of the data
+# (noise-free: a small number).
 SCHEDULES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "photo-sr4": (
         (0.000144, 0.000266, 0.000487, 0.0009, 0.00166, 0.00305, 0.00562),
@@ -111,7 +134,10 @@ SCHEDULES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 
 def _colorize(shop: Workshop) -> Prior:
-    """First one iteration, which is cheap, then four. The patches are small views of whole things; any place of a photograph will do."""
+    """First one iteration, which is cheap, then four.
+
+    The patches are small views of whole things; any place of a photograph will do.
+    """
     views = {"reductions": (2, 3, 4, 6), "places": 1}
     about: dict[str, Any] = {"beta": 1e-3, "batch": 8, "precision": "bf16-mixed"}
     looked_at = data.Photographs("validation", 64, **views)  # type: ignore[arg-type]
@@ -162,6 +188,7 @@ def _digits(shop: Workshop) -> Prior:
     return shop.solver("digits-sr4", net, pictures, beta=1e-3, levels=levels, iterations=4, steps=3600, **about)
 
 
+# Steps of the photograph tasks: about half an hour on one core each.
 PRIORS: dict[str, Callable[[Workshop], Prior]] = {
     "photo-denoiser": _photo_denoiser,
     "photo-denoiser-small": _small_photo_denoiser,

@@ -31,7 +31,10 @@ class Workshop:
     def solver(
         self, name: str, net: nets.PriorNet, pictures: Splits, *, steps: int, output: str | None = None, **settings: Any
     ) -> Prior:
-        """``train.unrolled`` for the task NAME: its operator and the noise of its data; ``output`` is the name of a training before the last."""
+        """``train.unrolled`` for the task NAME, its operator and the noise of its data.
+
+        ``output`` is the name of a training before the last.
+        """
         known = tasks.learned(name)
         given = self._given(output or name, steps) | {"data_noise": known.noise}
         return unrolled(net, pictures[0], known.operator(), validation=pictures[1], **given, **settings)

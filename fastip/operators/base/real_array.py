@@ -1,4 +1,4 @@
-"""Parameters of operators: kept in float64 on the CPU, cast and moved once for each dtype and device they meet."""
+"""What becomes a parameter of an operator: any array of real numbers, kept in float64 on the CPU."""
 
 from __future__ import annotations
 
@@ -11,51 +11,23 @@ from torch import Tensor
 
 from ...arrays import from_dlpack
 from ...errors import InvalidInput, Unsupported
-from ...tracing import check_traceable, constant, real_dtype
-
-
-def borrowed(constant: Tensor) -> Tensor:
-    """``constant``, whose memory is not used again before the current stream of its GPU is done with it; it may have been made on another one."""
-    if constant.is_cuda and type(constant) is Tensor and not torch.compiler.is_compiling():
-        constant.record_stream(torch.cuda.current_stream(constant.device))
-    return constant
-
-
-class Constant:
-    """A float64 CPU tensor and its casts. A cast is made once; calls afterwards only look it up."""
-
-    def __init__(self, value: Tensor) -> None:
-        self.value = value
-        self.casts: dict[tuple[torch.dtype, torch.device], Tensor] = {}
-
-    def like(self, data: Tensor) -> Tensor:
-        """The parameter in the (real) dtype and on the device of ``data``."""
-        return borrowed(*_cast(self, real_dtype(data.dtype), data.device))
-
-    def on(self, device: torch.device) -> Tensor:
-        """The parameter itself, float64, on ``device``: what kernels take as weights."""
-        if (
-            device == self.value.device or device.type == "mps"
-        ):  # which has no float64: kernels cast what they are given
-            return self.value
-        return borrowed(*_cast(self, torch.float64, device))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"value": self.value, "casts": {}}
-
-
-@constant
-def _cast(parameter: Constant, dtype: torch.dtype, device: torch.device) -> tuple[Tensor]:
-    key = (dtype, device)
-    if key not in parameter.casts:
-        parameter.casts[key] = parameter.value.to(dtype=dtype, device=device)
-    return (parameter.casts[key],)
+from ...tracing import check_traceable
 
 
 def real_array(value: Any, name: str, dimensions: Sequence[int]) -> Tensor:
     """A copy of ``value`` (tensor, NumPy or CuPy array, nested sequence) as a float64 CPU tensor.
 
-    Raises InvalidInput for complex, non-finite or empty values and a number of axes not in ``dimensions``; Unsupported if a gradient is asked of it.
+    Args:
+        value: What becomes a parameter of an operator.
+        name: What messages call it.
+        dimensions: The numbers of axes that it can have.
+
+    Returns:
+        The copy, contiguous.
+
+    Raises:
+        InvalidInput: For complex, non-finite or empty values and another number of axes.
+        Unsupported: If a gradient is asked of it, and inside torch.compile.
     """
     check_traceable(f"the making of an operator from its {name}", "its values are looked at", "make it before")
     if isinstance(value, Tensor):

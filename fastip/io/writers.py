@@ -1,0 +1,67 @@
+"""Arrays h w or h w c as image files, with a colour profile where the format holds one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+import numpy as np
+
+
+def _write_png(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> None:
+    if array.dtype == np.uint16:  # Pillow has no 16-bit colour
+        import imagecodecs
+
+        file.write(_embed_profile(bytes(imagecodecs.png_encode(array)), profile))
+    else:
+        from PIL import Image
+
+        Image.fromarray(array).save(file, "PNG", icc_profile=profile)
+
+
+def _embed_profile(png: bytes, profile: bytes | None) -> bytes:
+    """Put an iCCP chunk behind the 33 bytes of signature and header."""
+    if not profile:
+        return png
+    import zlib
+
+    body = b"iCCPICC profile\0\0" + zlib.compress(profile)
+    return png[:33] + (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big") + png[33:]
+
+
+def _write_jpeg(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> None:
+    from PIL import Image
+
+    # A result must not lose again what was restored: a lower quality, or colours at half the resolution, gives smaller
+    # files with more artefacts.
+    Image.fromarray(array).save(file, "JPEG", quality=95, subsampling=0, icc_profile=profile)
+
+
+def _write_tiff(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> None:
+    import tifffile
+
+    samples = array.shape[2] if array.ndim == 3 else 1
+    photometric, planes = "rgb" if samples >= 3 else "minisblack", "contig" if samples > 1 else None
+    extra, compression = ["unassalpha"] if samples in (2, 4) else None, "zlib" if array.dtype.kind == "u" else None
+    tifffile.imwrite(
+        file,
+        array,
+        photometric=photometric,
+        planarconfig=planes,
+        extrasamples=extra,
+        compression=compression,
+        iccprofile=profile,
+        metadata=None,
+    )
+
+
+def _write_npy(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> None:
+    np.save(file, array)
+
+
+WRITERS: dict[str, Callable[[BinaryIO, np.ndarray, bytes | None], None]] = {
+    "PNG": _write_png,
+    "JPEG": _write_jpeg,
+    "TIFF": _write_tiff,
+    "NPY": _write_npy,
+}
