@@ -14,7 +14,7 @@ from torch import Tensor
 from ..arrays import HALF, accumulator
 from ..contracts import Circulant, Cosine, Dense, Diagonal, LinearOperator, Scalar, Shape, StencilStep, Structure
 from ..errors import InvalidInput, StrictKeywords, Unsupported
-from ..placement import Constant, placed
+from ..placement import placed
 from ..tracing import constant, fixed
 from .steps import Apply, DataStep, FourierStep, ImageStep
 
@@ -167,8 +167,24 @@ def _pointwise(structure: Scalar | Diagonal, beta: float) -> Apply:
     if isinstance(structure, Scalar):
         value = 1 / (beta + structure.value)
         return lambda r: r * value
-    inverse = Constant(1 / (beta + structure.values.double())).like
+    inverse = _cast(1 / (beta + structure.values.double()))
     return lambda r: r * inverse(r)
+
+
+def _cast(values: Tensor) -> Apply:
+    """A function that gives ``values`` in the precision and on the device of its argument, cast once.
+
+    Not a ``placement.Constant``: torch.compile traces how these values are made, so they are no constants of its graph.
+    """
+    cache: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+
+    def get(like: Tensor) -> Tensor:
+        key = (real_dtype(like.dtype), like.device)
+        if key not in cache:
+            cache[key] = values.to(dtype=key[0], device=key[1])
+        return cache[key]
+
+    return get
 
 
 def _fourier(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
@@ -200,5 +216,5 @@ def _cholesky(matrix: Tensor, beta: float) -> Apply:
     identity = torch.eye(matrix.shape[0], dtype=torch.float64, device=matrix.device)
     factor = torch.linalg.cholesky(matrix.double() + beta * identity)
     # As a matrix product: on many right-hand sides far faster than two triangular solves.
-    inverse = Constant(torch.cholesky_inverse(factor)).like
+    inverse = _cast(torch.cholesky_inverse(factor))
     return lambda r: (r.reshape(-1, matrix.shape[0]) @ inverse(r)).reshape(r.shape)
