@@ -15,7 +15,7 @@ from ..arrays import HALF, accumulator
 from ..contracts import Circulant, Cosine, Dense, Diagonal, LinearOperator, Scalar, Shape, StencilStep, Structure
 from ..errors import InvalidInput, StrictKeywords, Unsupported
 from ..placement import placed
-from ..tracing import constant, fixed
+from ..tracing import constant, fixed, real_dtype
 from .steps import Apply, DataStep, FourierStep, ImageStep
 
 # Rows of the matrix that is assembled and factored when nothing better is known. The matrix has rows^2 numbers (134 MB
