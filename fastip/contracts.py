@@ -6,12 +6,14 @@ Symbols as in docs/mathematics.md: ``y = A x + n``, ``B = (beta I + A A^T)^-1``.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 Shape = tuple[int, ...]
+Apply = Callable[[Tensor], Tensor]  # a linear map of data or images, of the shape that it keeps
 
 
 # ---- what A^T A (gram) or A A^T (cogram) looks like: operators describe, inverses decide ----------------------------

@@ -40,7 +40,7 @@ def sha256(path: Path) -> str:
     return found.hexdigest()
 
 
-def digest(files: Mapping[str, bytes]) -> str:
+def files_digest(files: Mapping[str, bytes]) -> str:
     """One SHA-256 for several files: that of the lines "name sha256" in the order of the names."""
     lines = (f"{name} {hashlib.sha256(files[name]).hexdigest()}\n" for name in sorted(files))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

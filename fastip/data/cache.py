@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..errors import FastipError, strict_keywords
 from . import clients, sources, store
-from .archives import digest, sha256
+from .archives import files_digest, sha256
 from .clients import DownloadFailed
 
 Report = Callable[[str, int, int], None]  # what is done, how much of it, of how much
@@ -221,9 +221,9 @@ def _take_apart(
     with replaced(place(part)) as work:
         report(title, 0, 1)
         contents = source.unpack(archive)
-        if digest(contents) != part.digest:
+        if files_digest(contents) != part.digest:
             raise DownloadFailed(
-                f"{archive.name} holds {len(contents)} files of digest {digest(contents)}; "
+                f"{archive.name} holds {len(contents)} files of digest {files_digest(contents)}; "
                 f"expected {part.digest}: this is an error in fastip"
             )
         names = collection.store(contents, work, lambda done, total: report(title, done, total))

@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..contracts import Apply
 from ..errors import InvalidInput
 
 LIMIT = 0.98  # a 2 % margin below 1: Lanczos approaches lambda_max from below
 BRISK = 0.92  # at kappa = 0.98 the largest mode halves in 11 iterations, at 0.92 in 3; see docs/mathematics.md
-Apply = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from ..arrays import accumulator, check_count, check_number
-from ..contracts import LinearOperator
+from ..contracts import Apply, LinearOperator
 from ..errors import InvalidInput, StrictKeywords
 from ..tracing import check_traceable, norm
 from .steps import DataStep, ImageStep
-
-Apply = Callable[[Tensor], Tensor]
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ..arrays import HALF, accumulator
-from ..contracts import Circulant, Cosine, Dense, Diagonal, LinearOperator, Scalar, Shape, StencilStep, Structure
+from ..contracts import Apply, Circulant, Cosine, Dense, Diagonal, LinearOperator, Scalar, Shape, StencilStep, Structure
 from ..errors import InvalidInput, StrictKeywords, Unsupported
 from ..placement import placed
 from ..tracing import constant, fixed, real_dtype
-from .steps import Apply, DataStep, FourierStep, ImageStep
+from .steps import DataStep, FourierStep, ImageStep
 
 # Rows of the matrix that is assembled and factored when nothing better is known. The matrix has rows^2 numbers (134 MB
 # at 4096) and its factor takes rows^3 products: larger costs set-up and memory, smaller leaves more to inner loops.

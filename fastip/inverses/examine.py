@@ -5,12 +5,12 @@ Its error on noise, its certificate when it is linear, and the worst error found
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from ..contracts import Convolution, LinearOperator
+from ..contracts import Apply, Convolution, LinearOperator
 from ..errors import strict_keywords
 from ..nets import InverseNet, PaperInverseNet
 from .certificate import Certificate, from_lanczos, from_spectrum
@@ -18,7 +18,6 @@ from .stencil import certified_shape, spectrum, symbol_taps
 from .trained import Stored, Trained
 
 InverseModule = InverseNet | PaperInverseNet
-Apply = Callable[[Tensor], Tensor]
 # Of the noise that measures the error, where the operator leaves the size free: more steadies the number and takes
 # longer.
 NOISE_SHAPE = (8, 1, 64, 64)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from ..arrays import HALF, accumulator
-from ..contracts import Convolution, LinearOperator, SpectralStep, StencilStep
+from ..contracts import Apply, Convolution, LinearOperator, SpectralStep, StencilStep
 from ..placement import placed
-
-Apply = Callable[[Tensor], Tensor]
 
 
 def per_image(values: Tensor) -> Tensor:

@@ -7,8 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InvalidInput, strict_keywords
+from ..kernels import reference
 
-BOUNDARIES = ("circular", "zero", "reflect")
+NET_BOUNDARIES = tuple(
+    name for name in reference.BOUNDARIES if name != "valid"
+)  # whose data a network extends by zeros
 Pads = tuple[int, int]  # before, after; the same on both axes
 
 

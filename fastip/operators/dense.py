@@ -13,7 +13,7 @@ from ..arrays import check_count
 from ..contracts import Shape, Structure
 from ..errors import InvalidInput
 from ..placement import Constant
-from .base.fingerprint import digest
+from .base.fingerprint import value_digest
 from .base.real_array import real_array
 from .base.remembered import last
 from .linear import Operator
@@ -65,7 +65,7 @@ class Dense(Operator):
 
     def _fingerprint(self) -> str:
         """Each row counts to 24 bits of its own largest entry."""
-        return str(digest((type(self).__qualname__, tuple(self.matrix), self.image_shape)).hexdigest())
+        return str(value_digest((type(self).__qualname__, tuple(self.matrix), self.image_shape)).hexdigest())
 
     def output_shape(self, input_shape: Shape) -> Shape:
         m, n = self.matrix.shape

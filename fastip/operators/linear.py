@@ -12,9 +12,9 @@ from ..arrays import as_tensor, check_number
 from ..contracts import Convolution, Scalar, Shape, Structure
 from ..errors import InvalidInput, StrictKeywords
 from .base import convolutions, structures
-from .base.autograd import Apply
-from .base.door import check_data
-from .base.fingerprint import digest
+from .base.autograd import AdjointBackward
+from .base.door import check_tensor
+from .base.fingerprint import value_digest
 from .base.lanczos import largest_singular_value
 from .base.remembered import PREFIX, last
 
@@ -77,14 +77,14 @@ class Operator(StrictKeywords, abc.ABC):
     def __call__(self, x: Any) -> Any:
         """A x."""
         tensor, back = as_tensor(x, "x")
-        check_data(tensor, "x", self.complex_input)
+        check_tensor(tensor, "x", self.complex_input)
         self.output_shape(tuple(tensor.shape))
         return back(_apply(tensor, self, False))
 
     def adjoint(self, y: Any) -> Any:
         """A^T y."""
         tensor, back = as_tensor(y, "y")
-        check_data(tensor, "y", self.complex_output)
+        check_tensor(tensor, "y", self.complex_output)
         self.input_shape(tuple(tensor.shape))
         return back(_apply(tensor, self, True))
 
@@ -128,7 +128,7 @@ class Operator(StrictKeywords, abc.ABC):
         return kept
 
     def _fingerprint(self) -> str:
-        return str(digest((type(self).__qualname__, self._parameters())).hexdigest())
+        return str(value_digest((type(self).__qualname__, self._parameters())).hexdigest())
 
     @property
     def T(self) -> Operator:
@@ -162,7 +162,7 @@ def _apply(data: Tensor, op: Operator, transposed: bool) -> Tensor:
     """A x, or A^T y, with one rule for the gradient."""
     if torch.compiler.is_compiling():  # it takes no rule with a forward mode: it traces the kernels' own gradients
         return op._adjoint(data) if transposed else op._forward(data)
-    return Apply.apply(data, op, transposed)
+    return AdjointBackward.apply(data, op, transposed)
 
 
 def _brief(value: Any) -> str:

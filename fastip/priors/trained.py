@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..contracts import LinearOperator
 from ..errors import InvalidInput
-from ..operators.base.fingerprint import digest
+from ..operators.base.fingerprint import value_digest
 from ..tracing import constant
 
 
@@ -60,4 +60,4 @@ def likeness(op: LinearOperator) -> str:
     convolution = op.convolution()
     if convolution is None:
         return op.fingerprint()
-    return str(digest((convolution.psf, convolution.stride)).hexdigest())
+    return str(value_digest((convolution.psf, convolution.stride)).hexdigest())

@@ -6,14 +6,14 @@ import torch
 
 from fastip import nets
 from fastip.errors import InvalidInput
-from fastip.nets.boundary import BOUNDARIES, conv, conv_transpose, extend, fold
+from fastip.nets.boundary import NET_BOUNDARIES, conv, conv_transpose, extend, fold
 
 NUMPY = {"circular": "wrap", "zero": "constant", "reflect": "symmetric"}
 PADS = [(0, 0), (1, 2), (3, 3), (0, 4), (11, 9)]
 
 
 @pytest.mark.parametrize("pads", PADS)
-@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("boundary", NET_BOUNDARIES)
 def test_extension_is_numpys(boundary, pads):
     """Also where the pads are wider than the grid."""
     v = torch.randn(2, 3, 4, 5, dtype=torch.float64)
@@ -23,7 +23,7 @@ def test_extension_is_numpys(boundary, pads):
 
 
 @pytest.mark.parametrize("pads", PADS)
-@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("boundary", NET_BOUNDARIES)
 def test_fold_is_the_transpose(boundary, pads):
     v = torch.randn(2, 3, 4, 5, dtype=torch.float64)
     e = extend(v, pads, boundary)
@@ -32,7 +32,7 @@ def test_fold_is_the_transpose(boundary, pads):
 
 
 @pytest.mark.parametrize("size, pads, dilation", [(4, (1, 2), 1), (3, (1, 1), 1), (5, (4, 4), 2)])
-@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("boundary", NET_BOUNDARIES)
 def test_conv_transpose_is_the_transpose_of_conv(boundary, size, pads, dilation):
     weight = torch.randn(3, 2, size, size, dtype=torch.float64)
     v = torch.randn(2, 2, 9, 7, dtype=torch.float64)

@@ -6,7 +6,7 @@ import torch
 from cases.checks import noise
 from fastip import kernels, nets
 from fastip.errors import InvalidInput, UnknownKeyword
-from fastip.nets.boundary import BOUNDARIES
+from fastip.nets.boundary import NET_BOUNDARIES
 
 RANGE = (1e-3, 1e-1)
 
@@ -25,7 +25,7 @@ def net(boundary="circular", beta_range=None, **structure):
 
 
 @pytest.mark.parametrize("beta_range", [None, RANGE])
-@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("boundary", NET_BOUNDARIES)
 def test_it_is_symmetric_and_positive_definite(boundary, beta_range):
     """On a grid smaller than its reach."""
     made = net(boundary, beta_range).double()

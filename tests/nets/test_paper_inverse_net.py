@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from cases.checks import noise
 from fastip import nets
 from fastip.errors import InvalidInput
-from fastip.nets.boundary import BOUNDARIES
+from fastip.nets.boundary import NET_BOUNDARIES
 
 
 def test_the_weights_of_table_4():
@@ -28,7 +28,7 @@ def test_the_layers_one_by_one():
     torch.testing.assert_close(net(r), F.conv2d(third, net.outer, padding="same"))
 
 
-@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("boundary", NET_BOUNDARIES)
 def test_without_relu_it_would_be_symmetric(boundary, monkeypatch):
     """Kernels tied across the middle: W W^T once the activations are gone."""
     monkeypatch.setattr(torch, "relu", lambda v: v)

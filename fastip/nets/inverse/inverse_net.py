@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...arrays import check_count, check_image
 from ...errors import InvalidInput, strict_keywords
-from ..boundary import BOUNDARIES, conv, conv_transpose
+from ..boundary import NET_BOUNDARIES, conv, conv_transpose
 from ..gains import BetaGains, as_batch, check_range, scaled
 
 # Pixels that a network may reach. ``stencil`` works on (4 reach + 1)^2 of them in every channel, at most 1025^2: with a
@@ -73,9 +73,9 @@ class InverseNet(nn.Module):
                 f"sizes {self.sizes} and dilations {self.dilations} reach {self.reach} pixels; "
                 f"expected at most {FARTHEST}"
             )
-        if boundary not in BOUNDARIES:
+        if boundary not in NET_BOUNDARIES:
             raise InvalidInput(
-                f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}: "
+                f"boundary is {boundary!r}; expected one of {', '.join(NET_BOUNDARIES)}: "
                 "nets.boundary_of gives that of an operator"
             )
         self.boundary, self.beta_range = boundary, check_range(beta_range)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...arrays import check_count, check_image
 from ...errors import InvalidInput, strict_keywords
-from ..boundary import BOUNDARIES, conv, conv_transpose
+from ..boundary import NET_BOUNDARIES, conv, conv_transpose
 from ..gains import BetaGains, as_batch, check_range, scaled
 
 PADS = (1, 2)  # 4 x 4 SAME: one row before, two after
@@ -57,9 +57,9 @@ class PaperInverseNet(nn.Module):
         self.channels = tuple(check_count(c, "channels", low=1) for c in channels)
         if len(self.channels) != 2:
             raise InvalidInput(f"channels is {self.channels}; expected two widths, 32 and 64 in the paper")
-        if boundary not in BOUNDARIES:
+        if boundary not in NET_BOUNDARIES:
             raise InvalidInput(
-                f"boundary is {boundary!r}; expected one of {', '.join(BOUNDARIES)}: "
+                f"boundary is {boundary!r}; expected one of {', '.join(NET_BOUNDARIES)}: "
                 "nets.boundary_of gives that of an operator"
             )
         self.boundary, self.beta_range = boundary, check_range(beta_range)

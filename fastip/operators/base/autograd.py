@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class Apply(torch.autograd.Function):
+class AdjointBackward(torch.autograd.Function):
     """A x, or A^T y when ``transposed``; the derivative of one is the other, to every order."""
 
     @staticmethod
@@ -18,8 +18,8 @@ class Apply(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return Apply.apply(gradients[0], ctx.op, not ctx.transposed), None, None
+        return AdjointBackward.apply(gradients[0], ctx.op, not ctx.transposed), None, None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        return Apply.apply(tangents[0], ctx.op, ctx.transposed)
+        return AdjointBackward.apply(tangents[0], ctx.op, ctx.transposed)

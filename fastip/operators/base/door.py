@@ -11,7 +11,7 @@ from ...arrays import COMPLEX, check_real
 from ...errors import InvalidInput
 
 
-def check_data(tensor: Tensor, name: str, is_complex: bool) -> None:
+def check_tensor(tensor: Tensor, name: str, is_complex: bool) -> None:
     """Refuse the wrong kind of numbers, empty tensors and tensors without strided memory."""
     if tensor.layout != torch.strided:
         raise InvalidInput(f"{name} has layout {tensor.layout}; expected an ordinary tensor: call {name}.to_dense()")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 
-def digest(value: Any) -> Any:
+def value_digest(value: Any) -> Any:
     """A sha256 object over numbers, texts, tensors, whatever has a ``fingerprint()``, and nested tuples of them.
 
     Kinds, shapes and lengths count too. Numbers count to 24 bits, and so does the mean of a tensor's absolute values;
@@ -22,7 +22,7 @@ def digest(value: Any) -> Any:
     if isinstance(value, tuple):
         result.update(f"tuple {len(value)}".encode())
         for item in value:
-            result.update(digest(item).digest())
+            result.update(value_digest(item).digest())
     elif isinstance(value, Tensor):
         steps, sizes = _steps(value.detach().double().cpu().contiguous())
         result.update(f"tensor {tuple(value.shape)} {sizes}".encode())
