@@ -7,7 +7,7 @@ The commands::
     python bench/gpu_train.py carry FILE FOLDER      what travels, and its size; fails above 60 MB
     python bench/gpu_train.py train SECONDS --pack FILE --state FOLDER --out OUT
     python bench/gpu_train.py join OUT               parts into the state that `fastip train task` goes on from here
-    python bench/gpu_train.py --rehearse OUT         all of it on this CPU, on a few photographs, in two minutes
+    python bench/gpu_train.py --rehearse OUT         all of it on this CPU, on a few photographs, in a minute
 
 The steps (``gpu_steps.py``) are those of fastip.train.recipes.photo_denoiser: loss, stages, learning rates, clipping
 and averages are its own or equal to them; only the random numbers are the device's. On CUDA a step is one graph that is

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from . import kernels
 from .arrays import as_tensor
 from .contracts import Inverse, LinearOperator, Prior
+from .errors import strict_keywords
 from .inverses import auto
 from .solvers import fused
-from .solvers.arguments import check_data, check_inverse, initial, schedule
+from .solvers.arguments import check_data, check_inverse, check_relaxation, check_tolerance, initial, schedule
 
 
+@strict_keywords
 def explain(
-    op: LinearOperator, prior: Prior, y: Any, *, inverse: str | Inverse = "auto", beta: float | None = None
+    op: LinearOperator,
+    prior: Prior,
+    y: Any,
+    *,
+    inverse: str | Inverse = "auto",
+    beta: float | Sequence[float] | None = None,
+    tolerance: float = 1e-4,
+    relaxation: float = 1.0,
 ) -> str:
     """Say which code :func:`fastip.admm` will run for a problem: nothing is solved, but the inverse is set up.
 
@@ -22,27 +32,30 @@ def explain(
         prior: An object of ``fastip.priors``.
         y: The data, of the shape that ``op`` maps to, as for a solve: a torch tensor, a NumPy or a CuPy array.
         inverse: "auto" or an object of ``fastip.inverses``.
-        beta: The penalty, > 0. None: what the prior implies, else ``0.02 ||A||^2``.
+        beta: The penalty, > 0, or one for each iteration. None: what the prior implies, else ``0.02 ||A||^2``.
+        tolerance: As for the solve.
+        relaxation: As for the solve.
 
     Returns:
         Three lines: the inverse and beta, the loop (fused or visible, and why), the kernels.
 
     Raises:
-        InvalidInput: For data that ``op`` cannot have given, NaN, Inf, or a bad operator, prior, inverse or beta.
+        InvalidInput: For data that ``op`` cannot have given, NaN, Inf, a bad operator, prior, inverse or number.
         Unsupported: Where an inverse does not fit the operator.
     """
     y, _ = as_tensor(y, "y")
     shape = check_data(y, op)
-    value = schedule(beta, op, prior, shape)[0]
+    tolerance, relaxation = check_tolerance(tolerance, y), check_relaxation(relaxation)
+    betas = schedule(beta, op, prior, shape)
     prox = prior.bind(y, op)
     if inverse == "auto":
-        inverse = auto.choose(op, y, value, pointwise=prox.pointwise() is not None)
-    step = check_inverse(inverse).bind(op, y, value)
+        inverse = auto.choose(op, y, betas[0], pointwise=prox.pointwise() is not None, relaxation=relaxation)
+    step = check_inverse(inverse).bind(op, y, betas[0], relaxation)
     x, q = initial(None, step, shape, y)
-    why = fused.why_unfused(step, prox, x, q, y)
+    why = "beta changes" if len(betas) > 1 else fused.why_unfused(step, prox, x, q, y, tolerance)
     return "\n".join(
         [
-            f"inverse: {step.describe()}, beta = {value:.3g}",
+            f"inverse: {step.describe()}, beta = {betas[0]:.3g}",
             "loop: fused, whole iterations in one call"
             if why is None
             else f"loop: visible, one call a step, because: {why}",

@@ -20,12 +20,15 @@ EVERY = 5
 PATIENCE = 20
 
 
+def per_image(values: Tensor) -> Tensor:
+    """Euclidean norm of each image of the batch, shape (b,); float32 for half precision."""
+    return torch.linalg.vector_norm(values.detach().flatten(1), dim=1, dtype=accumulator(values.dtype))
+
+
 def relative_change(x: Tensor, x_new: Tensor) -> Tensor:
     """``||x_new - x|| / max(||x||, ||x_new||)`` per image, shape (b,); absolute where both are zero."""
-    old, new = x.detach().flatten(1), x_new.detach().flatten(1)
-    kept = accumulator(old.dtype)
-    size = torch.linalg.vector_norm(old, dim=1, dtype=kept).maximum(torch.linalg.vector_norm(new, dim=1, dtype=kept))
-    return torch.linalg.vector_norm(new - old, dim=1, dtype=kept) / torch.where(size > 0, size, torch.ones_like(size))
+    size = per_image(x).maximum(per_image(x_new))
+    return per_image(x_new.detach() - x.detach()) / torch.where(size > 0, size, torch.ones_like(size))
 
 
 class StopRule:

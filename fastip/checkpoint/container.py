@@ -79,7 +79,7 @@ def write(path: Path, kind: str, tensors: Mapping[str, Tensor], record: Mapping[
         record: JSON values. Format, kind, version and digest are added to it.
 
     Raises:
-        InvalidInput: For NaN or Inf in the record, and where the file cannot be written.
+        InvalidInput: For NaN, Inf or what is no JSON value in the record, and where the file cannot be written.
         Unsupported: Where the package safetensors is not installed.
     """
     library = _safetensors()
@@ -87,10 +87,10 @@ def write(path: Path, kind: str, tensors: Mapping[str, Tensor], record: Mapping[
     whole_record = {"format": FORMAT, "kind": kind, "fastip": __version__} | dict(record)
     try:
         text = json.dumps(whole_record | {"digest": digest(whole_record, whole)}, allow_nan=False)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise InvalidInput(
-            f"{path} is not written: its record holds a number that is NaN or infinite ({error}); "
-            "the training went wrong"
+            f"{path} is not written: its record holds what JSON cannot ({error}); "
+            "expected finite numbers, texts, lists and dictionaries (NaN or infinite: the training went wrong)"
         ) from None
     data = library.torch.save(whole, metadata={_KEY: text})
     replace_file(path, partial(_put, data))

@@ -15,6 +15,7 @@ from .. import checkpoint, nets, priors
 from ..errors import InvalidInput, strict_keywords
 
 FOLDER = resources.files("fastip") / "weights"
+KINDS = ("inverses", "priors", "projectors", "tasks")
 SUFFIX = checkpoint.SUFFIX
 DENOISERS = {"photo": "photo-denoiser"}  # by the pictures that they know
 
@@ -29,8 +30,10 @@ def names(kind: str) -> list[str]:
         The names, sorted.
 
     Raises:
-        OSError: For another kind.
+        InvalidInput: For another kind.
     """
+    if kind not in KINDS:
+        raise InvalidInput(f"kind is {kind!r}; expected one of {', '.join(KINDS)}")
     return sorted(entry.name.removesuffix(SUFFIX) for entry in (FOLDER / kind).iterdir() if entry.name.endswith(SUFFIX))
 
 

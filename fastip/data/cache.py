@@ -111,18 +111,18 @@ def _fetch_part(collection: sources.Collection, part: sources.Part, report: Repo
     if store.read_manifest(final, part.digest) is not None:
         return final
     make_folder(folder() / "archives")
-    with alone(part.name, lambda: report(f"{part.name}: another process is fetching it", 0, 1)):
-        if store.read_manifest(final, part.digest) is not None:  # another process did it while this one waited
-            return final
-        try:
+    try:
+        with alone(part.name, lambda: report(f"{part.name}: another process is fetching it", 0, 1)):
+            if store.read_manifest(final, part.digest) is not None:  # another process did it while this one waited
+                return final
             source, archive = _archive(part, report)
             _take_apart(collection, part, source, archive, report)
             archive.unlink()
-        except OSError as error:
-            raise DownloadFailed(
-                f"{part.name} cannot be written below {folder()}: {error.strerror or error}; "
-                "check free space and permissions"
-            ) from error
+    except OSError as error:
+        raise DownloadFailed(
+            f"{part.name} cannot be written below {folder()}: {error.strerror or error}; "
+            "check free space and permissions"
+        ) from error
     return final
 
 

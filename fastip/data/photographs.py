@@ -209,8 +209,8 @@ def centre(x: Tensor, size: int) -> Tensor:
         InvalidInput: Where the image is smaller.
     """
     check_image(x, "x")
-    h, w = x.shape[-2:]
+    size, (h, w) = check_count(size, "size", low=1), x.shape[-2:]
     if size > min(h, w):
         raise InvalidInput(f"x has shape {tuple(x.shape)}; expected at least {size} x {size} pixels")
-    top, left = (h - check_count(size, "size", low=1)) // 2, (w - size) // 2
+    top, left = (h - size) // 2, (w - size) // 2
     return x[..., top : top + size, left : left + size]

@@ -206,10 +206,10 @@ def _make(
 
     The folder appears whole, and only one process makes it.
     """
-    with cache.alone(folder.name, lambda: report("another process reduces the photographs", 0, 1)):
-        if store.read_manifest(folder, digest) is not None:  # made by another process while this one waited
-            return
-        try:
+    try:
+        with cache.alone(folder.name, lambda: report("another process reduces the photographs", 0, 1)):
+            if store.read_manifest(folder, digest) is not None:  # made by another process while this one waited
+                return
             with cache.replaced(folder) as work:
                 shapes, names = [], []
                 with open(work / PIXELS, "wb") as file:
@@ -223,9 +223,9 @@ def _make(
                         report("reducing photographs", number + 1, len(found))
                 (work / SHAPES).write_text(json.dumps(shapes))
                 store.write_manifest(work, digest, names)
-        except OSError as error:
-            advice = "free some space, or set FASTIP_CACHE to another folder"
-            raise cache.DownloadFailed(f"{folder} cannot be written: {error.strerror or error}; {advice}") from error
+    except OSError as error:
+        advice = "free some space, or set FASTIP_CACHE to another folder"
+        raise cache.DownloadFailed(f"{folder} cannot be written: {error.strerror or error}; {advice}") from error
 
 
 def reduced(photograph: np.ndarray, r: float) -> np.ndarray:

@@ -26,7 +26,7 @@ class Source:
         version: The one that was measured.
         size: Bytes of the archive.
         sha256: Of the archive, in hex.
-        digest: Of what ``unpack`` takes out of it (archives.digest), so two sources of one part have the same.
+        digest: Of what ``unpack`` takes out of it (archives.files_digest), so two sources of one part have the same.
         holds: What that is.
         licence: Under which terms.
         credit: Whom to name.

@@ -22,7 +22,7 @@ NEAR = 0.1
 SLOW = 0.25
 # Products a data point that cost as much as one complex FFT pair. Larger keeps stencils where the FFT is faster.
 FFT = 100
-WIDEST = 256  # psf taps per pixel up to which direct convolution beats the FFT
+WIDEST = 256  # psf taps a pixel beyond which stencils are not tried: small ones are no inverse of so wide a psf
 
 _offered: dict[str, list[Learned]] = {}  # by the fingerprint of the operator
 
@@ -180,7 +180,7 @@ def _least_work(convolution: Convolution, y: Tensor, beta: float, relaxation: fl
     """
     work: dict[int, float] = {}
     if int((convolution.psf != 0).sum()) > WIDEST * convolution.stride**2:
-        return None  # so wide a psf is applied by FFT, and a small stencil is no inverse of it
+        return None
     # Few candidates, because each is fitted and certified here. Without a stride the inverse reaches further: the last
     # one is wider.
     for half_width in (1, 2, 3, 4) if convolution.stride > 1 else (1, 2, 3, 6):

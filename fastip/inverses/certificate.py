@@ -134,12 +134,9 @@ def lanczos(
                 w = w - (w * i).sum() * b
         m = metric(w)
         square = (w * m).sum().item()
-        t = (
-            torch.diag(torch.tensor(diagonal)) + torch.diag(torch.tensor(off), 1) + torch.diag(torch.tensor(off), -1)
-            if off
-            else torch.tensor([[diagonal[0]]])
-        )
-        values = torch.linalg.eigvalsh(t.double())
+        beside = torch.tensor(off, dtype=torch.float64)
+        t = torch.tensor(diagonal, dtype=torch.float64).diag() + beside.diag(1) + beside.diag(-1) if off else None
+        values = torch.linalg.eigvalsh(t) if t is not None else torch.tensor(diagonal, dtype=torch.float64)
         previous, extremes = extremes, (values[0].item(), values[-1].item())
         settled = all(abs(a - b) <= tolerance * abs(extremes[1]) for a, b in zip(previous, extremes, strict=True))
         # Over where the space is exhausted to rounding, or the extremes rest. The first steps can rest by accident.

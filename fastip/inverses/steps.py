@@ -8,11 +8,7 @@ from torch import Tensor
 from ..arrays import HALF, accumulator
 from ..contracts import Apply, Convolution, LinearOperator, SpectralStep, StencilStep
 from ..placement import placed
-
-
-def per_image(values: Tensor) -> Tensor:
-    """Euclidean norm of each image of the batch, shape (b,); float32 for half precision."""
-    return torch.linalg.vector_norm(values.detach().flatten(1), dim=1, dtype=accumulator(values.dtype))
+from ..stopping import per_image
 
 
 def ratio(norms: Tensor, reference: Tensor) -> Tensor:

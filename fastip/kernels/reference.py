@@ -321,7 +321,7 @@ def solve(
         q' = q + C (y - A x - beta q),      x' = prox_{R / 2 beta}(x + A^T (2 q' - q))
 
     Args:
-        step: A, C and beta. Raw kernels run only what ``whole_solve.why_unsolved`` lets pass, and do not check it.
+        step: A, C and beta. Kernels run only what ``whole_solve.why_unsolved`` lets pass.
         prox: The numbers of R.
         x: Where to start, the shape and dtype of A^T y.
         q: The dual, b c h w.
@@ -334,7 +334,7 @@ def solve(
 
     Raises:
         InvalidInput: Where shapes or dtypes do not fit, the taps of C are no odd square, or the rule runs no iteration.
-        Unsupported: For a tolerance inside a compiled graph, and in Triton for a reflecting boundary.
+        Unsupported: For a tolerance inside a compiled graph, and for a step that no kernel runs.
     """
     a, threshold = step.convolution, pointwise(prox, 1 / (2 * step.beta))
     state = x

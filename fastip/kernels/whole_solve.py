@@ -32,6 +32,15 @@ def why_unsolved(step: StencilStep, q: Tensor) -> str | None:
     return None
 
 
+def check_solved(step: StencilStep, q: Tensor) -> None:
+    """Refuse what :func:`why_unsolved` names: the raw kernels would end at another image."""
+    reason = why_unsolved(step, q)
+    if reason is not None:
+        raise Unsupported(
+            f"no kernel runs this solve in one call ({reason}); call fastip.admm, which goes step by step"
+        )
+
+
 # ---- compiled --------------------------------------------------------------------------------------------------------
 
 
@@ -43,6 +52,7 @@ def _native(
     The dual has there the precision of the sums (float32 for images in half precision).
     """
     a = step.convolution
+    check_solved(step, q)
     shapes.check_iterations(rule.iterations)
     shapes.check_solve(x, q, y, a.psf, a.stride, a.boundary, step.taps)
     x, y, psf, taps = plain(x), plain(y), extension.weights(a.psf, y), extension.weights(step.taps, y)

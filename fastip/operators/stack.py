@@ -50,6 +50,8 @@ class Identity(Operator):
 
     def norm(self, input_shape: Shape | None = None) -> float:
         """1."""
+        if input_shape is not None:
+            self.output_shape(input_shape)
         return 1.0
 
 

@@ -142,7 +142,8 @@ def npgd(
     """
     y, restore = as_tensor(y, "y")
     shape, first = check_data(y, op), None
-    nearest, count = _Nearest(y, op, check_tolerance(tolerance, y)), check_count(iterations, "iterations", low=1)
+    tolerance = check_tolerance(tolerance, y)
+    nearest, count = _Nearest(y, op, tolerance), check_count(iterations, "iterations", low=1)
     project = check_prior(prior).bind(y, op)
     if step is None and _weighted(prior):
         raise InvalidInput(

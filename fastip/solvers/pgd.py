@@ -11,7 +11,7 @@ from ..arrays import as_tensor, check_count, check_number
 from ..contracts import Inverse, LinearOperator, Prior, Solution, Status
 from ..errors import InvalidInput, StrictKeywords, strict_keywords
 from ..inverses import auto
-from ..stopping import StopRule
+from ..stopping import StopRule, per_image
 from ..tracing import norm
 from .arguments import check_data, check_inverse, check_prior, check_tolerance, start
 from .monitor import Callback, look
@@ -219,13 +219,13 @@ def pgd(
     prox = prior.bind(y, op)
     guess = descend.guess()
     x = start(init, guess, shape)
-    scale = _norms(guess)
+    scale = per_image(guess)
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     point, extrapolate = x, None if momentum is None else momentum.start(x)
 
     for k in range(rule.iterations):
         x_new = prox(descend(point), descend.size)
-        verdict = look(rule, callback, k + 1, x, x_new, point - x_new, lambda r: _norms(r) / scale)
+        verdict = look(rule, callback, k + 1, x, x_new, point - x_new, lambda r: per_image(r) / scale)
         point = x_new if extrapolate is None else extrapolate(x, x_new, point)
         x = x_new
         if verdict is not None:
@@ -253,7 +253,3 @@ def _check_size(descend: BoundDescent, momentum: Any) -> None:
             f"step is {descend.size:g}, which diverges; expected less than {why} = {largest:g}, "
             "or None for the safe default"
         )
-
-
-def _norms(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x.detach().flatten(1), dim=1)

@@ -249,7 +249,7 @@ def _small(root: Path, source: sources.Source, files: dict[str, bytes]) -> sourc
     folder.mkdir(parents=True)
     write, suffix = {"pip": (wheel, "whl"), "npm": (tgz, "tgz"), "apt": (deb, "deb")}[source.client]
     path = write(folder / f"{source.package}_archive.{suffix}", files)
-    found = archives.digest(source.unpack(path))
+    found = archives.files_digest(source.unpack(path))
     return dataclasses.replace(source, size=path.stat().st_size, sha256=archives.sha256(path), digest=found)
 
 

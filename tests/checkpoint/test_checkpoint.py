@@ -336,3 +336,11 @@ def test_weights_that_changed_since_they_were_examined_are_not_written(tmp_path)
     with pytest.raises(InvalidInput, match="have changed"):
         checkpoint.save_inverse(tmp_path / "c.safetensors", learned, op=op)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [float("nan"), object(), 1j])
+def test_a_record_that_is_no_json_is_refused(tmp_path, value):
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(InvalidInput, match="is not written: its record holds what JSON cannot"):
+        checkpoint.write(path, "inverse", {}, {"value": value})
+    assert not path.exists()

@@ -171,3 +171,8 @@ def test_one_denoiser_beats_total_variation_on_any_operator(name, colours):
 def test_noise_beyond_the_training_of_the_denoiser_is_refused():
     with pytest.raises(InvalidInput, match="noise is 0.9; the denoiser of 'photo' was trained on noise up to"):
         shipped.prior("photo", noise=0.9)
+
+
+def test_a_kind_that_is_not_there():
+    with pytest.raises(InvalidInput, match="expected one of inverses, priors, projectors, tasks"):
+        shipped.names("prior")

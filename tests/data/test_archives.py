@@ -60,9 +60,9 @@ def test_resources_refuse():
 
 
 def test_digest_covers_names_and_contents(tmp_path):
-    first = archives.digest(FILES)
-    assert first == archives.digest(dict(reversed(FILES.items())))
-    assert first != archives.digest(FILES | {"b/three": b"3"}) and first != archives.digest(
+    first = archives.files_digest(FILES)
+    assert first == archives.files_digest(dict(reversed(FILES.items())))
+    assert first != archives.files_digest(FILES | {"b/three": b"3"}) and first != archives.files_digest(
         {name.upper(): content for name, content in FILES.items()}
     )
     blob = bytes(range(256)) * 9000

@@ -201,3 +201,12 @@ def test_refusals(registry, monkeypatch):
         data.ReducedPhotographs("validation", 9, sets=("photos-more",))
     with pytest.raises(InvalidInput, match="there is no set 'pictures'"):
         data.ReducedPhotographs("train", 9, sets=("pictures",))
+
+
+def test_a_lock_that_cannot_be_made_is_told(photos, monkeypatch):
+    def refuse(*given):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(reduced.cache, "alone", refuse)
+    with pytest.raises(data.DownloadFailed, match="cannot be written"):
+        data.ReducedPhotographs("train", reductions=(1.5,))

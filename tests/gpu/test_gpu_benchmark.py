@@ -1,6 +1,6 @@
 """The benchmark of a GPU, rehearsed without one.
 
-Every line of their Python that needs no device runs, and the shares are what they say.
+Every line of its Python that needs no device runs, and the shares are what they say.
 """
 
 from __future__ import annotations

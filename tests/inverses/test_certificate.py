@@ -186,3 +186,10 @@ def test_uncertified_inverses_are_scaled_when_bound():
     y = torch.randn(1, 1, 64, 64)
     text = inverses.Stencil(3).bind(op, y, 1e-2).describe()
     assert "kappa = 0.920" in text
+
+
+def test_lanczos_keeps_float64():
+    """The ends of a spectrum over nine orders, to more digits than float32 has."""
+    values = torch.tensor([1e-9, 1e-3, 0.3, 1.0], dtype=torch.float64)
+    low, high = lanczos(lambda v: values * v, lambda v: v, (4,))
+    assert low == pytest.approx(1e-9, rel=1e-5) and high == pytest.approx(1.0, rel=1e-14)

@@ -10,9 +10,10 @@ import sys
 import pytest
 import torch
 
+import fastip
 from cases.solves import SHAPES, draw, looped, problem
 from fastip.contracts import Pointwise, Status, StencilStep
-from fastip.errors import InvalidInput
+from fastip.errors import InvalidInput, Unsupported
 from fastip.kernels import reference
 from fastip.kernels.family import Implementations
 from fastip.stopping import StopRule
@@ -108,3 +109,11 @@ def test_spectral_step(shape, dtype, relaxation):
     native.spectral_step_(f, p, offset, gain[:, :, None].expand(*gain.shape, 2).contiguous(), relaxation)
     bound = 1e-13 if dtype is torch.complex128 else 2e-6
     torch.testing.assert_close((f, p), expected, rtol=bound, atol=bound)
+
+
+@pytest.mark.parametrize("boundary, size", [("reflect", 9), ("circular", 2)])
+def test_a_solve_that_no_kernel_runs_is_refused(boundary, size, compiled):
+    """Its margins would hold other pixels than the operator's."""
+    step, x, q, y = problem(7, 7, 1, 3, size, size, (1, 1), boundary, seed=1)
+    with pytest.raises(Unsupported, match="call fastip.admm"):
+        fastip.kernels.solve(step, Pointwise(l1=0.01), x, q, y, StopRule(0.0, 3))

@@ -1,6 +1,6 @@
 """Every operator of the table, by property.
 
-New operators are tested by existing: the first test fails until cases.py has a line for them.
+New operators are tested by existing: the first test fails until cases/operators.py has a line for them.
 """
 
 from __future__ import annotations

@@ -62,3 +62,12 @@ def test_words(op, prior, y, options, words):
 def test_the_door_is_the_same_as_that_of_admm():
     with pytest.raises(FastipError, match="NaN"):
         fastip.explain(BLUR, priors.L1(1e-2), Y / 0)
+
+
+def test_it_is_asked_like_the_solve():
+    """A keyword that no solve has is told, and a beta for each iteration goes step by step."""
+    with pytest.raises(FastipError, match="did you mean 'beta'"):
+        fastip.explain(BLUR, priors.L1(1e-2), Y, betas=1.0)
+    assert "visible" in fastip.explain(BLUR, priors.L1(1e-2), Y, beta=[0.1, 0.2])
+    with pytest.raises(FastipError, match="relaxation is 2.5"):
+        fastip.explain(BLUR, priors.L1(1e-2), Y, relaxation=2.5)

@@ -438,3 +438,9 @@ def test_bad_inputs() -> None:
         fastip.npgd(Y, OP, priors.Projector(Nearest(GENERATOR).train()))
     with pytest.raises(UnknownKeyword, match="did you mean 'step'"):
         fastip.npgd(Y, OP, prior, stpe=1.0)  # type: ignore[call-arg]
+
+
+def test_a_tolerance_may_be_any_number() -> None:
+    a, y = torch.eye(3), torch.ones(2, 3)
+    x = fastip.npgd(y, operators.Dense(a, (3, 1, 1)), priors.NonNegative(), tolerance="1e-3", step=0.5).x  # type: ignore[arg-type]
+    assert (x - 1).abs().max() < 1e-2

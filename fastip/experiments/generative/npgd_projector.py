@@ -55,8 +55,8 @@ def run(
     shown_at = min(noises, key=lambda noise: abs(noise - drawn))
     strips: dict[str, dict[str, Tensor]] = {}
     for k, noise in enumerate(noises):
-        for title, truth in sets.items():
-            report(f"{title}, noise {noise:g}", k * len(sets) + len(strips), len(noises) * len(sets))
+        for place, (title, truth) in enumerate(sets.items()):
+            report(f"{title}, noise {noise:g}", k * len(sets) + place, len(noises) * len(sets))
             w = truth + noise * torch.randn(truth.shape, generator=stream(seed, f"noise {k} {title}"))
             once = Projected.of(prior, w)
             best = nearest(w[:compared], generator, steps=steps, restarts=restarts)

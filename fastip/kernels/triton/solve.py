@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ...arrays import accumulator
 from ...contracts import Pointwise, Status, StencilStep
-from ...errors import Unsupported
 from ...stopping import EVERY, StopRule
 from ..extension import plain
 from ..shapes import check_iterations, check_solve, wrap
+from ..whole_solve import check_solved
 from . import sweeps as sweeps
 from .blocks import LONE_PLANE, PLANE, PLANE_WARPS, WARPS, Tiling, language_dtype, on
 from .cells import table, taps
@@ -173,10 +173,7 @@ def run(
 ) -> Solved:
     """:func:`solve` in whole iterations of one plane a program, or in sweeps over all planes."""
     c = step.convolution
-    if c.boundary == "reflect":
-        raise Unsupported(
-            "boundary 'reflect' in a whole solve; expected circular, valid or zero: run the loop step by step"
-        )
+    check_solved(step, q)
     check_iterations(rule.iterations)
     check_solve(x, q, y, c.psf, c.stride, c.boundary, step.taps)
     with on(y):

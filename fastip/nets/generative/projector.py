@@ -49,15 +49,16 @@ class Projector(nn.Module):
             ):
                 given = f"generator is {type(generator).__name__}, {name} {type(net).__name__}"
                 raise InvalidInput(f"{given}; expected a nets.Generator and a nets.DCGANEncoder")
-        for net, colours in ((encoder, generator.shape[0]), (corrector, 2 * generator.shape[0])):
+        for name, net, colours in (
+            ("encoder", encoder, generator.shape[0]),
+            ("corrector", corrector, 2 * generator.shape[0]),
+        ):
             shape = (colours, *generator.shape[1:])
             if net is not None and (net.shape != shape or net.outputs != generator.latent):
                 made, read = f"{generator.shape} of {generator.latent} numbers", f"{net.shape} and gives {net.outputs}"
-                due = (
-                    f"expected {shape} and outputs={generator.latent}: "
-                    "the corrector reads two images, one above the other"
-                )
-                raise InvalidInput(f"the generator makes images {made}, the encoder reads {read}; {due}")
+                due = f"expected {shape} and outputs={generator.latent}"
+                due += ": it reads two images, one above the other" if name == "corrector" else ""
+                raise InvalidInput(f"the generator makes images {made}, the {name} reads {read}; {due}")
         if corrector is None and corrections != 1:
             raise InvalidInput(
                 f"corrections is {corrections!r}, and there is no corrector: give one, or leave corrections out"
