@@ -136,6 +136,11 @@ class BoundInverse(Protocol):
     beta: float
     size: Tensor  # the denominator of norm: ||y|| (image side: ||A^T y||) per image, shape (b,)
 
+    @property
+    def floor(self) -> Tensor:
+        """``||A^T y||`` per image, shape (b,)."""
+        ...
+
     def start(self) -> Tensor:
         """The zero dual, in the shape this step keeps (data side: like y; image side: p = A^T q, like x)."""
         ...
@@ -148,12 +153,24 @@ class BoundInverse(Protocol):
         """(q', r) with r = y - A x - beta q (image side: A^T of it)."""
         ...
 
+    def residual(self, x: Tensor, q: Tensor) -> Tensor:
+        """r alone."""
+        ...
+
     def pull(self, q: Tensor) -> Tensor:
         """The dual on the image grid: A^T q (image side: q itself). Differentiable."""
         ...
 
     def norm(self, r: Tensor) -> Tensor:
         """``||r|| / ||y||`` per image (image side: over ``||A^T y||``), shape (b,); absolute where that is zero."""
+        ...
+
+    def pending(self, r: Tensor) -> Tensor:
+        """``||A^T r||`` per image, shape (b,), or a bound of it (image side: the norm of r, which has A^T in it)."""
+        ...
+
+    def misfit(self, x: Tensor) -> Tensor:
+        """``||y - A x||^2`` per image, shape (b,)."""
         ...
 
     def fused(self) -> StencilStep | SpectralStep | None:
@@ -201,6 +218,13 @@ class BoundPrior(Protocol):
 
     def pointwise(self) -> Pointwise | None:
         """The pointwise form of R, where it has one and its numbers need no gradient."""
+        ...
+
+    def slack(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """``(R(x) - <g, x>, R(x))`` per image, x being the last result and g the subgradient that the prox ended at.
+
+        None where the prox is exact, or R unknown.
+        """
         ...
 
 
@@ -254,8 +278,8 @@ class Solution:
         q: The dual in the step's own shape, for resuming; None where a solver has none.
         status: How the solve ended.
         iterations: How many were run.
-        residuals: Checks x 2 x b, the two ratios of the stop rule: ``||y - A x - beta q|| / ||y||`` and the relative
-            change of x.
+        residuals: Checks x 2 x b, the two ratios of the stop rule: ``||y - A x - beta q|| / ||y||``, and how far x is
+            from a minimiser, which is <= tolerance when the solve has converged (``fastip.stopping``).
         beta: The last one used; None where a solver has none.
     """
 

@@ -1,10 +1,20 @@
-"""The stop rule and the guard.
+"""When a solve is over: what "converged" means, and the guard against growth.
 
-A solve stops when ``||y - A x - beta q|| <= tol ||y||`` and ``||x' - x|| <= tol max(||x||, ||x'||)`` for every image of
-the batch.
+``x'`` minimises ``F(.) - <e, .>`` for an e that an iteration knows, F being the objective. With the residual of the
+next data step, ``r' = y - A x' - beta q'``, and ``q' - q`` of the one before the prox::
+
+    e = 2 beta (x - x') + 2 A^T (beta (q' - q) - r')
+
+    converged:   beta ||x' - x|| + ||A|| ||beta (q' - q) - r'||  <=  t max(2 beta ||A^T (2 q' - q)||, 0.2 t ||A^T y||)
+
+for every image. Steps alone say nothing: with a large beta every step is short. Where the prox is inexact (TV), its own
+error must be small beside the objective too, ``R(x') - <g, x'> <= 3 t F(x')`` for the subgradient g that it ended at.
+docs/mathematics.md has the measurements; the norms are taken in float64, so that data of any size are judged alike.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,29 +23,59 @@ from .arrays import accumulator
 from .contracts import Status
 
 # Iterations between looks: what a fused kernel runs on a plane while it is in cache. More run a solve further past its
-# tolerance; fewer cost more passes through memory and more waits for a GPU.
+# tolerance; fewer cost more residuals, passes through memory and waits for a GPU.
 EVERY = 5
-# Iterations over which a growing data residual means an unstable inverse. Fewer would stop sound solves whose residual
-# grows for a while; more let a diverging one run on.
-PATIENCE = 20
+# Iterations over which a growing data residual means an unstable inverse, once it is GROWTH times that of the first
+# look and above GROWTH / 10 times the data. Smaller numbers would stop sound solves, whose residual grows for a while
+# from a far start; larger ones let a diverging one run on.
+PATIENCE, GROWTH = 20, 10.0
 
 
 def per_image(values: Tensor) -> Tensor:
-    """Euclidean norm of each image of the batch, shape (b,); float32 for half precision."""
-    return torch.linalg.vector_norm(values.detach().flatten(1), dim=1, dtype=accumulator(values.dtype))
+    """Euclidean norm of each image of the batch, shape (b,), in float64 where the device has it."""
+    flat = values.detach().flatten(1)
+    if flat.device.type == "mps":
+        return torch.linalg.vector_norm(flat, dim=1, dtype=accumulator(flat.dtype))
+    return torch.linalg.vector_norm(flat, dim=1, dtype=torch.complex128 if flat.is_complex() else torch.float64)
+
+
+def ratio(norms: Tensor, reference: Tensor) -> Tensor:
+    """norms / reference, absolute where the reference is zero."""
+    return norms / torch.where(reference > 0, reference, torch.ones_like(reference))
 
 
 def relative_change(x: Tensor, x_new: Tensor) -> Tensor:
     """``||x_new - x|| / max(||x||, ||x_new||)`` per image, shape (b,); absolute where both are zero."""
-    size = per_image(x).maximum(per_image(x_new))
-    return per_image(x_new.detach() - x.detach()) / torch.where(size > 0, size, torch.ones_like(size))
+    return ratio(per_image(x_new.detach() - x.detach()), per_image(x).maximum(per_image(x_new)))
+
+
+class Error(NamedTuple):
+    """The norms that tell how far x' is from a minimiser, each of shape (b,).
+
+    Attributes:
+        moved: ``||x' - x||``.
+        pending: ``||A|| ||beta (q' - q) - r'||``, or the norm of A^T of that itself.
+        pulled: ``||A^T (2 q' - q)||``.
+        floor: ``||A^T y||``.
+    """
+
+    moved: Tensor
+    pending: Tensor
+    pulled: Tensor
+    floor: Tensor
+
+    def ratio(self, beta: float, tolerance: float) -> Tensor:
+        """What must be <= tolerance."""
+        size = (2 * beta * self.pulled).maximum(0.2 * tolerance * self.floor)
+        return ratio(beta * self.moved + self.pending, size)
 
 
 class StopRule:
-    """Judges the two ratios every ``EVERY`` iterations and at the last one.
+    """Judges two ratios every ``EVERY`` iterations and at the last one.
 
-    Converged when both are <= tolerance for every image; unstable when one is not finite, or when a data ratio above 1
-    has grown for ``PATIENCE`` iterations (below 1 it may grow for a while in a sound solve).
+    The first is that of the data, ``||y - A x - beta q|| / ||y||``, for the guard; the second is how far the solve is
+    from its end. Converged when the second is <= tolerance for every image; unstable when one is not finite, or when
+    a data ratio has grown for ``PATIENCE`` iterations to more than ``GROWTH`` times the first (and 1).
 
     Args:
         tolerance: >= 0; zero never looks, so that exactly ``iterations`` are run.
@@ -52,17 +92,20 @@ class StopRule:
         return self.tolerance > 0 and (iteration % EVERY == 0 or iteration == self.iterations)
 
     def judge(self, ratios: Tensor) -> Status | None:
-        """Record the ratios (2 x b: data, change) and return a status when the solve is over.
+        """Record the ratios (2 x b: data, error) and return a status when the solve is over.
 
         A GPU is waited for here and nowhere else in a solve: once a look, for the ratios, which are judged on the CPU.
         """
         ratios = ratios.cpu()
-        grown = bool(self.history) and bool(((ratios[0] > self.history[-1][0]) & (ratios[0] > 1)).any())
+        grown = False
+        if self.history:
+            large = GROWTH * self.history[0][0].clamp(min=0.1)
+            grown = bool(((ratios[0] > self.history[-1][0]) & (ratios[0] > large)).any())
         self._growing = self._growing + 1 if grown else 0
         self.history.append(ratios)
         if not bool(torch.isfinite(ratios).all()) or self._growing * EVERY >= PATIENCE:
             return Status.UNSTABLE
-        return Status.CONVERGED if bool((ratios <= self.tolerance).all()) else None
+        return Status.CONVERGED if bool((ratios[1] <= self.tolerance).all()) else None
 
     def residuals(self, images: int) -> Tensor:
         """All looks so far: checks x 2 x b, float64 on the CPU."""

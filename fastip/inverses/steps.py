@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
 from ..arrays import HALF, accumulator
 from ..contracts import Apply, Convolution, LinearOperator, SpectralStep, StencilStep
 from ..placement import placed
-from ..stopping import per_image
-
-
-def ratio(norms: Tensor, reference: Tensor) -> Tensor:
-    """norms / reference, absolute where the reference is zero."""
-    return norms / torch.where(reference > 0, reference, torch.ones_like(reference))
+from ..stopping import per_image, ratio
 
 
 def beside(step: StencilStep, device: torch.device) -> StencilStep:
@@ -64,6 +61,23 @@ class DataStep:
     def norm(self, r: Tensor) -> Tensor:
         return ratio(per_image(r), self.size)
 
+    def pending(self, r: Tensor) -> Tensor:
+        bound = self.bound
+        return per_image(self.op.adjoint(r)) if bound is None else bound * per_image(r)
+
+    @functools.cached_property
+    def bound(self) -> float | None:
+        """Of ``||A||``, for convolutions that have one at hand; with None A^T is applied instead."""
+        convolution = self.op.convolution()
+        return None if convolution is None or convolution.boundary == "reflect" else float(self.op.norm())
+
+    @functools.cached_property
+    def floor(self) -> Tensor:
+        return per_image(self.op.adjoint(self.y))
+
+    def misfit(self, x: Tensor) -> Tensor:
+        return per_image(self.y - self.op(x)).square()
+
     def fused(self) -> StencilStep | None:
         return self._stencil
 
@@ -78,10 +92,10 @@ class ImageStep:
     """
 
     def __init__(self, op: LinearOperator, y: Tensor, beta: float, apply: Apply, description: str) -> None:
-        self.op, self.beta, self.apply = op, beta, apply
+        self.op, self.y, self.beta, self.apply = op, y, beta, apply
         self._pulled = op.adjoint(y)
         self._description = description
-        self.size = per_image(self._pulled)
+        self.size = self.floor = per_image(self._pulled)
 
     def start(self) -> Tensor:
         return torch.zeros_like(self._pulled)
@@ -89,8 +103,12 @@ class ImageStep:
     def guess(self) -> Tensor:
         return self.apply(self._pulled)
 
+    def residual(self, x: Tensor, q: Tensor) -> Tensor:
+        """A^T (y - A x) - beta p."""
+        return torch.sub(self._pulled - self.op.adjoint(self.op(x)), q, alpha=self.beta)
+
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-        r = torch.sub(self._pulled - self.op.adjoint(self.op(x)), q, alpha=self.beta)
+        r = self.residual(x, q)
         return q + self.apply(r), r
 
     def pull(self, q: Tensor) -> Tensor:
@@ -98,6 +116,12 @@ class ImageStep:
 
     def norm(self, r: Tensor) -> Tensor:
         return ratio(per_image(r), self.size)
+
+    def pending(self, r: Tensor) -> Tensor:
+        return per_image(r)
+
+    def misfit(self, x: Tensor) -> Tensor:
+        return per_image(self.y - self.op(x)).square()
 
     def fused(self) -> None:
         return None
@@ -114,7 +138,7 @@ class FourierStep:
     """
 
     def __init__(self, op: LinearOperator, y: Tensor, beta: float, spectrum: Tensor, description: str) -> None:
-        self.beta = beta
+        self.op, self.y, self.beta = op, y, beta
         pulled = op.adjoint(y)
         self._stored = pulled.dtype
         self._shape, pulled = pulled.shape[-2:], pulled.to(accumulator(pulled.dtype))
@@ -123,7 +147,7 @@ class FourierStep:
         self._gain = (g / (beta + g)).to(pulled.dtype)
         self._denominator = (beta + g).to(pulled.dtype)
         self._offset = torch.fft.rfft2(pulled) * self.weight
-        self.size = per_image(pulled)
+        self.size = self.floor = per_image(pulled)
         self._description = description
         self._first: Tensor | None = None
 
@@ -135,6 +159,10 @@ class FourierStep:
             self._first = self.pull(self._offset)
         return self._first
 
+    def residual(self, x: Tensor, q: Tensor) -> Tensor:
+        """F (A^T (y - A x) - beta p)."""
+        return self(x, q)[1]
+
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         new = torch.addcmul(self._offset, self._gain, q - torch.fft.rfft2(x.to(self._gain.dtype)))
         return new, (new - q) * self._denominator
@@ -143,11 +171,17 @@ class FourierStep:
         return torch.fft.irfft2(q, s=self._shape).to(self._stored)
 
     def norm(self, r: Tensor) -> Tensor:
+        return ratio(self.pending(r), self.size)
+
+    def pending(self, r: Tensor) -> Tensor:
         # Parseval over the half plane: columns 0 and w / 2 stand for themselves, the others for two.
-        w = self._shape[1]
-        squares = r.detach().abs().square().sum(dim=-2).flatten(1, -2).sum(dim=1)
-        twice = 2 * squares.sum(dim=1) - squares[:, 0] - (squares[:, -1] if w % 2 == 0 else 0)
-        return ratio((twice / (self._shape[0] * w)).sqrt(), self.size)
+        h, w = self._shape
+        twice = r.detach().clone()
+        twice[..., 1 : (w + 1) // 2] *= 2**0.5
+        return per_image(twice) / (h * w) ** 0.5
+
+    def misfit(self, x: Tensor) -> Tensor:
+        return per_image(self.y - self.op(x)).square()
 
     def fused(self) -> SpectralStep | None:
         return None if self._stored in HALF else SpectralStep(self._gain, self._denominator, self.guess(), self.beta)

@@ -91,6 +91,10 @@ class BoundWithout:
     def pointwise(self) -> Pointwise | None:
         return None
 
+    def slack(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """None: the prox is exact, or R unknown."""
+        return None
+
 
 def check_weight(value: Any, name: str) -> Weight:
     """``value`` as a number >= 0, or as a real tensor of such numbers.

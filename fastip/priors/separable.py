@@ -174,3 +174,6 @@ class BoundSeparable:
 
     def pointwise(self) -> Pointwise | None:
         return self._prior.pointwise()
+
+    def slack(self, x: Tensor) -> None:
+        """None: the prox is exact."""

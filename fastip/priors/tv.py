@@ -129,3 +129,11 @@ class BoundTV(BoundWithout):
         x, u, r = kernels.tv_prox(v, u, r, step, weight, self._momentum, prior.steps, prior.isotropic, prox)
         self._fields = u, r
         return x
+
+    def slack(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``(weight TV(x) - <D^T u, x>, R(x))`` per image, in float64; the first is 0 once u is the dual of x."""
+        assert self._fields is not None
+        x, u = x.detach().double(), self._fields[0].detach().double()
+        value = self._prior.value(x)
+        varied = value - self._separable.value(x)
+        return varied - (u * kernels.reference.differences(x)).sum(dim=0).flatten(1).sum(dim=1), value

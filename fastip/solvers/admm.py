@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ..arrays import as_tensor, check_count
@@ -12,7 +13,7 @@ from ..inverses import auto
 from ..stopping import StopRule
 from . import fused
 from .arguments import check_data, check_inverse, check_relaxation, check_tolerance, initial, schedule
-from .monitor import Callback, look
+from .monitor import Callback, Iteration, look
 
 
 @strict_keywords
@@ -98,8 +99,10 @@ def admm(
             q = q * (step.beta / betas[k])
             step = bind(betas[k])
         q_new, r = step(x, q)
-        x_new = prox(x + step.pull(2 * q_new - q), 1 / (2 * step.beta))
-        verdict = look(rule, callback, k + 1, x, x_new, r, step.norm)
+        pulled = step.pull(2 * q_new - q)
+        x_new = prox(x + pulled, 1 / (2 * step.beta))
+        told = Iteration(step, prox, (x, x_new), (q, q_new), r, pulled)
+        verdict = look(rule, callback, k + 1, x_new, partial(told.ratios, tolerance))
         if relaxation == 1.0:
             x, q = x_new, q_new
         else:

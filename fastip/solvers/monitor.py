@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from ..contracts import Status
-from ..stopping import StopRule, relative_change
+from ..contracts import BoundInverse, BoundPrior, Status
+from ..stopping import Error, StopRule, per_image, ratio
 
 
 @dataclass(frozen=True)
@@ -19,35 +20,67 @@ class State:
     Attributes:
         iteration: Its number, from 1.
         x: The new image, b c h w.
-        residuals: The two ratios of the stop rule, 2 x b.
+        residuals: The two ratios of the stop rule, 2 x b. They are worked out when they are asked for, which costs one
+            product with A.
     """
 
     iteration: int
     x: Tensor
-    residuals: Tensor
+    measure: Callable[[], Tensor] = field(repr=False)
+
+    @functools.cached_property
+    def residuals(self) -> Tensor:
+        """The two ratios of the stop rule, 2 x b."""
+        return self.measure()
 
 
 Callback = Callable[[State], bool | None]
 
 
+@dataclass(frozen=True)
+class Iteration:
+    """One iteration of ADMM, as the stop rule judges it.
+
+    Args:
+        step: The data step.
+        prox: The prior in this solve.
+        x: The image before it, and after.
+        q: The dual before it, and after.
+        r: The residual of its data step.
+        pulled: A^T (2 q' - q).
+    """
+
+    step: BoundInverse
+    prox: BoundPrior
+    x: tuple[Tensor, Tensor]
+    q: tuple[Tensor, Tensor]
+    r: Tensor
+    pulled: Tensor
+
+    @torch.no_grad()
+    def ratios(self, tolerance: float) -> Tensor:
+        """The two ratios of the stop rule, 2 x b: one product with A, and another where the prox is inexact."""
+        step, (x, x_new), (q, q_new) = self.step, self.x, self.q
+        pending = step.pending(step.beta * (q_new - q) - step.residual(x_new, q_new))
+        error = Error(per_image(x_new - x), pending, per_image(self.pulled), step.floor)
+        found, slack = error.ratio(step.beta, tolerance), self.prox.slack(x_new)
+        if slack is not None:
+            found = found.maximum(ratio(slack[0], 3 * (step.misfit(x_new) + slack[1])))
+        return torch.stack([step.norm(self.r), found])
+
+
 def look(
-    rule: StopRule,
-    callback: Callback | None,
-    iteration: int,
-    x: Tensor,
-    x_new: Tensor,
-    r: Tensor,
-    norm: Callable[[Tensor], Tensor],
+    rule: StopRule, callback: Callback | None, iteration: int, x: Tensor, measure: Callable[[], Tensor]
 ) -> Status | None:
     """A status when the solve is over after this iteration, else None.
 
-    ``norm`` gives the data ratio of ``r``; the callback stops by returning False.
+    ``measure`` gives the two ratios of the stop rule; the callback stops by returning False.
     """
     due = rule.due(iteration)
     if not due and callback is None:
         return None
-    ratios = torch.stack([norm(r), relative_change(x, x_new)])
-    verdict = rule.judge(ratios) if due else None
-    if callback is not None and callback(State(iteration, x_new, ratios)) is False:
+    state = State(iteration, x, measure)
+    verdict = rule.judge(state.residuals) if due else None
+    if callback is not None and callback(state) is False:
         return verdict or Status.STOPPED
     return verdict

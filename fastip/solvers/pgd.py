@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -11,7 +12,7 @@ from ..arrays import as_tensor, check_count, check_number
 from ..contracts import Inverse, LinearOperator, Prior, Solution, Status
 from ..errors import InvalidInput, StrictKeywords, strict_keywords
 from ..inverses import auto
-from ..stopping import StopRule, per_image
+from ..stopping import StopRule, per_image, relative_change
 from ..tracing import norm
 from .arguments import check_data, check_inverse, check_prior, check_tolerance, start
 from .monitor import Callback, look
@@ -225,12 +226,18 @@ def pgd(
 
     for k in range(rule.iterations):
         x_new = prox(descend(point), descend.size)
-        verdict = look(rule, callback, k + 1, x, x_new, point - x_new, lambda r: per_image(r) / scale)
+        verdict = look(rule, callback, k + 1, x_new, partial(_ratios, x, x_new, point, scale))
         point = x_new if extrapolate is None else extrapolate(x, x_new, point)
         x = x_new
         if verdict is not None:
             break
     return Solution(restore(x), None, verdict or Status.ITERATIONS, k + 1, rule.residuals(len(y)))
+
+
+def _ratios(x: Tensor, x_new: Tensor, point: Tensor, scale: Tensor) -> Tensor:
+    """The move of a step beside the first guess; the larger of it and the relative change of x."""
+    moved = per_image(point - x_new) / scale
+    return torch.stack([moved, moved.maximum(relative_change(x, x_new))])
 
 
 def _descent(step: Any) -> Descent:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..contracts import Pointwise, SpectralStep, Status
-from ..stopping import StopRule, relative_change
+from ..stopping import Error, StopRule, per_image, ratio
 
 
 def pack(planes: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class Spectral:
     """One solve: the packed image z, the packed dual p in Fourier space, and p' = offset + gain (p - F z)."""
 
     def __init__(self, step: SpectralStep, prox: Pointwise, x: Tensor, q: Tensor, relaxation: float) -> None:
-        self.shape, self.relaxation = x.shape, relaxation
+        self.shape, self.relaxation, self.beta = x.shape, relaxation, step.beta
         self.step, self.threshold = kernels.spectral_step_.raw(x), kernels.soft_threshold.raw(x)
         h, w = x.shape[-2:]
         gain = full_plane(step.gain, w)
@@ -52,23 +52,33 @@ class Spectral:
         numbers = prox.at(1 / (2 * step.beta))
         self.prox = numbers["threshold"], numbers["shrink"], numbers["low"], numbers["high"]
 
-    def advance(self) -> Tensor:
-        """One iteration in place; returns the new packed image, which is the state but for relaxation."""
+    def advance(self) -> tuple[Tensor, Tensor]:
+        """One iteration in place; returns the new packed image, which is the state but for relaxation, and 2 p' - p as one."""
         f = torch.fft.fft2(self.z)
         self.step(f, self.p, self.offset, self.gain, self.relaxation)
+        pulled = torch.fft.ifft2(f)
         z = torch.view_as_real(self.z)
-        new = torch.view_as_complex(self.threshold(z, *self.prox, torch.view_as_real(torch.fft.ifft2(f))))
+        new = torch.view_as_complex(self.threshold(z, *self.prox, torch.view_as_real(pulled)))
         self.z = new if self.relaxation == 1.0 else torch.lerp(self.z, new, self.relaxation)
-        return new
+        return new, pulled
 
-    def ratios(self, z: Tensor, z_new: Tensor, moved: Tensor, sizes: Tensor) -> Tensor:
-        """The two ratios of the stop rule, 2 x b, from the packed image before and after and from p' - p.
+    def norms(self, packed: Tensor) -> Tensor:
+        """Of the images that are packed, shape (b,)."""
+        return per_image(unpack(packed, self.shape))
 
-        ``sizes`` are ``||A^T y||``.
+    def ratios(
+        self, z: tuple[Tensor, Tensor], p: tuple[Tensor, Tensor], pulled: Tensor, rule: StopRule, sizes: Tensor
+    ) -> Tensor:
+        """The two ratios of the stop rule, 2 x b, from the packed image and dual before and after an iteration.
+
+        ``pulled`` is 2 p' - p as an image, ``sizes`` are ``||A^T y||``.
         """
-        r = unpack(torch.fft.ifft2(moved * self.denominator), self.shape)
-        data = torch.linalg.vector_norm(r.flatten(1), dim=1) / torch.where(sizes > 0, sizes, torch.ones_like(sizes))
-        return torch.stack([data, relative_change(unpack(z, self.shape), unpack(z_new, self.shape))])
+        moved, gain = p[1] - p[0], self.gain[..., 0]
+        missing = (self.offset + gain * (p[1] - torch.fft.fft2(z[1])) - p[1]) * self.denominator
+        pending = torch.fft.ifft2(self.beta * moved - missing)
+        error = Error(self.norms(z[1] - z[0]), self.norms(pending), self.norms(pulled), sizes)
+        data = ratio(self.norms(torch.fft.ifft2(moved * self.denominator)), sizes)
+        return torch.stack([data, error.ratio(self.beta, rule.tolerance)])
 
 
 def admm(
@@ -80,10 +90,11 @@ def admm(
     for k in range(rule.iterations):
         due = rule.due(k + 1)
         before = (solve.z, solve.p.clone()) if due else None
-        new = solve.advance()
+        new, pulled = solve.advance()
         if before is not None:
             z, p = before
-            verdict = rule.judge(solve.ratios(z, new, (solve.p - p) / relaxation, sizes))
+            p_new = solve.p if relaxation == 1.0 else p + (solve.p - p) / relaxation
+            verdict = rule.judge(solve.ratios((z, new), (p, p_new), pulled, rule, sizes))
             if verdict is not None:
                 break
     dual = torch.fft.rfft2(unpack(torch.fft.ifft2(solve.p), x.shape))

@@ -67,6 +67,7 @@ def wiener(
         q, r = step(x, q)
         x_new = step.pull(q)
         if rule.tolerance > 0:
-            verdict = rule.judge(torch.stack([step.norm(r), relative_change(x, x_new)]))
+            data = step.norm(r)
+            verdict = rule.judge(torch.stack([data, data.maximum(relative_change(x, x_new))]))
         x, done = x_new, done + 1
     return Solution(restore(x), q, verdict or Status.ITERATIONS, done, rule.residuals(len(y)), constant)
