@@ -196,7 +196,7 @@ class _Search:
     def state(self, iteration: int) -> State:
         """What a callback sees: the images of the first starts."""
         x = self.images()[:: self.starts]
-        return State(iteration, x, self._ratios(x))
+        return State.of(iteration, x, self._ratios(x))
 
     def solution(
         self, objective: Callable[[Tensor], Tensor], status: Status, iterations: int, restore: Callable[[Tensor], Any]

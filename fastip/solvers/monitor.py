@@ -28,6 +28,11 @@ class State:
     x: Tensor
     measure: Callable[[], Tensor] = field(repr=False)
 
+    @classmethod
+    def of(cls, iteration: int, x: Tensor, residuals: Tensor) -> State:
+        """One whose residuals are known."""
+        return cls(iteration, x, lambda: residuals)
+
     @functools.cached_property
     def residuals(self) -> Tensor:
         """The two ratios of the stop rule, 2 x b."""

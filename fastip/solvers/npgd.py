@@ -163,7 +163,7 @@ def npgd(
         if due or callback is not None:
             ratios = nearest.ratios(before, x)
             verdict = nearest.judge(ratios, (k + 1) % EVERY == 0) if due else None
-            if callback is not None and callback(State(k + 1, x, ratios)) is False:
+            if callback is not None and callback(State.of(k + 1, x, ratios)) is False:
                 verdict = verdict or Status.STOPPED
         if verdict is not None:
             break

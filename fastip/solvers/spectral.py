@@ -53,7 +53,7 @@ class Spectral:
         self.prox = numbers["threshold"], numbers["shrink"], numbers["low"], numbers["high"]
 
     def advance(self) -> tuple[Tensor, Tensor]:
-        """One iteration in place; returns the new packed image, which is the state but for relaxation, and 2 p' - p as one."""
+        """One iteration in place; returns the new packed image, the state but for relaxation, and 2 p' - p as one."""
         f = torch.fft.fft2(self.z)
         self.step(f, self.p, self.offset, self.gain, self.relaxation)
         pulled = torch.fft.ifft2(f)
