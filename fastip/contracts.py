@@ -6,9 +6,10 @@ Symbols as in docs/mathematics.md: ``y = A x + n``, ``B = (beta I + A A^T)^-1``.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -130,11 +131,35 @@ class SpectralStep:
     beta: float
 
 
+class Scales(NamedTuple):
+    """What a solve is judged beside.
+
+    Attributes:
+        norm: ||A||, or a bound of it.
+        sizes: ||y|| of each image, (b,) float64.
+        floors: ||A^T y||, likewise.
+    """
+
+    norm: float
+    sizes: Tensor
+    floors: Tensor
+
+    @property
+    def unit(self) -> float:
+        """A power of two that brings the data near 1, so that their squares neither overflow nor vanish."""
+        largest = float(self.sizes.max())
+        return 2.0 ** -min(max(math.frexp(largest)[1], -100), 100) if largest > 0 else 1.0
+
+
 class BoundInverse(Protocol):
     """An inverse bound to an operator, the data and beta: the data step ``q' = q + C (y - A x - beta q)``."""
 
     beta: float
-    size: Tensor  # the denominator of norm: ||y|| (image side: ||A^T y||) per image, shape (b,)
+
+    @property
+    def size(self) -> Tensor:
+        """The denominator of norm: ``||y||`` (image side: ``||A^T y||``) per image, shape (b,)."""
+        ...
 
     @property
     def floor(self) -> Tensor:
@@ -171,6 +196,10 @@ class BoundInverse(Protocol):
 
     def misfit(self, x: Tensor) -> Tensor:
         """``||y - A x||^2`` per image, shape (b,)."""
+        ...
+
+    def scales(self) -> Scales:
+        """What kernels that run whole solves judge by (image side: with a norm of 1, as A^T is in r already)."""
         ...
 
     def fused(self) -> StencilStep | SpectralStep | None:

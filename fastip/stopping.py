@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .arrays import accumulator
-from .contracts import Status
+from .contracts import Scales, Status
 
 # Iterations between looks: what a fused kernel runs on a plane while it is in cache. More run a solve further past its
 # tolerance; fewer cost more residuals, passes through memory and waits for a GPU.
@@ -80,10 +80,11 @@ class StopRule:
     Args:
         tolerance: >= 0; zero never looks, so that exactly ``iterations`` are run.
         iterations: The most that are run, >= 1.
+        scales: What kernels that run whole solves need to judge them; not needed without a tolerance.
     """
 
-    def __init__(self, tolerance: float, iterations: int) -> None:
-        self.tolerance, self.iterations = tolerance, iterations
+    def __init__(self, tolerance: float, iterations: int, scales: Scales | None = None) -> None:
+        self.tolerance, self.iterations, self.scales = tolerance, iterations, scales
         self.history: list[Tensor] = []
         self._growing = 0
 

@@ -5,7 +5,6 @@
 // The image is kept as stride^2 phases of about h x w with margins, so that A and A^T are small stencils whose loads
 // are contiguous. Planes that fit into cache run several iterations each; fewer planes than threads share their rows
 // instead.
-#include "fastip/stop_rule.hpp"
 #include "solve/rows.hpp"
 
 namespace fastip {
@@ -31,10 +30,12 @@ FASTIP_INLINE int member() {
 
 template <class T>
 template <bool Check>
-void Solver<T>::plane_iteration(Index plane, T* r, T* t, T* line) const {
-    for (Index i = 0; i < args.h; ++i) residual_row<Check>(plane, i, r, line);
-    for (Index i = 0; i < args.h; ++i) dual_row(plane, i, r, t);
+void Solver<T>::plane_iteration(Index plane, T* r, T* t, T* line, T* d) const {
+    const bool look = Check && args.tolerance > 0;
+    for (Index i = 0; i < args.h; ++i) residual_row<Check ? Sweep::checked : Sweep::plain>(plane, i, r, line, d);
+    for (Index i = 0; i < args.h; ++i) look ? dual_row<true>(plane, i, r, t, d) : dual_row<false>(plane, i, r, t, d);
     for (Index i = 0; i < rows.length; ++i) prior_row<Check>(plane, i, t, line);
+    for (Index i = 0; look && i < args.h; ++i) residual_row<Sweep::pending>(plane, i, r, line, d);
 }
 
 template <class T>
@@ -43,12 +44,13 @@ void Solver<T>::chunk_by_plane(Index iterations, bool check) const {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
     for (Index plane = 0; plane < planes; ++plane) {
         const Index team = member();
-        T *r = r_all + team * r_size, *t = t_all + team * t_size, *line = lines + team * line_size;
-        for (Index k = 0; k + 1 < iterations; ++k) plane_iteration<false>(plane, r, t, line);
+        T *r = r_all + team * r_size, *t = t_all + team * t_size, *d = d_all + team * d_size;
+        T* line = lines + team * line_size;
+        for (Index k = 0; k + 1 < iterations; ++k) plane_iteration<false>(plane, r, t, line, d);
         if (check)
-            plane_iteration<true>(plane, r, t, line);
+            plane_iteration<true>(plane, r, t, line, d);
         else
-            plane_iteration<false>(plane, r, t, line);
+            plane_iteration<false>(plane, r, t, line, d);
     }
 }
 
@@ -59,17 +61,23 @@ void Solver<T>::chunk_by_rows(Index iterations, bool check) const {
         const Index team = member(), teams = members();  // the runtime may give fewer than it was asked for
         const Index first = args.h * team / teams, last = args.h * (team + 1) / teams;
         const Index xfirst = rows.length * team / teams, xlast = rows.length * (team + 1) / teams;
-        T *r = r_all, *t = t_all, *line = lines + team * line_size;
+        T *r = r_all, *t = t_all, *d = d_all, *line = lines + team * line_size;
         for (Index k = 0; k < iterations; ++k) {
-            const bool look = check && k + 1 == iterations;
+            const bool last_one = check && k + 1 == iterations, look = last_one && args.tolerance > 0;
             for (Index plane = 0; plane < planes; ++plane) {
                 for (Index i = first; i < last; ++i)
-                    look ? residual_row<true>(plane, i, r, line) : residual_row<false>(plane, i, r, line);
+                    last_one ? residual_row<Sweep::checked>(plane, i, r, line, d)
+                             : residual_row<Sweep::plain>(plane, i, r, line, d);
 #pragma omp barrier
-                for (Index i = first; i < last; ++i) dual_row(plane, i, r, t);
+                for (Index i = first; i < last; ++i)
+                    look ? dual_row<true>(plane, i, r, t, d) : dual_row<false>(plane, i, r, t, d);
 #pragma omp barrier
                 for (Index i = xfirst; i < xlast; ++i)
-                    look ? prior_row<true>(plane, i, t, line) : prior_row<false>(plane, i, t, line);
+                    last_one ? prior_row<true>(plane, i, t, line) : prior_row<false>(plane, i, t, line);
+                if (look) {
+#pragma omp barrier
+                    for (Index i = first; i < last; ++i) residual_row<Sweep::pending>(plane, i, r, line, d);
+                }
                 if (planes == 1) {  // with more planes the next barrier comes before this plane is read again
 #pragma omp barrier
                 }
@@ -85,15 +93,15 @@ bool Solver<T>::judge(AdmmResult& result, Index& growing) const {
     const double* before = now - 2 * args.images;
     int found = 0;
     for (Index b = 0; b < args.images; ++b) {
-        Squares sum;
+        Sums sums;
         for (Index row = b * args.channels * rows.length; row < (b + 1) * args.channels * rows.length; ++row) {
-            sum.r += squares[row].r, sum.step += squares[row].step, sum.old += squares[row].old,
-                sum.now += squares[row].now;
+            sums.r += squares[row].r, sums.moved += squares[row].moved, sums.pending += squares[row].pending,
+                sums.pulled += squares[row].pulled;
         }
-        now[b] = data_ratio(sum.r, sizes[b]);
-        now[args.images + b] = change_ratio(sum.step, sum.old, sum.now);
+        now[b] = data_ratio(sums, args.unit, args.sizes[b]);
+        now[args.images + b] = error_ratio(sums, args.unit, args.beta, args.norm, args.floors[b], args.tolerance);
         const bool first = result.checks == 0;
-        found |= findings(now[b], now[args.images + b], first ? 0 : before[b], first, args.tolerance);
+        found |= findings(now[b], now[args.images + b], args.history[b], first ? 0 : before[b], first, args.tolerance);
     }
     ++result.checks;
     result.status = verdict(found, growing, args.every, args.patience);
@@ -107,12 +115,6 @@ void Solver<T>::run(AdmmResult& result) const {
         for (Index plane = begin; plane < end; ++plane) load(plane);
     });
     const bool checks = args.tolerance > 0;
-    for (Index b = 0; checks && b < args.images; ++b) {
-        const T* y = static_cast<const T*>(args.y) + b * args.channels * args.h * args.w;
-        double sum = 0;
-        for (Index i = 0; i < args.channels * args.h * args.w; ++i) sum += double(y[i]) * double(y[i]);
-        sizes[b] = std::sqrt(sum);
-    }
     Index growing = 0;
     bool over = false;
     while (!over && result.iterations < args.iterations) {

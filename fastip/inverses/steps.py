@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ..arrays import HALF, accumulator
-from ..contracts import Apply, Convolution, LinearOperator, SpectralStep, StencilStep
+from ..contracts import Apply, Convolution, LinearOperator, Scales, SpectralStep, StencilStep
+from ..operators.base import convolutions
 from ..placement import placed
 from ..stopping import per_image, ratio
 
@@ -39,7 +40,10 @@ class DataStep:
     ) -> None:
         self.op, self.y, self.beta, self.apply = op, y, beta, apply
         self._description, self._stencil = description, None if stencil is None else beside(stencil, y.device)
-        self.size = per_image(y)
+
+    @functools.cached_property
+    def size(self) -> Tensor:
+        return per_image(self.y)
 
     def start(self) -> Tensor:
         return torch.zeros_like(self.y)
@@ -69,7 +73,9 @@ class DataStep:
     def bound(self) -> float | None:
         """Of ``||A||``, for convolutions that have one at hand; with None A^T is applied instead."""
         convolution = self.op.convolution()
-        return None if convolution is None or convolution.boundary == "reflect" else float(self.op.norm())
+        if convolution is None or convolution.boundary == "reflect":
+            return None
+        return convolutions.norm_bound(convolution)
 
     @functools.cached_property
     def floor(self) -> Tensor:
@@ -77,6 +83,10 @@ class DataStep:
 
     def misfit(self, x: Tensor) -> Tensor:
         return per_image(self.y - self.op(x)).square()
+
+    def scales(self) -> Scales:
+        norm = self.bound
+        return Scales(float("inf") if norm is None else norm, self.size, self.floor)
 
     def fused(self) -> StencilStep | None:
         return self._stencil
@@ -122,6 +132,9 @@ class ImageStep:
 
     def misfit(self, x: Tensor) -> Tensor:
         return per_image(self.y - self.op(x)).square()
+
+    def scales(self) -> Scales:
+        return Scales(1.0, self.size, self.floor)
 
     def fused(self) -> None:
         return None
@@ -182,6 +195,9 @@ class FourierStep:
 
     def misfit(self, x: Tensor) -> Tensor:
         return per_image(self.y - self.op(x)).square()
+
+    def scales(self) -> Scales:
+        return Scales(1.0, self.size, self.floor)
 
     def fused(self) -> SpectralStep | None:
         return None if self._stored in HALF else SpectralStep(self._gain, self._denominator, self.guess(), self.beta)

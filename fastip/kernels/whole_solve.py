@@ -64,6 +64,8 @@ def _native(
     fields |= {"stride": a.stride, "boundary": a.boundary, "half": taps.shape[0] // 2}
     fields |= {"beta": step.beta, **prox.at(1 / (2 * step.beta)), "relaxation": relaxation}
     fields |= {"iterations": rule.iterations, "every": EVERY, "patience": PATIENCE, "tolerance": rule.tolerance}
+    if looks:
+        fields |= _scales(rule)
     if runs_on_gpu(y):
         x, q, (done, checks, verdict) = on_gpu(x, q, y, fields)
     else:
@@ -72,6 +74,14 @@ def _native(
         arguments = functions.AdmmArgs(**extension.addresses(fields | {"q": q}))
         done, checks, verdict = functions.admm(arguments, extension.DTYPES[y.dtype], threads)
     return x, q, done, VERDICTS[verdict], history[:checks].cpu()
+
+
+def _scales(rule: StopRule) -> dict[str, Any]:
+    """What the rule judges by, as fields."""
+    scales = rule.scales
+    if scales is None:
+        raise InvalidInput("the stop rule has no scales; expected stopping.Scales where the tolerance is above 0")
+    return {"sizes": scales.sizes, "floors": scales.floors, "norm": scales.norm, "unit": scales.unit}
 
 
 def runs_on_gpu(y: Tensor) -> bool:

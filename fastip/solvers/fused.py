@@ -55,7 +55,8 @@ def admm(
         check_uncaptured(y.device, given, "when it stops depends on the data", "pass tolerance=0")
     description, prox = step.fused(), prior.pointwise()
     assert description is not None and prox is not None
+    rule.scales = step.scales() if rule.tolerance > 0 else None
     if isinstance(description, StencilStep):
         return kernels.solve(description, prox, x, q, y, rule, relaxation)
-    result = spectral.admm(description, prox, x, q, step.size, rule, relaxation)
+    result = spectral.admm(description, prox, x, q, rule, relaxation)
     return *result, rule.residuals(x.shape[0])

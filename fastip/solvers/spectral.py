@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import kernels
-from ..contracts import Pointwise, SpectralStep, Status
+from ..contracts import Pointwise, Scales, SpectralStep, Status
 from ..stopping import Error, StopRule, per_image, ratio
 
 
@@ -67,22 +67,22 @@ class Spectral:
         return per_image(unpack(packed, self.shape))
 
     def ratios(
-        self, z: tuple[Tensor, Tensor], p: tuple[Tensor, Tensor], pulled: Tensor, rule: StopRule, sizes: Tensor
+        self, z: tuple[Tensor, Tensor], p: tuple[Tensor, Tensor], pulled: Tensor, tolerance: float, scales: Scales
     ) -> Tensor:
         """The two ratios of the stop rule, 2 x b, from the packed image and dual before and after an iteration.
 
-        ``pulled`` is 2 p' - p as an image, ``sizes`` are ``||A^T y||``.
+        ``pulled`` is 2 p' - p as an image.
         """
         moved, gain = p[1] - p[0], self.gain[..., 0]
         missing = (self.offset + gain * (p[1] - torch.fft.fft2(z[1])) - p[1]) * self.denominator
         pending = torch.fft.ifft2(self.beta * moved - missing)
-        error = Error(self.norms(z[1] - z[0]), self.norms(pending), self.norms(pulled), sizes)
-        data = ratio(self.norms(torch.fft.ifft2(moved * self.denominator)), sizes)
-        return torch.stack([data, error.ratio(self.beta, rule.tolerance)])
+        error = Error(self.norms(z[1] - z[0]), self.norms(pending), self.norms(pulled), scales.floors)
+        data = ratio(self.norms(torch.fft.ifft2(moved * self.denominator)), scales.sizes)
+        return torch.stack([data, error.ratio(self.beta, tolerance)])
 
 
 def admm(
-    step: SpectralStep, prox: Pointwise, x: Tensor, q: Tensor, sizes: Tensor, rule: StopRule, relaxation: float
+    step: SpectralStep, prox: Pointwise, x: Tensor, q: Tensor, rule: StopRule, relaxation: float
 ) -> tuple[Tensor, Tensor, int, Status]:
     """(x, q, iterations done, status): the visible loop on packed planes, to rounding. q: rfft2 layout, in and out."""
     solve = Spectral(step, prox, x, q, relaxation)
@@ -91,10 +91,10 @@ def admm(
         due = rule.due(k + 1)
         before = (solve.z, solve.p.clone()) if due else None
         new, pulled = solve.advance()
-        if before is not None:
+        if before is not None and rule.scales is not None:
             z, p = before
             p_new = solve.p if relaxation == 1.0 else p + (solve.p - p) / relaxation
-            verdict = rule.judge(solve.ratios((z, new), (p, p_new), pulled, rule, sizes))
+            verdict = rule.judge(solve.ratios((z, new), (p, p_new), pulled, rule.tolerance, rule.scales))
             if verdict is not None:
                 break
     dual = torch.fft.rfft2(unpack(torch.fft.ifft2(solve.p), x.shape))

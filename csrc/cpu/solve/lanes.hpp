@@ -59,15 +59,19 @@ FASTIP_INLINE void store_some(T* p, typename V::type v, Index count) {
     for (Index i = 0; i < count; ++i) p[i] = lane[i];
 }
 
-// Sum of squares along a row: whole vectors are added lane by lane, so a check costs little.
+// Sum of squares along a row, each value times `unit`: whole vectors are added lane by lane, so a check costs little.
 template <class T>
 struct RowSum {
     using Full = Vec<T, kVectorBytes>;
     typename Full::type lanes = {};
     double rest = 0;
+    const T unit;
+
+    explicit RowSum(double u) : unit(T(u)) {}
 
     template <class V>
     FASTIP_INLINE void add(typename V::type v, Index count) {
+        v = v * V::splat(unit);
         if constexpr (std::is_same_v<V, Full>) {
             if (count >= V::lanes) {
                 lanes += v * v;

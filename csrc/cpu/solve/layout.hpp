@@ -7,6 +7,7 @@
 #include "fastip/boundary.hpp"
 #include "fastip/kernels.hpp"
 #include "fastip/parallel.hpp"
+#include "fastip/stop_rule.hpp"
 #include "lanes.hpp"
 
 namespace fastip {
@@ -52,11 +53,6 @@ inline Tap tap_of(Index t, Index k, Index stride, Boundary boundary, double valu
     return {offset - shift * stride, shift, value};
 }
 
-// Sums of squares of one row: the residual, the step, the old image, the new image.
-struct Squares {
-    double r = 0, step = 0, old = 0, now = 0;
-};
-
 // Hands out slices of the workspace; with a null base it only counts.
 template <class T>
 struct Arena {
@@ -68,6 +64,9 @@ struct Arena {
         return p;
     }
 };
+
+// What a sweep over rows of residuals is for: the data step, the same with its sum of squares, or the look after it.
+enum class Sweep { plain, checked, pending };
 
 template <class T>
 class Solver {
@@ -96,6 +95,8 @@ class Solver {
         t_size = (a.h + rows.tbefore + rows.tafter) * ldt + kSlack;
         r_all = arena.take(teams * r_size);
         t_all = arena.take(teams * t_size);
+        d_size = a.tolerance > 0 ? a.h * a.w + kSlack : 0;
+        d_all = arena.take(teams * d_size);
         line_size = (s * (most(ldx, ldt) + kSlack) + 15) / 16 * 16;
         lines = arena.take(threads * line_size);
         const Index taps = a.kh * a.kw, c_taps = (2 * half + 1) * (2 * half + 1);
@@ -107,12 +108,11 @@ class Solver {
         c_offset = indices.take(c_taps);
         row_offset = indices.take(a.kh), row_first = indices.take(s + 1), column_offset = indices.take(a.kw),
         column_pull = indices.take(a.kw), column_first = indices.take(s + 1);
-        Arena<Squares> tables{
-            work ? reinterpret_cast<Squares*>(reinterpret_cast<char*>(indices.base) + indices.used * sizeof(Index))
+        Arena<Sums> tables{
+            work ? reinterpret_cast<Sums*>(reinterpret_cast<char*>(indices.base) + indices.used * sizeof(Index))
                  : nullptr};
         squares = tables.take(planes * rows.length);
-        sizes = reinterpret_cast<double*>(tables.take((a.images + 3) / 4));
-        bytes = bytes_of(arena.used) + indices.used * Index(sizeof(Index)) + tables.used * Index(sizeof(Squares));
+        bytes = bytes_of(arena.used) + indices.used * Index(sizeof(Index)) + tables.used * Index(sizeof(Sums));
         if (work) prepare(work, arena.used);
     }
 
@@ -137,14 +137,13 @@ class Solver {
     const Index s;
     const Axis rows, cols;
     const Index half;
-    Index planes, ldx, phase_size, ldr, ldt, r_size, t_size, line_size, bytes;
+    Index planes, ldx, phase_size, ldr, ldt, r_size, t_size, d_size, line_size, bytes;
     bool by_plane, separable = false;
-    T *state, *r_all, *t_all, *lines, *a_value, *t_value, *c_value, *row_value, *column_value;
+    T *state, *r_all, *t_all, *d_all, *lines, *a_value, *t_value, *c_value, *row_value, *column_value;
     Index *a_offset, *t_offset, *t_first, *c_offset, *row_offset, *row_first, *column_offset, *column_pull,
         *column_first;
     Index a_taps = 0, c_taps = 0;
-    Squares* squares;
-    double* sizes;  // of y, per image
+    Sums* squares;  // of each row of the data and of the image
 
     T* phase(Index plane, Index p) const {
         return state + (plane * s * s + p) * phase_size + rows.before * ldx + cols.before;
@@ -155,16 +154,17 @@ class Solver {
     void load(Index plane) const;
     void store(Index plane) const;
     void mirror_phase_row(T* origin, Index i) const;
+    template <Sweep kind>
+    void residual_row(Index plane, Index i, T* r, T* line, const T* d) const;
     template <bool Check>
-    void residual_row(Index plane, Index i, T* r, T* line) const;
-    void dual_row(Index plane, Index i, const T* r, T* t) const;
+    void dual_row(Index plane, Index i, const T* r, T* t, T* d) const;
     template <bool Check>
     void prior_row(Index plane, Index i, const T* t, T* line) const;
     template <bool Check, bool Clip>
     void prior_phase_row(T* x, const T* source, const Index* offset, const T* value, Index taps, Index width, T* image,
-                         Squares& sums) const;
+                         Sums& sums) const;
     template <bool Check>
-    void plane_iteration(Index plane, T* r, T* t, T* line) const;
+    void plane_iteration(Index plane, T* r, T* t, T* line, T* d) const;
     void chunk_by_plane(Index iterations, bool check) const;
     void chunk_by_rows(Index iterations, bool check) const;
     bool judge(AdmmResult& result, Index& growing) const;
@@ -175,7 +175,7 @@ class Solver {
 template <class T>
 void Solver<T>::prepare(T* work, Index count) {
     std::memset(static_cast<void*>(work), 0, count * sizeof(T));
-    for (Index i = 0; i < planes * rows.length; ++i) squares[i] = Squares{};
+    for (Index i = 0; i < planes * rows.length; ++i) squares[i] = Sums{};
     for (Index i = 0; i < args.kh; ++i)
         for (Index j = 0; j < args.kw; ++j) {
             const double value = args.psf[i * args.kw + j];

@@ -7,9 +7,10 @@ namespace {
 
 // ---- the three sweeps -----------------------------------------------------------------------------------------------
 
+// d: where the sweep is pending, the part of beta (q' - q) - r' that the data step has left.
 template <class T>
-template <bool Check>
-void Solver<T>::residual_row(Index plane, Index i, T* r, T* line) const {
+template <Sweep kind>
+void Solver<T>::residual_row(Index plane, Index i, T* r, T* line, const T* d) const {
     const T* y = static_cast<const T*>(args.y) + (plane * args.h + i) * args.w;
     const T* q = static_cast<const T*>(args.q) + (plane * args.h + i) * args.w;
     const T* x = phase(plane, 0) + i * ldx;
@@ -33,7 +34,9 @@ void Solver<T>::residual_row(Index plane, Index i, T* r, T* line) const {
             });
         }
     }
-    RowSum<T> sum;
+    RowSum<T> sum(args.unit);
+    const T share = T(1 / args.relaxation);
+    if (kind == Sweep::pending) d += i * args.w;
     over_columns<T>(args.w, [&](auto V, auto N, Index j, Index count) __attribute__((always_inline)) {
         typename decltype(V)::type acc[N];
         for (int k = 0; k < N; ++k)
@@ -50,26 +53,42 @@ void Solver<T>::residual_row(Index plane, Index i, T* r, T* line) const {
             gather<decltype(V)>(acc, x + j, a_offset, a_value, a_taps);
         }
         for (int k = 0; k < N; ++k) {
+            if (kind == Sweep::pending) {
+                sum.template add<decltype(V)>(load_some<decltype(V)>(d + j + k * V.lanes, count) - share * acc[k],
+                                              count);
+                continue;
+            }
             store_some<decltype(V)>(row + j + k * V.lanes, acc[k], count);
-            if (Check) sum.template add<decltype(V)>(acc[k], count);
+            if (kind == Sweep::checked) sum.template add<decltype(V)>(acc[k], count);
         }
     });
-    if (Check) squares[plane * rows.length + i].r = sum.total();
+    if (kind == Sweep::checked) squares[plane * rows.length + i].r = sum.total();
+    if (kind == Sweep::pending) {
+        squares[plane * rows.length + i].pending = sum.total();
+        return;
+    }
     if (args.boundary == Boundary::circular)
         wrap_row(r + half * ldr + half, i, ldr, args.h, args.w, half, half, half, half);
 }
 
+// d: where the iteration is looked at, beta C r - (1 - 1 / relaxation) r, from which a pending sweep takes what is left
+// of beta (q' - q) - r'; under relaxation the residual of the state is a blend of r and r'.
 template <class T>
-void Solver<T>::dual_row(Index plane, Index i, const T* r, T* t) const {
+template <bool Check>
+void Solver<T>::dual_row(Index plane, Index i, const T* r, T* t, T* d) const {
     T* q = static_cast<T*>(args.q) + (plane * args.h + i) * args.w;
     const T* source = r + (half + i) * ldr + half;
     T* origin = t + rows.tbefore * ldt + cols.tbefore;
     T* row = origin + i * ldt;
-    const T relaxation = T(args.relaxation);
+    const T relaxation = T(args.relaxation), beta = T(args.beta), kept = T(1 - 1 / args.relaxation);
+    if (Check) d += i * args.w;
     over_columns<T>(args.w, [&](auto V, auto N, Index j, Index count) __attribute__((always_inline)) {
         typename decltype(V)::type acc[N] = {};
         gather<decltype(V)>(acc, source + j, c_offset, c_value, c_taps);
         for (int k = 0; k < N; ++k) {
+            if (Check)
+                store_some<decltype(V)>(d + j + k * V.lanes,
+                                        beta * acc[k] - kept * decltype(V)::load(source + j + k * V.lanes), count);
             const auto old = load_some<decltype(V)>(q + j + k * V.lanes, count);
             store_some<decltype(V)>(row + j + k * V.lanes, old + acc[k] + acc[k], count);
             store_some<decltype(V)>(q + j + k * V.lanes, old + relaxation * acc[k], count);
@@ -84,10 +103,10 @@ void Solver<T>::dual_row(Index plane, Index i, const T* r, T* t) const {
 template <class T>
 template <bool Check, bool Clip>
 void Solver<T>::prior_phase_row(T* x, const T* source, const Index* offset, const T* value, Index taps, Index width,
-                                T* image, Squares& sums) const {
+                                T* image, Sums& sums) const {
     const T threshold = T(args.threshold), shrink = T(args.shrink), relaxation = T(args.relaxation);
     const bool blend = args.relaxation != 1.0;
-    RowSum<T> moved, before, after;
+    RowSum<T> moved(args.unit), pulled(args.unit);
     over_columns<T>(width, [&](auto V, auto N, Index j, Index count) __attribute__((always_inline)) {
         using W = decltype(V);
         const auto top = W::splat(threshold), bottom = W::splat(-threshold);
@@ -103,8 +122,7 @@ void Solver<T>::prior_phase_row(T* x, const T* source, const Index* offset, cons
             store_some<W>(place, blend ? old + relaxation * step : now, count);
             if (Check) {
                 moved.template add<W>(step, count);
-                before.template add<W>(old, count);
-                after.template add<W>(now, count);
+                pulled.template add<W>(acc[k], count);
                 if (blend) {
                     T lane[V.lanes];
                     W::store(lane, now);
@@ -113,7 +131,7 @@ void Solver<T>::prior_phase_row(T* x, const T* source, const Index* offset, cons
             }
         }
     });
-    if (Check) sums.step += moved.total(), sums.old += before.total(), sums.now += after.total();
+    if (Check) sums.moved += moved.total(), sums.pulled += pulled.total();
 }
 
 template <class T>
@@ -122,8 +140,8 @@ void Solver<T>::prior_row(Index plane, Index i, const T* t, T* line) const {
     const T* source = t + (rows.tbefore + i) * ldt + cols.tbefore;
     T* image = static_cast<T*>(args.image) + plane * args.height * args.width;
     const bool clip = args.low > -HUGE_VAL || args.high < HUGE_VAL;
-    Squares& sums = squares[plane * rows.length + i];
-    if (Check) sums.step = sums.old = sums.now = 0;
+    Sums& sums = squares[plane * rows.length + i];
+    if (Check) sums.moved = sums.pulled = 0;
     for (Index a = 0; a < s; ++a) {
         if (i >= rows.extent(a, s)) continue;
         if (separable) {

@@ -1,5 +1,6 @@
-// The stop rule, ||r|| <= tolerance ||y|| and ||x' - x|| <= tolerance max(||x||, ||x'||) for every image, and the guard
-// against growth: fastip/stopping.py for every whole solve on CPUs and GPUs.
+// The stop rule and the guard against growth of every whole solve on CPUs and GPUs, as fastip/stopping.py has them:
+// converged where beta ||x' - x|| + ||A|| ||beta (q' - q) - r'|| <= t max(2 beta ||A^T (2 q' - q)||, 0.2 t ||A^T y||)
+// for every image, r' being the residual of the next data step.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -12,19 +13,36 @@ namespace {  // each instruction set compiles its own
 
 enum Finding : int { kInfinite = 1, kLarge = 2, kGrown = 4 };  // of one image, or of all together
 
-// From sums of squares. size: ||y||.
-FASTIP_ANYWHERE double data_ratio(double residual, double size) { return std::sqrt(residual) / (size > 0 ? size : 1); }
-FASTIP_ANYWHERE double change_ratio(double step, double old, double now) {
-    const double before = std::sqrt(old), after = std::sqrt(now), larger = before > after ? before : after;
-    return std::sqrt(step) / (larger > 0 ? larger : 1);
+// What a residual may grow to before its growth counts: times that of the first look, and at least a tenth of it times
+// the data. The same number as GROWTH in fastip/stopping.py.
+constexpr double kGrowth = 10.0;
+
+// Sums of squares of one image, in units of the solve: the residual, x' - x, beta (q' - q) - r', A^T (2 q' - q).
+struct Sums {
+    double r = 0, moved = 0, pending = 0, pulled = 0;
+};
+
+// size: ||y||.
+FASTIP_ANYWHERE double data_ratio(const Sums& sums, double unit, double size) {
+    return std::sqrt(sums.r) / unit / (size > 0 ? size : 1);
 }
 
-// before: the data ratio of the last look; none at the first.
-FASTIP_ANYWHERE int findings(double data, double change, double before, bool first, double tolerance) {
+// norm: ||A||; floor: ||A^T y||.
+FASTIP_ANYWHERE double error_ratio(const Sums& sums, double unit, double beta, double norm, double floor,
+                                   double tolerance) {
+    const double error = (beta * std::sqrt(sums.moved) + norm * std::sqrt(sums.pending)) / unit;
+    const double pulled = 2 * beta * std::sqrt(sums.pulled) / unit, least = 0.2 * tolerance * floor;
+    const double size = pulled > least ? pulled : least;
+    return error / (size > 0 ? size : 1);
+}
+
+// begun, before: the data ratios of the first look and of the last; none at the first.
+FASTIP_ANYWHERE int findings(double data, double error, double begun, double before, bool first, double tolerance) {
     int found = 0;
-    if (!std::isfinite(data) || !std::isfinite(change)) found |= kInfinite;
-    if (!(data <= tolerance && change <= tolerance)) found |= kLarge;
-    if (!first && data > before && data > 1) found |= kGrown;  // below 1 it may grow for a while in a sound solve
+    if (!std::isfinite(data) || !std::isfinite(error)) found |= kInfinite;
+    if (!(error <= tolerance)) found |= kLarge;
+    const double large = kGrowth * (begun > 0.1 ? begun : 0.1);
+    if (!first && data > before && data > large) found |= kGrown;
     return found;
 }
 

@@ -6,9 +6,11 @@ A A^T, A^T A, a bound of its norm, and the product of two of them.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from ...contracts import Circulant, Convolution, Cosine, Diagonal, Scalar, Structure
 from ...kernels import reference
@@ -111,13 +113,24 @@ def _cosine(a: Convolution, h: int, w: int) -> Cosine | None:
     return Cosine((waves[0] @ a.psf @ waves[1].T).square())
 
 
+_bounds: Any = WeakTensorKeyDictionary()  # psf -> {(stride, boundary): the bound}
+
+
 def norm_bound(a: Convolution) -> float:
-    """An upper bound of ``||A||`` that holds on every grid.
+    """An upper bound of ``||A||`` that holds on every grid, worked out once for a psf.
 
     The smaller of ``sqrt(||A||_1 ||A||_inf)`` and, unless the boundary reflects, ``sqrt(max r_hat)``: the stencil's
     frequency response on a fine grid, with the Ehlich-Zeller factor ``1 / cos(pi d / N)`` for each axis that bounds a
     trigonometric polynomial of degree d between N equidistant samples.
     """
+    known, key = _bounds.setdefault(a.psf, {}), (a.stride, a.boundary)
+    if key not in known:
+        known[key] = _norm_bound(a)
+    bound: float = known[key]
+    return bound
+
+
+def _norm_bound(a: Convolution) -> float:
     bound = _schur(a)
     if a.boundary == "reflect":
         return math.sqrt(bound)
