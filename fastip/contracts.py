@@ -241,6 +241,8 @@ class Pointwise:
 class BoundPrior(Protocol):
     """A prior bound to one solve; state kept between iterations (a dual field) lives here."""
 
+    exact: bool  # whether a call gives the prox itself, not steps towards it: over-relaxation needs that
+
     def __call__(self, v: Tensor, step: float) -> Tensor:
         """``prox_{step R}(v) = argmin_x step R(x) + 1/2 ||x - v||^2``."""
         ...
@@ -253,6 +255,18 @@ class BoundPrior(Protocol):
         """``(R(x) - <g, x>, R(x))`` per image, x being the last result and g the subgradient that the prox ended at.
 
         None where the prox is exact, or R unknown.
+        """
+        ...
+
+    def state(self) -> tuple[Tensor, ...]:
+        """What is kept between iterations (a dual field, a place in a sequence of levels); empty where nothing is."""
+        ...
+
+    def resume(self, state: tuple[Tensor, ...]) -> None:
+        """Go on from a state that a prior of the same kind left.
+
+        Raises:
+            InvalidInput: For a state of other shapes.
         """
         ...
 
@@ -310,6 +324,8 @@ class Solution:
         residuals: Checks x 2 x b, the two ratios of the stop rule: ``||y - A x - beta q|| / ||y||``, and how far x is
             from a minimiser, which is <= tolerance when the solve has converged (``fastip.stopping``).
         beta: The last one used; None where a solver has none.
+        prior_state: What the prior keeps between iterations, for resuming (TV: its dual fields; denoisers: their place
+            in the levels); None where it keeps nothing.
     """
 
     x: Any
@@ -318,3 +334,4 @@ class Solution:
     iterations: int
     residuals: Tensor
     beta: float | None = None
+    prior_state: tuple[Tensor, ...] | None = None

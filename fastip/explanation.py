@@ -11,7 +11,15 @@ from .contracts import Inverse, LinearOperator, Prior
 from .errors import strict_keywords
 from .inverses import auto
 from .solvers import fused
-from .solvers.arguments import check_data, check_inverse, check_relaxation, check_tolerance, initial, schedule
+from .solvers.arguments import (
+    check_data,
+    check_exact,
+    check_inverse,
+    check_relaxation,
+    check_tolerance,
+    initial,
+    schedule,
+)
 
 
 @strict_keywords
@@ -48,6 +56,7 @@ def explain(
     tolerance, relaxation = check_tolerance(tolerance, y), check_relaxation(relaxation)
     betas = schedule(beta, op, prior, shape)
     prox = prior.bind(y, op)
+    check_exact(relaxation, prox, prior)
     if inverse == "auto":
         inverse = auto.choose(op, y, betas[0], pointwise=prox.pointwise() is not None, relaxation=relaxation)
     step = check_inverse(inverse).bind(op, y, betas[0], relaxation)

@@ -31,8 +31,8 @@ class Denoiser(Levelled):
     Args:
         denoiser: A callable (v) -> x or (v, level) -> x on tensors b c h w. It gets the level, a float, when it has
             two required arguments, or an optional second one called level, sigma or noise_level.
-        sigma: The level in image units, > 0, or a sequence with one for each iteration (its last is repeated; a
-            solve that is resumed begins with the first).
+        sigma: The level in image units, > 0, or a sequence with one for each iteration (its last is repeated; a solve
+            that is resumed from a Solution goes on where that one ended).
         noise: The standard deviation of the noise in y, >= 0 (0 is as good as missing).
 
     Raises:

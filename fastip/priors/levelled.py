@@ -10,11 +10,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..arrays import check_number
 from ..errors import InvalidInput
-from .prior import BoundWithout, Prior
+from .prior import BoundWithout, Prior, check_state
 
 # Relative difference up to which noise, sigma and beta agree: smaller refuses numbers written with few digits, larger
 # lets a mistake pass.
@@ -32,8 +33,8 @@ class Levelled(Prior):
     Together sigma and noise imply beta = noise^2 / sigma^2; a solver given another beta is refused.
 
     Attributes:
-        sigma: The level in image units, > 0, or a sequence with one for each iteration (its last is repeated; a
-            solve that is resumed begins with the first).
+        sigma: The level in image units, > 0, or a sequence with one for each iteration (its last is repeated; a solve
+            that is resumed from a Solution goes on where that one ended).
         noise: The standard deviation of the noise in y, >= 0 (0 is as good as missing).
     """
 
@@ -102,6 +103,15 @@ class BoundLevelled(BoundWithout, abc.ABC):
 
     def __init__(self, prior: Levelled) -> None:
         self._prior, self._iteration = prior, 0
+
+    def state(self) -> tuple[Tensor, ...]:
+        """The number of calls so far."""
+        return (torch.tensor(self._iteration),)
+
+    def resume(self, state: tuple[Tensor, ...]) -> None:
+        """Go on at this place in the levels."""
+        check_state(state, self.state(), type(self._prior).__name__)
+        self._iteration = int(state[0])
 
     @abc.abstractmethod
     def denoise(self, v: Tensor, level: float | None) -> Any:

@@ -32,8 +32,8 @@ class PixelShuffleAutoencoder(Levelled):
     Args:
         net: A network of ``fastip.nets`` (``nets.PRIOR_NETS``), in eval mode unless its BatchNorm is to be trained.
             Its weights may be bfloat16: v keeps its own precision.
-        sigma: The level in image units, > 0, or a sequence with one for each iteration (its last is repeated; a
-            solve that is resumed begins with the first).
+        sigma: The level in image units, > 0, or a sequence with one for each iteration (its last is repeated; a solve
+            that is resumed from a Solution goes on where that one ended).
         noise: The standard deviation of the noise in y, >= 0 (0 is as good as missing). Together with sigma it
             implies beta = noise^2 / sigma^2.
         trained: What the net was trained on (``fastip.load_prior`` gives it); data of another operator are then

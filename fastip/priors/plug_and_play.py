@@ -101,6 +101,11 @@ class BoundPlugAndPlay(BoundLevelled):
         self._net = net
         self._holes: Tensor | None = holes
 
+    def resume(self, state: tuple[Tensor, ...]) -> None:
+        """Go on at this place in the levels; holes have been filled."""
+        super().resume(state)
+        self._holes = None
+
     def denoise(self, v: Tensor, level: float | None) -> Any:
         if self._holes is not None:
             v, self._holes = filled(v, self._holes & (v == 0)), None  # what an init gave is kept

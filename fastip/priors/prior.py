@@ -85,7 +85,20 @@ class Prior(StrictKeywords):
         return total
 
 
-class BoundWithout:
+class Stateless:
+    """Base of bound priors that keep nothing between iterations."""
+
+    exact = True
+
+    def state(self) -> tuple[Tensor, ...]:
+        """Empty."""
+        return ()
+
+    def resume(self, state: tuple[Tensor, ...]) -> None:
+        """Nothing: any prior can be followed by this one."""
+
+
+class BoundWithout(Stateless):
     """Base of bound priors that have no pointwise form."""
 
     def pointwise(self) -> Pointwise | None:
@@ -94,6 +107,17 @@ class BoundWithout:
     def slack(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
         """None: the prox is exact, or R unknown."""
         return None
+
+
+def check_state(given: tuple[Tensor, ...], own: tuple[Tensor, ...], name: str) -> None:
+    """Refuse a state of another prior or of other images."""
+    shapes, due = ([(tuple(t.shape), t.dtype, t.device) for t in state] for state in (given, own))
+    if shapes != due:
+        told = ", ".join(f"{shape} {dtype} on {device}" for shape, dtype, device in shapes) or "nothing"
+        expected = ", ".join(f"{shape} {dtype} on {device}" for shape, dtype, device in due)
+        raise InvalidInput(
+            f"init is a Solution whose prior kept {told}; {name} keeps {expected}: pass init=solution.x to start anew"
+        )
 
 
 def check_weight(value: Any, name: str) -> Weight:

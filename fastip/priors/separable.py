@@ -10,7 +10,7 @@ from torch import Tensor
 from .. import kernels
 from ..contracts import LinearOperator, Pointwise
 from ..errors import InvalidInput
-from .prior import Prior, Weight, check_bound, check_fit, check_weight, image_shape, is_zero, like, weight_on
+from .prior import Prior, Stateless, Weight, check_bound, check_fit, check_weight, image_shape, is_zero, like, weight_on
 
 
 class Separable(Prior):
@@ -163,7 +163,7 @@ class NonNegative(Separable):
         super().__init__(low=0.0)
 
 
-class BoundSeparable:
+class BoundSeparable(Stateless):
     """A separable prior in a solve; it keeps no state."""
 
     def __init__(self, prior: Separable) -> None:

@@ -5,13 +5,15 @@ The dual field is kept between iterations and takes a few projected steps in eac
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from .. import kernels
 from ..arrays import accumulator, check_count
 from ..contracts import LinearOperator
 from ..errors import InvalidInput
-from .prior import BoundWithout, Prior, Weight, check_fit, check_weight, image_shape, like, weight_on
+from ..tracing import real_dtype
+from .prior import BoundWithout, Prior, Weight, check_fit, check_state, check_weight, image_shape, like, weight_on
 from .separable import Separable
 
 # More than this never settles on some problems, because the image moves between the calls: x 4 super-resolution with 20
@@ -75,7 +77,8 @@ class TV(Prior):
             )
         check_fit(self.weight, "weight", shape)
         self.separable.bind(y, op)
-        return BoundTV(self, weight_on(self.weight, y), self.separable.beside(y))
+        own = torch.empty((), dtype=accumulator(real_dtype(y.dtype)), device=y.device).expand(2, *shape)
+        return BoundTV(self, weight_on(self.weight, y), self.separable.beside(y), own)
 
     def value(self, x: Tensor) -> Tensor:
         """R(x) for each image, shape (b,), with what was added."""
@@ -112,11 +115,14 @@ class AnisotropicTV(TV):
 
 
 class BoundTV(BoundWithout):
-    """TV in one solve: it owns the dual field u and the extrapolated field r, each 2 b c h w."""
+    """TV in one solve: it has the dual field u and the extrapolated field r, each 2 b c h w, of the kind of ``own``."""
 
-    def __init__(self, prior: TV, weight: Weight, separable: Separable) -> None:
+    exact = False
+
+    def __init__(self, prior: TV, weight: Weight, separable: Separable, own: Tensor) -> None:
         self._prior, self._weight, self._separable = prior, weight, separable
         self._momentum = min(1 - 1 / prior.steps, MOMENTUM)
+        self._own = own
         self._fields: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, v: Tensor, step: float) -> Tensor:
@@ -130,10 +136,19 @@ class BoundTV(BoundWithout):
         self._fields = u, r
         return x
 
+    def state(self) -> tuple[Tensor, ...]:
+        """(u, r), each 2 b c h w; empty before the first call."""
+        return () if self._fields is None else tuple(field.detach().clone() for field in self._fields)
+
+    def resume(self, state: tuple[Tensor, ...]) -> None:
+        """Go on with these dual fields; those that a smaller weight does not allow are projected at the next step."""
+        check_state(state, (self._own, self._own), type(self._prior).__name__)
+        self._fields = state[0].clone(), state[1].clone()
+
     def slack(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``(weight TV(x) - <D^T u, x>, R(x))`` per image, in float64; the first is 0 once u is the dual of x."""
+        """``(weight TV(x) - <D^T u, x>, R(x))`` per image; the first is 0 once u is the dual of x."""
         assert self._fields is not None
-        x, u = x.detach().double(), self._fields[0].detach().double()
-        value = self._prior.value(x)
-        varied = value - self._separable.value(x)
-        return varied - (u * kernels.reference.differences(x)).sum(dim=0).flatten(1).sum(dim=1), value
+        x, u = x.detach().to(self._own.dtype), self._fields[0].detach()
+        value, beside = self._prior.value(x), self._separable.value(x)
+        found = (u * kernels.reference.differences(x)).sum(dim=0).flatten(1).sum(dim=1)
+        return value - beside - found, value

@@ -12,7 +12,7 @@ from ..errors import strict_keywords
 from ..inverses import auto
 from ..stopping import StopRule
 from . import fused
-from .arguments import check_data, check_inverse, check_relaxation, check_tolerance, initial, schedule
+from .arguments import check_data, check_exact, check_inverse, check_relaxation, check_tolerance, initial, schedule
 from .monitor import Callback, Iteration, look
 
 
@@ -50,13 +50,14 @@ def admm(
             has the measurement).
         inverse: "auto" or an object of ``fastip.inverses``.
         iterations: At most, a whole number >= 1.
-        tolerance: Stop when ``||y - A x - beta q|| <= tolerance ||y||`` and the relative change of x is <=
-            tolerance, for every image; checked every five iterations and at the last. 0 runs exactly ``iterations``
-            without checks. torch.compile traces such a solve, with fullgraph=True too: one graph for each operator
-            and size of the image, and for any number of images.
-        relaxation: 0 < a < 2, over-relaxation when > 1.
-        init: An image x0 (then q0 = 0; default x0 = A^T C y), or a Solution to resume with the same inverse:
-            without relaxation and with a pointwise prior the result is that of one uninterrupted solve.
+        tolerance: Stop when x is known to be close to a minimiser, for every image (``fastip.stopping`` has the
+            test): with a convex prior the relative gap of the objective is then below ten times the tolerance, in
+            practice below the tolerance. Checked every five iterations and at the last. 0 runs exactly
+            ``iterations`` without checks. torch.compile traces such a solve, with fullgraph=True too: one graph for
+            each operator and size of the image, and for any number of images.
+        relaxation: 0 < a < 2, over-relaxation when > 1, which needs an exact prox: TV is refused.
+        init: An image x0 (then q0 = 0; default x0 = A^T C y), or a Solution to resume with the same inverse and
+            prior: without relaxation the result is that of one uninterrupted solve.
         callback: Called after each iteration with a State; returning False stops. It selects the unfused loop.
 
     Returns:
@@ -80,6 +81,7 @@ def admm(
     relaxation = check_relaxation(relaxation)
     betas = schedule(beta, op, prior, shape)
     prox = prior.bind(y, op)
+    check_exact(relaxation, prox, prior)
     if inverse == "auto":
         inverse = auto.choose(op, y, betas[0], pointwise=prox.pointwise() is not None, relaxation=relaxation)
     chosen = check_inverse(inverse)
@@ -89,6 +91,8 @@ def admm(
 
     step = bind(betas[0])
     x, q = initial(init, step, shape, y)
+    if isinstance(init, Solution) and init.prior_state is not None:
+        prox.resume(init.prior_state)
     rule = StopRule(tolerance, iterations)
     if callback is None and len(betas) == 1 and fused.why_unfused(step, prox, x, q, y, tolerance) is None:
         x, q, done, status, residuals = fused.admm(step, prox, x, q, y, rule, relaxation)
@@ -109,4 +113,5 @@ def admm(
             x, q = x + relaxation * (x_new - x), q + relaxation * (q_new - q)
         if verdict is not None:
             break
-    return Solution(restore(x_new), q, verdict or Status.ITERATIONS, k + 1, rule.residuals(len(y)), step.beta)
+    residuals, kept = rule.residuals(len(y)), prox.state() or None
+    return Solution(restore(x_new), q, verdict or Status.ITERATIONS, k + 1, residuals, step.beta, kept)

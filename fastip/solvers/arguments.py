@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import HALF, as_tensor, check_finite, check_number, check_shape
-from ..contracts import BoundInverse, Inverse, LinearOperator, Prior, Shape, Solution
+from ..contracts import BoundInverse, BoundPrior, Inverse, LinearOperator, Prior, Shape, Solution
 from ..errors import InvalidInput
 from ..tracing import check_traceable, check_uncaptured, norm, real_dtype
 
@@ -58,6 +58,16 @@ def check_relaxation(value: float) -> float:
     if number >= 2:
         raise InvalidInput(f"relaxation is {value!r}; expected 0 < relaxation < 2, e.g. 1.6")
     return number
+
+
+def check_exact(relaxation: float, prox: BoundPrior, prior: Prior) -> None:
+    """Refuse over-relaxation where the prox is inexact: it excites the momentum of the dual steps, for good."""
+    if relaxation > 1 and not prox.exact:
+        name = type(prior).__name__
+        raise InvalidInput(
+            f"relaxation is {relaxation:g} and each call of {name} takes a few steps towards its prox, which "
+            "over-relaxation keeps from settling; expected at most 1 (larger ones gain nothing here)"
+        )
 
 
 def check_tolerance(value: float, y: Tensor) -> float:
