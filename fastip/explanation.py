@@ -30,7 +30,7 @@ def explain(
     *,
     inverse: str | Inverse = "auto",
     beta: float | Sequence[float] | None = None,
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-3,
     relaxation: float = 1.0,
 ) -> str:
     """Say which code :func:`fastip.admm` will run for a problem: nothing is solved, but the inverse is set up.

@@ -25,7 +25,7 @@ def admm(
     beta: float | Sequence[float] | None = None,
     inverse: str | Inverse = "auto",
     iterations: int = 100,
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-3,
     relaxation: float = 1.0,
     init: Any = None,
     callback: Callback | None = None,

@@ -55,8 +55,8 @@ class ClassicalTask(Task[AdmmProblem]):
     boundary: str = "circular"
     prior: str = "tv"
     inverse: str = "auto"
-    iterations: int = 100  # a bound alone: 1e-3 is reached after 10 to 25, see TASKS
-    tolerance: float = 1e-3
+    iterations: int = 100  # a bound alone: the tolerance is met after 10 to 55, see TASKS
+    tolerance: float = 3e-2
 
     @property
     def prior_text(self) -> str:
@@ -136,8 +136,9 @@ def read_psf(text: str) -> Tensor:
 # china, flower; crops of about 256 x 256), degraded by the task's own operator; super-resolution as a compromise
 # between no noise and noise of 0.01, deblurring (motion:9:45) for noise of 0.01. Mean PSNR in dB, bicubic (deblurring:
 # the input) -> tv: sr4 24.1 -> 25.5 without and 24.0 -> 25.1 with noise, sr2 25.1 -> 28.1 and 25.0 -> 27.0, deblur
-# 24.4 -> 29.3, after 10 to 25 iterations. A tolerance of 1e-4 takes 20 to 110 iterations and changes these means by
-# -0.15 to 0 dB. The l1 weights suit sparse images (2 % bright points).
+# 24.4 -> 29.3. On the middles of nine test photographs, noise 0.01, a tolerance of 0.03 is met after 10 to 55
+# iterations; one of 0.003 takes two to four times as many and changes the mean PSNR by - 0.15 to - 0.01 dB, because
+# the picture is best before the minimum. The l1 weights suit sparse images (2 % bright points).
 TASKS = (
     ClassicalTask(
         "sr4", "super-resolution × 4", 4, "gaussian:9:1.6", {"tv": 5e-4, "wavelet": 1e-3, "l1": 1e-4, "l2": 1e-4}, 1e-2
