@@ -5,6 +5,7 @@
 #include "arguments.hpp"
 #include "cuda/bindings.hpp"
 #include "cuda/cluster.hpp"
+#include "played.hpp"
 
 namespace fastip {
 namespace cuda {
@@ -23,4 +24,14 @@ PYBIND11_MODULE(fastip_emulated, m) {
     m.def("set_order", [](int order) { cuda::thread_order = static_cast<cuda::Order>(order); });
     m.def("set_limits",
           [](int shared_bytes, int ranks, int processors) { cuda::host_limits = {shared_bytes, ranks, processors}; });
+    // Iterations done, looks, status, what they found (looks x 2 x images), iterations asked for.
+    m.def("play", [](bool gpu, const std::vector<double>& sizes, const std::vector<double>& squares,
+                     std::int64_t iterations, std::int64_t every, std::int64_t patience, double tolerance) {
+        Play play(sizes, squares, tolerance > 0 ? (iterations + every - 1) / every : 0);
+        AdmmResult result{};
+        const AdmmArgs args = arguments(play, iterations, every, patience, tolerance, result);
+        gpu ? play_on_gpu(args) : play_on_cpu(args);
+        play.history.resize(2 * result.checks * play.images);
+        return std::make_tuple(counts(result), play.history, play.iterations);
+    });
 }
