@@ -132,7 +132,7 @@ def wavelet() -> priors.Wavelet:
 SOLVERS: dict[str, Callable[..., Any]] = {
     "admm": lambda y, op, n: fastip.admm(y, op, priors.L1(1e-2), iterations=n, tolerance=0),
     "admm-relaxed": lambda y, op, n: fastip.admm(
-        y, op, priors.TV(1e-3) + priors.Box(), beta=BETA, iterations=n, tolerance=0, relaxation=1.6
+        y, op, priors.TV(1e-3) + priors.Box(), beta=BETA, iterations=n, tolerance=0, relaxation=0.8
     ),
     "admm-wavelet": lambda y, op, n: fastip.admm(y, op, wavelet(), iterations=n, tolerance=0),
     "admm-denoiser": lambda y, op, n: fastip.admm(
