@@ -137,13 +137,22 @@ class BoundTV(BoundWithout):
         return x
 
     def state(self) -> tuple[Tensor, ...]:
-        """(u, r), each 2 b c h w; empty before the first call."""
-        return () if self._fields is None else tuple(field.detach().clone() for field in self._fields)
+        """(u, r, weight), the fields each 2 b c h w; empty before the first call."""
+        if self._fields is None:
+            return ()
+        weight = torch.as_tensor(self._weight, dtype=self._own.dtype, device=self._own.device).detach()
+        return (*(field.detach().clone() for field in self._fields), weight.clone())
 
     def resume(self, state: tuple[Tensor, ...]) -> None:
-        """Go on with these dual fields; those that a smaller weight does not allow are projected at the next step."""
-        check_state(state, (self._own, self._own), type(self._prior).__name__)
-        self._fields = state[0].clone(), state[1].clone()
+        """Go on with these dual fields, scaled to this weight: a path of weights then takes half the iterations."""
+        name = type(self._prior).__name__
+        check_state(state[:2], (self._own, self._own), name)
+        own = torch.as_tensor(self._weight, dtype=self._own.dtype, device=self._own.device).detach()
+        u, r, weight = state
+        if not torch.equal(weight, own):
+            scale = torch.where(weight > 0, own / weight, torch.zeros_like(weight))
+            u, r = u * scale, r * scale
+        self._fields = u.clone(), r.clone()
 
     def slack(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(weight TV(x) - <D^T u, x>, R(x))`` per image; the first is 0 once u is the dual of x."""

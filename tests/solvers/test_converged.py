@@ -125,7 +125,7 @@ def test_total_variation_goes_on_where_it_ended() -> None:
         fastip.admm(y[..., :8, :8], op, prior, init=fastip.Solution(x[..., :16, :16], y[..., :8, :8], *whole_of(part)))
     cold = warm = 0
     last: Any = None
-    for weight in np.geomspace(3e-2, 3e-3, 10):
+    for weight in np.geomspace(3e-3, 3e-2, 10):
         beta = 0.02 * op.norm((1, 1, 32, 32)) ** 2
         cold += fastip.admm(y, op, priors.TV(weight), beta=beta, iterations=3000).iterations
         last = fastip.admm(y, op, priors.TV(weight), beta=beta, iterations=3000, init=last)
