@@ -80,31 +80,26 @@ Args filled(const char* what, const Field<Args> (&fields)[N], const pybind11::kw
 #define FASTIP_OPTIONAL(Args, member) {#member, &set_field<Args, &Args::member>, false}
 
 inline void bind_arguments(pybind11::module_& m) {
+    FASTIP_BIND_STRUCTS
 #define F(member) FASTIP_FIELD(ConvArgs, member)
 #define O(member) FASTIP_OPTIONAL(ConvArgs, member)
     FASTIP_STRUCT(ConvArgs, F(source), F(out), F(psf), O(first), O(second), F(planes), F(height), F(width), F(h), F(w),
                   F(kh), F(kw), F(stride), F(boundary), O(scale), O(a), O(b));
 #undef F
 #undef O
-#define F(member) FASTIP_FIELD(ShuffleArgs, member)
-    FASTIP_STRUCT(ShuffleArgs, F(source), F(out), F(planes), F(height), F(width), F(h), F(w), F(stride));
-#undef F
 #define F(member) FASTIP_FIELD(ThresholdArgs, member)
-    FASTIP_STRUCT(ThresholdArgs, F(v), F(add), F(out), F(n), F(threshold), F(shrink), F(low), F(high));
-#undef F
-#define F(member) FASTIP_FIELD(SpectralArgs, member)
-    FASTIP_STRUCT(SpectralArgs, F(f), F(p), F(offset), F(gain), F(planes), F(n), F(relaxation));
+    FASTIP_STRUCT(ThresholdArgs, F(v), F(add), F(out), F(n), FASTIP_PROX(F));
 #undef F
 #define F(member) FASTIP_FIELD(TvArgs, member)
     FASTIP_STRUCT(TvArgs, F(v), F(u), F(r), F(out), F(planes), F(h), F(w), F(steps), F(isotropic), F(step), F(weight),
-                  F(momentum), F(threshold), F(shrink), F(low), F(high));
+                  F(momentum), FASTIP_PROX(F));
 #undef F
 #define F(member) FASTIP_FIELD(AdmmArgs, member)
 #define O(member) FASTIP_OPTIONAL(AdmmArgs, member)
     FASTIP_STRUCT(AdmmArgs, F(y), F(q), F(image), F(images), F(channels), F(h), F(w), F(height), F(width), F(psf),
-                  F(kh), F(kw), F(stride), F(boundary), F(taps), F(half), F(beta), F(threshold), F(shrink), F(low),
-                  F(high), F(relaxation), F(iterations), F(every), F(patience), F(tolerance), F(history), O(sizes),
-                  O(floors), O(norm), O(unit), O(workspace), O(relaxed), O(states), O(path), O(ranks), O(by_phase));
+                  F(kh), F(kw), F(stride), F(boundary), F(taps), F(half), F(beta), FASTIP_PROX(F), F(relaxation),
+                  F(iterations), F(every), F(patience), F(tolerance), F(history), O(sizes), O(floors), O(norm), O(unit),
+                  O(workspace), O(relaxed), O(states), O(path), O(ranks), O(by_phase));
 #undef F
 #undef O
 }

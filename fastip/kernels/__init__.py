@@ -5,6 +5,9 @@ takes its tensors: compiled, Triton's, the reference, or the operator of torch.o
 asked for (choose.py). The reference checks nothing: the InvalidInput that it documents comes from all the others.
 """
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from .choose import available as available
 from .choose import describe as describe
 from .choose import why_reference as why_reference
@@ -12,9 +15,14 @@ from .convolution import stencil as stencil
 from .convolution import strided_conv as strided_conv
 from .convolution import strided_conv_adjoint as strided_conv_adjoint
 from .data_step import woodbury as woodbury
+from .family import FAMILIES
 from .shuffle import pixel_shuffle as pixel_shuffle
 from .shuffle import pixel_unshuffle as pixel_unshuffle
 from .spectral_step import spectral_step_ as spectral_step_
 from .threshold import soft_threshold as soft_threshold
 from .total_variation import tv_prox as tv_prox
 from .whole_solve import solve as solve
+
+for _module in iter_modules(__path__):  # a family registers itself, and is found here without a line of its own
+    import_module(f"{__name__}.{_module.name}")
+globals().update(FAMILIES)

@@ -49,8 +49,7 @@ class Spectral:
         self.offset = torch.fft.fft2(pack(step.guess))
         fresh = q.is_cpu and not bool(q.any())  # a look at it would wait for a GPU
         self.p = torch.zeros_like(self.offset) if fresh else torch.fft.fft2(pack(torch.fft.irfft2(q, s=(h, w))))
-        numbers = prox.at(1 / (2 * step.beta))
-        self.prox = numbers["threshold"], numbers["shrink"], numbers["low"], numbers["high"]
+        self.prox = prox.at(1 / (2 * step.beta))
 
     def advance(self) -> tuple[Tensor, Tensor]:
         """One iteration in place; returns the new packed image, the state but for relaxation, and 2 p' - p as one."""
@@ -58,7 +57,7 @@ class Spectral:
         self.step(f, self.p, self.offset, self.gain, self.relaxation)
         pulled = torch.fft.ifft2(f)
         z = torch.view_as_real(self.z)
-        new = torch.view_as_complex(self.threshold(z, *self.prox, torch.view_as_real(pulled)))
+        new = torch.view_as_complex(self.threshold(z, add=torch.view_as_real(pulled), **self.prox))
         self.z = new if self.relaxation == 1.0 else torch.lerp(self.z, new, self.relaxation)
         return new, pulled
 

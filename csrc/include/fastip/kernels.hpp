@@ -5,7 +5,8 @@
 #include <cstdint>
 #include <string>
 
-#include "fastip/families.hpp"  // FASTIP_FAMILIES: name and argument struct of each, from csrc/families.cmake
+#include "fastip/families.hpp"  // FASTIP_FAMILIES and plain structs, from csrc/families.cmake
+#include "fastip/pointwise.hpp"
 
 namespace fastip {
 
@@ -27,43 +28,24 @@ struct ConvArgs {
     double scale = 1, a = 0, b = 0;
 };
 
-// image: planes x height x width; phases: planes x stride x stride x h x w with h = ceil(height / stride)
-struct ShuffleArgs {
-    const void* source;
-    void* out;
-    std::int64_t planes, height, width, h, w, stride;
-};
-
 // out = clip(soft(v + add, threshold) * shrink, low, high); add may be null
-struct ThresholdArgs {
+struct ThresholdArgs : ProxArgs {
     const void* v;
     const void* add;
     void* out;
     std::int64_t n;
-    double threshold, shrink, low, high;
 };
 
 // The prox of total variation plus a pointwise prior. v, out: planes x h x w; u, r: the dual field and its
 // extrapolation, 2 x planes x h x w, in and out.
-struct TvArgs {
+struct TvArgs : ProxArgs {
     const void* v;
     void* u;
     void* r;
     void* out;
     std::int64_t planes, h, w, steps;
     bool isotropic;
-    double step, weight, momentum, threshold, shrink, low, high;
-};
-
-// The data step in Fourier space: f (the image's transform in, the extrapolated dual out), p and offset are planes x n
-// real numbers, gain is n.
-struct SpectralArgs {
-    void* f;
-    void* p;
-    const void* offset;
-    const void* gain;
-    std::int64_t planes, n;
-    double relaxation;
+    double step, weight, momentum;
 };
 
 // Whole ADMM iterations: A a strided convolution, C a stencil of (2 half + 1)^2 taps, the prox at step 1 / (2 beta)
@@ -77,7 +59,8 @@ struct AdmmResult {
     AdmmStatus status;
 };
 
-struct AdmmArgs {
+// The prox is that at step 1 / (2 beta).
+struct AdmmArgs : ProxArgs {
     // Data y and dual q: planes x h x w; image: planes x height x width, x0 on entry and the result on return.
     const void* y;
     void* q;
@@ -90,8 +73,6 @@ struct AdmmArgs {
     const double* taps;
     std::int64_t half;
     double beta;
-    // The prox at step 1 / (2 beta): clip(soft(v, threshold) * shrink, low, high).
-    double threshold, shrink, low, high;
     double relaxation;
     // The stop rule, looked at every `every` iterations and at the last one; never when tolerance is zero.
     std::int64_t iterations, every, patience;

@@ -3,6 +3,13 @@
 #include "fastip/anywhere.hpp"
 
 namespace fastip {
+
+// The numbers of the prox as an argument struct has them, which inherits this; and their names.
+struct ProxArgs {
+    double threshold, shrink, low, high;
+};
+#define FASTIP_PROX(F) F(threshold), F(shrink), F(low), F(high)
+
 namespace {  // each instruction set compiles its own
 
 // Comparisons, not fmin: they vectorise, and a NaN goes through.
@@ -17,9 +24,7 @@ template <class T>
 struct Prox {
     T threshold, shrink, low, high;
 
-    // From any argument struct with these four numbers.
-    template <class Args>
-    static Prox of(const Args& args) {
+    static Prox of(const ProxArgs& args) {
         return {static_cast<T>(args.threshold > 0 ? args.threshold : 0), static_cast<T>(args.shrink),
                 static_cast<T>(args.low), static_cast<T>(args.high)};
     }
