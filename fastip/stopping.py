@@ -5,9 +5,12 @@ next data step, ``r' = y - A x' - beta q'``, and ``q' - q`` of the one before th
 
     e = 2 beta (x - x') + 2 A^T (beta (q' - q) - r')
 
-    converged:   beta ||x' - x|| + ||A|| ||beta (q' - q) - r'||  <=  t max(2 beta ||A^T (2 q' - q)||, 0.2 t ||A^T y||)
+    converged:   beta ||x' - x|| + ||A|| ||beta (q' - q) - r'||  <=  t max(2 beta ||A^T (2 q' - q)||, floor)
 
-for every image. Steps alone say nothing: with a large beta every step is short. Where the prox is inexact (TV), its own
+    floor = (0.2 t + 8 eps / t) ||A^T y||
+
+for every image. The floor lets data that are fitted exactly end, to second order in t or to rounding, eps being that of
+the dtype. Steps alone say nothing: with a large beta every step is short. Where the prox is inexact (TV), its own
 error must be small beside the objective too, ``R(x') - <g, x'> <= 3 t F(x')`` for the subgradient g that it ended at.
 docs/mathematics.md has the measurements; the norms are taken in float64, so that data of any size are judged alike.
 """
@@ -49,6 +52,22 @@ def relative_change(x: Tensor, x_new: Tensor) -> Tensor:
     return ratio(per_image(x_new.detach() - x.detach()), per_image(x).maximum(per_image(x_new)))
 
 
+def floor(pulled: Tensor, tolerance: float, dtype: torch.dtype) -> Tensor:
+    """The least size that an error is judged beside.
+
+    Args:
+        pulled: ``||A^T y||`` of each image.
+        tolerance: That of the solve; 0 where none is judged.
+        dtype: Of the images.
+
+    Returns:
+        (0.2 t + 8 eps / t) ``||A^T y||``, shape (b,).
+    """
+    if tolerance == 0:
+        return torch.zeros_like(pulled)
+    return (0.2 * tolerance + 8 * torch.finfo(dtype).eps / tolerance) * pulled
+
+
 class Error(NamedTuple):
     """The norms that tell how far x' is from a minimiser, each of shape (b,).
 
@@ -56,7 +75,7 @@ class Error(NamedTuple):
         moved: ``||x' - x||``.
         pending: ``||A|| ||beta (q' - q) - r'||``, or the norm of A^T of that itself.
         pulled: ``||A^T (2 q' - q)||``.
-        floor: ``||A^T y||``.
+        floor: See :func:`floor`.
     """
 
     moved: Tensor
@@ -64,10 +83,9 @@ class Error(NamedTuple):
     pulled: Tensor
     floor: Tensor
 
-    def ratio(self, beta: float, tolerance: float) -> Tensor:
+    def ratio(self, beta: float) -> Tensor:
         """What must be <= tolerance."""
-        size = (2 * beta * self.pulled).maximum(0.2 * tolerance * self.floor)
-        return ratio(beta * self.moved + self.pending, size)
+        return ratio(beta * self.moved + self.pending, (2 * beta * self.pulled).maximum(self.floor))
 
 
 class StopRule:

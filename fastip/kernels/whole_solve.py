@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..contracts import Convolution, Pointwise, Status, StencilStep
 from ..errors import InvalidInput, Unsupported
-from ..stopping import EVERY, PATIENCE, StopRule
+from ..stopping import EVERY, PATIENCE, StopRule, floor
 from . import extension, reference, shapes
 from .extension import plain
 from .family import Family, Operator
@@ -65,7 +65,7 @@ def _native(
     fields |= {"beta": step.beta, **prox.at(1 / (2 * step.beta)), "relaxation": relaxation}
     fields |= {"iterations": rule.iterations, "every": EVERY, "patience": PATIENCE, "tolerance": rule.tolerance}
     if looks:
-        fields |= _scales(rule)
+        fields |= _scales(rule, y.dtype)
     if runs_on_gpu(y):
         x, q, (done, checks, verdict) = on_gpu(x, q, y, fields)
     else:
@@ -76,12 +76,13 @@ def _native(
     return x, q, done, VERDICTS[verdict], history[:checks].cpu()
 
 
-def _scales(rule: StopRule) -> dict[str, Any]:
+def _scales(rule: StopRule, dtype: torch.dtype) -> dict[str, Any]:
     """What the rule judges by, as fields."""
     scales = rule.scales
     if scales is None:
         raise InvalidInput("the stop rule has no scales; expected stopping.Scales where the tolerance is above 0")
-    return {"sizes": scales.sizes, "floors": scales.floors, "norm": scales.norm, "unit": scales.unit}
+    least = floor(scales.floors, rule.tolerance, dtype)
+    return {"sizes": scales.sizes, "floors": least, "norm": scales.norm, "unit": scales.unit}
 
 
 def runs_on_gpu(y: Tensor) -> bool:

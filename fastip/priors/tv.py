@@ -140,15 +140,13 @@ class BoundTV(BoundWithout):
         """(u, r, weight), the fields each 2 b c h w; empty before the first call."""
         if self._fields is None:
             return ()
-        weight = torch.as_tensor(self._weight, dtype=self._own.dtype, device=self._own.device).detach()
-        return (*(field.detach().clone() for field in self._fields), weight.clone())
+        return (*(field.detach() for field in self._fields), torch.as_tensor(self._weight).detach())
 
     def resume(self, state: tuple[Tensor, ...]) -> None:
         """Go on with these dual fields, scaled to this weight: a path of weights then takes half the iterations."""
-        name = type(self._prior).__name__
-        check_state(state[:2], (self._own, self._own), name)
-        own = torch.as_tensor(self._weight, dtype=self._own.dtype, device=self._own.device).detach()
+        check_state(state[:2], (self._own, self._own), type(self._prior).__name__)
         u, r, weight = state
+        own = torch.as_tensor(self._weight).detach().to(weight)
         if not torch.equal(weight, own):
             scale = torch.where(weight > 0, own / weight, torch.zeros_like(weight))
             u, r = u * scale, r * scale

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 from ..contracts import BoundInverse, BoundPrior, Status
-from ..stopping import Error, StopRule, per_image, ratio
+from ..stopping import Error, StopRule, floor, per_image, ratio
 
 
 @dataclass(frozen=True)
 class State:
     """What a callback sees after an iteration.
 
-    Attributes:
+    Args:
         iteration: Its number, from 1.
         x: The new image, b c h w.
-        residuals: The two ratios of the stop rule, 2 x b. They are worked out when they are asked for, which costs one
-            product with A.
+        measure: Gives the two ratios of the stop rule, 2 x b: ``residuals`` asks for them at its first use, which costs
+            a product with A.
     """
 
     iteration: int
@@ -67,8 +67,9 @@ class Iteration:
         """The two ratios of the stop rule, 2 x b: one product with A, and another where the prox is inexact."""
         step, (x, x_new), (q, q_new) = self.step, self.x, self.q
         pending = step.pending(step.beta * (q_new - q) - step.residual(x_new, q_new))
-        error = Error(per_image(x_new - x), pending, per_image(self.pulled), step.floor)
-        found, slack = error.ratio(step.beta, tolerance), self.prox.slack(x_new)
+        least = floor(step.floor, tolerance, x.dtype)
+        error = Error(per_image(x_new - x), pending, per_image(self.pulled), least)
+        found, slack = error.ratio(step.beta), self.prox.slack(x_new)
         if slack is not None:
             found = found.maximum(ratio(slack[0], 3 * (step.misfit(x_new) + slack[1])))
         return torch.stack([step.norm(self.r), found])

@@ -179,8 +179,9 @@ def test_fused_equals_visible(prior, op, grid, inverse, relaxation, dtype):
         torch.testing.assert_close(
             a.residuals,
             b.residuals.double(),
-            rtol=1e-6 if dtype is torch.float64 else 2e-2,  # the error is a difference of numbers that nearly cancel
-            atol=1e-9 if dtype is torch.float64 else 5e-6,
+            # in float32 the error is a difference of numbers that nearly cancel, rounding where a box fits the data
+            rtol=1e-6 if dtype is torch.float64 else 2e-2,
+            atol=1e-9 if dtype is torch.float64 else 1e-3,
         )
 
 
