@@ -24,6 +24,7 @@ from torch import Tensor
 
 from .arrays import accumulator
 from .contracts import Scales, Status
+from .errors import InvalidInput
 
 # Iterations between looks: what a fused kernel runs on a plane while it is in cache. More run a solve further past its
 # tolerance; fewer cost more residuals, passes through memory and waits for a GPU.
@@ -105,6 +106,16 @@ class StopRule:
         self.tolerance, self.iterations, self.scales = tolerance, iterations, scales
         self.history: list[Tensor] = []
         self._growing = 0
+
+    def known(self) -> Scales:
+        """The scales.
+
+        Raises:
+            InvalidInput: Where a kernel needs them and they were not given.
+        """
+        if self.scales is None:
+            raise InvalidInput("the stop rule has no scales; expected contracts.Scales where the tolerance is above 0")
+        return self.scales
 
     def due(self, iteration: int) -> bool:
         """Whether to look after this iteration, counted from 1."""

@@ -78,9 +78,7 @@ def _native(
 
 def _scales(rule: StopRule, dtype: torch.dtype) -> dict[str, Any]:
     """What the rule judges by, as fields."""
-    scales = rule.scales
-    if scales is None:
-        raise InvalidInput("the stop rule has no scales; expected stopping.Scales where the tolerance is above 0")
+    scales = rule.known()
     least = floor(scales.floors, rule.tolerance, dtype)
     return {"sizes": scales.sizes, "floors": least, "norm": scales.norm, "unit": scales.unit}
 

@@ -80,22 +80,26 @@ class Solve:
         state[..., : self.width] = x
         return state, ld, whole or filled
 
-    def parts(self) -> tuple[int, int]:
-        """How many programs write sums of squares for one image of the batch: of its data, of its pixels."""
-        return (
-            (self.channels, self.channels)
-            if self.by_plane
-            else (self.channels * self.data.count, self.channels * self.pixels.count)
-        )
+    def parts(self) -> tuple[int, int, int]:
+        """How many programs write sums of squares for one image: of its data, its pixels and its next residual."""
+        tiles = self.channels * self.data.count
+        if self.by_plane:
+            return self.channels, self.channels, tiles
+        return tiles, self.channels * self.pixels.count, tiles
 
     def run(self, count: int, watch: Watch | None, last: bool) -> None:
         """``count`` iterations; with a watch, the last of them is looked at. ``last``: x' of the last one is wanted."""
         if self.by_plane:
             self._planes(count, watch)
-            return
-        for k in range(count):
-            end = k + 1 == count
-            self._sweep(watch, watch if end else None, write=self.blend and end and (last or watch is not None))
+        else:
+            for k in range(count):
+                end = k + 1 == count
+                self._sweep(watch, watch if end else None, write=self.blend and end and (last or watch is not None))
+        if watch is not None:
+            sweeps.pending_kernel[(self.planes * self.data.count,)](
+                watch.state, self.state, self.y, self.q, self.r, self.t, watch.pending_squares, self.weights,
+                *self.sizes, self.beta, self.relaxation, **self.a, **self.data.options(),
+            )  # fmt: skip
 
     def _planes(self, count: int, watch: Watch | None) -> None:
         over, *squares = (None, None, None) if watch is None else (watch.state, watch.data_squares, watch.image_squares)
@@ -178,7 +182,7 @@ def run(
     check_solve(x, q, y, c.psf, c.stride, c.boundary, step.taps)
     with on(y):
         state = Solve(step, prox, plain(x), q, plain(y), relaxation, by_plane)
-        watch = Watch(rule, y, *state.parts()) if rule.tolerance > 0 else None
+        watch = Watch(rule, y, step.beta, *state.parts()) if rule.tolerance > 0 else None
         done, over = 0, False
         while done < rule.iterations and not over:
             count = min(EVERY, rule.iterations - done) if watch else rule.iterations

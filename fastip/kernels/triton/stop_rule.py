@@ -12,8 +12,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ...contracts import Status
-from ...stopping import EVERY, PATIENCE, StopRule
+from ...contracts import Scales, Status
+from ...stopping import EVERY, GROWTH, PATIENCE, StopRule, floor
 from .blocks import WARPS
 
 VERDICTS = (Status.ITERATIONS, Status.CONVERGED, Status.UNSTABLE)
@@ -35,7 +35,10 @@ def _total(squares, first, count, LANE: tl.constexpr):
 
 
 @triton.jit
-def ratios_kernel(state, history, sizes, data_squares, image_squares, data_parts, image_parts, LANE: tl.constexpr):
+def ratios_kernel(
+    state, history, sizes, floors, data_squares, image_squares, pending_squares, data_parts, image_parts, pending_parts,
+    beta: tl.float64, norm: tl.float64, LANE: tl.constexpr,
+):  # fmt: skip
     """The two ratios of one image, from the sums of squares of its programs in a fixed order; a program an image."""
     if tl.load(state) != 0:
         return
@@ -46,18 +49,17 @@ def ratios_kernel(state, history, sizes, data_squares, image_squares, data_parts
     tl.store(row + image, data / tl.where(size > 0, size, 1.0))
     first, parts = image * image_parts, image_parts * images
     moved = tl.sqrt(_total(image_squares, first, image_parts, LANE))
-    before, after = (
-        _total(image_squares, parts + first, image_parts, LANE),
-        _total(image_squares, 2 * parts + first, image_parts, LANE),
-    )
-    scale = tl.sqrt(tl.where((before > after) | (before != before), before, after))
-    tl.store(row + images + image, moved / tl.where(scale > 0, scale, 1.0))
+    pulled = 2 * beta * tl.sqrt(_total(image_squares, parts + first, image_parts, LANE))
+    pending = tl.sqrt(_total(pending_squares, image * pending_parts, pending_parts, LANE))
+    least = tl.load(floors + image)
+    scale = tl.where(pulled > least, pulled, least)
+    tl.store(row + images + image, (beta * moved + norm * pending) / tl.where(scale > 0, scale, 1.0))
 
 
 @triton.jit(do_not_specialize=["count"])
 def judge_kernel(
     state, history, images, count, tolerance: tl.float64,
-    every: tl.constexpr, patience: tl.constexpr, LANE: tl.constexpr,
+    every: tl.constexpr, patience: tl.constexpr, growth: tl.constexpr, LANE: tl.constexpr,
 ):  # fmt: skip
     """The verdict after ``count`` more iterations, as :meth:`fastip.stopping.StopRule.judge`. One program."""
     if tl.load(state) != 0:
@@ -70,14 +72,13 @@ def judge_kernel(
     for n in range(0, images, LANE):
         image = n + tl.arange(0, LANE)
         inside = image < images
-        data, change = (
-            tl.load(row + image, mask=inside, other=0.0),
-            tl.load(row + images + image, mask=inside, other=0.0),
-        )
+        data = tl.load(row + image, mask=inside, other=0.0)
+        error = tl.load(row + images + image, mask=inside, other=0.0)
         before = tl.load(row - 2 * images + image, mask=image < looked_at, other=float("inf"))
-        broken = tl.where((data - data == 0) & (change - change == 0), broken, 1)
-        open_ = tl.where((data <= limit) & (change <= limit), open_, 1)
-        grown = tl.where((data > before) & (data > 1), 1, grown)
+        begun = tl.load(history + image, mask=image < looked_at, other=float("inf"))
+        broken = tl.where((data - data == 0) & (error - error == 0), broken, 1)
+        open_ = tl.where(error <= limit, open_, 1)
+        grown = tl.where((data > before) & (data > growth * tl.where(begun > 0.1, begun, 0.1)), 1, grown)
     growing = tl.where(tl.max(grown, axis=0) > 0, tl.load(state + GROWING) + 1, 0)
     unstable = (tl.max(broken, axis=0) > 0) | (growing * every >= patience)
     tl.store(state + GROWING, growing)
@@ -90,18 +91,25 @@ class Watch:
     """One solve's stop rule: the sums of squares that the sweeps write, the ratios, what the host knows of the verdict.
 
     Args:
-        rule: When to stop.
+        rule: When to stop; it has its scales.
         y: The data, whose size and device are looked at.
+        beta: The penalty.
         data_parts: Programs that work on the data of one image.
         image_parts: Programs that work on the image itself.
+        pending_parts: Programs that look at the next residual of one image.
     """
 
-    def __init__(self, rule: StopRule, y: Tensor, data_parts: int, image_parts: int) -> None:
+    def __init__(
+        self, rule: StopRule, y: Tensor, beta: float, data_parts: int, image_parts: int, pending_parts: int
+    ) -> None:
         images, empty = len(y), functools.partial(torch.empty, dtype=torch.float64, device=y.device)
-        self.rule, self.images, self.parts = rule, images, (data_parts, image_parts)
-        self.sizes = torch.linalg.vector_norm(y.flatten(1), dim=1, dtype=torch.float64)
+        scales: Scales = rule.known()
+        self.rule, self.images, self.parts = rule, images, (data_parts, image_parts, pending_parts)
+        self.sizes, self.floors = scales.sizes, floor(scales.floors, rule.tolerance, y.dtype)
+        self.numbers = float(beta), float(scales.norm)
         self.history = empty(-(-rule.iterations // EVERY), 2, images)
-        self.data_squares, self.image_squares = empty(images * data_parts), empty(3, images * image_parts)
+        self.data_squares, self.image_squares = empty(images * data_parts), empty(2, images * image_parts)
+        self.pending_squares = empty(images * pending_parts)
         self.state = torch.zeros(4, dtype=torch.int32, device=y.device)
         self.copies = [torch.zeros(4, dtype=torch.int32, pin_memory=y.is_cuda) for _ in range(2)]
         self.arrived = [torch.cuda.Event() for _ in range(2)] if y.is_cuda else None
@@ -110,11 +118,12 @@ class Watch:
     def look(self, count: int) -> bool:
         """Judge ``count`` more iterations; whether the host knows that all is over, on a GPU as of one look ago."""
         lanes = {"LANE": LANES, "num_warps": WARPS}
+        squares = self.data_squares, self.image_squares, self.pending_squares
         ratios_kernel[(self.images,)](
-            self.state, self.history, self.sizes, self.data_squares, self.image_squares, *self.parts, **lanes
+            self.state, self.history, self.sizes, self.floors, *squares, *self.parts, *self.numbers, **lanes
         )
         judge_kernel[(1,)](
-            self.state, self.history, self.images, count, float(self.rule.tolerance), EVERY, PATIENCE, **lanes
+            self.state, self.history, self.images, count, float(self.rule.tolerance), EVERY, PATIENCE, GROWTH, **lanes
         )
         now, before = self.looks % 2, (self.looks + 1) % 2
         self.looks += 1

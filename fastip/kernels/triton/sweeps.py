@@ -7,8 +7,8 @@ The sweeps::
     prior      x' = prox(x + A^T t)
 
 x, y and the result are of the images' dtype; q, r, t and all sums are float32 (float64). The kernels return at once
-when ``state`` says that the solve is over. ``squares`` are sums of squares of a program, float64: of r, then of x' - x,
-x and x'; None where nobody looks.
+when ``state`` says that the solve is over. ``squares`` are sums of squares of a program, float64: of r, then of x' - x
+and A^T t; None where nobody looks. A look sweeps once more, for what the next residual tells (``pending_kernel``).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from .threshold import shrunk
 
 @triton.jit
 def _sum_of_squares(values, inside):
-    squares = tl.where(inside, values * values, tl.zeros_like(values))
-    return tl.sum(tl.reshape(squares, (squares.numel,)), axis=0).to(tl.float64)
+    wide = tl.where(inside, values, tl.zeros_like(values)).to(tl.float64)  # so that squares neither overflow nor vanish
+    return tl.sum(tl.reshape(wide * wide, (wide.numel,)), axis=0)
 
 
 # ---- one tile --------------------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def _prior(
     """x' = prox(x + A^T t) in place of x on tile ``tile`` of the image, BH pixel rows x BW cells.
 
     BLEND: x keeps x + relaxation (x' - x), and x' goes to ``image`` where ``write`` says so. Returns the sums of
-    squares of x' - x, x and x', 0 unless LOOK.
+    squares of x' - x and A^T t, 0 unless LOOK.
     """
     S: tl.constexpr = A[STRIDE]
     S2: tl.constexpr = A[DEPTH]
@@ -92,8 +92,8 @@ def _prior(
         kept = pixel
     place = x + row.to(tl.int64)[:, None, None] * ld + columns[None, :, :]
     old = tl.load(place, mask=kept, other=0.0).to(ACC)
-    v = old + gather_data(t, h, w, weights, near // S, near % S, near_j, p, A, ONCE, ACC)
-    new = shrunk(v, scalar(threshold, ACC), scalar(shrink, ACC), scalar(low, ACC), scalar(high, ACC), CLIP)
+    pulled = gather_data(t, h, w, weights, near // S, near % S, near_j, p, A, ONCE, ACC)
+    new = shrunk(old + pulled, scalar(threshold, ACC), scalar(shrink, ACC), scalar(low, ACC), scalar(high, ACC), CLIP)
     step = new - old
     if BLEND:
         tl.store(place, (old + scalar(relaxation, ACC) * step).to(x.dtype.element_ty), mask=kept)
@@ -106,8 +106,8 @@ def _prior(
     else:
         tl.store(place, new.to(x.dtype.element_ty), mask=kept)
     if LOOK:
-        return _sum_of_squares(step, pixel), _sum_of_squares(old, pixel), _sum_of_squares(new, pixel)
-    return tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64)
+        return _sum_of_squares(step, pixel), _sum_of_squares(pulled, pixel)
+    return tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64)
 
 
 # ---- one sweep of all planes: one program a tile ---------------------------------------------------------------------
@@ -155,7 +155,7 @@ def prior_kernel(
     A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr,
     WRITE: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
-    """The prior sweep, a program a tile; ``squares``: three sums a program, all the first ones first."""
+    """The prior sweep, a program a tile; ``squares``: two sums a program, all the first ones first."""
     if state is not None:
         if tl.load(state) != 0:
             return
@@ -165,15 +165,43 @@ def prior_kernel(
     if BLEND:
         image = image + plane * height * width
     LOOK: tl.constexpr = squares is not None
-    moved, before, after = _prior(
+    moved, pulled = _prior(
         tl.program_id(0) % tiles, x, t, image, weights, ld, height, width, cells, h, w,
         threshold, shrink, low, high, relaxation, WRITE, A, ONCE, CELLS, CLIP, BLEND, LOOK, ACC, BH, BW,
     )  # fmt: skip
     if LOOK:
         place = squares + tl.program_id(0)
         tl.store(place, moved)
-        tl.store(place + tl.num_programs(0), before)
-        tl.store(place + 2 * tl.num_programs(0), after)
+        tl.store(place + tl.num_programs(0), pulled)
+
+
+@triton.jit
+def pending_kernel(
+    state, x, y, q, r, t, squares, weights, ld, height, width, cells, h, w, beta: tl.float64, relaxation: tl.float64,
+    A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+):  # fmt: skip
+    """The sum of squares of beta (q' - q) - r' after an iteration, a program a tile; nothing but ``squares`` changes.
+
+    With a = relaxation the state is a blend: C r = (t - q) / (2 - a), and r' = r + (y - beta q - A x - r) / a.
+    """
+    if state is not None:
+        if tl.load(state) != 0:
+            return
+    tiles = tl.cdiv(h, BH) * tl.cdiv(w, BW)
+    plane = (tl.program_id(0) // tiles).to(tl.int64)
+    i, j = part(tl.program_id(0) % tiles, w, BH, BW)
+    inside = (i < h)[:, None] & (j < w)[None, :]
+    place = plane * h * w + i.to(tl.int64)[:, None] * w + j[None, :]
+    acc = gather_image(
+        x + plane * height * ld, ld, height, width, cells, weights, tl.minimum(i, h - 1), tl.minimum(j, w - 1),
+        A, ONCE, CELLS, ACC,
+    )  # fmt: skip
+    dual = tl.load(q + place, mask=inside, other=0.0)
+    blended = tl.load(y + place, mask=inside, other=0.0).to(ACC) - scalar(beta, ACC) * dual - acc
+    moved = (tl.load(t + place, mask=inside, other=0.0) - dual) * scalar(beta / (2 - relaxation), ACC)
+    left = moved - scalar(1 - 1 / relaxation, ACC) * tl.load(r + place, mask=inside, other=0.0)
+    total = _sum_of_squares(left - scalar(1 / relaxation, ACC) * blended, inside)
+    tl.store(squares + tl.program_id(0), total)
 
 
 # ---- whole iterations: one program a plane ---------------------------------------------------------------------------
@@ -210,18 +238,16 @@ def plane_kernel(
         for n in range(tl.cdiv(h, BH) * tl.cdiv(w, BW)):
             _dual(n, r, q, t, stencil, h, w, relaxation, C, ONCE_C, ACC, BH, BW)
         tl.debug_barrier()
-        moved, before, after = tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64)
+        moved, pulled = tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64)
         for n in range(tl.cdiv(height, PH) * tl.cdiv(cells, PW)):
-            a, b, c = _prior(
+            a, b = _prior(
                 n, x, t, image, weights, ld, height, width, cells, h, w, threshold, shrink, low, high, relaxation,
                 k + 1 == count, A, ONCE, CELLS, CLIP, BLEND, LOOK, ACC, PH, PW,
             )  # fmt: skip
             moved += a
-            before += b
-            after += c
+            pulled += b
         tl.debug_barrier()
         if LOOK:
             tl.store(data_squares + plane, total)
             tl.store(image_squares + plane, moved)
-            tl.store(image_squares + tl.num_programs(0) + plane, before)
-            tl.store(image_squares + 2 * tl.num_programs(0) + plane, after)
+            tl.store(image_squares + tl.num_programs(0) + plane, pulled)
