@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastip.contracts import Convolution, Pointwise, StencilStep
+from fastip.contracts import Convolution, Pointwise, Scales, Status, StencilStep
 from fastip.kernels import reference
+from fastip.stopping import Error, StopRule, per_image, ratio
 
 # kh, kw, stride, half width of the taps, h, w of the data, planes
 SHAPES = [
@@ -66,3 +67,34 @@ def looped(
         image = reference.soft_threshold(x, tau * prox.l1, 1 / (1 + 2 * tau * prox.l2), prox.low, prox.high, pulled)
         x, q = x + relaxation * (image - x), q + relaxation * (new - q)
     return image, q
+
+
+def rule_for(step: StencilStep, y: Tensor, tolerance: float, iterations: int) -> StopRule:
+    """A stop rule with the scales of this problem; ||A|| is bounded by the magnitudes of the psf."""
+    c = step.convolution
+    pulled = reference.strided_conv_adjoint(y.double(), c.psf, c.stride, c.boundary)
+    scales = Scales(float(c.psf.abs().sum()), per_image(y.double()), per_image(pulled))
+    return StopRule(tolerance, iterations, scales)
+
+
+def judged_loop(
+    step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float
+) -> tuple[Tensor, Tensor, int, Status, Tensor]:
+    """:func:`looped` under its stop rule, each norm taken as it is written there."""
+    c, scales = step.convolution, rule.scales
+    verdict = None
+    for k in range(1, rule.iterations + 1):
+        q_new, r = reference.woodbury(x, q, y, c.psf, c.stride, c.boundary, step.taps, step.beta)
+        pulled = reference.strided_conv_adjoint(2 * q_new - q, c.psf, c.stride, c.boundary)
+        image, _ = looped(step, prox, x, q, y, 1, 1.0)
+        if rule.due(k):
+            assert scales is not None
+            next_r = y - reference.strided_conv(image, c.psf, c.stride, c.boundary) - step.beta * q_new
+            pending = scales.norm * per_image(step.beta * (q_new - q) - next_r)
+            error = Error(per_image(image - x), pending, per_image(pulled), scales.floors)
+            data = ratio(per_image(r), scales.sizes)
+            verdict = rule.judge(torch.stack([data, error.ratio(step.beta, rule.tolerance)]))
+        x, q = x + relaxation * (image - x), q + relaxation * (q_new - q)
+        if verdict is not None:
+            break
+    return image, q, k, verdict or Status.ITERATIONS, rule.residuals(len(y))

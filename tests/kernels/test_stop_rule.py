@@ -5,7 +5,7 @@ tests/cuda/test_stop_rule.py has the scripts for the same loop.
 
 import pytest
 
-from cases.interpretation import looped
+from cases.solves import judged_loop
 from cases.stop_rule import assert_follows, every_solve
 from fastip.kernels.family import Implementations
 
@@ -20,4 +20,4 @@ def test_whole_solves_follow_the_rule(case, each_isa):
 
 @every_solve
 def test_the_reference_ends_so_too(case):
-    assert_follows(case, looped)
+    assert_follows(case, judged_loop)
