@@ -27,10 +27,9 @@ struct Residual {
     const A* q;
     A* r;
     A beta;
-    // Where it is checked: values are squared times `unit`; with `less`, which is taken from them, nothing else is
-    // made.
+    // Where it is checked: null, or what is taken from the residual, which then leaves nothing but its sum.
     const A* less;
-    A unit;
+    A unit;  // values are multiplied by it before they are squared
     double* partial;
 
     FASTIP_DEVICE void take(Index at, A sum, Total& total) const {

@@ -17,8 +17,8 @@ struct ChipKernel {
     static constexpr int threads = 256, kBlocks = 3;  // as many as kComfortable lets share a processor
     struct Params {
         ChipPlan plan;
-        int iterations;
-        bool check, look;  // the last one leaves sums, and x' where there is relaxation; the residual of x' is made too
+        int iterations, rounds;  // one more round where it is looked at, for the residual of x' alone
+        bool check;              // the last iteration leaves sums, and x' itself where there is relaxation
         const T* y;
         float* q;
         T *image, *relaxed;
@@ -38,7 +38,7 @@ struct ChipKernel {
         cluster.each([&](int rank, int t, unsigned char* memory) {
             fill(p, rank, t, reinterpret_cast<float*>(memory), data, image);
         });
-        for (int k = 0; k < p.iterations + p.look; ++k) {
+        for (int k = 0; k < p.rounds; ++k) {
             const bool last = p.check && k + 1 == p.iterations, pending = k == p.iterations;
             cluster.alone([&](int rank, int t, unsigned char* memory) {
                 float* own = reinterpret_cast<float*>(memory);
@@ -59,7 +59,7 @@ struct ChipKernel {
                 fetch<1>(cluster, plan, plan.r, 0, rank, t, reinterpret_cast<float*>(memory));
             });
             cluster.each([&](int rank, int t, unsigned char* memory) {
-                dual(p, rank, t, reinterpret_cast<float*>(memory), last && p.look);
+                dual(p, rank, t, reinterpret_cast<float*>(memory), last && p.rounds > p.iterations);
             });
             cluster.alone([&](int rank, int t, unsigned char* memory) {
                 fetch<1>(cluster, plan, plan.t, 0, rank, t, reinterpret_cast<float*>(memory));
@@ -352,8 +352,8 @@ class Chip {
     void start(std::int64_t count, bool check, Gate gate, const LookSums& sums, Stream stream) const {
         const typename Kernel::Params params{chosen_,
                                              static_cast<int>(count),
+                                             static_cast<int>(count) + (check && a.tolerance > 0),
                                              check,
-                                             check && a.tolerance > 0,
                                              static_cast<const T*>(a.y),
                                              static_cast<float*>(a.q),
                                              static_cast<T*>(a.image),
