@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -75,6 +76,35 @@ def rule_for(step: StencilStep, y: Tensor, tolerance: float, iterations: int) ->
     pulled = reference.strided_conv_adjoint(y.double(), c.psf, c.stride, c.boundary)
     scales = Scales(float(c.psf.abs().sum()), per_image(y.double()), per_image(pulled))
     return StopRule(tolerance, iterations, scales)
+
+
+def assert_looks_agree(
+    solve: Any, shape: tuple[Any, ...], boundary: str, relaxation: float, dtype: torch.dtype, bound: float
+) -> None:
+    """The looks of a solve, one of them after an odd number of iterations, find what those of the loop find."""
+    step, *start = problem(*shape, boundary)
+    x, q, y = (tensor.to(dtype) for tensor in start)
+    prox = Pointwise(l1=0.02, l2=0.1, low=-0.4, high=1.0)
+    expected = judged_loop(step, prox, x.double(), q.double(), y.double(), rule_for(step, y, 1e-30, 7), relaxation)
+    found = solve(step, prox, x, q, y, rule_for(step, y, 1e-30, 7), relaxation)
+    assert found[2:4] == expected[2:4] == (7, Status.ITERATIONS) and found[4].shape == (2, 2, len(y))
+    torch.testing.assert_close(found[4], expected[4], rtol=bound, atol=0)
+
+
+any_size = pytest.mark.parametrize(
+    "dtype, scale", [(torch.float32, 1e-30), (torch.float32, 1e30), (torch.float64, 1e-140), (torch.float64, 1e140)]
+)
+
+
+def assert_judged_alike(solve: Any, scale: float, relaxation: float, dtype: torch.dtype, bound: float) -> None:
+    """A solve of data of that size ends as one of data near one, and its looks find the same."""
+    step, *start = problem(9, 9, 4, 3, 16, 48, (2, 1), "circular")
+    found = []
+    for factor in (1.0, scale):
+        x, q, y = ((factor * tensor).to(dtype) for tensor in start)
+        found.append(solve(step, Pointwise(), x, q, y, rule_for(step, y, 1e-2, 30), relaxation))
+    assert found[0][2:4] == found[1][2:4]
+    torch.testing.assert_close(found[1][4], found[0][4], rtol=bound, atol=0)
 
 
 def judged_loop(

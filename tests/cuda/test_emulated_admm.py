@@ -6,7 +6,7 @@ Swept through memory and kept on the chip, against the reference loop and agains
 import pytest
 import torch
 
-from cases.solves import SHAPES, looped, problem, rule_for
+from cases.solves import SHAPES, any_size, assert_judged_alike, assert_looks_agree, looped, problem, rule_for
 from fastip.contracts import Pointwise, Status, StencilStep
 from fastip.errors import FastipError
 from fastip.kernels import whole_solve
@@ -72,6 +72,20 @@ def test_equals_the_reference_loop(kh, kw, stride, half, h, w, planes, relaxatio
     assert image.dtype == dual.dtype == dtype and torch.equal(q, kept[0]) and torch.equal(y, kept[1])
     for found, truth in zip((image, dual), expected, strict=True):
         assert float((found.double() - truth).abs().max()) < BOUND[dtype] * float(truth.abs().max())
+
+
+@pytest.mark.parametrize("dtype", list(BOUND))
+@pytest.mark.parametrize("boundary", ["circular", "valid", "zero"])
+@pytest.mark.parametrize("relaxation", [1.0, 1.6, 0.7])
+@pytest.mark.parametrize("shape", [*SHAPES, CHIP])
+def test_looks_find_what_those_of_the_reference_loop_find(shape, relaxation, boundary, dtype, path):
+    assert_looks_agree(native.solve, shape, boundary, relaxation, dtype, BOUND[dtype])
+
+
+@pytest.mark.parametrize("relaxation", [1.0, 1.6])
+@any_size
+def test_data_of_any_size_are_judged_alike(dtype, scale, relaxation, path):
+    assert_judged_alike(native.solve, scale, relaxation, dtype, BOUND[dtype])
 
 
 @pytest.mark.parametrize("relaxation", [1.0, 1.6])
