@@ -2,9 +2,10 @@
 //   residual   r  = y - beta q - A x
 //   dual       q' = q + C r,  t = 2 q' - q
 //   prior      x' = prox(x + A^T t)
-// so the image is read twice and written once. Planes that fit into the shared memory of a block or of a cluster of
-// blocks stay there instead (chip.hpp). The stop rule is judged on the device; the host looks at a copy of the verdict
-// one look late, and what it queued in between does nothing.
+// so the image is read twice and written once. A look at the stop rule costs the residual of x', a fourth sweep. Planes
+// that fit into the shared memory of a block or of a cluster of blocks stay there instead (chip.hpp). The stop rule is
+// judged on the device; the host looks at a copy of the verdict one look late, and what it queued in between does
+// nothing.
 #include "chip.hpp"
 #include "pull.hpp"
 #include "stop_rule.hpp"
@@ -26,39 +27,51 @@ struct Residual {
     const A* q;
     A* r;
     A beta;
+    // Where it is checked: null, or what is taken from the residual, which then leaves nothing but its sum.
+    const A* less;
+    A unit;  // values are multiplied by it before they are squared
     double* partial;
 
     FASTIP_DEVICE void take(Index at, A sum, Total& total) const {
-        const A value = load(y + at) - beta * q[at] - sum;
+        A value = load(y + at) - beta * q[at] - sum;
+        if constexpr (Check) {
+            if (less) value -= less[at];
+            total.value[0] += squared(value * unit);
+            if (less) return;
+        }
         r[at] = value;
-        if constexpr (Check) total.value[0] += double(value) * double(value);
     }
 };
 
-template <class A>
+// With Look it leaves alpha beta (q' - q) - (alpha - 1) r in `less`, alpha being the relaxation. The residual of the
+// state after the iteration is (1 - alpha) r + alpha r', so less this it is -alpha (beta (q' - q) - r').
+template <class A, bool Look>
 struct Dual {
     static constexpr int kSums = 0, kScratch = 0;
     static constexpr bool kStrided = false;
     using Total = Totals<0>;
     A *q, *t;
-    A relaxation;
+    A relaxation, beta;
+    const A* r;
+    A* less;
 
     FASTIP_DEVICE void take(Index at, A step, Total&) const {
         const A old = q[at];
         t[at] = old + step + step;
         q[at] = old + relaxation * step;
+        if constexpr (Look) less[at] = relaxation * beta * step - (relaxation - 1) * r[at];
     }
 };
 
 template <class T, bool Check>
 struct Prior {
-    static constexpr int kSums = Check ? 3 : 0, kScratch = 8 * kSums;
+    static constexpr int kSums = Check ? 2 : 0, kScratch = 8 * kSums;
     static constexpr bool kStrided = false;
     using Total = Totals<kSums>;
     using A = Sum<T>;
     T *x, *relaxed;
     Prox<A> prox;
-    A relaxation;
+    A relaxation, unit;
     bool wide;  // rows of N pixels are aligned to their size
     double* partial;
 
@@ -84,8 +97,7 @@ struct Prior {
             if constexpr (Check) {
                 if (k >= count) continue;
                 if (relaxed) store(relaxed + at + k, now);
-                total.value[0] += double(step) * double(step), total.value[1] += double(old[k]) * double(old[k]),
-                    total.value[2] += double(now) * double(now);
+                total.value[0] += squared(step * unit), total.value[1] += squared(sum[k] * unit);
             }
         }
         if (packs && wide) {
@@ -106,19 +118,20 @@ template <class A>
 struct Workspace {
     char* base;
     Index used = 0;
-    A *r, *t;
-    double *residual_sums, *image_sums, *sizes, *ratios;
+    A *r, *t, *less;
+    LookSums sums;
     AdmmState* state;
 
     Workspace(const AdmmArgs& a, void* memory) : base(static_cast<char*>(memory)) {
         const Index planes = a.images * a.channels, data = planes * a.h * a.w;
         const bool checks = a.tolerance > 0 || a.relaxation != 1.0;
-        r = take<A>(data), t = take<A>(data);
+        r = take<A>(data), t = take<A>(data), less = take<A>(a.tolerance > 0 ? data : 0);
         // Tiles of 8 x 32, the smallest of all kernels that leave sums, or the ranks of a cluster.
-        residual_sums = take<double>(checks ? planes * ceil_div(a.h, 8) * ceil_div(a.w, 32) + planes * kMostRanks : 0);
-        image_sums =
-            take<double>(checks ? 3 * planes * (ceil_div(a.height, 8) * ceil_div(a.width, 32) + kMostRanks) : 0);
-        sizes = take<double>(a.images), ratios = take<double>(4 * a.images), state = take<AdmmState>(1);
+        const Index tiles = checks ? planes * (ceil_div(a.h, 8) * ceil_div(a.w, 32) + kMostRanks) : 0;
+        sums.residual = take<double>(tiles), sums.pending = take<double>(tiles);
+        sums.image =
+            take<double>(checks ? 2 * planes * (ceil_div(a.height, 8) * ceil_div(a.width, 32) + kMostRanks) : 0);
+        state = take<AdmmState>(1);
     }
 
   private:
@@ -181,8 +194,6 @@ class Solve {
         if (capturing(stream_))
             throw std::runtime_error(
                 "a solve with a tolerance waits for its verdict, which a captured stream cannot: pass tolerance=0");
-        launch<Sizes<T>>(a.images, 8 * Sizes<T>::threads, stream_,
-                         {static_cast<const T*>(a.y), a.channels * a.h * a.w, work.sizes});
         AdmmState* const copies = static_cast<AdmmState*>(a.states);
         Event seen[2];
         Index done = 0, looks = 0;
@@ -190,7 +201,7 @@ class Solve {
         while (!over && done < a.iterations) {
             const Index count = a.every < a.iterations - done ? a.every : a.iterations - done;
             advance(count, true);
-            look(count, looks);
+            look(count);
             copy_to_host(copies + looks % 2, work.state, sizeof(AdmmState), stream_);
             seen[looks % 2].record(stream_);
             done += count, ++looks;
@@ -203,25 +214,20 @@ class Solve {
         result = {state.iterations, state.checks, static_cast<AdmmStatus>(state.status)};
     }
 
-    void look(Index count, Index index) {
+    void look(Index count) {
+        const Scales scales{a.sizes, a.floors, a.norm, a.unit, a.beta, a.tolerance};
         launch<Ratios>(a.images, 4 * 8 * Ratios::threads, stream_,
-                       {{work.residual_sums, a.channels * residual_blocks},
-                        {work.image_sums, a.channels * image_blocks},
-                        work.sizes,
-                        work.ratios,
-                        work.state,
-                        a.images});
+                       {work.sums, a.channels * residual_blocks, a.channels * image_blocks, scales, a.history,
+                        work.state, a.images});
         launch<Judge>(1, 4 * Judge::threads, stream_,
-                      {work.ratios, work.state, a.images, count, a.every, a.patience, a.tolerance});
-        copy_on_device(a.history + index * 2 * a.images, work.ratios + index % 2 * 2 * a.images,
-                       2 * a.images * sizeof(double), stream_);
+                      {a.history, work.state, a.images, count, a.every, a.patience, a.tolerance});
     }
 
     // `count` iterations; with `check`, the last of them leaves its sums behind, and x' where there is relaxation.
     void advance(Index count, bool check) {
         if (chip.fits()) {
             residual_blocks = image_blocks = chip.ranks();
-            chip.advance(count, check, {&work.state->over}, work.residual_sums, work.image_sums, stream_);
+            chip.advance(count, check, {&work.state->over}, work.sums, stream_);
             return;
         }
         for (Index k = 0; k < count; ++k) (check && k + 1 == count) ? iterate<true>() : iterate<false>();
@@ -230,16 +236,29 @@ class Solve {
     template <bool Check>
     void iterate() {
         const Gate gate{a.tolerance > 0 ? &work.state->over : nullptr};
-        const A beta = static_cast<A>(a.beta), relaxation = static_cast<A>(a.relaxation);
+        const bool look = Check && a.tolerance > 0;
+        const A beta = static_cast<A>(a.beta), relaxation = static_cast<A>(a.relaxation), unit = static_cast<A>(a.unit);
         T* const x = static_cast<T*>(a.image);
         A* const q = static_cast<A*>(a.q);
         const bool wide = a.width % a.stride == 0 && reinterpret_cast<std::uintptr_t>(x) % (a.stride * sizeof(T)) == 0;
-        const Index r_blocks = convolve<T, Residual<T, Check>>(
-            {forward, x, a.psf, {static_cast<const T*>(a.y), q, work.r, beta, work.residual_sums}, gate}, stream_);
-        convolve<A, Dual<A>>({correction, work.r, a.taps, {q, work.t, relaxation}, gate}, stream_);
-        const Prior<T, Check> prior{x, static_cast<T*>(a.relaxed), prox, relaxation, wide, work.image_sums};
+        Residual<T, Check> residual{static_cast<const T*>(a.y), q, work.r, beta, nullptr, unit, work.sums.residual};
+        const Index r_blocks = convolve<T, Residual<T, Check>>({forward, x, a.psf, residual, gate}, stream_);
+        if (look)
+            dual<true>(q, beta, relaxation, gate);
+        else
+            dual<false>(q, beta, relaxation, gate);
+        const Prior<T, Check> prior{x, static_cast<T*>(a.relaxed), prox, relaxation, unit, wide, work.sums.image};
         const Index x_blocks = pull<A, Prior<T, Check>>({backward, work.t, a.psf, prior, gate}, stream_);
         if (Check) residual_blocks = r_blocks, image_blocks = x_blocks;
+        if (!look) return;
+        residual.less = work.less, residual.unit = unit / relaxation, residual.partial = work.sums.pending;
+        convolve<T, Residual<T, Check>>({forward, x, a.psf, residual, gate}, stream_);
+    }
+
+    template <bool Look>
+    void dual(A* q, A beta, A relaxation, const Gate& gate) {
+        const Dual<A, Look> epilogue{q, work.t, relaxation, beta, work.r, work.less};
+        convolve<A, Dual<A, Look>>({correction, work.r, a.taps, epilogue, gate}, stream_);
     }
 };
 

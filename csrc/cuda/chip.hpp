@@ -7,6 +7,7 @@
 #include "chip_plan.hpp"
 #include "cluster.hpp"
 #include "scalar.hpp"
+#include "stop_rule.hpp"
 
 namespace fastip {
 namespace cuda {
@@ -16,15 +17,15 @@ struct ChipKernel {
     static constexpr int threads = 256, kBlocks = 3;  // as many as kComfortable lets share a processor
     struct Params {
         ChipPlan plan;
-        int iterations;
-        bool check;
+        int iterations, rounds;  // one more round where it is looked at, for the residual of x' alone
+        bool check;              // the last iteration leaves sums, and x' itself where there is relaxation
         const T* y;
         float* q;
         T *image, *relaxed;
         const double *psf, *taps;
-        float beta, relaxation;
+        float beta, relaxation, unit;
         Prox<float> prox;
-        double *residual_sums, *image_sums;
+        LookSums sums;
         Gate gate;
     };
 
@@ -37,8 +38,8 @@ struct ChipKernel {
         cluster.each([&](int rank, int t, unsigned char* memory) {
             fill(p, rank, t, reinterpret_cast<float*>(memory), data, image);
         });
-        for (int k = 0; k < p.iterations; ++k) {
-            const bool last = p.check && k + 1 == p.iterations;
+        for (int k = 0; k < p.rounds; ++k) {
+            const bool last = p.check && k + 1 == p.iterations, pending = k == p.iterations;
             cluster.alone([&](int rank, int t, unsigned char* memory) {
                 float* own = reinterpret_cast<float*>(memory);
                 if constexpr (ByPhase) {
@@ -49,21 +50,24 @@ struct ChipKernel {
                 }
             });
             cluster.each([&](int rank, int t, unsigned char* memory) {
-                residual(p, rank, t, reinterpret_cast<float*>(memory), last);
+                const float unit = pending ? p.unit / p.relaxation : p.unit;
+                residual(p, rank, t, reinterpret_cast<float*>(memory), last || pending, unit);
             });
-            if (last) gather<1>(cluster, p.residual_sums);
+            if (last || pending) gather<1>(cluster, pending ? p.sums.pending : p.sums.residual);
+            if (pending) break;
             cluster.alone([&](int rank, int t, unsigned char* memory) {
                 fetch<1>(cluster, plan, plan.r, 0, rank, t, reinterpret_cast<float*>(memory));
             });
-            cluster.each(
-                [&](int rank, int t, unsigned char* memory) { dual(p, rank, t, reinterpret_cast<float*>(memory)); });
+            cluster.each([&](int rank, int t, unsigned char* memory) {
+                dual(p, rank, t, reinterpret_cast<float*>(memory), last && p.rounds > p.iterations);
+            });
             cluster.alone([&](int rank, int t, unsigned char* memory) {
                 fetch<1>(cluster, plan, plan.t, 0, rank, t, reinterpret_cast<float*>(memory));
             });
             cluster.each([&](int rank, int t, unsigned char* memory) {
                 prior(p, rank, t, reinterpret_cast<float*>(memory), last, image);
             });
-            if (last) gather<3>(cluster, p.image_sums);
+            if (last) gather<2>(cluster, p.sums.image);
         }
         cluster.alone([&](int rank, int t, unsigned char* memory) {
             empty(p, rank, t, reinterpret_cast<float*>(memory), data, image);
@@ -173,7 +177,7 @@ struct ChipKernel {
         }
     }
 
-    static FASTIP_DEVICE void residual(const Params& p, int rank, int t, float* own, bool last) {
+    static FASTIP_DEVICE void residual(const Params& p, int rank, int t, float* own, bool check, float unit) {
         const ChipPlan& plan = p.plan;
         const int rows = rows_of(plan, rank), pairs = (rows + 1) / 2;
         double total = 0;
@@ -188,13 +192,15 @@ struct ChipKernel {
                 if (n == 1 && !two) continue;
                 const float value = own[plan.y + at + n * plan.w] - p.beta * own[plan.q + at + n * plan.w] - sum[n];
                 own[plan.r.at(i + n, j)] = value;
-                total += last ? double(value) * double(value) : 0.0;
+                total += check ? squared(value * unit) : 0.0;
             }
         }
-        if (last) reinterpret_cast<double*>(own)[t] = total;
+        if (check) reinterpret_cast<double*>(own)[t] = total;
     }
 
-    static FASTIP_DEVICE void dual(const Params& p, int rank, int t, float* own) {
+    // With `look`, y becomes what makes the residual of the state after this iteration -alpha (beta (q' - q) - r'), as
+    // in the sweeps (admm.cu); it is read for nothing else then.
+    static FASTIP_DEVICE void dual(const Params& p, int rank, int t, float* own, bool look) {
         const ChipPlan& plan = p.plan;
         const int rows = rows_of(plan, rank), pairs = (rows + 1) / 2, size = 2 * plan.half + 1;
         for (int k = t; k < pairs * plan.w; k += threads) {
@@ -209,6 +215,9 @@ struct ChipKernel {
                 const float old = own[plan.q + at + n * plan.w];
                 own[plan.t.at(i + n, j)] = old + step[n] + step[n];
                 own[plan.q + at + n * plan.w] = old + p.relaxation * step[n];
+                if (look)
+                    own[plan.y + at + n * plan.w] -=
+                        p.relaxation * p.beta * step[n] - (p.relaxation - 1) * own[plan.r.at(i + n, j)];
             }
         }
     }
@@ -216,7 +225,7 @@ struct ChipKernel {
     static FASTIP_DEVICE void prior(const Params& p, int rank, int t, float* own, bool last, std::int64_t image) {
         const ChipPlan& plan = p.plan;
         const int rows = rows_of(plan, rank), down = plan.t.up + plan.t.down, across = plan.t.left + plan.t.right;
-        double total[3] = {};
+        double total[2] = {};
         for (int k = t; k < rows * plan.w; k += threads) {
             const int i = k / plan.w, j = k % plan.w;
             float sum[S * S] = {};
@@ -241,15 +250,14 @@ struct ChipKernel {
                 const float old = *place, now = p.prox(old + sum[n]), step = now - old;
                 *place = p.relaxed ? old + p.relaxation * step : now;
                 if (!last) continue;
-                total[0] += double(step) * double(step), total[1] += double(old) * double(old),
-                    total[2] += double(now) * double(now);
+                total[0] += squared(step * p.unit), total[1] += squared(sum[n] * p.unit);
                 const std::int64_t row = (static_cast<std::int64_t>(rank) * plan.rows + i) * S + n / S;
                 if (p.relaxed) store(p.relaxed + image + row * plan.w * S + j * S + n % S, now);
             }
         }
         if (!last) return;
-        FASTIP_UNROLL(3)
-        for (int n = 0; n < 3; ++n) reinterpret_cast<double*>(own)[3 * t + n] = total[n];
+        FASTIP_UNROLL(2)
+        for (int n = 0; n < 2; ++n) reinterpret_cast<double*>(own)[2 * t + n] = total[n];
     }
 
     // The block's sums of N numbers a thread, to sums[cluster * ranks + rank].
@@ -298,10 +306,8 @@ class Chip {
     bool fits() const { return chosen_.ranks > 0; }
     int ranks() const { return chosen_.ranks; }
 
-    void advance(std::int64_t count, bool check, Gate gate, double* residual_sums, double* image_sums,
-                 Stream stream) const {
-        with_kernel(
-            [&](auto kernel) { start<decltype(kernel)>(count, check, gate, residual_sums, image_sums, stream); });
+    void advance(std::int64_t count, bool check, Gate gate, const LookSums& sums, Stream stream) const {
+        with_kernel([&](auto kernel) { start<decltype(kernel)>(count, check, gate, sums, stream); });
     }
 
   private:
@@ -343,10 +349,10 @@ class Chip {
     }
 
     template <class Kernel>
-    void start(std::int64_t count, bool check, Gate gate, double* residual_sums, double* image_sums,
-               Stream stream) const {
+    void start(std::int64_t count, bool check, Gate gate, const LookSums& sums, Stream stream) const {
         const typename Kernel::Params params{chosen_,
                                              static_cast<int>(count),
+                                             static_cast<int>(count) + (check && a.tolerance > 0),
                                              check,
                                              static_cast<const T*>(a.y),
                                              static_cast<float*>(a.q),
@@ -356,9 +362,9 @@ class Chip {
                                              a.taps,
                                              static_cast<float>(a.beta),
                                              static_cast<float>(a.relaxation),
+                                             static_cast<float>(a.unit),
                                              prox_,
-                                             residual_sums,
-                                             image_sums,
+                                             sums,
                                              gate};
         launch_clusters<Kernel>(a.images * a.channels, static_cast<std::size_t>(chosen_.bytes()), stream, params);
     }

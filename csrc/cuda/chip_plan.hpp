@@ -44,7 +44,7 @@ inline ChipPlan chip_plan(const AdmmArgs& a, int ranks) {
     const int s = p.stride, low_row = -down_div(p.centre_row - p.kh + 1, s),
               low_column = -down_div(p.centre_column - p.kw + 1, s);
     const int high_row = p.centre_row / s, high_column = p.centre_column / s;
-    std::int64_t used = 8 * 256;  // the scratch of the sums: 256 threads, four numbers of eight bytes
+    std::int64_t used = 4 * 256;  // the scratch of the sums: 256 threads, two numbers of eight bytes
     const auto take = [&](std::int64_t floats) {
         const std::int64_t at = used;
         used += (floats + 3) / 4 * 4;  // parts begin on 16 bytes, the widest load of a thread

@@ -19,6 +19,9 @@ struct Totals<0> {
     FASTIP_DEVICE void keep(double*, int) const {}
 };
 
+// The square of a value, wide: many are added up.
+FASTIP_DEVICE double squared(double a) { return a * a; }
+
 // scratch[0 .. N) becomes the sum over the block's threads, pairs by pairs.
 template <int N, int Threads>
 FASTIP_DEVICE void add_up(const Block<Threads>& block, double* scratch) {

@@ -1,5 +1,5 @@
-// The stop rule on the device: the sums that it needs, and its verdict on all images. Nothing comes back to the host
-// but copies that are queued like everything else.
+// The stop rule on the device: the ratios, from sums that the kernels leave, and its verdict on all images. Nothing
+// comes back to the host but copies that are queued like everything else.
 #pragma once
 #include <cmath>
 
@@ -16,47 +16,27 @@ struct AdmmState {
     std::int64_t iterations, checks;
 };
 
-// Partial sums of the blocks of one image lie side by side: `blocks` of them, N numbers each.
-template <int N>
-struct Partials {
-    const double* values;
-    std::int64_t blocks;
+// What the blocks of an iteration leave of it, those of one image side by side: the sums of Sums, of two kinds of
+// block.
+struct LookSums {
+    double *residual, *pending;  // one number a block
+    double* image;               // moved and pulled
 };
 
-// ||y|| of every image, a block for each.
-template <class T>
-struct Sizes {
-    static constexpr int threads = 256, kBlocks = 4;
-    struct Params {
-        const T* y;
-        std::int64_t pixels;  // of an image
-        double* sizes;
-    };
-    static FASTIP_DEVICE void run(const Block<threads>& block, unsigned char* memory, const Params& p) {
-        double* scratch = reinterpret_cast<double*>(memory);
-        block.each([&](int t) {
-            double sum = 0;
-            for (std::int64_t i = t; i < p.pixels; i += threads) {
-                const double a = load(p.y + block.index * p.pixels + i);
-                sum += a * a;
-            }
-            scratch[t] = sum;
-        });
-        add_up<1>(block, scratch);
-        block.last([&](int t) {
-            if (t == 0) p.sizes[block.index] = std::sqrt(scratch[0]);
-        });
-    }
+// What the sums of an image are judged beside, as AdmmArgs has it.
+struct Scales {
+    const double *sizes, *floors;
+    double norm, unit, beta, tolerance;
 };
 
-// The two ratios of every image, a block for each: ratios[look % 2][2][images].
+// The two ratios of every image, a block for each, to the row of this look: history[look][2][images].
 struct Ratios {
     static constexpr int threads = 256, kBlocks = 4;
     struct Params {
-        Partials<1> residual;
-        Partials<3> image;  // ||x' - x||^2, ||x||^2, ||x'||^2
-        const double* sizes;
-        double* ratios;
+        LookSums sums;
+        std::int64_t residual_blocks, image_blocks;  // of an image
+        Scales scales;
+        double* history;
         const AdmmState* state;
         std::int64_t images;
     };
@@ -65,11 +45,13 @@ struct Ratios {
         double* scratch = reinterpret_cast<double*>(memory);
         block.each([&](int t) {
             double sum[4] = {};
-            for (std::int64_t i = t; i < p.residual.blocks; i += threads)
-                sum[0] += p.residual.values[block.index * p.residual.blocks + i];
-            for (std::int64_t i = t; i < p.image.blocks; i += threads) {
-                FASTIP_UNROLL(3)
-                for (int k = 0; k < 3; ++k) sum[k + 1] += p.image.values[(block.index * p.image.blocks + i) * 3 + k];
+            for (std::int64_t i = t; i < p.residual_blocks; i += threads) {
+                const std::int64_t at = block.index * p.residual_blocks + i;
+                sum[0] += p.sums.residual[at], sum[1] += p.sums.pending[at];
+            }
+            for (std::int64_t i = t; i < p.image_blocks; i += threads) {
+                const std::int64_t at = (block.index * p.image_blocks + i) * 2;
+                sum[2] += p.sums.image[at], sum[3] += p.sums.image[at + 1];
             }
             FASTIP_UNROLL(4)
             for (int k = 0; k < 4; ++k) scratch[4 * t + k] = sum[k];
@@ -77,9 +59,12 @@ struct Ratios {
         add_up<4>(block, scratch);
         block.last([&](int t) {
             if (t != 0) return;
-            double* now = p.ratios + p.state->checks % 2 * 2 * p.images;
-            now[block.index] = data_ratio(scratch[0], p.sizes[block.index]);
-            now[p.images + block.index] = change_ratio(scratch[1], scratch[2], scratch[3]);
+            const Scales& s = p.scales;
+            Sums sums;
+            sums.r = scratch[0], sums.pending = scratch[1], sums.moved = scratch[2], sums.pulled = scratch[3];
+            double* now = p.history + p.state->checks * 2 * p.images;
+            now[block.index] = data_ratio(sums, s.unit, s.sizes[block.index]);
+            now[p.images + block.index] = error_ratio(sums, s.unit, s.beta, s.norm, s.floors[block.index], s.tolerance);
         });
     }
 };
@@ -88,7 +73,7 @@ struct Ratios {
 struct Judge {
     static constexpr int threads = 256, kBlocks = 4;
     struct Params {
-        const double* ratios;
+        const double* history;
         AdmmState* state;
         std::int64_t images, count;  // iterations since the last look
         std::int64_t every, patience;
@@ -98,12 +83,12 @@ struct Judge {
         if (p.state->over) return;
         int* found = reinterpret_cast<int*>(memory);
         block.each([&](int t) {
-            const double *now = p.ratios + p.state->checks % 2 * 2 * p.images,
-                         *before = p.ratios + (p.state->checks + 1) % 2 * 2 * p.images;
+            const double* now = p.history + p.state->checks * 2 * p.images;
+            const bool first = p.state->checks == 0;
+            const double* before = first ? now : now - 2 * p.images;
             int flags = 0;
-            for (std::int64_t b = t; b < p.images; b += threads) {
-                flags |= findings(now[b], now[p.images + b], before[b], p.state->checks == 0, p.tolerance);
-            }
+            for (std::int64_t b = t; b < p.images; b += threads)
+                flags |= findings(now[b], now[p.images + b], p.history[b], before[b], first, p.tolerance);
             found[t] = flags;
         });
         for (int half = threads / 2; half > 0; half /= 2)

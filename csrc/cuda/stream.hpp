@@ -12,9 +12,6 @@ namespace cuda {
 inline void copy_to_host(void* to, const void* from, std::size_t bytes, Stream stream) {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream), "copy to the host");
 }
-inline void copy_on_device(void* to, const void* from, std::size_t bytes, Stream stream) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream), "copy on the device");
-}
 inline void clear(void* memory, std::size_t bytes, Stream stream) {
     check(cudaMemsetAsync(memory, 0, bytes, stream), "clearing memory");
 }
@@ -41,7 +38,6 @@ class Event {
 #else
 
 inline void copy_to_host(void* to, const void* from, std::size_t bytes, Stream) { std::memcpy(to, from, bytes); }
-inline void copy_on_device(void* to, const void* from, std::size_t bytes, Stream) { std::memcpy(to, from, bytes); }
 inline void clear(void* memory, std::size_t bytes, Stream) { std::memset(memory, 0, bytes); }
 inline bool capturing(Stream) { return false; }
 struct Event {

@@ -25,9 +25,11 @@ PYBIND11_MODULE(fastip_emulated, m) {
     m.def("set_limits",
           [](int shared_bytes, int ranks, int processors) { cuda::host_limits = {shared_bytes, ranks, processors}; });
     // Iterations done, looks, status, what they found (looks x 2 x images), iterations asked for.
-    m.def("play", [](bool gpu, const std::vector<double>& sizes, const std::vector<double>& squares,
-                     std::int64_t iterations, std::int64_t every, std::int64_t patience, double tolerance) {
-        Play play(sizes, squares, tolerance > 0 ? (iterations + every - 1) / every : 0);
+    m.def("play", [](bool gpu, const std::tuple<std::vector<double>, std::vector<double>, double, double, double>& by,
+                     const std::vector<double>& squares, std::int64_t iterations, std::int64_t every,
+                     std::int64_t patience, double tolerance) {
+        const auto& [sizes, floors, norm, beta, unit] = by;
+        Play play({sizes, floors, norm, beta, unit}, squares, tolerance > 0 ? (iterations + every - 1) / every : 0);
         AdmmResult result{};
         const AdmmArgs args = arguments(play, iterations, every, patience, tolerance, result);
         gpu ? play_on_gpu(args) : play_on_cpu(args);

@@ -5,32 +5,34 @@
 #include <stdexcept>
 #include <vector>
 
-#include "fastip/kernels.hpp"
+#include "fastip/stop_rule.hpp"
 
 namespace fastip {
 
 // What images are stored as in a played solve: a type of its own, whose iterations can be others.
-struct Played {
-    double value;
-    explicit operator double() const { return value; }
+struct Played {};
+
+// What the sums of the images are judged beside.
+struct Beside {
+    std::vector<double> sizes, floors;
+    double norm, beta, unit;
 };
-inline double load(const Played* p) { return p->value; }
 
 struct Play {
     static constexpr std::int64_t kChannels = 2;  // the table's sums are those of the last channel, the others zero
+    Beside beside;
     std::int64_t images;
-    std::vector<Played> y;        // images x channels, each of one pixel: the norms that ratios are relative to
-    std::vector<double> squares;  // looks x 4 x images: residual, step, old image, new image
+    std::vector<double> squares;  // looks x 4 x images: r, moved, pending, pulled
     std::vector<double> history;  // looks x 2 x images
     std::int64_t iterations = 0;  // that were asked for so far
     std::int64_t looks_taken = 0;
 
-    Play(const std::vector<double>& sizes, const std::vector<double>& table, std::int64_t looks)
-        : images(static_cast<std::int64_t>(sizes.size())),
-          y(kChannels * sizes.size(), Played{0}),
+    Play(const Beside& scales, const std::vector<double>& table, std::int64_t looks)
+        : beside(scales),
+          images(static_cast<std::int64_t>(beside.sizes.size())),
           squares(table),
           history(2 * looks * images) {
-        for (std::int64_t b = 0; b < images; ++b) y[kChannels * b + kChannels - 1].value = sizes[b];
+        if (beside.floors.size() != beside.sizes.size()) throw std::invalid_argument("not a floor for each image");
         if (static_cast<std::int64_t>(squares.size()) != 4 * looks * images)
             throw std::invalid_argument("not a row of sums for each look");
     }
@@ -44,8 +46,9 @@ struct Play {
         if (first + 4 * images > static_cast<std::int64_t>(squares.size()))
             throw std::out_of_range("a look that a whole solve does not have");
         for (std::int64_t b = 0; b < images; ++b) {
-            double sums[4];
-            for (int k = 0; k < 4; ++k) sums[k] = squares[first + k * images + b];
+            const double* of = squares.data() + first + b;
+            Sums sums;
+            sums.r = of[0], sums.moved = of[images], sums.pending = of[2 * images], sums.pulled = of[3 * images];
             leave(b * kChannels + kChannels - 1, sums);
         }
     }
@@ -56,12 +59,14 @@ inline AdmmArgs arguments(Play& play, std::int64_t iterations, std::int64_t ever
                           double tolerance, AdmmResult& result) {
     static constexpr double kOne = 1;
     AdmmArgs args{};
-    args.y = play.y.data(), args.image = &play, args.history = play.history.data(), args.result = &result;
+    args.image = &play, args.history = play.history.data(), args.result = &result;
+    args.sizes = play.beside.sizes.data(), args.floors = play.beside.floors.data();
+    args.norm = play.beside.norm, args.unit = play.beside.unit, args.beta = play.beside.beta;
     args.images = play.images, args.channels = Play::kChannels;
     args.h = args.w = args.height = args.width = args.kh = args.kw = args.stride = 1;
     args.boundary = Boundary::zero;
     args.psf = args.taps = &kOne;
-    args.beta = args.shrink = args.relaxation = 1;
+    args.shrink = args.relaxation = 1;
     args.iterations = iterations, args.every = every, args.patience = patience, args.tolerance = tolerance;
     return args;
 }

@@ -11,7 +11,7 @@ namespace {
 
 template <>
 void Solver<Played>::prepare(Played*, Index) {
-    for (Index i = 0; i < planes * rows.length; ++i) squares[i] = Squares{};
+    for (Index i = 0; i < planes * rows.length; ++i) squares[i] = Sums{};
 }
 template <>
 void Solver<Played>::load(Index) const {}
@@ -19,8 +19,8 @@ template <>
 void Solver<Played>::store(Index) const {}
 template <>
 void Solver<Played>::chunk_by_plane(Index iterations, bool check) const {
-    static_cast<Play*>(args.image)->advance(iterations, check, [&](Index plane, const double (&sums)[4]) {
-        squares[plane] = {sums[0], sums[1], sums[2], sums[3]};
+    static_cast<Play*>(args.image)->advance(iterations, check, [&](Index plane, const Sums& sums) {
+        squares[plane] = sums;
     });
 }
 template <>

@@ -17,13 +17,13 @@ namespace {
 template <>
 void Solve<Played>::advance(Index count, bool check) {
     residual_blocks = image_blocks = 1;
-    static_cast<Play*>(a.image)->advance(count, check, [&](Index plane, const double (&sums)[4]) {
-        for (Index other = plane - plane % a.channels; other < plane; ++other) {
-            work.residual_sums[other] = 0;
-            for (int k = 0; k < 3; ++k) work.image_sums[3 * other + k] = 0;
+    static_cast<Play*>(a.image)->advance(count, check, [&](Index plane, const Sums& sums) {
+        const LookSums& left = work.sums;
+        for (Index other = plane - plane % a.channels; other <= plane; ++other) {
+            const Sums its = other == plane ? sums : Sums{};
+            left.residual[other] = its.r, left.pending[other] = its.pending;
+            left.image[2 * other] = its.moved, left.image[2 * other + 1] = its.pulled;
         }
-        work.residual_sums[plane] = sums[0];
-        for (int k = 0; k < 3; ++k) work.image_sums[3 * plane + k] = sums[k + 1];
     });
 }
 

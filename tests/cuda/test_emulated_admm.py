@@ -6,7 +6,7 @@ Swept through memory and kept on the chip, against the reference loop and agains
 import pytest
 import torch
 
-from cases.solves import SHAPES, looped, problem
+from cases.solves import SHAPES, any_size, assert_judged_alike, assert_looks_agree, looped, problem, rule_for
 from fastip.contracts import Pointwise, Status, StencilStep
 from fastip.errors import FastipError
 from fastip.kernels import whole_solve
@@ -74,14 +74,32 @@ def test_equals_the_reference_loop(kh, kw, stride, half, h, w, planes, relaxatio
         assert float((found.double() - truth).abs().max()) < BOUND[dtype] * float(truth.abs().max())
 
 
+@pytest.mark.parametrize("dtype", list(BOUND))
+@pytest.mark.parametrize("boundary", ["circular", "valid", "zero"])
+@pytest.mark.parametrize("relaxation", [1.0, 1.6, 0.7])
+@pytest.mark.parametrize("shape", [*SHAPES, CHIP])
+def test_looks_find_what_those_of_the_reference_loop_find(shape, relaxation, boundary, dtype, path):
+    assert_looks_agree(native.solve, shape, boundary, relaxation, dtype, BOUND[dtype])
+
+
+@pytest.mark.parametrize("relaxation", [1.0, 1.6])
+@any_size
+def test_data_of_any_size_are_judged_alike(dtype, scale, relaxation, path):
+    assert_judged_alike(native.solve, scale, relaxation, dtype, BOUND[dtype])
+
+
 @pytest.mark.parametrize("relaxation", [1.0, 1.6])
 @pytest.mark.parametrize("tolerance, iterations", [(1e-30, 13), (3e-2, 200), (1e-3, 200)])
 def test_stops_as_the_kernels_for_cpus_do(tolerance, iterations, relaxation, path, monkeypatch):
     step, x, q, y = problem(9, 9, 4, 0, 11, 19, (3, 2), "circular")
     step = StencilStep(step.convolution, torch.full((1, 1), 0.7, dtype=torch.float64), 0.3)
-    found = native.solve(step, PROX, x.float(), q.float(), y.float(), StopRule(tolerance, iterations), relaxation)
+    found = native.solve(
+        step, PROX, x.float(), q.float(), y.float(), rule_for(step, y, tolerance, iterations), relaxation
+    )
     monkeypatch.undo()
-    expected = native.solve(step, PROX, x.float(), q.float(), y.float(), StopRule(tolerance, iterations), relaxation)
+    expected = native.solve(
+        step, PROX, x.float(), q.float(), y.float(), rule_for(step, y, tolerance, iterations), relaxation
+    )
     assert found[2:4] == expected[2:4] and found[4].shape == expected[4].shape
     torch.testing.assert_close(found[4], expected[4], rtol=1e-3, atol=1e-7)
     torch.testing.assert_close(found[:2], expected[:2], rtol=1e-4, atol=1e-5)
@@ -92,7 +110,7 @@ def test_unstable_is_said(path):
     step, x, q, y = problem(3, 3, 1, 0, 12, 12, (1, 2), "circular")
     wild = StencilStep(step.convolution, torch.full((1, 1), 40.0, dtype=torch.float64), 0.3)
     _, _, done, status, residuals = native.solve(
-        wild, Pointwise(), x.float(), q.float(), y.float(), StopRule(1e-6, 400), 1.0
+        wild, Pointwise(), x.float(), q.float(), y.float(), rule_for(wild, y, 1e-6, 400), 1.0
     )
     assert status is Status.UNSTABLE and done < 400 and len(residuals) == done // 5
 
@@ -100,7 +118,7 @@ def test_unstable_is_said(path):
 def test_zero_data_divides_by_nothing(path):
     step, x, q, y = problem(3, 3, 2, 1, 8, 8, (2, 1), "zero")
     _, _, done, status, residuals = native.solve(
-        step, PROX, 0 * x.float(), 0 * q.float(), 0 * y.float(), StopRule(1e-6, 20), 1.0
+        step, PROX, 0 * x.float(), 0 * q.float(), 0 * y.float(), rule_for(step, 0 * y, 1e-6, 20), 1.0
     )
     assert (done, status) == (5, Status.CONVERGED) and bool((residuals == 0).all())
 
@@ -136,7 +154,7 @@ def test_margins_are_fetched_phase_by_phase_in_float32_alone(dtype, monkeypatch,
         native.solve(step, PROX, *(t.to(dtype) for t in rest), StopRule(0.0, 2), 1.0)
 
 
-@pytest.mark.parametrize("ranks, least, most", [(1, 204, 205), (2, 111, 112), (4, 64, 65), (8, 40, 41)])
+@pytest.mark.parametrize("ranks, least, most", [(1, 200, 201), (2, 107, 108), (4, 60, 61), (8, 36, 37)])
 def test_as_many_blocks_a_plane_as_asked_for(ranks, least, most, monkeypatch, emulated):
     """The same bits from any number of blocks.
 
@@ -187,7 +205,7 @@ def test_any_order_of_threads_and_blocks_gives_the_same_bits(path, emulated):
     results = []
     for order in (0, 1, 2):  # of threads, of blocks, and of the blocks of a cluster between two of its barriers
         emulated.set_order(order)
-        results.append(native.solve(step, PROX, x.float(), q.float(), y.float(), StopRule(1e-30, 12), 1.6))
+        results.append(native.solve(step, PROX, x.float(), q.float(), y.float(), rule_for(step, y, 1e-30, 12), 1.6))
     for other in results[1:]:
         assert all(torch.equal(results[0][i], other[i]) for i in (0, 1, 4))
 

@@ -7,7 +7,7 @@ iterations find is played.
 import pytest
 import torch
 
-from cases.stop_rule import Look, assert_ends, assert_follows, every_script, every_solve
+from cases.stop_rule import BETA, Look, assert_ends, assert_follows, every_script, every_solve
 from fastip.contracts import Status
 from fastip.kernels import whole_solve
 from fastip.kernels.family import Implementations
@@ -19,10 +19,11 @@ native = Implementations("native")
 
 def played(module, gpu, script):
     """How the solve ends, and how many iterations it asked for."""
-    sizes, squares = script.squares()
+    scales, unit, sums = script.squares()
+    beside = (scales.sizes.tolist(), scales.floors.tolist(), scales.norm, BETA, unit)
     rule = (script.iterations, EVERY, PATIENCE, script.tolerance)
-    looks = squares.flatten().tolist() if script.tolerance > 0 else []
-    (done, checks, status), history, asked = module.play(gpu, sizes.tolist(), looks, *rule)
+    looks = sums.flatten().tolist() if script.tolerance > 0 else []
+    (done, checks, status), history, asked = module.play(gpu, beside, looks, *rule)
     found = torch.tensor(history, dtype=torch.float64).reshape(checks, len(Look._fields), script.images)
     return (done, VERDICTS[status], found), asked
 

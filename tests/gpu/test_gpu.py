@@ -16,6 +16,7 @@ import fastip
 from cases.gpu import DTYPES, GPU, NATIVE, OP, PROX, SLEEP, TRITON, data, draw, problem, relative, solve
 from cases.gpu import backend_fixture as backend_fixture
 from cases.gpu import plain_float32 as plain_float32
+from cases.solves import rule_for
 from fastip import inverses, kernels, operators, priors, psf
 from fastip.contracts import Convolution, Pointwise, Status, StencilStep
 from fastip.kernels import choose, reference, whole_solve
@@ -93,7 +94,7 @@ def test_sweeps_and_planes_on_the_chip_agree(
     plain, solves = whole_solve.on_gpu, []
     for path in (1, 2):
         monkeypatch.setattr(whole_solve, "on_gpu", functools.partial(plain, path=path))
-        solves.append(native.solve(step, PROX, x.clone(), q, y, StopRule(tolerance, 33), 1.0))
+        solves.append(native.solve(step, PROX, x.clone(), q, y, rule_for(step, y, tolerance, 33), 1.0))
     swept, kept = solves
     assert swept[2:4] == kept[2:4] if dtype == torch.float32 or not tolerance else swept[3] in tuple(Status)
     if swept[2] == kept[2] == 33:
@@ -146,7 +147,7 @@ def test_a_diverging_solve_is_stopped(backend: str) -> None:
         Convolution(psf.gaussian(9, sigma=1.6), 4, "circular"), torch.full((1, 1), 1e4, dtype=torch.float64), 1e-2
     )
     *_, done, status, _ = kernels.solve(
-        step, Pointwise(), OP.adjoint(y), torch.zeros_like(y), y, StopRule(1e-6, 400), 1.0
+        step, Pointwise(), OP.adjoint(y), torch.zeros_like(y), y, rule_for(step, y, 1e-6, 400), 1.0
     )
     assert status is Status.UNSTABLE and done < 400
 

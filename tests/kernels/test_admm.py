@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import fastip
-from cases.solves import SHAPES, draw, looped, problem
+from cases.solves import SHAPES, draw, looped, problem, rule_for
 from fastip.contracts import Pointwise, Status, StencilStep
 from fastip.errors import InvalidInput, Unsupported
 from fastip.kernels import reference
@@ -52,7 +52,9 @@ def test_any_team_gives_the_same_bits(h, w, planes, relaxation, boundary):
     try:
         for n in (1, 2, 3, 5):
             torch.set_num_threads(n)
-            results.append(native.solve(step, Pointwise(l1=0.01), x.clone(), q, y, StopRule(1e-30, 12), relaxation))
+            results.append(
+                native.solve(step, Pointwise(l1=0.01), x.clone(), q, y, rule_for(step, y, 1e-30, 12), relaxation)
+            )
     finally:
         torch.set_num_threads(before)
     assert results[0][4].shape == (3, 2, planes[0])
@@ -95,7 +97,7 @@ def test_no_iteration_is_refused(module, tolerance):
 def test_a_diverging_solve_is_stopped():
     step, x, q, y = problem(3, 3, 1, 0, 16, 16, (2, 1), "circular", seed=1)
     wild = StencilStep(step.convolution, torch.full((1, 1), 50.0, dtype=torch.float64), step.beta)
-    _, _, done, status, residuals = native.solve(wild, Pointwise(), x, q, y, StopRule(1e-6, 400), 1.0)
+    _, _, done, status, residuals = native.solve(wild, Pointwise(), x, q, y, rule_for(wild, y, 1e-6, 400), 1.0)
     assert status is Status.UNSTABLE and done <= 30 and residuals[-1, 0].max() > 1
 
 
