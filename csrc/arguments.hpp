@@ -98,8 +98,8 @@ inline void bind_arguments(pybind11::module_& m) {
 #define O(member) FASTIP_OPTIONAL(AdmmArgs, member)
     FASTIP_STRUCT(AdmmArgs, F(y), F(q), F(image), F(images), F(channels), F(h), F(w), F(height), F(width), F(psf),
                   F(kh), F(kw), F(stride), F(boundary), F(taps), F(half), F(beta), FASTIP_PROX(F), F(relaxation),
-                  F(iterations), F(every), F(patience), F(tolerance), F(history), O(sizes), O(floors), O(norm), O(unit),
-                  O(workspace), O(relaxed), O(states), O(path), O(ranks), O(by_phase));
+                  F(iterations), F(every), F(patience), F(tolerance), F(history), O(sizes), O(floors), O(norm),
+                  O(rounding), O(unit), O(workspace), O(relaxed), O(states), O(path), O(ranks), O(by_phase));
 #undef F
 #undef O
 }

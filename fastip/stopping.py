@@ -5,14 +5,14 @@ next data step, ``r' = y - A x' - beta q'``, and ``q' - q`` of the one before th
 
     e = 2 beta (x - x') + 2 A^T (beta (q' - q) - r')
 
-    converged:   beta ||x' - x|| + ||A|| ||beta (q' - q) - r'||  <=  t max(2 beta ||A^T (2 q' - q)||, floor)
+    converged:   beta ||x' - x|| + ||A|| ||beta (q' - q) - r'||
+                     <=  8 eps ||A^T y|| + t max(2 beta ||A^T (2 q' - q)||, 0.2 t ||A^T y||)
 
-    floor = (0.2 t + 8 eps / t) ||A^T y||
-
-for every image. The floor lets data that are fitted exactly end, to second order in t or to rounding, eps being that of
-the dtype. Steps alone say nothing: with a large beta every step is short. Where the prox is inexact (TV), its own
-error must be small beside the objective too, ``R(x') - <g, x'> <= 3 t F(x')`` for the subgradient g that it ended at.
-docs/mathematics.md has the measurements; the norms are taken in float64, so that data of any size are judged alike.
+for every image. Data that are fitted exactly end by the last term, of second order in t, or by the first, which is
+rounding, eps being that of the dtype. Steps alone say nothing: with a large beta every step is short. Where the prox is
+inexact (TV), its own error must be small beside the objective too, ``R(x') - <g, x'> <= 3 t F(x')`` for the subgradient
+g that it ended at. docs/mathematics.md has the measurements; the norms are taken in float64, so that data of any size
+are judged alike.
 """
 
 from __future__ import annotations
@@ -43,6 +43,14 @@ def per_image(values: Tensor) -> Tensor:
     return torch.linalg.vector_norm(flat, dim=1, dtype=torch.complex128 if flat.is_complex() else torch.float64)
 
 
+def rounding(dtype: torch.dtype) -> float:
+    """What an error is known to, beside ``||A^T y||``: some roundings of images of this dtype.
+
+    More would take what is not settled for the end; less would never end where data are fitted exactly.
+    """
+    return 8 * torch.finfo(dtype).eps
+
+
 def ratio(norms: Tensor, reference: Tensor) -> Tensor:
     """norms / reference, absolute where the reference is zero."""
     return norms / torch.where(reference > 0, reference, torch.ones_like(reference))
@@ -53,22 +61,6 @@ def relative_change(x: Tensor, x_new: Tensor) -> Tensor:
     return ratio(per_image(x_new.detach() - x.detach()), per_image(x).maximum(per_image(x_new)))
 
 
-def floor(pulled: Tensor, tolerance: float, dtype: torch.dtype) -> Tensor:
-    """The least size that an error is judged beside.
-
-    Args:
-        pulled: ``||A^T y||`` of each image.
-        tolerance: That of the solve; 0 where none is judged.
-        dtype: Of the images.
-
-    Returns:
-        (0.2 t + 8 eps / t) ``||A^T y||``, shape (b,).
-    """
-    if tolerance == 0:
-        return torch.zeros_like(pulled)
-    return (0.2 * tolerance + 8 * torch.finfo(dtype).eps / tolerance) * pulled
-
-
 class Error(NamedTuple):
     """The norms that tell how far x' is from a minimiser, each of shape (b,).
 
@@ -76,7 +68,7 @@ class Error(NamedTuple):
         moved: ``||x' - x||``.
         pending: ``||A|| ||beta (q' - q) - r'||``, or the norm of A^T of that itself.
         pulled: ``||A^T (2 q' - q)||``.
-        floor: See :func:`floor`.
+        floor: ``||A^T y||``.
     """
 
     moved: Tensor
@@ -84,9 +76,11 @@ class Error(NamedTuple):
     pulled: Tensor
     floor: Tensor
 
-    def ratio(self, beta: float) -> Tensor:
-        """What must be <= tolerance."""
-        return ratio(beta * self.moved + self.pending, (2 * beta * self.pulled).maximum(self.floor))
+    def ratio(self, beta: float, tolerance: float, rounding: float) -> Tensor:
+        """What must be <= tolerance; ``rounding``: that of the dtype, times ``floor`` it counts as nothing."""
+        error, spare = beta * self.moved + self.pending, rounding * self.floor
+        size = (2 * beta * self.pulled).maximum(0.2 * tolerance * self.floor)
+        return ratio(torch.where(error <= spare, torch.zeros_like(error), error - spare), size)
 
 
 class StopRule:

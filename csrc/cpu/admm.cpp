@@ -99,7 +99,8 @@ bool Solver<T>::judge(AdmmResult& result, Index& growing) const {
                 sums.pulled += squares[row].pulled;
         }
         now[b] = data_ratio(sums, args.unit, args.sizes[b]);
-        now[args.images + b] = error_ratio(sums, args.unit, args.beta, args.norm, args.floors[b]);
+        now[args.images + b] =
+            error_ratio(sums, args.unit, args.beta, args.norm, args.floors[b], args.tolerance, args.rounding);
         const bool first = result.checks == 0;
         found |= findings(now[b], now[args.images + b], args.history[b], first ? 0 : before[b], first, args.tolerance);
     }

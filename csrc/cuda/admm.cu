@@ -215,7 +215,7 @@ class Solve {
     }
 
     void look(Index count) {
-        const Scales scales{a.sizes, a.floors, a.norm, a.unit, a.beta, a.tolerance};
+        const Scales scales{a.sizes, a.floors, a.norm, a.unit, a.beta, a.tolerance, a.rounding};
         launch<Ratios>(a.images, 4 * 8 * Ratios::threads, stream_,
                        {work.sums, a.channels * residual_blocks, a.channels * image_blocks, scales, a.history,
                         work.state, a.images});

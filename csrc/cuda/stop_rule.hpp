@@ -26,7 +26,7 @@ struct LookSums {
 // What the sums of an image are judged beside, as AdmmArgs has it.
 struct Scales {
     const double *sizes, *floors;
-    double norm, unit, beta, tolerance;
+    double norm, unit, beta, tolerance, rounding;
 };
 
 // The two ratios of every image, a block for each, to the row of this look: history[look][2][images].
@@ -64,7 +64,8 @@ struct Ratios {
             sums.r = scratch[0], sums.pending = scratch[1], sums.moved = scratch[2], sums.pulled = scratch[3];
             double* now = p.history + p.state->checks * 2 * p.images;
             now[block.index] = data_ratio(sums, s.unit, s.sizes[block.index]);
-            now[p.images + block.index] = error_ratio(sums, s.unit, s.beta, s.norm, s.floors[block.index], s.tolerance);
+            now[p.images + block.index] =
+                error_ratio(sums, s.unit, s.beta, s.norm, s.floors[block.index], s.tolerance, s.rounding);
         });
     }
 };

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..contracts import Convolution, Pointwise, Status, StencilStep
 from ..errors import InvalidInput, Unsupported
-from ..stopping import EVERY, PATIENCE, StopRule, floor
+from ..stopping import EVERY, PATIENCE, StopRule, rounding
 from . import extension, reference, shapes
 from .extension import plain
 from .family import Family, Operator
@@ -79,8 +79,8 @@ def _native(
 def _scales(rule: StopRule, dtype: torch.dtype) -> dict[str, Any]:
     """What the rule judges by, as fields."""
     scales = rule.known()
-    least = floor(scales.floors, rule.tolerance, dtype)
-    return {"sizes": scales.sizes, "floors": least, "norm": scales.norm, "unit": scales.unit}
+    norms = {"sizes": scales.sizes, "floors": scales.floors, "norm": scales.norm}
+    return norms | {"rounding": rounding(dtype), "unit": scales.unit}
 
 
 def runs_on_gpu(y: Tensor) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import BoundInverse, BoundPrior, Status
-from ..stopping import Error, StopRule, floor, per_image, ratio
+from ..stopping import Error, StopRule, per_image, ratio, rounding
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,8 @@ class Iteration:
         """The two ratios of the stop rule, 2 x b: one product with A, and another where the prox is inexact."""
         step, (x, x_new), (q, q_new) = self.step, self.x, self.q
         pending = step.pending(step.beta * (q_new - q) - step.residual(x_new, q_new))
-        least = floor(step.floor, tolerance, x.dtype)
-        error = Error(per_image(x_new - x), pending, per_image(self.pulled), least)
-        found, slack = error.ratio(step.beta), self.prox.slack(x_new)
+        error = Error(per_image(x_new - x), pending, per_image(self.pulled), step.floor)
+        found, slack = error.ratio(step.beta, tolerance, rounding(x.dtype)), self.prox.slack(x_new)
         if slack is not None:
             found = found.maximum(ratio(slack[0], 3 * (step.misfit(x_new) + slack[1])))
         return torch.stack([step.norm(self.r), found])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..contracts import Pointwise, Scales, SpectralStep, Status
-from ..stopping import Error, StopRule, floor, per_image, ratio
+from ..stopping import Error, StopRule, per_image, ratio, rounding
 
 
 def pack(planes: Tensor) -> Tensor:
@@ -79,10 +79,10 @@ class Spectral:
             self.norms(z[1] - z[0]),
             self.norms(pending),
             self.norms(pulled),
-            floor(scales.floors, tolerance, self.gain.dtype),
+            scales.floors,
         )
         data = ratio(self.norms(torch.fft.ifft2(moved * self.denominator)), scales.sizes)
-        return torch.stack([data, error.ratio(self.beta)])
+        return torch.stack([data, error.ratio(self.beta, tolerance, rounding(self.gain.dtype))])
 
 
 def admm(

@@ -14,11 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastip.contracts import Convolution, Pointwise, Status, StencilStep
-from fastip.kernels import reference
+from fastip.contracts import Convolution, StencilStep
 from fastip.kernels.family import Implementations
 from fastip.kernels.triton import start
-from fastip.stopping import StopRule
 
 triton = Implementations("triton")
 
@@ -177,25 +175,3 @@ def problem(
     )
     x = draw(*images, *image_size(h, w, kh, kw, stride, boundary), seed=3)
     return step, x, draw(*images, h, w, seed=4), draw(*images, h, w, seed=5)
-
-
-def looped(
-    step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, y: Tensor, rule: StopRule, relaxation: float
-) -> tuple[Tensor, Tensor, int, Status, Tensor]:
-    """The two lines on reference kernels, under the stop rule of the visible loop."""
-    c, tau = step.convolution, 1 / (2 * step.beta)
-    sizes = torch.linalg.vector_norm(y.flatten(1), dim=1)
-    for k in range(1, rule.iterations + 1):
-        new, r = reference.woodbury(x, q, y, c.psf, c.stride, c.boundary, step.taps, step.beta)
-        pulled = reference.strided_conv_adjoint(2 * new - q, c.psf, c.stride, c.boundary)
-        image = reference.soft_threshold(x, tau * prox.l1, 1 / (1 + 2 * tau * prox.l2), prox.low, prox.high, pulled)
-        norms = [torch.linalg.vector_norm(t.flatten(1), dim=1) for t in (r, image - x, x, image)]
-        scales = (sizes, torch.maximum(norms[2], norms[3]))
-        x, q = x + relaxation * (image - x), q + relaxation * (new - q)
-        ratios = torch.stack(
-            [n / torch.where(s > 0, s, torch.ones_like(s)) for n, s in zip(norms[:2], scales, strict=True)]
-        )
-        verdict = rule.judge(ratios) if rule.due(k) else None
-        if verdict is not None:
-            return image, q, k, verdict, rule.residuals(len(y))
-    return image, q, rule.iterations, Status.ITERATIONS, rule.residuals(len(y))

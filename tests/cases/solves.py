@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastip.contracts import Convolution, Pointwise, Scales, Status, StencilStep
 from fastip.kernels import reference
-from fastip.stopping import Error, StopRule, per_image, ratio
+from fastip.stopping import Error, StopRule, per_image, ratio, rounding
 
 # kh, kw, stride, half width of the taps, h, w of the data, planes
 SHAPES = [
@@ -123,7 +123,7 @@ def judged_loop(
             pending = scales.norm * per_image(step.beta * (q_new - q) - next_r)
             error = Error(per_image(image - x), pending, per_image(pulled), scales.floors)
             data = ratio(per_image(r), scales.sizes)
-            verdict = rule.judge(torch.stack([data, error.ratio(step.beta, rule.tolerance)]))
+            verdict = rule.judge(torch.stack([data, error.ratio(step.beta, rule.tolerance, rounding(y.dtype))]))
         x, q = x + relaxation * (image - x), q + relaxation * (q_new - q)
         if verdict is not None:
             break

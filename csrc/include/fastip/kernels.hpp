@@ -78,11 +78,12 @@ struct AdmmArgs : ProxArgs {
     std::int64_t iterations, every, patience;
     double tolerance;
     double* history;  // checks x 2 x images
-    // For the rule alone: ||y|| and the least size of an error, of each image, a bound of ||A||, and a power of two by
-    // which values are multiplied before they are squared, so that data of any size neither overflow nor vanish.
+    // For the rule alone: ||y|| and ||A^T y|| of each image, a bound of ||A||, what an error is known to beside
+    // ||A^T y||, and a power of two by which values are multiplied before they are squared, so that data of any size
+    // neither overflow nor vanish.
     const double* sizes = nullptr;
     const double* floors = nullptr;
-    double norm = 0, unit = 1;
+    double norm = 0, rounding = 0, unit = 1;
     AdmmResult* result;
     // On a GPU only. q has the precision of the sums; psf, taps and history are on the device, states (two AdmmState)
     // in page-locked memory of the host.

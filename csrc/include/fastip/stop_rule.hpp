@@ -1,6 +1,6 @@
 // The stop rule and the guard against growth of every whole solve on CPUs and GPUs, as fastip/stopping.py has them:
-// converged where beta ||x' - x|| + ||A|| ||beta (q' - q) - r'|| <= t max(2 beta ||A^T (2 q' - q)||, floor) for every
-// image, r' being the residual of the next data step.
+// converged where beta ||x' - x|| + ||A|| ||beta (q' - q) - r'|| <= t max(2 beta ||A^T (2 q' - q)||, 0.2 t ||A^T y||),
+// to rounding, for every image, r' being the residual of the next data step.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -27,11 +27,14 @@ FASTIP_ANYWHERE double data_ratio(const Sums& sums, double unit, double size) {
     return std::sqrt(sums.r) / unit / (size > 0 ? size : 1);
 }
 
-// norm: ||A||; floor: the least size that the error is judged beside.
-FASTIP_ANYWHERE double error_ratio(const Sums& sums, double unit, double beta, double norm, double floor) {
+// norm: ||A||; floor: ||A^T y||; rounding: what an error is known to, beside the floor.
+FASTIP_ANYWHERE double error_ratio(const Sums& sums, double unit, double beta, double norm, double floor,
+                                   double tolerance, double rounding) {
     const double error = (beta * std::sqrt(sums.moved) + norm * std::sqrt(sums.pending)) / unit;
-    const double pulled = 2 * beta * std::sqrt(sums.pulled) / unit, size = pulled > floor ? pulled : floor;
-    return error / (size > 0 ? size : 1);
+    const double spare = rounding * floor, left = error <= spare ? 0 : error - spare;
+    const double pulled = 2 * beta * std::sqrt(sums.pulled) / unit, least = 0.2 * tolerance * floor;
+    const double size = pulled > least ? pulled : least;
+    return left / (size > 0 ? size : 1);
 }
 
 // begun, before: the data ratios of the first look and of the last; none at the first.

@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ...contracts import Scales, Status
-from ...stopping import EVERY, GROWTH, PATIENCE, StopRule, floor
+from ...stopping import EVERY, GROWTH, PATIENCE, StopRule, rounding
 from .blocks import WARPS
 
 VERDICTS = (Status.ITERATIONS, Status.CONVERGED, Status.UNSTABLE)
@@ -37,7 +37,7 @@ def _total(squares, first, count, LANE: tl.constexpr):
 @triton.jit
 def ratios_kernel(
     state, history, sizes, floors, data_squares, image_squares, pending_squares, data_parts, image_parts, pending_parts,
-    beta: tl.float64, norm: tl.float64, LANE: tl.constexpr,
+    beta: tl.float64, norm: tl.float64, tolerance: tl.float64, rounding: tl.float64, LANE: tl.constexpr,
 ):  # fmt: skip
     """The two ratios of one image, from the sums of squares of its programs in a fixed order; a program an image."""
     if tl.load(state) != 0:
@@ -51,9 +51,10 @@ def ratios_kernel(
     moved = tl.sqrt(_total(image_squares, first, image_parts, LANE))
     pulled = 2 * beta * tl.sqrt(_total(image_squares, parts + first, image_parts, LANE))
     pending = tl.sqrt(_total(pending_squares, image * pending_parts, pending_parts, LANE))
-    least = tl.load(floors + image)
+    floor, error = tl.load(floors + image), beta * moved + norm * pending
+    spare, least = rounding * floor, 0.2 * tolerance * floor
     scale = tl.where(pulled > least, pulled, least)
-    tl.store(row + images + image, (beta * moved + norm * pending) / tl.where(scale > 0, scale, 1.0))
+    tl.store(row + images + image, tl.where(error <= spare, 0.0, error - spare) / tl.where(scale > 0, scale, 1.0))
 
 
 @triton.jit(do_not_specialize=["count"])
@@ -105,8 +106,8 @@ class Watch:
         images, empty = len(y), functools.partial(torch.empty, dtype=torch.float64, device=y.device)
         scales: Scales = rule.known()
         self.rule, self.images, self.parts = rule, images, (data_parts, image_parts, pending_parts)
-        self.sizes, self.floors = scales.sizes, floor(scales.floors, rule.tolerance, y.dtype)
-        self.numbers = float(beta), float(scales.norm)
+        self.sizes, self.floors = scales.sizes, scales.floors
+        self.numbers = float(beta), float(scales.norm), float(rule.tolerance), rounding(y.dtype)
         self.history = empty(-(-rule.iterations // EVERY), 2, images)
         self.data_squares, self.image_squares = empty(images * data_parts), empty(2, images * image_parts)
         self.pending_squares = empty(images * pending_parts)
