@@ -147,7 +147,7 @@ class Scales(NamedTuple):
     @property
     def unit(self) -> float:
         """A power of two that brings the data near 1, so that their squares neither overflow nor vanish."""
-        largest = float(self.sizes.max()) if len(self.sizes) else 0.0
+        largest = self.sizes.max().item() if len(self.sizes) else 0.0
         return 2.0 ** -min(max(math.frexp(largest)[1], -100), 100) if largest > 0 else 1.0
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cases.interpretation import INTERPRETED, run_again
 from cases.interpretation import inspected as inspected
-from cases.stop_rule import SOLVES, Script, assert_ends, assert_follows, every_script
+from cases.stop_rule import BETA, SOLVES, Script, assert_ends, assert_follows, every_script
 from fastip.contracts import Convolution, Pointwise, Status, StencilStep
 from fastip.kernels.family import Implementations
 from fastip.stopping import EVERY, StopRule
@@ -46,18 +46,20 @@ class Played:
 
     def __init__(self, script: Script, x: Tensor, q: Tensor) -> None:
         self.script, self.x, self.q = script, x, q
-        self.looks, self.asked = iter(script.squares()[1]), 0
+        squares = script.squares()
+        self.looks, self.asked = iter(squares.sums / squares.unit**2), 0
 
-    def parts(self) -> tuple[int, int]:
-        return 2, 2
+    def parts(self) -> tuple[int, int, int]:
+        return 2, 2, 2
 
     def run(self, count: int, watch: Any, last: bool) -> None:
         self.asked += count
         assert last == (self.asked == self.script.iterations)
         if watch is not None:
-            data, *image = next(self.looks)
+            data, moved, pending, pulled = next(self.looks)
             watch.data_squares.zero_().view(-1, 2)[:, 1] = data
-            watch.image_squares.zero_().view(3, -1, 2)[:, :, 1] = torch.stack(image)
+            watch.pending_squares.zero_().view(-1, 2)[:, 1] = pending
+            watch.image_squares.zero_().view(2, -1, 2)[:, :, 1] = torch.stack([moved, pulled])
             watch.arrived = watch.arrived or [Event(), Event()]
 
     def result(self) -> Tensor:
@@ -93,7 +95,8 @@ class TestScripts:
             request.getfixturevalue("inspected")
         if script.images > FEW:
             monkeypatch.setattr(stop_rule, "ratios_kernel", Ratios(script))
-        one, y = torch.ones(1, 1, dtype=torch.float64), script.squares()[0][:, None, None, None]
+        scales = script.squares().scales
+        one, y = torch.ones(1, 1, dtype=torch.float64), scales.sizes[:, None, None, None]
         solves = []
 
         def play(step: StencilStep, prox: Pointwise, x: Tensor, q: Tensor, *rest: Any) -> Played:
@@ -101,7 +104,9 @@ class TestScripts:
             return solves[0]
 
         monkeypatch.setattr(module, "Solve", play)
-        step, rule = StencilStep(Convolution(one, 1, "zero"), one, 1.0), StopRule(script.tolerance, script.iterations)
+        monkeypatch.setattr(stop_rule, "rounding", lambda dtype: 0.0)
+        step = StencilStep(Convolution(one, 1, "zero"), one, BETA)
+        rule = StopRule(script.tolerance, script.iterations, scales)
         found = triton.solve(step, Pointwise(), torch.zeros_like(y), torch.zeros_like(y), y, rule, 1.0)
         assert_ends(script, found[2:])
         late = EVERY if script.status is not Status.ITERATIONS else 0

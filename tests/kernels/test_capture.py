@@ -16,7 +16,7 @@ from torch import Tensor
 import fastip
 from cases.pretended import CUDA, Pretended, pretended
 from fastip import inverses, operators, placement, priors, psf
-from fastip.contracts import Convolution, Pointwise, Status, StencilStep
+from fastip.contracts import Convolution, Pointwise, Scales, Status, StencilStep
 from fastip.errors import DeviceError, FastipError, Unsupported
 from fastip.kernels import choose, extension, solve, whole_solve
 from fastip.kernels.family import Implementations
@@ -68,7 +68,7 @@ def test_no_kernel_of_a_whole_solve_looks_in_a_capture(name: str, monkeypatch: p
     ran: list[str] = []
     monkeypatch.setattr(solve, name, lambda *arguments: ran.append(name))
     monkeypatch.setattr(choose, "implementation", lambda images, parameters: name)
-    step, prior = SimpleNamespace(fused=lambda: STEP), SimpleNamespace(pointwise=Pointwise)
+    step, prior = SimpleNamespace(fused=lambda: STEP, scales=lambda: None), SimpleNamespace(pointwise=Pointwise)
     with pretended() as gpu:
         x, y = gpu.put(torch.rand(1, 1, 8, 8)), gpu.put(torch.rand(1, 1, 4, 4))
         gpu.capturing = True
@@ -162,9 +162,11 @@ def test_the_history_of_a_solve_lies_on_its_device(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(extension, "weights", lambda values, like: values)
     with pretended() as gpu:
         x, y = gpu.put(torch.rand(3, 1, 8, 8)), gpu.put(torch.rand(3, 1, 4, 4))
-        *_, status, residuals = native.solve(STEP, Pointwise(), x, y, y, StopRule(1e-3, 5001), 1.0)
+        ones = gpu.put(torch.ones(3, dtype=torch.float64))
+        rule = StopRule(1e-3, 5001, Scales(1.0, ones, ones))
+        *_, status, residuals = native.solve(STEP, Pointwise(), x, y, y, rule, 1.0)
         assert given[0].device == CUDA and given[0].shape == (1001, 2, 3)
-        assert [event.operation for event in gpu.waits] == ["copy between devices"]
+        assert [event.operation for event in gpu.waits] == ["_local_scalar_dense", "copy between devices"]
         assert status is Status.CONVERGED and torch.equal(residuals, torch.full((2, 2, 3), 0.5, dtype=torch.float64))
         gpu.waits.clear()
         assert native.solve(STEP, Pointwise(), x, y, y, StopRule(0.0, 50), 1.0)[4].shape == (0, 2, 3) and not gpu.waits
