@@ -185,7 +185,9 @@ class TestAsUsersDo:
         ):
             original = FAMILIES[name].triton
             monkeypatch.setattr(
-                FAMILIES[name], "triton", lambda *a, name=name, original=original: called.append(name) or original(*a)
+                FAMILIES[name],
+                "triton",
+                lambda *a, name=name, original=original, **k: called.append(name) or original(*a, **k),
             )
 
         def run(make: Callable[[], Any]) -> tuple[Any, Any, set[str]]:
