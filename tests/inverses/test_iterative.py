@@ -49,6 +49,9 @@ def test_gradient_descent_is_symmetric_and_below_b():
     b = torch.linalg.inv(0.1 * torch.eye(42, dtype=torch.float64) + a @ a.T)
     torch.testing.assert_close(c, c.T)
     assert torch.linalg.eigvalsh(c).min() > 0 and torch.linalg.eigvalsh(b - c).min() > -1e-9
+    # Seven steps of size s from zero miss (I - s B^-1)^7 B, eight miss less.
+    missing = torch.eye(42, dtype=torch.float64) - torch.linalg.inv(b) / (0.1 + op.norm(op.input_shape(grid)) ** 2)
+    torch.testing.assert_close(c, b - torch.linalg.matrix_power(missing, 7) @ b)
     more = inverses.GradientDescent(400).bind(op, y, 0.1)
     torch.testing.assert_close(more.apply(y + 1), (b @ (y + 1).flatten()).reshape(grid), rtol=1e-4, atol=1e-6)
 
