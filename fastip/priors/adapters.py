@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..arrays import check_count, check_number
 from ..errors import InvalidInput, strict_keywords
 from ..nets.boundary import extend
+from ..nets.weights import precision
 
 Net = Callable[..., Any]
 Estimate = Callable[[Tensor, float], Tensor]
@@ -111,7 +112,7 @@ class _Adapter:
         h, w = v.shape[-2:]
         rows, columns = -h % self.multiple, -w % self.multiple
         padded = extend(v, (0, max(rows, columns)), "reflect")[..., : h + rows, : w + columns] if rows or columns else v
-        dtype = _precision(self.net, v.dtype)
+        dtype = precision(self.net) or v.dtype
         levels = torch.full((len(v), 1, 1, 1), level * self.scale, dtype=dtype, device=v.device)
         x = self.call(self.net, padded.to(dtype) * self.scale, levels)
         if not isinstance(x, Tensor) or x.shape != padded.shape:
@@ -129,11 +130,6 @@ class _EachChannel:
 
     def __call__(self, v: Tensor, level: float) -> Tensor:
         return self.estimate(v.flatten(0, 1)[:, None], level).view_as(v)
-
-
-def _precision(net: Net, default: torch.dtype) -> torch.dtype:
-    weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
-    return default if weight is None else weight.dtype
 
 
 def _map(net: Net, v: Tensor, levels: Tensor) -> Any:

@@ -91,6 +91,12 @@ class BoundWithout:
     def pointwise(self) -> Pointwise | None:
         return None
 
+    def why_unfused(self) -> str:
+        return (
+            "the prior has no formula for each pixel alone, "
+            "as L1, L2, ElasticNet, NonNegative, Box and sums of these have"
+        )
+
 
 def check_weight(value: Any, name: str) -> Weight:
     """``value`` as a number >= 0, or as a real tensor of such numbers.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..contracts import LinearOperator
 from ..errors import InvalidInput
-from ..nets.weights import check_beside
+from ..nets.weights import check_beside, precision
 from .prior import BoundWithout, Prior, image_shape
 
 
@@ -62,12 +62,10 @@ class BoundProjector(BoundWithout):
     """The projection in a solve."""
 
     def __init__(self, net: nn.Module) -> None:
-        self._net = net
-        weight = next(net.parameters(), None)
-        self._dtype = None if weight is None else weight.dtype
+        self._net, self._dtype = net, precision(net)
 
     def __call__(self, v: Tensor, step: float) -> Tensor:
-        x: Any = self._net(v if self._dtype is None else v.to(self._dtype))
+        x: Any = self._net(v.to(self._dtype or v.dtype))
         if not isinstance(x, Tensor) or x.shape != v.shape:
             found = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
             raise InvalidInput(
