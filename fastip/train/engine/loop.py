@@ -260,7 +260,7 @@ class _Run:
         line = self.bar.line_due() and self.fabric.world_size == 1
         value, *others = [_value(self.fabric, loss, history.step) for loss in losses] if due or keep or line else [0.0]
         if due or line:
-            self.bar.loss(value)
+            self.bar.loss(value, history.step)
         if due:
             history.losses.append((step, value))
             speed = history.step / max(history.seconds, 1e-9)  # 0 s while all steps were halted
