@@ -160,6 +160,10 @@ class BoundInverse(Protocol):
         """The description from which a fused kernel runs this step, or None."""
         ...
 
+    def why_unfused(self) -> str | None:
+        """None where there is such a description, else what stands in its way, in words."""
+        ...
+
     def describe(self) -> str:
         """One line for people: which inverse this is and what is known of its accuracy."""
         ...
@@ -201,6 +205,10 @@ class BoundPrior(Protocol):
 
     def pointwise(self) -> Pointwise | None:
         """The pointwise form of R, where it has one and its numbers need no gradient."""
+        ...
+
+    def why_unfused(self) -> str | None:
+        """None where there is such a form, else what stands in its way, in words."""
         ...
 
 

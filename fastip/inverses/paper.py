@@ -22,13 +22,20 @@ def _bound(inverse: Inverse, op: LinearOperator, y: Tensor, beta: float, relaxat
     return step
 
 
-class _UncorrectedStep(DataStep):
+class _OtherStep(DataStep):
+    """A data step with another update than the solver's."""
+
+    def why_unfused(self) -> str:
+        return f"the update is not q + C (y - A x - beta q), which fused solves make (it is: {self.describe()})"
+
+
+class _UncorrectedStep(_OtherStep):
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         w = x - self.op.adjoint(q)
         return self.apply(self.y - self.op(w)), self.residual(x, q)
 
 
-class _PrintedStep(DataStep):
+class _PrintedStep(_OtherStep):
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         w = x - self.op.adjoint(q)
         c, op, y = self.apply, self.op, self.y
