@@ -23,7 +23,13 @@ Y = torch.rand(1, 3, 8, 8)
             {},
             ["visible", "a weight of the prior requires a gradient"],
         ),
-        (BLUR, priors.L1(1e-2), Y.clone().requires_grad_(), {}, ["visible", "gradient", "compiled", "through torch.ops.fastip"]),
+        (
+            BLUR,
+            priors.L1(1e-2),
+            Y.clone().requires_grad_(),
+            {},
+            ["visible", "gradient", "compiled", "through torch.ops.fastip"],
+        ),
         (
             BLUR,
             priors.L1(1e-2),
