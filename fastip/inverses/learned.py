@@ -154,7 +154,8 @@ class Learned(StrictKeywords):
             )
         if y.shape[1] % colours:
             raise InvalidInput(
-                f"y has {y.shape[1]} channels; expected a multiple of {colours}, which this network takes together"
+                f"y has {y.shape[1]} channels; expected a multiple of {colours}, which this network takes together: "
+                "use one with colours=1, or inverse='auto'"
             )
         allowed = getattr(self.net, "beta_range", None) if self.trained is None else self.trained.beta
         if self.trained is not None and op.fingerprint() != self.trained.fingerprint:

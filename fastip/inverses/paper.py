@@ -16,8 +16,8 @@ def _bound(inverse: Inverse, op: LinearOperator, y: Tensor, beta: float, relaxat
     step = inverse.bind(op, y, beta, relaxation)
     if not isinstance(step, DataStep):
         raise Unsupported(
-            f"inverses.{name} needs an inverse that works on the data side; "
-            "for inverses.Exact() write inverses.Exact(side='data')"
+            f"inverses.{name} needs an inverse that works on the data side, and {type(inverse).__name__} works on the "
+            f"image side here: write e.g. inverses.{name}(inverses.Exact(side='data'))"
         )
     return step
 

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from ..contracts import LinearOperator
-from ..errors import InvalidInput
+from ..errors import InvalidInput, brief
 from ..nets.weights import check_beside, precision
 from .levelled import BoundLevelled, Levelled
 
@@ -59,7 +59,7 @@ class Denoiser(Levelled):
         level_keyword: str | None = None,
     ) -> None:
         if not callable(denoiser) or isinstance(denoiser, type):
-            raise InvalidInput(f"denoiser is {denoiser!r}; expected a callable (v) -> x or (v, level) -> x")
+            raise InvalidInput(f"denoiser is {brief(denoiser)}; expected a callable (v) -> x or (v, level) -> x")
         self.denoiser = denoiser
         self._set_levels(sigma, noise)
         self._require_level()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..contracts import LinearOperator
-from ..errors import InvalidInput
+from ..errors import InvalidInput, brief
 from ..nets.weights import check_beside, precision
 from .prior import BoundWithout, Prior, image_shape
 
@@ -37,7 +37,7 @@ class Projector(Prior):
     def __init__(self, net: nn.Module) -> None:
         if not isinstance(net, nn.Module):
             raise InvalidInput(
-                f"net is {net!r}; expected a network that projects images, "
+                f"net is {brief(net)}; expected a network that projects images, "
                 "e.g. fastip.load_projector('digits.safetensors').net"
             )
         self.net: Any = net  # so that what a network has, such as .generator, can be asked for

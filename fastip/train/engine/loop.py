@@ -131,7 +131,10 @@ def make_fabric(accelerator: str, devices: int, precision: str) -> Fabric:
             )
         return Fabric(accelerator=accelerator, devices=devices, precision=precision, strategy=strategy)  # type: ignore[arg-type]
     except Exception as error:  # Lightning raises ValueError, RuntimeError and its own
-        raise InvalidInput(f"accelerator {accelerator!r} with {devices} devices cannot be used: {error}") from None
+        given = f"accelerator {accelerator!r} with {devices} devices cannot be used ({error})"
+        raise InvalidInput(
+            f"{given}; expected what this machine has: 'auto' takes that, 'cpu' is always there"
+        ) from None
 
 
 def launch(fabric: Fabric, work: Callable[[Fabric], Result]) -> Result:
@@ -228,7 +231,7 @@ class _Run:
         if plan.begun is not None and plan.begun.step >= plan.steps:
             raise InvalidInput(
                 f"the weights have {plan.begun.step} steps behind them and {plan.steps} are planned in all: "
-                "nothing is left to train"
+                "nothing is left to train; ask for more steps"
             )
         if plan.state is not None and plan.state.exists():
             self.history = state.load(plan.state, plan.settings, self.kept)
