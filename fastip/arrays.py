@@ -171,8 +171,8 @@ def _not_floating(value: Any, name: str) -> str:
         if type(value).__module__.split(".")[0] == "cupy"
         else type(value).__module__.split(".")[0]
     )
-    kind = np.dtype(value.dtype).kind if isinstance(value, np.ndarray) or library == "CuPy" else ""
-    largest = f" / {np.iinfo(value.dtype).max}" if kind == "u" else ""
+    kind, _, bits = str(getattr(value.dtype, "name", value.dtype)).rpartition(".")[2].partition("int")
+    largest = f" / {2 ** int(bits) - 1}" if kind == "u" else ""
     given = f"{name} is a {library} array of dtype {value.dtype}"
     return f"{given}; expected float32 or float64 (images in [0, 1]), e.g. {name}.astype('float32'){largest}"
 
@@ -195,7 +195,8 @@ def accumulator(dtype: torch.dtype) -> torch.dtype:
 def check_real(tensor: Tensor, name: str) -> None:
     """Refuse integer, boolean and complex tensors."""
     if tensor.dtype not in REAL:
-        hint = f"take {name}.real" if tensor.dtype in COMPLEX else f"convert with {floating(tensor.dtype, name)}"
+        code = floating(tensor.dtype, name)
+        hint = f"take the real part, {name}.real" if tensor.dtype in COMPLEX else f"convert with {code}"
         raise InvalidInput(
             f"{name} has dtype {tensor.dtype}; expected a real floating type (float32 or float64): {hint}"
         )

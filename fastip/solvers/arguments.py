@@ -57,7 +57,7 @@ def check_seen(norm: float, op: LinearOperator) -> float:
     """The norm of ``op``, refused where it is 0."""
     if norm == 0:
         raise InvalidInput(
-            f"the operator ({type(op).__name__}) is zero, so the data say nothing about the image; "
+            f"the operator is zero ({type(op).__name__}), so the data say nothing about the image; "
             "expected one that sees something: check its psf, mask or matrix"
         )
     return norm
