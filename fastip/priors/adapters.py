@@ -97,7 +97,19 @@ def blind(net: Net, *, multiple: int = 1, scale: float = 1.0) -> Estimate:
 
 @strict_keywords
 def each_channel(estimate: Estimate) -> Estimate:
-    """A denoiser (v, level) of grey images, on each channel by itself. Compose: ``each_channel(level_map(net))``."""
+    """A denoiser (v, level) of grey images, on each channel by itself. Compose: ``each_channel(level_map(net))``.
+
+    A network is given v in the precision of its weights.
+
+    Args:
+        estimate: The denoiser.
+
+    Returns:
+        The callable (v, level) -> x.
+
+    Raises:
+        InvalidInput: The callable raises it where the denoiser returns another shape.
+    """
     return _EachChannel(estimate)
 
 
@@ -114,13 +126,7 @@ class _Adapter:
         padded = extend(v, (0, max(rows, columns)), "reflect")[..., : h + rows, : w + columns] if rows or columns else v
         dtype = precision(self.net) or v.dtype
         levels = torch.full((len(v), 1, 1, 1), level * self.scale, dtype=dtype, device=v.device)
-        x = self.call(self.net, padded.to(dtype) * self.scale, levels)
-        if not isinstance(x, Tensor) or x.shape != padded.shape:
-            shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise InvalidInput(
-                f"the network returned {shape} for an image of shape {tuple(padded.shape)}; "
-                "expected the same: give the multiple it needs"
-            )
+        x = _checked(self.call(self.net, padded.to(dtype) * self.scale, levels), padded, "give the multiple it needs")
         return x[..., :h, :w].to(v) / self.scale
 
 
@@ -129,7 +135,18 @@ class _EachChannel:
     estimate: Estimate
 
     def __call__(self, v: Tensor, level: float) -> Tensor:
-        return self.estimate(v.flatten(0, 1)[:, None], level).view_as(v)
+        grey = v.flatten(0, 1)[:, None]
+        x = self.estimate(grey.to(precision(self.estimate) or v.dtype), level)
+        return _checked(x, grey, "give a denoiser of grey images").to(v.dtype).reshape(v.shape)
+
+
+def _checked(x: Any, given: Tensor, advice: str) -> Tensor:
+    if not isinstance(x, Tensor) or x.shape != given.shape:
+        found = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        raise InvalidInput(
+            f"the network returned {found} for an image of shape {tuple(given.shape)}; expected the same: {advice}"
+        )
+    return x
 
 
 def _map(net: Net, v: Tensor, levels: Tensor) -> Any:
