@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import InvalidInput
+from .errors import InvalidInput, brief
 
 REAL = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 COMPLEX = (torch.complex64, torch.complex128)
@@ -38,18 +38,21 @@ def as_tensor(value: Any, name: str) -> tuple[Tensor, Callable[[Tensor], Any]]:
         The tensor and the way back.
 
     Raises:
-        InvalidInput: For anything else, and for arrays that do not hold floating-point or complex numbers.
+        InvalidInput: For anything else, for arrays that do not hold floating-point or complex numbers, and for masked
+            arrays of NumPy, whose mask would be lost.
     """
     if isinstance(value, Tensor):
         return value, lambda t: t
     if isinstance(value, np.ndarray):
+        check_unmasked(value, name)
         if value.dtype.kind not in "fc" or value.dtype.itemsize > 16 or value.dtype in (np.longdouble, np.clongdouble):
             raise InvalidInput(_not_floating(value, name))
         copy = not value.flags.writeable or any(s < 0 for s in value.strides) or not value.dtype.isnative
         tensor = torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("=")) if copy else value)
         return tensor, lambda t: _bare(t).cpu().numpy()
     if not (hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__")):
-        raise InvalidInput(f"{name} is {type(value).__name__}; expected a torch tensor, a NumPy array or a CuPy array")
+        expected = "expected a torch tensor, a NumPy array or a CuPy array"
+        raise InvalidInput(f"{name} is {type(value).__name__}; {expected}: numpy.asarray makes one of lists and images")
     back = _importer(value, name)
     tensor = from_dlpack(value, name)
     if tensor.dtype not in (*REAL, *COMPLEX):
@@ -168,8 +171,20 @@ def _not_floating(value: Any, name: str) -> str:
         if type(value).__module__.split(".")[0] == "cupy"
         else type(value).__module__.split(".")[0]
     )
+    kind, _, bits = str(getattr(value.dtype, "name", value.dtype)).rpartition(".")[2].partition("int")
+    largest = f" / {2 ** int(bits) - 1}" if kind == "u" else ""
     given = f"{name} is a {library} array of dtype {value.dtype}"
-    return f"{given}; expected float32 or float64 (images in [0, 1]), e.g. {name}.astype('float32') / 255"
+    return f"{given}; expected float32 or float64 (images in [0, 1]), e.g. {name}.astype('float32'){largest}"
+
+
+def check_unmasked(value: np.ndarray, name: str) -> None:
+    """Refuse a masked array of NumPy that masks something: as a tensor it would lose its mask."""
+    count = int(np.ma.getmaskarray(value).sum()) if isinstance(value, np.ma.MaskedArray) else 0
+    if count:
+        raise InvalidInput(
+            f"{name} is a NumPy array with {count} values masked, which would count as if they were not; expected one "
+            f"without a mask: give {name}.filled(0), and for data compose operators.Mask(~{name}.mask) @ op"
+        )
 
 
 def accumulator(dtype: torch.dtype) -> torch.dtype:
@@ -180,10 +195,24 @@ def accumulator(dtype: torch.dtype) -> torch.dtype:
 def check_real(tensor: Tensor, name: str) -> None:
     """Refuse integer, boolean and complex tensors."""
     if tensor.dtype not in REAL:
-        hint = "take the real part" if tensor.dtype in COMPLEX else "convert with .float(), images in [0, 1]"
+        code = floating(tensor.dtype, name)
+        hint = f"take the real part, {name}.real" if tensor.dtype in COMPLEX else f"convert with {code}"
         raise InvalidInput(
             f"{name} has dtype {tensor.dtype}; expected a real floating type (float32 or float64): {hint}"
         )
+
+
+def floating(dtype: torch.dtype, name: str) -> str:
+    """The code that makes a real floating tensor of ``name``, of this dtype; unsigned integers become [0, 1]."""
+    unsigned = not (dtype.is_signed or dtype.is_complex or dtype is torch.bool)
+    return f"{name}.float()" + (f" / {torch.iinfo(dtype).max} (images in [0, 1])" if unsigned else "")
+
+
+def four_dimensions(given: int) -> str:
+    """What to do with an image of another number of dimensions."""
+    if given > 4:
+        return f"make one batch of the first {given - 3}, as x.flatten(0, {given - 4}) does"
+    return f"add what is missing in front, with [{', '.join(['None'] * (4 - given))}]"
 
 
 def check_image(tensor: Tensor, name: str) -> None:
@@ -191,8 +220,7 @@ def check_image(tensor: Tensor, name: str) -> None:
     check_real(tensor, name)
     if tensor.ndim != 4:
         raise InvalidInput(
-            f"{name} has shape {tuple(tensor.shape)}; expected four dimensions b c h w: "
-            "add the missing ones with [None]"
+            f"{name} has shape {tuple(tensor.shape)}; expected four dimensions b c h w: {four_dimensions(tensor.ndim)}"
         )
     if tensor.numel() == 0:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one pixel")
@@ -212,8 +240,8 @@ def check_finite(tensor: Tensor, name: str) -> None:
     bad = int((~torch.isfinite(detached)).sum())
     if bad:
         raise InvalidInput(
-            f"{name} holds {bad} values that are NaN or Inf; replace them first, e.g. torch.nan_to_num, "
-            "or mask those pixels with operators.Mask"
+            f"{name} holds {bad} values that are NaN or Inf; expected finite numbers: replace them, e.g. by "
+            "torch.nan_to_num; to leave them out of data as well compose operators.Mask(mask) @ op, mask 0 there"
         )
 
 
@@ -228,7 +256,7 @@ def check_number(value: Any, name: str, *, low: float = -math.inf, strict: bool 
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise InvalidInput(f"{name} is {value!r}; expected a number") from None
+        raise InvalidInput(f"{name} is {brief(value)}; expected a number") from None
     if not math.isfinite(number) or number < low or (strict and number == low):
         bound = f"a finite number {'>' if strict else '>='} {low:g}" if low > -math.inf else "a finite number"
         raise InvalidInput(f"{name} is {value!r}; expected {bound}")
@@ -238,7 +266,7 @@ def check_number(value: Any, name: str, *, low: float = -math.inf, strict: bool 
 def check_count(value: Any, name: str, *, low: int) -> int:
     """``value`` as an int, refused unless it is a whole number ``>= low``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-        raise InvalidInput(f"{name} is {value!r}; expected a whole number >= {low}")
+        raise InvalidInput(f"{name} is {brief(value)}; expected a whole number >= {low}")
     return int(value)
 
 

@@ -206,6 +206,10 @@ class BoundInverse(Protocol):
         """The description from which a fused kernel runs this step, or None."""
         ...
 
+    def why_unfused(self) -> str | None:
+        """None where there is such a description, else what stands in its way, in words."""
+        ...
+
     def describe(self) -> str:
         """One line for people: which inverse this is and what is known of its accuracy."""
         ...
@@ -268,6 +272,10 @@ class BoundPrior(Protocol):
         Raises:
             InvalidInput: For a state of other shapes.
         """
+        ...
+
+    def why_unfused(self) -> str | None:
+        """None where there is such a form, else what stands in its way, in words."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable, Set
 from typing import Any, TypeVar
 
@@ -31,12 +32,22 @@ class DeviceError(FastipError, RuntimeError):
     """A GPU, or its driver, failed; the message has what CUDA says."""
 
 
+def brief(value: object) -> str:
+    """What was given, for a message: its repr where that is short, else its type (a network, a large array)."""
+    text = repr(value)
+    return text if len(text) <= 80 and "\n" not in text else f"a {type(value).__name__}"
+
+
 def closest(given: str, known: Iterable[str], what: str) -> str:
-    """``given`` where it is known, else InvalidInput with the closest name."""
+    """``given`` where it is known, else InvalidInput with the closest name, or all of them.
+
+    A name that differs in its number alone (sr3, sr4) is another thing and no misspelling.
+    """
     names = list(known)
     if given in names:
         return given
     close = difflib.get_close_matches(str(given).lower(), names, 1)
+    close = [name for name in close if re.sub(r"\d", "", name) != re.sub(r"\d", "", str(given).lower())]
     advice = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(names)}"
     raise InvalidInput(f"there is no {what} {given!r}: {advice}")
 

@@ -61,10 +61,11 @@ def explain(
         inverse = auto.choose(op, y, betas[0], pointwise=prox.pointwise() is not None, relaxation=relaxation)
     step = check_inverse(inverse).bind(op, y, betas[0], relaxation)
     x, q = initial(None, step, shape, y)
-    why = "beta changes" if len(betas) > 1 else fused.why_unfused(step, prox, x, q, y, tolerance)
+    several = len(betas) > 1
+    why = "beta changes between iterations" if several else fused.why_unfused(step, prox, x, q, y, tolerance)
     return "\n".join(
         [
-            f"inverse: {step.describe()}, beta = {betas[0]:.3g}",
+            f"inverse: {step.describe()}, beta = {betas[0]:.3g}" + (f", the first of {len(betas)}" if several else ""),
             "loop: fused, whole iterations in one call"
             if why is None
             else f"loop: visible, one call a step, because: {why}",

@@ -98,7 +98,7 @@ def check_figure(path: str | Path) -> Path:
     if path.is_dir() or not path.parent.is_dir():
         raise InvalidInput(
             f"the figure {path} cannot be written: {path if path.is_dir() else path.parent} "
-            f"is {'a' if path.is_dir() else 'no'} folder"
+            f"is {'a folder: give the name of a file' if path.is_dir() else 'no folder: create it first'}"
         )
     return path
 

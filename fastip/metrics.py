@@ -192,7 +192,7 @@ def _sets(x: Any, reference: Any) -> tuple[Tensor, Tensor]:
     a, b = sets
     if a.shape[1:] != b.shape[1:] or a.dtype != b.dtype or a.device != b.device:
         one, other = (f"images of shape {tuple(t.shape[1:])}, {t.dtype} on {t.device}" for t in sets)
-        raise InvalidInput(f"x holds {one}; reference {other}; expected the same")
+        raise InvalidInput(f"x holds {one}; reference {other}; expected the same: convert or resize one of them")
     return a.detach().flatten(1).double(), b.detach().flatten(1).double()
 
 

@@ -131,7 +131,8 @@ def read_record(path: str | Path, kind: str = "inverse") -> dict[str, Any]:
 def _parsed(path: Path, text: str | None, kind: str) -> dict[str, Any]:
     if text is None:
         raise InvalidInput(
-            f"{path} is a safetensors file without a record of fastip: expected one written by fastip.save_inverse"
+            f"{path} is a safetensors file without a record of fastip; "
+            f"expected {_KINDS.get(kind, kind)} as fastip wrote it: give another file"
         )
     try:
         record = json.loads(text)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import torch
 
 from .. import checkpoint, nets, priors
-from ..errors import InvalidInput, strict_keywords
+from ..errors import InvalidInput, closest, strict_keywords
 
 FOLDER = resources.files("fastip") / "weights"
 KINDS = ("inverses", "priors", "projectors", "tasks")
@@ -74,7 +73,7 @@ def projector(name: str) -> priors.Projector:
     Raises:
         InvalidInput: For another name, with the closest one.
     """
-    _check_known(name, names("projectors"), "projector")
+    closest(name, names("projectors"), "projector")
     with weights("projectors", name) as path:
         return priors.Projector(checkpoint.load_projector(path).net.to(torch.float32))
 
@@ -130,7 +129,7 @@ def prior(
     Raises:
         InvalidInput: For an unknown name, with the closest one, and for numbers that cannot be.
     """
-    _check_known(name, DENOISERS, "denoiser")
+    closest(name, DENOISERS, "denoiser")
     schedule = priors.schedule(noise, steps=steps)
     with weights("priors", DENOISERS[name]) as path:
         found = checkpoint.load_prior(path)
@@ -141,12 +140,3 @@ def prior(
             "give the noise of the data, images in [0, 1]"
         )
     return priors.PlugAndPlay(found.net, schedule=schedule, memory=memory, dtype=dtype)
-
-
-def _check_known(name: str, known: Iterable[str], what: str) -> None:
-    """Refuse a name that does not exist, with the closest one that does."""
-    known = list(known)
-    if name not in known:
-        close = difflib.get_close_matches(str(name), known, 1)
-        advice = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
-        raise InvalidInput(f"there is no {what} {name!r}: {advice}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -55,35 +56,33 @@ def list_tasks() -> None:
     from rich.table import Table
 
     record = fastip.tasks.quality()
-    headings = ("PSNR", "SSIM") if record.tasks else ()
-    table = Table(*("task", "what it does", "prior", *headings))
-    table.columns[0].no_wrap = True
+    table = Table()
+    for heading in ("task", "what it does, with which prior" + (", and how well" if record.tasks else "")):
+        table.add_column(heading, overflow="fold")  # a narrow terminal cuts nothing off
     for task in map(fastip.tasks.get, fastip.tasks.names()):
-        does = f"{task.summary}; {task.data_text}"
-        table.add_row(task.name, does, task.prior_text, *_measured(record.tasks.get(task.name))[: len(headings)])
+        how = [task.prior_text, *_measured(record.tasks.get(task.name))]
+        table.add_row(task.name, f"{task.summary}; {task.data_text}\n{', '.join(how)}")
     out.print(table)
     said = [
         f"{word} {text}"
         for word, text in (("on", "; ".join(record.machines)), ("by", "; ".join(record.commands)))
         if text
     ]
-    if headings:
-        out.print(" ".join(["Means over the test pictures, measured", *said]), markup=False)
-    denoisers = " | ".join(f'fastip.shipped.prior("{name}", noise=...)' for name in fastip.shipped.DENOISERS)
-    out.print(f"Any other operator, in Python: {denoisers}, a prior for fastip.admm", markup=False, soft_wrap=True)
+    if record.tasks:
+        out.print(" ".join(["Means over the test pictures, measured", *said]))
+    out.print("Any other operator, in Python, with a prior for fastip.admm:")
+    for name in fastip.shipped.DENOISERS:
+        out.print(f'  fastip.shipped.prior("{name}", noise=...)', soft_wrap=True)
 
 
-def _measured(quality: fastip.tasks.Quality | None) -> tuple[str, str]:
-    """PSNR beside the baseline's, and SSIM, as they are shown; empty where they were not measured."""
-    if quality is None:
-        return "", ""
-    baseline = (
-        "" if quality.baseline_psnr is None else f" ({quality.baseline or 'baseline'} {quality.baseline_psnr:.2f})"
-    )
-    return (
-        "" if quality.psnr is None else f"{quality.psnr:.2f} dB{baseline}",
-        "" if quality.ssim is None else f"{quality.ssim:.3f}",
-    )
+def _measured(quality: fastip.tasks.Quality | None) -> Iterator[str]:
+    """PSNR beside the baseline's, and SSIM, as they are shown; nothing where they were not measured."""
+    if quality is not None and quality.psnr is not None:
+        simple, name = quality.baseline_psnr, quality.baseline or "baseline"
+        baseline = "" if simple is None else f" ({name} {simple:.2f})"
+        yield f"PSNR {quality.psnr:.2f} dB{baseline}"
+    if quality is not None and quality.ssim is not None:
+        yield f"SSIM {quality.ssim:.3f}"
 
 
 @app.command("demo")
@@ -96,6 +95,7 @@ def run_demo(
     """Restore two photographs, print PSNR and time against the baselines, and draw one figure."""
     import torch
     from rich.table import Table
+    from rich.text import Text
 
     from . import demo
 
@@ -107,7 +107,7 @@ def run_demo(
     table = Table("scene", "method", "PSNR", "time", "iterations", title=f"{torch.get_num_threads()} threads")
     results = []
     for scene in demo.scenes():
-        with err.status(f"{scene.title}: {scene.photograph}"):
+        with err.status(Text(f"{scene.title}: {scene.photograph}")):
             results.append(demo.restore(scene))
         for run in results[-1].runs:
             style = "bold" if run is results[-1].runs[-1] else ""
@@ -126,7 +126,7 @@ def run_demo(
         "learned: the networks of the tasks; TV: total variation; "
         "CG-ADMM: the same with conjugate gradients (to 1e-5, warm-started) inside."
     )
-    out.print(f"figure: {path}", markup=False, soft_wrap=True)
+    out.print(f"figure: {path}", soft_wrap=True)
 
 
 @app.command()
@@ -174,6 +174,8 @@ def info() -> None:
     from rich.table import Table
 
     table = Table(show_header=False, box=None)
+    for _ in range(2):
+        table.add_column(overflow="fold")
     table.add_row("fastip", fastip.__version__)
     table.add_row("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     table.add_row("torch", f"{torch.__version__}, {torch.get_num_threads()} threads")

@@ -11,14 +11,15 @@ from rich.console import Console
 
 from ..errors import FastipError
 
-out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+# Paths, file names and errors are shown as they are: square brackets and colons in them are no markup and no emoji.
+out, err = (Console(stderr=stderr, highlight=False, markup=False, emoji=False) for stderr in (False, True))
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def complain(error: FastipError | str) -> None:
     """One red line."""
-    err.print(f"error: {error}", style="red", markup=False, emoji=False, soft_wrap=True)
+    err.print(f"error: {error}", style="red", soft_wrap=True)
 
 
 def plainly(command: Command) -> Command:

@@ -35,15 +35,16 @@ What is there is not downloaded again.
         for name in names:
             closest(name, COLLECTIONS, "set")  # refuse a misspelt name before the first download
     wanted = list(fastip.data.COLLECTIONS) if names == ["all"] else list(dict.fromkeys(names))
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn()
+    what, share = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.percentage:>3.0f}%"))
+    columns = what, BarColumn(), share, TimeElapsedColumn()
     for name in wanted:
         before, start = fastip.data.fetched(name), time.perf_counter()
         with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
             folders = fastip.data.fetch(name, report=_Bars(progress))
         seconds = time.perf_counter() - start
-        out.print(f"{name}: {'was there' if before else f'fetched in {seconds:.1f} s'}", markup=False)
+        out.print(f"{name}: {'was there' if before else f'fetched in {seconds:.1f} s'}")
         for folder in folders:
-            out.print(f"  {folder}", markup=False, soft_wrap=True)
+            out.print(f"  {folder}", soft_wrap=True)
 
 
 class _Bars:
@@ -65,17 +66,17 @@ def listing() -> None:
     """The sets: what they hold, what for, where they come from, under which licence, \
 and whether they are in the cache.
     """  # noqa: D205 - one line of help
+    from rich.text import Text
+
     for name, collection in fastip.data.COLLECTIONS.items():
         there = "in the cache" if fastip.data.fetched(name) else "not fetched"
-        out.print(
-            f"[bold]{name}[/bold]  {collection.summary}  ({there}; {collection.kept / 1e6:.0f} MB there)",
-            soft_wrap=True,
-        )
+        said = f"  {collection.summary}  ({there}; {collection.kept / 1e6:.0f} MB there)"
+        out.print(Text.assemble((name, "bold"), said), soft_wrap=True)
         out.print(f"  for {collection.used_for}")
         for part in collection.parts:
             for number, source in enumerate(part.sources):
                 where = f"{source.client} {source.package} {source.version}, {source.size / 1e6:.1f} MB"
-                out.print(f"  {'or ' if number else ''}{where}: {source.holds}", markup=False)
-                out.print(f"      licence: {source.licence}", markup=False)
-                out.print(f"      credit: {source.credit}", markup=False)
-    out.print(f"cache: {fastip.data.folder()}", markup=False, soft_wrap=True)
+                out.print(f"  {'or ' if number else ''}{where}: {source.holds}")
+                out.print(f"      licence: {source.licence}")
+                out.print(f"      credit: {source.credit}")
+    out.print(f"cache: {fastip.data.folder()}", soft_wrap=True)

@@ -51,6 +51,4 @@ def degrade(
         fastip.io.write_vector(output, y)
     size = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
     made_by = chosen.data_text if psf is None else f"psf {psf}"
-    out.print(
-        f"{output}  {x.shape[3]} × {x.shape[2]} -> {size}, {chosen.name}, {made_by}", markup=False, soft_wrap=True
-    )
+    out.print(f"{output}  {x.shape[3]} × {x.shape[2]} -> {size}, {chosen.name}, {made_by}", soft_wrap=True)

@@ -42,7 +42,8 @@ Without a name: list all experiments with their parameters.
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    what = TextColumn("{task.description}", markup=False)
+    columns = SpinnerColumn(), what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         job = progress.add_task(name, total=None)
         page = fastip.experiments.perform(
@@ -51,7 +52,7 @@ Without a name: list all experiments with their parameters.
             parameters=_pairs(change or []),
             report=lambda what, done, total: progress.update(job, description=what, completed=done, total=total),
         )
-    out.print(str(page), markup=False, soft_wrap=True)
+    out.print(str(page), soft_wrap=True)
 
 
 def _listing() -> Table:
@@ -59,7 +60,7 @@ def _listing() -> Table:
 
     table = Table()
     for heading in ("experiment", "what it measures", "parameters"):
-        table.add_column(heading, no_wrap=heading == "experiment")
+        table.add_column(heading, overflow="fold")
     for name in fastip.experiments.names():
         found = fastip.experiments.find(name)
         table.add_row(name, found.summary, ", ".join(f"{key}={value}" for key, value in found.parameters().items()))

@@ -93,9 +93,9 @@ def inverse(
             **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
         )
     except KeyboardInterrupt:
-        err.print("stopped: the same command goes on where it was", markup=False)
+        err.print("stopped: the same command goes on where it was")
         raise typer.Exit(130) from None
-    out.print(f"{output}  {'was finished before' if before else 'is written'}", markup=False, soft_wrap=True)
+    out.print(f"{output}  {'was finished before' if before else 'is written'}", soft_wrap=True)
     out.print(_table(learned))
 
 

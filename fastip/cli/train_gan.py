@@ -190,9 +190,9 @@ def _run(output: Path, kind: str, work: Callable[[], Any]) -> None:
     try:
         work()
     except KeyboardInterrupt:
-        err.print("stopped: the same command goes on where it was", markup=False)
+        err.print("stopped: the same command goes on where it was")
         raise typer.Exit(130) from None
-    out.print(f"{output}  {'was finished before' if before else 'is written'}", markup=False, soft_wrap=True)
+    out.print(f"{output}  {'was finished before' if before else 'is written'}", soft_wrap=True)
     training = fastip.checkpoint.read_record(output, kind)["training"]
     from rich.table import Table
 

@@ -231,7 +231,7 @@ and where it is gone the training goes on from the shipped
     try:
         _run(long_training.folder() / f"{name}.safetensors", lambda: long_training.go_on(accelerator=accelerator))
     except long_training.Busy as busy:
-        err.print(str(busy), markup=False, soft_wrap=True)
+        err.print(str(busy), soft_wrap=True)
 
 
 def export(
@@ -249,7 +249,7 @@ than those that are shipped.
         raise InvalidInput(f"the folder {output} does not exist; give the one for the weights: -o FOLDER")
     from ..train.engine import long_training
 
-    found = long_training.export(output, say=lambda text: err.print(text, markup=False))
+    found = long_training.export(output, say=lambda text: err.print(text))
     from rich.table import Table
 
     table = Table("PSNR at 15, 25, 50 of 255", "shipped", "trained", box=None)
@@ -260,7 +260,7 @@ than those that are shipped.
         )
     out.print(table)
     what = f"{found.written} is written" if found.written else "not better on validation: nothing is written"
-    out.print(f"step {found.step}, {found.seconds / 3600:.2f} h: {what}", markup=False, soft_wrap=True)
+    out.print(f"step {found.step}, {found.seconds / 3600:.2f} h: {what}", soft_wrap=True)
 
 
 def _run(output: Path, work: Callable[[], fastip.priors.PixelShuffleAutoencoder | fastip.priors.Projector]) -> None:
@@ -268,9 +268,9 @@ def _run(output: Path, work: Callable[[], fastip.priors.PixelShuffleAutoencoder 
     try:
         made = work()
     except KeyboardInterrupt:
-        err.print("stopped: the same command goes on where it was", markup=False)
+        err.print("stopped: the same command goes on where it was")
         raise typer.Exit(130) from None
-    out.print(f"{output}  {'was finished before' if before else 'is written'}", markup=False, soft_wrap=True)
+    out.print(f"{output}  {'was finished before' if before else 'is written'}", soft_wrap=True)
     out.print(_table(output, made))
 
 

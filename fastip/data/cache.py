@@ -224,7 +224,7 @@ def _take_apart(
         if files_digest(contents) != part.digest:
             raise DownloadFailed(
                 f"{archive.name} holds {len(contents)} files of digest {files_digest(contents)}; "
-                f"expected {part.digest}: this is an error in fastip"
+                f"expected {part.digest}: this is an error in fastip, please report it"
             )
         names = collection.store(contents, work, lambda done, total: report(title, done, total))
         store.write_manifest(work, part.digest, names)

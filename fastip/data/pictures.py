@@ -97,7 +97,7 @@ class Batches:
         for name, low in (("size", 1), ("seed", 0), ("ranks", 1)):
             check_count(getattr(self, name), name, low=low)
         if not len(self.pictures):
-            raise InvalidInput("the set holds no picture")
+            raise InvalidInput("pictures holds no picture; expected at least one: give another set")
 
     def __call__(self, step: int, rank: int = 0) -> Tensor:
         """The batch b c h w of this step."""

@@ -41,8 +41,8 @@ def offer(learned: Learned) -> None:
     """
     if not isinstance(learned, Learned) or learned.trained is None:
         raise InvalidInput(
-            "only a Learned inverse with its training record can be offered: "
-            "fastip.load_inverse and fastip.train.inverse give one"
+            f"learned is {type(learned).__name__}{' without a record' if isinstance(learned, Learned) else ''}; "
+            "expected one with its training record, as fastip.load_inverse and fastip.train.inverse give it"
         )
     offered = _offered.setdefault(learned.trained.fingerprint, [])
     if learned not in offered:

@@ -120,4 +120,5 @@ class GradientDescent(StrictKeywords):
                 e = e + size * (r - beta * e - op(op.adjoint(e)))
             return e.to(stored)
 
-        return DataStep(op, y, beta, apply, f"{self.steps} gradient steps: an inner loop")
+        text = "one gradient step" if self.steps == 1 else f"{self.steps} gradient steps: an inner loop"
+        return DataStep(op, y, beta, apply, text)

@@ -60,8 +60,9 @@ class Exact(StrictKeywords):
             return _on_data(op, y, beta, structure) if side == "data" else _on_image(op, y, beta, structure)
         step = self._assembled(op, y, beta) if self.side != "image" else None
         if step is None:
+            where = "" if self.side == "auto" else f" with side={self.side!r}"
             raise Unsupported(
-                f"no exact inverse is known for {type(op).__name__} on data of shape {tuple(y.shape)}: "
+                f"no exact inverse is known for {type(op).__name__} on data of shape {tuple(y.shape)}{where}: "
                 "use inverses.Stencil() for a blur, inverses.ConjugateGradient(), or inverse='auto'"
             )
         return step

@@ -42,6 +42,7 @@ def woodbury(inverse: Inverse, op: LinearOperator, beta: float) -> Callable[[Ten
             return restore(step.apply(tensor))
         if isinstance(step, FourierStep):
             return restore(step.pull(torch.fft.rfft2(tensor) * step.weight))
-        raise Unsupported(f"{type(inverse).__name__} does not state how it applies its inverse")
+        expected = "expected an object of fastip.inverses such as inverses.Exact() or inverses.Stencil()"
+        raise Unsupported(f"{type(inverse).__name__} does not state how it applies its inverse; {expected}")
 
     return apply

@@ -90,13 +90,16 @@ class Learned(StrictKeywords):
         factor, certificate = certificate.scale(), certificate.scaled()
         text = f"{self._about()}, kappa = {certificate.kappa:.3f}, rho = {certificate.rho:.2e}"
         if not worth_collapsing(net) or self._differentiable():
-            return DataStep(op, y, beta, layered(self._beside(y), beta, factor), text)
+            why = "its weights require a gradient" if self._differentiable() else "its stencil would be more work"
+            return DataStep(op, y, beta, layered(self._beside(y), beta, factor), f"{text}, by its layers: {why}")
         convolution = op.convolution()
         if convolution is not None and convolution.boundary == net.boundary == "circular":
             taps = self._remember(("taps", beta, factor), lambda: net.stencil(beta) * factor)
             return StencilDataStep(op, y, StencilStep(convolution, taps, beta), text)
         if net.boundary == "circular" or min(y.shape[-2:]) < Bordered.smallest(net):
-            return DataStep(op, y, beta, layered(self._beside(y), beta, factor), text)
+            why = "A is no circular convolution" if net.boundary == "circular" else "the data are small"
+            return DataStep(op, y, beta, layered(self._beside(y), beta, factor), f"{text}, by its layers: {why}")
+        text += ", as a stencil with borders of its own"
         bordered = self._remember(("bordered", beta, y.dtype, y.device), lambda: Bordered(net, beta, y))
         return DataStep(op, y, beta, bordered if factor == 1 else lambda r: factor * bordered(r), text)
 
@@ -151,7 +154,8 @@ class Learned(StrictKeywords):
             )
         if y.shape[1] % colours:
             raise InvalidInput(
-                f"y has {y.shape[1]} channels; expected a multiple of {colours}, which this network takes together"
+                f"y has {y.shape[1]} channels; expected a multiple of {colours}, which this network takes together: "
+                "use one with colours=1, or inverse='auto'"
             )
         allowed = getattr(self.net, "beta_range", None) if self.trained is None else self.trained.beta
         if self.trained is not None and op.fingerprint() != self.trained.fingerprint:
@@ -175,4 +179,4 @@ class Learned(StrictKeywords):
             if self.trained is None or self.trained.estimate is None
             else f", worst error found {self.trained.estimate:.2g} (an estimate)"
         )
-        return f"learned inverse, {name}, not linear: not certified{known}"
+        return f"learned inverse, {name}, not certified, as only an InverseNet can be{known}"

@@ -16,19 +16,26 @@ def _bound(inverse: Inverse, op: LinearOperator, y: Tensor, beta: float, relaxat
     step = inverse.bind(op, y, beta, relaxation)
     if not isinstance(step, DataStep):
         raise Unsupported(
-            f"inverses.{name} needs an inverse that works on the data side; "
-            "for inverses.Exact() write inverses.Exact(side='data')"
+            f"inverses.{name} needs an inverse that works on the data side, and {type(inverse).__name__} works on the "
+            f"image side here: write e.g. inverses.{name}(inverses.Exact(side='data'))"
         )
     return step
 
 
-class _UncorrectedStep(DataStep):
+class _OtherStep(DataStep):
+    """A data step with another update than the solver's."""
+
+    def why_unfused(self) -> str:
+        return f"the update is not q + C (y - A x - beta q), which fused solves make (it is: {self.describe()})"
+
+
+class _UncorrectedStep(_OtherStep):
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         w = x - self.op.adjoint(q)
         return self.apply(self.y - self.op(w)), self.residual(x, q)
 
 
-class _PrintedStep(DataStep):
+class _PrintedStep(_OtherStep):
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         w = x - self.op.adjoint(q)
         c, op, y = self.apply, self.op, self.y

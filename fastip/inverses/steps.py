@@ -91,6 +91,13 @@ class DataStep:
     def fused(self) -> StencilStep | None:
         return self._stencil
 
+    def why_unfused(self) -> str | None:
+        if self._stencil is not None:
+            return None
+        if self.op.convolution() is None:
+            return f"A ({type(self.op).__name__}) is no strided convolution, and on the data grid only those run fused"
+        return f"C is not applied as one small stencil (it is: {self.describe()})"
+
     def describe(self) -> str:
         return self._description
 
@@ -138,6 +145,9 @@ class ImageStep:
 
     def fused(self) -> None:
         return None
+
+    def why_unfused(self) -> str:
+        return f"the data step is on the image grid, where only an FFT runs fused (it is: {self.describe()})"
 
     def describe(self) -> str:
         return self._description
@@ -201,6 +211,11 @@ class FourierStep:
 
     def fused(self) -> SpectralStep | None:
         return None if self._stored in HALF else SpectralStep(self._gain, self._denominator, self.guess(), self.beta)
+
+    def why_unfused(self) -> str | None:
+        if self._stored not in HALF:
+            return None
+        return f"images of {self._stored} go through the FFT in float32, which no fused solve does"
 
     def describe(self) -> str:
         return self._description

@@ -35,19 +35,19 @@ def choice() -> str:
     """
     asked = os.environ.get("FASTIP_BACKEND", "")
     if asked and asked not in CHOICES:
-        raise InvalidInput(f"FASTIP_BACKEND is {asked!r}; expected one of {', '.join(CHOICES)}, or leave it unset")
+        known = "native (the compiled kernels), triton or reference"
+        raise InvalidInput(f"FASTIP_BACKEND is {asked!r}; expected {known}, or leave it unset")
     missing, no_triton = extension.why_missing(), start.why_missing() if asked == TRITON else None
     if asked == NATIVE and missing:
-        given = f"FASTIP_BACKEND is 'native' but the compiled extension is missing ({missing})"
-        raise InvalidInput(f"{given}; reinstall fastip with a C++ compiler, or unset it")
+        given = f"FASTIP_BACKEND is 'native' but there is no compiled extension to use ({missing})"
+        raise InvalidInput(f"{given}; {extension.REMEDY}, or unset it")
     if no_triton:
-        given = f"FASTIP_BACKEND is 'triton' but Triton cannot be used ({no_triton})"
-        raise InvalidInput(f"{given}; pip install 'fastip[triton]', or unset it")
+        raise InvalidInput(f"FASTIP_BACKEND is 'triton' but Triton cannot be used: {no_triton}, or unset it")
     if asked in (TRITON, REFERENCE):
         return asked
     if missing:
-        slow = f"fastip runs its slow pure-torch kernels on CPUs: no compiled extension ({missing})"
-        warnings.warn(f"{slow}; reinstall fastip with a C++ compiler", stacklevel=4)
+        slow = f"fastip runs its slow pure-torch kernels on CPUs: no compiled extension to use ({missing})"
+        warnings.warn(f"{slow}; {extension.REMEDY}", stacklevel=4)
     else:
         extension.isa()
     return NATIVE
@@ -59,8 +59,10 @@ def choice() -> str:
 def _why_unfit(images: Sequence[Tensor]) -> str | None:
     """None where these are plain tensors of one dtype that hold something."""
     for image in images:
-        if image.dtype not in extension.DTYPES or image.dtype != images[0].dtype:
-            return f"dtype {image.dtype}; the fast kernels take real floating tensors, all of the same dtype"
+        if image.dtype not in extension.DTYPES:
+            return f"a tensor is {image.dtype}; the fast kernels take real floating ones"
+        if image.dtype != images[0].dtype:
+            return f"a tensor is {image.dtype}, another {images[0].dtype}; the fast kernels take one dtype for all"
         if image.numel() == 0:
             return "a tensor is empty"
         if type(image) is not Tensor and type(image) is not Parameter:
@@ -78,10 +80,9 @@ def _on_cpu(image: Tensor) -> tuple[str, str | None]:
     if choice() == REFERENCE:
         return REFERENCE, "FASTIP_BACKEND is 'reference'"
     if extension.why_missing():
-        return REFERENCE, f"no compiled extension ({extension.why_missing()})"
+        return REFERENCE, f"no compiled extension to use ({extension.why_missing()})"
     if image.dtype not in extension.CPU_DTYPES:
-        taken = "the compiled kernels for CPUs take float32 or float64, the same for all tensors"
-        return REFERENCE, f"dtype {image.dtype}; {taken}"
+        return REFERENCE, f"a tensor is {image.dtype}; the compiled kernels for CPUs take float32 or float64"
     return NATIVE, None
 
 
@@ -97,7 +98,7 @@ def _on_gpu(image: Tensor) -> tuple[str, str | None]:
     no_triton = start.why_missing()
     if no_triton is None:
         return TRITON, None
-    return REFERENCE, f"{no_native}, and Triton cannot be used ({no_triton})"
+    return REFERENCE, f"{no_native}, and Triton cannot be used: {no_triton}"
 
 
 def _choose(images: Sequence[Tensor]) -> tuple[str, str | None]:
@@ -109,7 +110,7 @@ def _choose(images: Sequence[Tensor]) -> tuple[str, str | None]:
         return _on_cpu(images[0])
     if images[0].is_cuda:
         return _on_gpu(images[0])
-    return REFERENCE, f"the tensor is on {images[0].device}; the fast kernels run on CPUs and GPUs"
+    return REFERENCE, f"the tensor is on {images[0].device}; the fast kernels run on 'cpu' and 'cuda'"
 
 
 def raw(images: Sequence[Tensor]) -> str:
@@ -147,7 +148,7 @@ def why_reference(images: Sequence[Tensor], parameters: Sequence[Any] = ()) -> s
         return "torch.func and forward-mode derivatives go through the reference kernels"
     reason = _choose(images)[1]
     if reason is None and _differentiated([*images, *parameters]):
-        return "a gradient is asked for; the raw kernels are not differentiable, the registered operators are"
+        return "a gradient is asked for, which the raw kernels do not have"
     return reason
 
 
@@ -188,15 +189,15 @@ def describe(images: Sequence[Tensor]) -> str:
     Raises:
         InvalidInput: Where FASTIP_BACKEND or FASTIP_CPU_ISA asks for what is not there.
     """
-    reason = why_reference(images)
-    if reason is not None:
-        return f"reference, because: {reason}"
-    place = images[0].device
+    name, place = implementation(images), images[0].device
+    if REFERENCE in (name, raw(images)):
+        return f"reference, because: {why_reference(images)}"
+    behind = ", through torch.ops.fastip for the gradient (total variation: reference)" if name == OPERATOR else ""
     if raw(images) == TRITON:
         asked = choice() == TRITON
         why = "FASTIP_BACKEND asks for it" if asked else extension.why_no_gpu(place.index or 0)
-        return f"Triton, on {place}, because: {why}"
-    return f"compiled, on {place}" + (f" ({extension.isa()})" if images[0].is_cpu else "")
+        return f"Triton, on {place}, because: {why}{behind}"
+    return f"compiled, on {place}" + (f" ({extension.isa()})" if images[0].is_cpu else "") + behind
 
 
 def available() -> dict[str, Any]:
@@ -213,5 +214,6 @@ def available() -> dict[str, Any]:
     missing, triton = extension.why_missing(), start.why_missing() or "available"
     if missing:
         backend = REFERENCE if choice() == NATIVE else choice()
-        return {"compiled": False, "reason": missing, "backend": backend, "triton": triton}
+        reason = f"{missing}: {extension.REMEDY}"
+        return {"compiled": False, "reason": reason, "backend": backend, "triton": triton}
     return {"compiled": True, "backend": choice(), **extension.describe(), "triton": triton}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch  # before _C: torch's OpenMP runtime is then the only one of the process
@@ -14,17 +16,30 @@ from ..errors import DeviceError, InvalidInput, Unsupported
 from ..placement import uploaded
 from .reference import BOUNDARIES
 
+REMEDY = "install fastip again where a C++ compiler is (in a clone: make)"
+
+
+def _absence(error: ImportError) -> str:
+    """Why the extension cannot be imported; Python's own words for a file that is not there name a circular import."""
+    if find_spec(".._C", __package__):
+        return f"fastip/_C cannot be loaded: {error}"
+    own = {f"_C{suffix}" for suffix in EXTENSION_SUFFIXES}
+    others = sorted({path.name for path in Path(__file__).parents[1].glob("_C.*.so")} - own)
+    return f"fastip/_C is not there for this Python, only {', '.join(others)}" if others else "fastip/_C is not there"
+
+
 _missing: str | None = None
 try:
     from .. import _C
 except ImportError as error:
-    # Python's own words for a module that is not there speak of a circular import
-    _missing = str(error) if find_spec("fastip._C") else "fastip/_C is not there"
+    _missing = _absence(error)
 else:
-    if _C.version != __version__:
-        _missing = f"it is of version {_C.version}, the package of {__version__}"
-    elif _C.boundaries != BOUNDARIES:
-        _missing = f"it knows the boundaries {_C.boundaries}, the package {BOUNDARIES}"
+    # An older extension may lack what is asked for here.
+    _version, _boundaries = (getattr(_C, name, "unknown") for name in ("version", "boundaries"))
+    if _version != __version__:
+        _missing = f"fastip/_C is of version {_version}, the package of {__version__}"
+    elif _boundaries != BOUNDARIES:
+        _missing = f"fastip/_C knows the boundaries {_boundaries}, the package {BOUNDARIES}"
 
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 CPU_DTYPES = (torch.float32, torch.float64)
@@ -43,7 +58,7 @@ def why_missing() -> str | None:
 def why_no_gpu(device: int = 0) -> str | None:
     """None where the extension holds GPU kernels that run on this device, else the reason."""
     if _missing:
-        return f"no compiled extension ({_missing})"
+        return f"no compiled extension to use ({_missing})"
     if not _C.cuda_compiled:
         return "the extension was compiled without CUDA"
     devices, message = _C.cuda_devices()

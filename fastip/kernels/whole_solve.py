@@ -24,11 +24,11 @@ def why_unsolved(step: StencilStep, q: Tensor) -> str | None:
     """None where the raw kernels take this data step, else the reason in words."""
     c = step.convolution
     if c.boundary not in SOLVED:
-        return f"boundary {c.boundary!r}; the fused kernel runs {', '.join(SOLVED)}"
+        return f"the boundary is {c.boundary!r}; the fused kernel runs {', '.join(SOLVED)}"
     h, w = q.shape[-2:]
     reach = max(step.taps.shape[0] // 2, -(-max(c.psf.shape) // c.stride))
     if c.boundary == "circular" and reach > min(h, w):
-        return f"the data are {h} x {w} and the stencils reach {reach}"
+        return f"the data are {h} x {w} and the stencils reach {reach} pixels, across the border more than once"
     return None
 
 

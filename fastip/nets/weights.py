@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,12 @@ def check_beside(net: object, y: Tensor) -> None:
             f"y is on {y.device} and the network on {', '.join(sorted(map(str, homes)))}; "
             f"move it with net.to({str(y.device)!r})"
         )
+
+
+def precision(net: object) -> torch.dtype | None:
+    """That of the network's first floating-point weight; None for whatever has none."""
+    weights = chain(net.parameters(), net.buffers()) if isinstance(net, nn.Module) else ()
+    return next((weight.dtype for weight in weights if weight.is_floating_point()), None)
 
 
 def net_on(net: nn.Module, device: torch.device) -> nn.Module:

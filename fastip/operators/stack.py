@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import Convolution, Scalar, Shape, Structure
-from ..errors import FastipError, InvalidInput
+from ..errors import FastipError, InvalidInput, brief
 from .base import structures
 from .base.door import check_grid
 from .base.remembered import last
@@ -70,7 +70,8 @@ class Stack(Operator):
     def __init__(self, operators: Sequence[Operator]) -> None:
         parts = tuple(operators) if isinstance(operators, (list, tuple)) else ()
         if not parts or not all(isinstance(part, Operator) for part in parts):
-            raise InvalidInput("operators must be a list of at least one operator, e.g. Stack([A, B])")
+            expected = "expected a list of at least one operator, e.g. Stack([A, B])"
+            raise InvalidInput(f"operators is {brief(operators)}; {expected}")
         if len({(part.complex_input, part.complex_output) for part in parts}) > 1:
             raise InvalidInput(
                 f"the operators {', '.join(type(part).__name__ for part in parts)} mix real and complex data; "

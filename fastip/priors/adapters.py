@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..arrays import check_count, check_number
 from ..errors import InvalidInput, strict_keywords
 from ..nets.boundary import extend
+from ..nets.weights import precision
 
 Net = Callable[..., Any]
 Estimate = Callable[[Tensor, float], Tensor]
@@ -96,7 +97,19 @@ def blind(net: Net, *, multiple: int = 1, scale: float = 1.0) -> Estimate:
 
 @strict_keywords
 def each_channel(estimate: Estimate) -> Estimate:
-    """A denoiser (v, level) of grey images, on each channel by itself. Compose: ``each_channel(level_map(net))``."""
+    """A denoiser (v, level) of grey images, on each channel by itself. Compose: ``each_channel(level_map(net))``.
+
+    A network is given v in the precision of its weights.
+
+    Args:
+        estimate: The denoiser.
+
+    Returns:
+        The callable (v, level) -> x.
+
+    Raises:
+        InvalidInput: The callable raises it where the denoiser returns another shape.
+    """
     return _EachChannel(estimate)
 
 
@@ -111,15 +124,9 @@ class _Adapter:
         h, w = v.shape[-2:]
         rows, columns = -h % self.multiple, -w % self.multiple
         padded = extend(v, (0, max(rows, columns)), "reflect")[..., : h + rows, : w + columns] if rows or columns else v
-        dtype = _precision(self.net, v.dtype)
+        dtype = precision(self.net) or v.dtype
         levels = torch.full((len(v), 1, 1, 1), level * self.scale, dtype=dtype, device=v.device)
-        x = self.call(self.net, padded.to(dtype) * self.scale, levels)
-        if not isinstance(x, Tensor) or x.shape != padded.shape:
-            shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise InvalidInput(
-                f"the network returned {shape} for an image of shape {tuple(padded.shape)}; "
-                "expected the same: give the multiple it needs"
-            )
+        x = _checked(self.call(self.net, padded.to(dtype) * self.scale, levels), padded, "give the multiple it needs")
         return x[..., :h, :w].to(v) / self.scale
 
 
@@ -128,12 +135,18 @@ class _EachChannel:
     estimate: Estimate
 
     def __call__(self, v: Tensor, level: float) -> Tensor:
-        return self.estimate(v.flatten(0, 1)[:, None], level).view_as(v)
+        grey = v.flatten(0, 1)[:, None]
+        x = self.estimate(grey.to(precision(self.estimate) or v.dtype), level)
+        return _checked(x, grey, "give a denoiser of grey images").to(v.dtype).reshape(v.shape)
 
 
-def _precision(net: Net, default: torch.dtype) -> torch.dtype:
-    weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
-    return default if weight is None else weight.dtype
+def _checked(x: Any, given: Tensor, advice: str) -> Tensor:
+    if not isinstance(x, Tensor) or x.shape != given.shape:
+        found = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        raise InvalidInput(
+            f"the network returned {found} for an image of shape {tuple(given.shape)}; expected the same: {advice}"
+        )
+    return x
 
 
 def _map(net: Net, v: Tensor, levels: Tensor) -> Any:

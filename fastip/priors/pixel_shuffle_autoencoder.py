@@ -10,7 +10,7 @@ from torch import Tensor
 from .. import nets
 from ..arrays import check_real
 from ..contracts import LinearOperator, Shape
-from ..errors import InvalidInput, strict_keywords
+from ..errors import InvalidInput, brief, strict_keywords
 from ..nets.weights import check_beside
 from .levelled import BoundLevelled, Levelled
 from .prior import image_shape
@@ -58,7 +58,7 @@ class PixelShuffleAutoencoder(Levelled):
     ) -> None:
         if not isinstance(net, nets.PriorNet):
             raise InvalidInput(
-                f"net is {net!r}; expected one of {', '.join(nets.PRIOR_NETS)}; "
+                f"net is {brief(net)}; expected one of {', '.join(nets.PRIOR_NETS)}; "
                 "any other denoiser: priors.Denoiser(net, sigma=...)"
             )
         self.net, self.trained = net, trained

@@ -11,7 +11,7 @@ from torch import Tensor
 from .. import nets
 from ..arrays import REAL
 from ..contracts import LinearOperator
-from ..errors import InvalidInput
+from ..errors import InvalidInput, brief
 from ..tracing import real_dtype
 from . import memory as bounds
 from .filling import filled, unseen
@@ -62,12 +62,12 @@ class PlugAndPlay(Levelled):
         dtype: torch.dtype | None = None,
     ) -> None:
         if not isinstance(net, nets.PriorNet) or net.conditional:
-            given = f"net is {net!r}; expected a network of fastip.nets that takes noise away and no data"
+            given = f"net is {brief(net)}; expected a network of fastip.nets that takes noise away and no data"
             advice = "one that takes data belongs to one operator: priors.PixelShuffleAutoencoder(net)"
             raise InvalidInput(f"{given}; {advice}; any other denoiser: priors.Denoiser(net, sigma=...)")
         if not isinstance(schedule, Schedule):
             expected = "levels and betas, e.g. priors.schedule(0.01) for noise of 0.01"
-            raise InvalidInput(f"schedule is {schedule!r}; expected {expected}")
+            raise InvalidInput(f"schedule is {brief(schedule)}; expected {expected}")
         if dtype is not None and dtype not in REAL:
             expected = f"one of {', '.join(map(str, REAL))}, or None for the fastest that is good enough"
             raise InvalidInput(f"dtype is {dtype!r}; expected {expected}")

@@ -108,6 +108,12 @@ class BoundWithout(Stateless):
         """None: the prox is exact, or R unknown."""
         return None
 
+    def why_unfused(self) -> str:
+        return (
+            "the prior has no formula for each pixel alone, "
+            "as L1, L2, ElasticNet, NonNegative, Box and sums of these have"
+        )
+
 
 def check_state(given: tuple[Tensor, ...], own: tuple[Tensor, ...], name: str) -> None:
     """Refuse a state of another prior or of other images."""

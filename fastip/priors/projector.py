@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..contracts import LinearOperator
-from ..errors import InvalidInput
-from ..nets.weights import check_beside
+from ..errors import InvalidInput, brief
+from ..nets.weights import check_beside, precision
 from .prior import BoundWithout, Prior, image_shape
 
 
@@ -37,7 +37,7 @@ class Projector(Prior):
     def __init__(self, net: nn.Module) -> None:
         if not isinstance(net, nn.Module):
             raise InvalidInput(
-                f"net is {net!r}; expected a network that projects images, "
+                f"net is {brief(net)}; expected a network that projects images, "
                 "e.g. fastip.load_projector('digits.safetensors').net"
             )
         self.net: Any = net  # so that what a network has, such as .generator, can be asked for
@@ -62,12 +62,10 @@ class BoundProjector(BoundWithout):
     """The projection in a solve."""
 
     def __init__(self, net: nn.Module) -> None:
-        self._net = net
-        weight = next(net.parameters(), None)
-        self._dtype = None if weight is None else weight.dtype
+        self._net, self._dtype = net, precision(net)
 
     def __call__(self, v: Tensor, step: float) -> Tensor:
-        x: Any = self._net(v if self._dtype is None else v.to(self._dtype))
+        x: Any = self._net(v.to(self._dtype or v.dtype))
         if not isinstance(x, Tensor) or x.shape != v.shape:
             found = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
             raise InvalidInput(

@@ -177,3 +177,11 @@ class BoundSeparable(Stateless):
 
     def slack(self, x: Tensor) -> None:
         """None: the prox is exact."""
+
+    def why_unfused(self) -> str | None:
+        if self.pointwise() is not None:
+            return None
+        weights = self._prior.l1, self._prior.l2
+        if any(isinstance(weight, Tensor) and weight.requires_grad for weight in weights):
+            return "a weight of the prior requires a gradient, which fused solves do not have"
+        return "a weight of the prior is a tensor, and fused solves take one number for all pixels"

@@ -72,7 +72,7 @@ class Wavelet(Prior):
 
     def _check(self, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         if dtype not in (torch.float32, torch.float64):
-            raise Unsupported(f"Wavelet takes float32 or float64; the data is {dtype}")
+            raise Unsupported(f"Wavelet takes float32 or float64; the data is {dtype}: convert with y.float()")
         most = min(shape[-2:]).bit_length() - 1
         if most < self.levels:
             advice = f"use levels={most} or fewer" if most else "both sides must be at least 2"

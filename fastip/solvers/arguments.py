@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import HALF, as_tensor, check_finite, check_number, check_shape
+from ..arrays import HALF, as_tensor, check_finite, check_number, check_shape, floating
 from ..contracts import BoundInverse, BoundPrior, Inverse, LinearOperator, Prior, Shape, Solution
-from ..errors import InvalidInput
+from ..errors import InvalidInput, brief
 from ..tracing import check_traceable, check_uncaptured, norm, real_dtype
 
 SUPPORTED = (torch.float32, torch.float64, torch.complex64, torch.complex128)
@@ -35,12 +35,13 @@ def check_data(y: Tensor, op: LinearOperator) -> Shape:
     if y.dtype not in (*SUPPORTED, *HALF):
         raise InvalidInput(
             f"y has dtype {y.dtype}; expected float32 or float64 (complex for MaskedFourier): "
-            "convert with y.float(), images in [0, 1]"
+            f"convert with {floating(y.dtype, 'y')}"
         )
     if y.ndim < 2 or y.numel() == 0:
+        advice = "give at least one" if y.numel() == 0 else "add what is missing in front, e.g. y[None]"
         raise InvalidInput(
-            f"y has shape {tuple(y.shape)}; expected a non-empty batch b c h w (or b m for operators.Dense): "
-            "add the missing dimensions with y[None]"
+            f"y has shape {tuple(y.shape)}; "
+            f"expected a batch b c h w (or b m for operators.Dense) with at least one number: {advice}"
         )
     if y.is_meta:
         raise InvalidInput("y is on the meta device, which holds no data; expected a tensor on a CPU or GPU")
@@ -52,11 +53,21 @@ def check_data(y: Tensor, op: LinearOperator) -> Shape:
     return shape
 
 
+def check_seen(norm: float, op: LinearOperator) -> float:
+    """The norm of ``op``, refused where it is 0."""
+    if norm == 0:
+        raise InvalidInput(
+            f"the operator is zero ({type(op).__name__}), so the data say nothing about the image; "
+            "expected one that sees something: check its psf, mask or matrix"
+        )
+    return norm
+
+
 def check_relaxation(value: float) -> float:
     """0 < relaxation < 2."""
     number = check_number(value, "relaxation", low=0.0, strict=True)
     if number >= 2:
-        raise InvalidInput(f"relaxation is {value!r}; expected 0 < relaxation < 2, e.g. 1.6")
+        raise InvalidInput(f"relaxation is {value!r}; expected 0 < relaxation < 2: 1 is none, which suits every prior")
     return number
 
 
@@ -91,7 +102,7 @@ def check_inverse(inverse: Any) -> Inverse:
     """``inverse`` when it can be bound."""
     if not callable(getattr(inverse, "bind", None)) or isinstance(inverse, type):
         raise InvalidInput(
-            f"inverse is {inverse!r}; expected 'auto' or an object such as inverses.Exact() or inverses.Stencil(3)"
+            f"inverse is {brief(inverse)}; expected 'auto' or an object such as inverses.Exact() or inverses.Stencil(3)"
         )
     return inverse
 
@@ -104,7 +115,7 @@ def check_prior(prior: Any) -> Prior:
             if isinstance(prior, torch.nn.Module)
             else "priors.TV(weight=1e-3)"
         )
-        raise InvalidInput(f"prior is {prior!r}; expected an object of fastip.priors such as {advice}")
+        raise InvalidInput(f"prior is {brief(prior)}; expected an object of fastip.priors such as {advice}")
     return prior
 
 
@@ -132,8 +143,8 @@ def initial(init: Any, step: BoundInverse, shape: Shape, like: Tensor) -> tuple[
     if isinstance(init, Solution):
         if init.q is None or init.q.shape != q.shape or init.q.dtype != q.dtype:
             raise InvalidInput(
-                f"init is a Solution whose dual is {None if init.q is None else tuple(init.q.shape)}; "
-                f"this inverse keeps {tuple(q.shape)}: resume with the same inverse, or pass init=solution.x"
+                f"init is a Solution whose dual is {_told(init.q)}; this inverse keeps {_told(q)}: "
+                "resume with the same inverse and precision, or pass init=solution.x"
             )
         if init.q.device != q.device:
             raise InvalidInput(
@@ -148,10 +159,14 @@ def initial(init: Any, step: BoundInverse, shape: Shape, like: Tensor) -> tuple[
     real = real_dtype(like.dtype)
     if x.dtype != real or x.device != like.device:
         raise InvalidInput(
-            f"init has dtype {x.dtype} on {x.device}; expected {real} on {like.device}, as y: use init.to(y)"
+            f"init has dtype {x.dtype} on {x.device}; expected {real} on {like.device}, as y: convert it"
         )
     check_finite(x, "init")
     return x.clone(), q  # the fused kernel writes its result over x
+
+
+def _told(q: Tensor | None) -> str:
+    return "missing" if q is None else f"{tuple(q.shape)} {q.dtype}"
 
 
 def start(init: Any, guess: Tensor, shape: Shape) -> Tensor:
@@ -162,7 +177,7 @@ def start(init: Any, guess: Tensor, shape: Shape) -> Tensor:
     check_shape(x, shape, "init", "the shape of the image")
     if x.dtype != guess.dtype or x.device != guess.device:
         raise InvalidInput(
-            f"init has dtype {x.dtype} on {x.device}; expected {guess.dtype} on {guess.device}, as y: use init.to(y)"
+            f"init has dtype {x.dtype} on {x.device}; expected {guess.dtype} on {guess.device}, as y: convert it"
         )
     check_finite(x, "init")
     return x

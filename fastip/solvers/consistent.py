@@ -41,7 +41,7 @@ def consistent(x: Any, y: Any, op: LinearOperator, *, inverse: str | Inverse = "
     check_shape(x, check_data(y, op), "x", "the shape of the image")
     if x.dtype != real_dtype(y.dtype) or x.device != y.device:
         raise InvalidInput(
-            f"x has dtype {x.dtype} on {x.device}; expected {real_dtype(y.dtype)} on {y.device}, as y: use x.to(y)"
+            f"x has dtype {x.dtype} on {x.device}; expected {real_dtype(y.dtype)} on {y.device}, as y: convert it"
         )
     check_finite(x, "x")
     return restore(BackProjection(inverse, epsilon=epsilon).bind(op, y)(x))

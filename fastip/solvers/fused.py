@@ -17,14 +17,11 @@ def why_unfused(
     step: BoundInverse, prior: BoundPrior, x: Tensor, q: Tensor, y: Tensor, tolerance: float = 0.0
 ) -> str | None:
     """None where :func:`admm` can run this solve, else the reason in words."""
-    if prior.pointwise() is None:
-        return (
-            "the prior is not pointwise with fixed weights, as L1, L2, ElasticNet, NonNegative, Box and their sums are"
-        )
+    reason = prior.why_unfused() or step.why_unfused()
+    if reason is not None:
+        return reason
     description = step.fused()
-    if description is None:
-        needed = "no stencil on the data of a convolution and no FFT on the image grid"
-        return f"the data step is {needed} (it is: {step.describe()})"
+    assert description is not None
     if isinstance(description, SpectralStep):
         return kernels.why_reference((x, description.guess), (q, y))
     return choose.why_no_solve((x, q, y), tolerance) or why_unsolved(description, q)

@@ -218,7 +218,9 @@ class _Search:
 def _check_generator(generator: Any, y: Tensor, shape: Shape) -> None:
     """Refuse data that are not those of the generator's images, and a generator that is not ready."""
     if y.is_complex():
-        raise InvalidInput(f"y has dtype {y.dtype}; expected real data")
+        raise InvalidInput(
+            f"y has dtype {y.dtype}; a search of the generator's images takes real data: use fastip.admm"
+        )
     if y.dtype in HALF:
         raise InvalidInput(
             f"y has dtype {y.dtype}; expected float32 or float64: "
@@ -236,7 +238,7 @@ def _check_generator(generator: Any, y: Tensor, shape: Shape) -> None:
     if tuple(shape[1:]) != generator.shape:
         raise InvalidInput(
             f"the image behind y has shape {tuple(shape)}; "
-            f"the generator makes (b, {', '.join(map(str, generator.shape))})"
+            f"the generator makes (b, {', '.join(map(str, generator.shape))}): give an operator on such images"
         )
     weight = next(generator.parameters(), y)
     if weight.dtype != y.dtype or weight.device != y.device:

@@ -14,7 +14,7 @@ from ..errors import InvalidInput, StrictKeywords, strict_keywords
 from ..inverses import auto
 from ..stopping import StopRule, per_image, relative_change
 from ..tracing import norm
-from .arguments import check_data, check_inverse, check_prior, check_tolerance, start
+from .arguments import check_data, check_inverse, check_prior, check_seen, check_tolerance, start
 from .monitor import Callback, look
 
 
@@ -56,9 +56,7 @@ class GradientStep(StrictKeywords):
         self.size = None if size is None else check_number(size, "size", low=0.0, strict=True)
 
     def bind(self, op: LinearOperator, y: Tensor) -> BoundDescent:
-        largest = norm(op, op.input_shape(tuple(y.shape)))
-        if largest == 0:
-            raise InvalidInput("the operator is zero, so the data say nothing about the image")
+        largest = check_seen(norm(op, op.input_shape(tuple(y.shape))), op)
         return _BoundGradient(op, y, 1 / (2 * largest**2) if self.size is None else self.size, 1 / largest**2)
 
 
@@ -98,9 +96,7 @@ class BackProjection(StrictKeywords):
         self.epsilon = check_number(epsilon, "epsilon", low=0.0, strict=True)
 
     def bind(self, op: LinearOperator, y: Tensor) -> BoundDescent:
-        beta = self.epsilon * norm(op, op.input_shape(tuple(y.shape))) ** 2
-        if beta == 0:
-            raise InvalidInput("the operator is zero, so the data say nothing about the image")
+        beta = self.epsilon * check_seen(norm(op, op.input_shape(tuple(y.shape))), op) ** 2
         inverse: Any = (
             auto.choose(op, y, beta, pointwise=False, relaxation=SAFE) if self.inverse == "auto" else self.inverse
         )

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..arrays import check_number, energy
 from ..contracts import LinearOperator
-from ..errors import InvalidInput
 from ..tracing import norm
+from .arguments import check_seen
 from .pgd import Descent
 
 # Of ||A||^2: a move of which A sees less says nothing. Smaller allows steps longer than 1e4 / ||A||^2, larger shortens
@@ -73,9 +73,7 @@ class _BoundRestricted:
 
     def __init__(self, op: LinearOperator, y: Tensor, reference: Tensor) -> None:
         self.op, self.y = op, y
-        largest = norm(op, op.input_shape(tuple(y.shape))) ** 2
-        if largest == 0:
-            raise InvalidInput("the operator is zero, so the data say nothing about the image")
+        largest = check_seen(norm(op, op.input_shape(tuple(y.shape))), op) ** 2
         self.least = SEEN * largest
         self.beta = torch.full_like(energy(reference), largest)
         self.last = reference.detach(), op(reference.detach())

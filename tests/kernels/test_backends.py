@@ -67,7 +67,7 @@ def test_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose.implementation((x,)) == choose.NATIVE
     choose.choice.cache_clear()
     monkeypatch.setenv("FASTIP_BACKEND", "fast")
-    with pytest.raises(InvalidInput, match="'fast'; expected one of native, triton, reference"):
+    with pytest.raises(InvalidInput, match="'fast'; expected native .the compiled kernels., triton or reference"):
         choose.implementation((x,))
 
 
@@ -88,10 +88,10 @@ def test_missing_extension_warns_once_and_works() -> None:
     assert (
         "'compiled': False, 'reason'" in printed
         and "'backend': 'reference'" in printed
-        and "no compiled extension" in printed
+        and "no compiled extension to use" in printed
     ), printed
     assert "slow pure-torch kernels on CPUs" in printed, printed
-    assert "'reason': 'fastip/_C is not there'" in printed and "circular" not in printed, printed
+    assert "'reason': 'fastip/_C is not there: install fastip again" in printed and "circular" not in printed, printed
 
 
 def test_native_asked_for_and_missing() -> None:
@@ -99,7 +99,7 @@ def test_native_asked_for_and_missing() -> None:
         BLOCKED + "import torch; from fastip import kernels; kernels.soft_threshold(torch.zeros(3), 0.1)",
         FASTIP_BACKEND="native",
     )
-    assert "InvalidInput: FASTIP_BACKEND is 'native' but the compiled extension is missing" in printed
+    assert "InvalidInput: FASTIP_BACKEND is 'native' but there is no compiled extension to use" in printed
 
 
 @pytest.mark.usefixtures("compiled")
@@ -261,7 +261,7 @@ class TestGpuChoice:
     ) -> None:
         """Without the extension: to ask for the reference is one thing, to fall back to it on CPUs another."""
         monkeypatch.setattr(extension, "why_missing", lambda: "not built")
-        monkeypatch.setattr(extension, "why_no_gpu", lambda device: "no compiled extension (not built)")
+        monkeypatch.setattr(extension, "why_no_gpu", lambda device: "no compiled extension to use (not built)")
         monkeypatch.setattr(start, "why_missing", lambda: triton_missing)
         if asked:
             monkeypatch.setenv("FASTIP_BACKEND", asked)
@@ -281,7 +281,8 @@ class TestGpuChoice:
         elif asked == "triton":
             assert gpu_reason is None and "runs on a GPU" in str(cpu_reason)
         else:
-            assert cpu_reason == "no compiled extension (not built)" and (gpu_reason is None) == (expected == "triton")
+            assert cpu_reason == "no compiled extension to use (not built)"
+            assert (gpu_reason is None) == (expected == "triton")
         assert choose.available()["backend"] == (asked or "reference")
 
     def test_each_device_is_asked_by_its_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +307,7 @@ class TestGpuChoice:
     def test_triton_asked_for_and_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(start, "why_missing", lambda: "not there")
         monkeypatch.setenv("FASTIP_BACKEND", "triton")
-        with pytest.raises(InvalidInput, match="'triton' but Triton cannot be used .not there."):
+        with pytest.raises(InvalidInput, match="'triton' but Triton cannot be used: not there, or unset it"):
             choose.choice()
 
 

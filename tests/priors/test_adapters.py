@@ -100,6 +100,22 @@ def test_the_precision_of_the_weights(dtype):
     )
 
 
+def test_a_grey_network_of_another_precision_is_a_denoiser_of_colours():
+    class Grey(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv = nn.Conv2d(1, 1, 3, padding=1)
+
+        def forward(self, v, level):
+            return v - level * self.conv(v)
+
+    net = Grey().requires_grad_(False)
+    x = priors.Denoiser(adapters.each_channel(net), sigma=0.1).bind(V, operators.Identity())(V, 1.0)
+    assert x.dtype == torch.float64
+    torch.testing.assert_close(x[1:, 2:], net(V[1:, 2:].float(), 0.1).double(), rtol=0, atol=1e-6)
+
+
 def test_they_serve_in_a_solve_and_keep_gradients():
     net = Ffdnet(colours=1)
     op = operators.Blur(psf.gaussian(5, sigma=1.0).double(), stride=2)
@@ -112,6 +128,8 @@ def test_they_serve_in_a_solve_and_keep_gradients():
 def test_refusals():
     with pytest.raises(InvalidInput, match="the multiple it needs"):
         adapters.blind(lambda v: v[..., :8, :])(V, 0.1)
+    with pytest.raises(InvalidInput, match="returned NoneType .* expected the same: give a denoiser of grey images"):
+        adapters.each_channel(lambda v, level: None)(V, 0.1)
     with pytest.raises(InvalidInput, match="multiple"):
         adapters.level_channel(Drunet(), multiple=0)
     with pytest.raises(InvalidInput, match="scale"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -112,20 +113,115 @@ def test_which_callables_get_the_level() -> None:
             got.append(sigma)
             return v
 
-    def other_option(v: Tensor, window: int = 3) -> Tensor:
-        got.append(window)
+    def keyword_only(v: Tensor, *, clip: bool = False, noise_level: float = 0.0) -> Tensor:
+        got.append(noise_level)
+        return v
+
+    def third(v: Tensor, window: int = 3, sigma: float = 0.0) -> Tensor:
+        got.append(sigma)
         return v
 
     for denoiser in (
         Net(),
-        other_option,
+        torch.compile(Net(), backend="eager"),
         lambda v: v,
         lambda v, s: got.append(s) or v,
+        lambda v, s, /: got.append(s) or v,
+        lambda v, *, sigma: got.append(sigma) or v,
+        lambda v, s, window=3: got.append(s) or v,
+        keyword_only,
+        third,
+        functools.partial(third, sigma=7.0, window=1),
         lambda *all: got.append(len(all)) or all[0],
         torch.clone,
     ):
         prox(priors.Denoiser(denoiser, sigma=0.3), V, 1.0)
-    assert got == [0.3, 3, 0.3, 1]
+    assert got == [0.3] * 8 + [7.0, 1]
+
+
+class Thresholded(torch.nn.Module):
+    """A denoiser of another library, whose level has a name of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.got: list[float] = []
+
+    def forward(self, v: Tensor, ths: float = 0.1, **more: object) -> Tensor:
+        self.got.append(ths)
+        return torch.nn.functional.softshrink(v, ths)
+
+
+def test_an_optional_argument_that_is_not_known_is_refused_and_can_be_named() -> None:
+    """Left out, sigma would change nothing, without a word."""
+    net = Thresholded()
+    with pytest.raises(InvalidInput, match=r"Thresholded has the arguments \(v, ths=0.1, .*level_keyword='ths'"):
+        priors.Denoiser(net, sigma=0.3)
+    named = [prox(priors.Denoiser(net, sigma=sigma, level_keyword="ths"), V, 1.0) for sigma in (0.05, 0.2)]
+    alone = prox(priors.Denoiser(lambda v: net(v), sigma=0.3), V, 1.0)
+    assert net.got == [0.05, 0.2, 0.1]
+    torch.testing.assert_close(named[1], torch.nn.functional.softshrink(V, 0.2))
+    torch.testing.assert_close(alone, torch.nn.functional.softshrink(V, 0.1))
+    by_step = priors.Denoiser(net, noise=0.1, level_keyword="ths")
+    prox(by_step, V, 0.5 / 0.25)
+    assert net.got[-1] == pytest.approx(0.2)
+
+
+UNKNOWN: list[tuple[object, dict[str, object], str]] = [
+    (lambda v, window=3: v, {}, "level_keyword='window' passes the level there"),
+    (lambda v, *, window=3: v, {}, "lambda v: denoiser\\(v\\) takes the image alone"),
+    (lambda v, window=3, /: v, {}, "lambda v, level: ... passes the level there"),
+    (functools.partial(lambda v, a=1, b=2: v, a=3), {}, "partial has the arguments \\(v, b=2\\)"),
+    (lambda v, *, strength: v, {}, "if strength is the level, pass level_keyword='strength'"),
+    (lambda v, s: v, {"level_keyword": "sigma"}, "level_keyword is 'sigma' and .* \\(v, s\\); expected the name"),
+    (lambda v, s: v, {"level_keyword": "v"}, "level_keyword is 'v'"),
+    (lambda v, s=1: v, {"level_keyword": 1}, "level_keyword is 1"),
+    (lambda v, a, s=1: v, {"level_keyword": "s"}, "all others but the image optional"),
+]
+
+
+@pytest.mark.parametrize("denoiser, options, words", UNKNOWN, ids=range(len(UNKNOWN)))
+def test_the_refusal_says_what_to_do(denoiser: object, options: dict[str, object], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        priors.Denoiser(denoiser, **{"sigma": 0.1} | options)  # type: ignore[arg-type]
+
+
+def test_a_required_level_can_be_named_too() -> None:
+    got: list[float] = []
+    prox(priors.Denoiser(lambda v, *, strength: got.append(strength) or v, sigma=0.3, level_keyword="strength"), V, 1.0)
+    prox(priors.Denoiser(lambda v, s: got.append(s) or v, sigma=0.4, level_keyword="s"), V, 1.0)
+    assert got == [0.3, 0.4]
+
+
+@pytest.mark.parametrize("keyword", [None, "level"])
+def test_a_network_is_given_its_own_precision(keyword: str | None) -> None:
+    """Data in double precision through weights in single precision: what single precision gives, in double."""
+    torch.manual_seed(0)
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(1, 1, 3, padding=1)
+
+        def forward(self, v: Tensor, level: float = 0.0) -> Tensor:
+            return v - level * self.conv(v)
+
+    net = Net().requires_grad_(False)
+    op = operators.Blur(psf.gaussian(5, sigma=1.0), stride=2)
+    y, prior = op(draw(1, 1, 8, 8)), priors.Denoiser(net, sigma=0.1, level_keyword=keyword)
+    assert prox(prior, V, 1.0).dtype == torch.float64
+    torch.testing.assert_close(prox(prior, V, 1.0), net(V.float(), 0.1).double(), rtol=0, atol=0)
+    x, single = (fastip.admm(data, op, prior, beta=0.1, iterations=5, tolerance=0).x for data in (y, y.float()))
+    assert x.dtype == torch.float64
+    torch.testing.assert_close(x, single.double(), rtol=1e-5, atol=1e-6)
+    with pytest.raises(InvalidInput, match="the denoiser returned"):
+        prox(priors.Denoiser(lambda v: net(v.float()), sigma=0.1), V, 1.0)
+
+
+def test_a_cast_network_keeps_its_gradients() -> None:
+    net = torch.nn.Conv2d(1, 1, 3, padding=1)
+    v = V.clone().requires_grad_()
+    prox(priors.Denoiser(net, sigma=0.1), v, 1.0).sum().backward()
+    assert net.weight.grad is not None and v.grad is not None and v.grad.dtype == torch.float64
 
 
 @pytest.mark.parametrize(

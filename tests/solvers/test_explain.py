@@ -15,15 +15,21 @@ Y = torch.rand(1, 3, 8, 8)
     "op, prior, y, options, words",
     [
         (BLUR, priors.L1(1e-2), Y, {}, ["stencil", "fused", "compiled"]),
-        (BLUR, priors.TV(1e-3), Y, {}, ["FFT on the data grid", "visible", "not pointwise"]),
+        (BLUR, priors.TV(1e-3), Y, {}, ["FFT on the data grid", "visible", "the prior has no formula for each pixel"]),
         (
             BLUR,
             priors.L1(torch.tensor(0.1, requires_grad=True)),
             Y,
             {},
-            ["visible", "not pointwise with fixed weights"],
+            ["visible", "a weight of the prior requires a gradient"],
         ),
-        (BLUR, priors.L1(1e-2), Y.clone().requires_grad_(), {}, ["visible", "gradient", "reference"]),
+        (
+            BLUR,
+            priors.L1(1e-2),
+            Y.clone().requires_grad_(),
+            {},
+            ["visible", "gradient", "compiled", "through torch.ops.fastip"],
+        ),
         (
             BLUR,
             priors.L1(1e-2),

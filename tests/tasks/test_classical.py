@@ -56,7 +56,7 @@ def test_choices_reach_the_problem():
 @pytest.mark.parametrize(
     ("name", "choices", "message"),
     [
-        ("sr5", {}, "did you mean 'sr"),
+        ("sr5", {}, "expected one of sr4, sr2, deblur, photo-sr4"),
         ("denoise everything", {}, "expected one of sr4, sr2, deblur, photo-sr4"),
         ("deblur", {}, "needs the psf"),
         ("sr4", {"prior": "wavlet"}, "did you mean 'wavelet'"),

@@ -59,7 +59,7 @@ def test_the_learned_tasks():
     luma = (x * torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)[:, None, None]).sum(1, keepdim=True)
     assert torch.allclose(grey(x), torch.nn.functional.avg_pool2d(luma, 2)) and level == 0
     with pytest.raises(InvalidInput, match="did you mean 'photo-sr4'"):
-        tasks.learned("photo-sr5")
+        tasks.learned("foto-sr4")
     with pytest.raises(InvalidInput, match="learned task"):
         tasks.learned("sr4")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 
+REMEDY = "pip install 'fastip[triton]'"
 OLDEST = (3, 6)  # version of Triton whose language the kernels are written in
 
 
@@ -14,13 +15,13 @@ def why_missing() -> str | None:
     try:
         import triton
     except ImportError as error:
-        return f"Triton cannot be imported ({error}); install fastip[triton]"
+        return f"it cannot be imported ({error}); {REMEDY}"
     if not hasattr(triton, "jit"):
-        return "the module named triton is not the compiler; remove it and install fastip[triton]"
+        return f"the module named triton is not the compiler; remove it and {REMEDY}"
     version = tuple(int(part) for part in re.findall(r"\d+", triton.__version__)[:2])
     if version < OLDEST:
         oldest = ".".join(map(str, OLDEST))
-        return f"Triton {triton.__version__} is too old; install fastip[triton], which asks for {oldest} or newer"
+        return f"version {triton.__version__} is too old, {oldest} is the oldest; {REMEDY}"
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...errors import InvalidInput, strict_keywords
+from ...errors import InvalidInput, brief, strict_keywords
 from .prior_net import PriorNet
 
 
@@ -37,7 +37,7 @@ class Grey(PriorNet):
         super().__init__()
         if not isinstance(net, PriorNet) or net.data_colours not in (0, net.colours):
             raise InvalidInput(
-                f"net is {net!r}; expected a network that takes data of as many channels as its image, or none"
+                f"net is {brief(net)}; expected a network that takes data of as many channels as its image, or none"
             )
         self.net: PriorNet = net
         self.data_colours, self.stride, self.takes_level = min(net.data_colours, 1), net.stride, net.takes_level

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from ...arrays import COMPLEX, check_real
+from ...arrays import COMPLEX, check_real, four_dimensions
 from ...errors import InvalidInput
 
 
@@ -20,7 +20,7 @@ def check_tensor(tensor: Tensor, name: str, is_complex: bool) -> None:
     elif tensor.dtype not in COMPLEX:
         raise InvalidInput(
             f"{name} has dtype {tensor.dtype}; expected complex64 or complex128, "
-            "the kind of data this operator has on that side"
+            f"the kind of data this operator has on that side: convert with {name}.to(torch.complex64)"
         )
     if tensor.numel() == 0:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one pixel")
@@ -31,7 +31,7 @@ def check_grid(shape: Iterable[int], what: str) -> tuple[int, int, int, int]:
     sizes = tuple(int(n) for n in shape)
     if len(sizes) != 4:
         raise InvalidInput(
-            f"the {what} has shape {sizes}; expected four dimensions b c h w: add the missing ones with [None]"
+            f"the {what} has shape {sizes}; expected four dimensions b c h w: {four_dimensions(len(sizes))}"
         )
     if min(sizes) < 1:
         raise InvalidInput(f"the {what} has shape {sizes}, which is empty; expected positive sizes")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...arrays import from_dlpack
+from ...arrays import check_unmasked, from_dlpack
 from ...errors import InvalidInput, Unsupported
 from ...tracing import check_traceable
 
@@ -46,21 +46,27 @@ def real_array(value: Any, name: str, dimensions: Sequence[int]) -> Tensor:
     tensor = tensor.to(dtype=torch.float64, device="cpu", copy=True).contiguous()
     if tensor.ndim not in dimensions:
         wanted = " or ".join(str(d) for d in dimensions)
-        raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}; expected {wanted} axes")
+        raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}; expected {wanted} axes: reshape it or take a part")
     if tensor.numel() == 0:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one value")
     if not bool(torch.isfinite(tensor).all()):
         raise InvalidInput(
-            f"{name} holds {int((~torch.isfinite(tensor)).sum())} values that are NaN or Inf; expected finite numbers"
+            f"{name} holds {int((~torch.isfinite(tensor)).sum())} values that are NaN or Inf; expected finite numbers: "
+            "replace them, e.g. by torch.nan_to_num"
         )
     return tensor
 
 
 def _from_numpy(value: Any, name: str) -> Tensor:
+    if isinstance(value, np.ndarray):
+        check_unmasked(value, name)
+    if hasattr(value, "toarray"):  # of SciPy, which np.asarray would wrap as it is
+        kind = f"a sparse {type(value).__name__}"
+        raise InvalidInput(f"{name} is {kind}; expected an array of numbers: give {name}.toarray()")
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise InvalidInput(f"{name} is not an array of numbers: {error}") from None
+        raise InvalidInput(f"{name} is no array of numbers ({error}); expected rows of the same length") from None
     if array.dtype.kind not in "fiubc":
         raise InvalidInput(f"{name} is {type(value).__name__} of dtype {array.dtype}; expected an array of numbers")
     return torch.from_numpy(np.array(array, dtype=np.complex128 if array.dtype.kind == "c" else np.float64))

@@ -131,7 +131,10 @@ def make_fabric(accelerator: str, devices: int, precision: str) -> Fabric:
             )
         return Fabric(accelerator=accelerator, devices=devices, precision=precision, strategy=strategy)  # type: ignore[arg-type]
     except Exception as error:  # Lightning raises ValueError, RuntimeError and its own
-        raise InvalidInput(f"accelerator {accelerator!r} with {devices} devices cannot be used: {error}") from None
+        given = f"accelerator {accelerator!r} with {devices} devices cannot be used ({error})"
+        raise InvalidInput(
+            f"{given}; expected what this machine has: 'auto' takes that, 'cpu' is always there"
+        ) from None
 
 
 def launch(fabric: Fabric, work: Callable[[Fabric], Result]) -> Result:
@@ -228,7 +231,7 @@ class _Run:
         if plan.begun is not None and plan.begun.step >= plan.steps:
             raise InvalidInput(
                 f"the weights have {plan.begun.step} steps behind them and {plan.steps} are planned in all: "
-                "nothing is left to train"
+                "nothing is left to train; ask for more steps"
             )
         if plan.state is not None and plan.state.exists():
             self.history = state.load(plan.state, plan.settings, self.kept)
@@ -260,7 +263,7 @@ class _Run:
         line = self.bar.line_due() and self.fabric.world_size == 1
         value, *others = [_value(self.fabric, loss, history.step) for loss in losses] if due or keep or line else [0.0]
         if due or line:
-            self.bar.loss(value)
+            self.bar.loss(value, history.step)
         if due:
             history.losses.append((step, value))
             speed = history.step / max(history.seconds, 1e-9)  # 0 s while all steps were halted

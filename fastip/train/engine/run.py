@@ -65,7 +65,7 @@ class Run:
         devices: How many processes; they average their gradients. They are spawned, so a script that asks for several
             needs ``if __name__ == "__main__"``, and ``report`` must be a function of a module.
         precision: "32-true", "64-true" or "bf16-mixed".
-        progress: A bar where standard error is a terminal, else a line a minute.
+        progress: A bar where standard error is a terminal, else a line every half minute.
         report: Called with (steps done, loss), about 200 times.
     """
 
