@@ -86,6 +86,9 @@ class Played:
     def fused(self):
         return None
 
+    def why_unfused(self):
+        return "it is a script"
+
     def describe(self):
         return "a script"
 

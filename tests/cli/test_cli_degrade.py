@@ -95,7 +95,7 @@ def test_what_cannot_be(tmp_path, digits):
         (["x.png", "--task", "sr2", "-o", "x.png"], "is the input itself"),
         (["x.png", "--task", "sr2", "--seed", "-5", "-o", "y.png"], "--seed is -5"),
         (["x.png", "--task", "sr2", "--seed", str(2**70), "-o", "y.png"], "--seed is 1180591620717411303424"),
-        (["in.png", "--task", "sr3", "-o", "y.png"], "did you mean"),
+        (["in.png", "--task", "sr4x", "-o", "y.png"], "did you mean"),
         (["no.png", "--task", "sr2", "-o", "y.png"], "does not exist"),
     ):
         given = [tmp_path / word if word.endswith((".png", ".npy")) else word for word in words]

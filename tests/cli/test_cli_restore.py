@@ -170,7 +170,7 @@ BAD = {
         lambda d: [tifffile.imwrite(d / "p.tif", np.zeros((3, 9, 9), "uint8"), photometric="minisblack") or "p.tif"],
         "pages",
     ),
-    "unknown task": (lambda d: ["ok.png", "--task", "sr3"], "did you mean"),
+    "unknown task": (lambda d: ["ok.png", "--task", "sr4x"], "did you mean"),
     "unknown prior": (lambda d: ["ok.png", "--prior", "tvv"], "did you mean 'tv'"),
     "unknown inverse": (lambda d: ["ok.png", "--inverse", "magic"], "expected one of auto"),
     "unknown boundary": (lambda d: ["ok.png", "--boundary", "symmetric"], "did you mean 'reflect'"),

@@ -113,7 +113,7 @@ def test_reporting_changes_nothing_but_the_reports(prior, boundary, calls):
 
 
 def test_a_reported_solve_stops_where_the_plain_one_stops():
-    problem = tasks.get("sr4").problem(prior="l1", iterations=2000)
+    problem = tasks.get("sr4").problem(prior="l1", iterations=2000, tolerance=1e-3)
     y = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(1))
     plain, told = problem.solve(y), problem.solve(y, report=lambda done: None)
     assert (
