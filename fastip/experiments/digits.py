@@ -29,10 +29,7 @@ def run(
     iterations: int = 150,
     kernel: str = "gaussian:9:1.6",
 ) -> Outcome:
-    """Restore the first ``count`` digits of the test set, and follow the NMSE over the iterations for each beta.
-
-    28 x 28 from 7 x 7 pixels, without noise.
-    """
+    """Restore the first ``count`` digits of the test set, 28 x 28 from 7 x 7, and follow the NMSE for each beta."""
     from .. import data  # needs the set: fastip data fetch digits
 
     x = data.Digits("test").batch(range(count)).float()
@@ -99,8 +96,5 @@ Stop it early, or take a β in the middle.
 """
 
 
-EXPERIMENT = Experiment(
-    summary="digits from a sixteenth of their pixels with a learned prior: NMSE against iterations for six penalties",
-    run=run,
-    page=page,
-)
+SUMMARY = "digits from a sixteenth of their pixels with a learned prior: NMSE against iterations for six penalties"
+EXPERIMENT = Experiment(summary=SUMMARY, run=run, page=page)

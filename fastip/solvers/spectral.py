@@ -75,12 +75,7 @@ class Spectral:
         moved, gain = p[1] - p[0], self.gain[..., 0]
         missing = (self.offset + gain * (p[1] - torch.fft.fft2(z[1])) - p[1]) * self.denominator
         pending = torch.fft.ifft2(self.beta * moved - missing)
-        error = Error(
-            self.norms(z[1] - z[0]),
-            self.norms(pending),
-            self.norms(pulled),
-            scales.floors,
-        )
+        error = Error(self.norms(z[1] - z[0]), self.norms(pending), self.norms(pulled), scales.floors)
         data = ratio(self.norms(torch.fft.ifft2(moved * self.denominator)), scales.sizes)
         return torch.stack([data, error.ratio(self.beta, tolerance, rounding(self.gain.dtype))])
 

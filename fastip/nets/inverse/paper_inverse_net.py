@@ -25,8 +25,6 @@ class PaperInverseNet(nn.Module):
     table of the paper with its third and fourth rows corrected to 64 -> 32 and 32 -> 3: 34 304 weights for three
     colours, 33 280 for one. C is neither linear nor odd, but C(a r) = a C(r) for a >= 0.
 
-    Called as ``net(r, beta=None)``: r is b c h w.
-
     Args:
         colours: Image channels that the network takes together; images with a multiple of it are folded into the
             batch. 1 shares the network among channels.
@@ -71,12 +69,8 @@ class PaperInverseNet(nn.Module):
     def config(self) -> dict[str, Any]:
         """The arguments that build this network again."""
         beta_range = None if self.beta_range is None else list(self.beta_range)
-        return {
-            "colours": self.colours,
-            "channels": list(self.channels),
-            "boundary": self.boundary,
-            "beta_range": beta_range,
-        }
+        structure = {"colours": self.colours, "channels": list(self.channels), "boundary": self.boundary}
+        return structure | {"beta_range": beta_range}
 
     @property
     def products(self) -> int:
@@ -89,13 +83,11 @@ class PaperInverseNet(nn.Module):
             self.outer.mul_(math.sqrt(factor))
 
     def forward(self, r: Tensor, beta: float | Tensor | None = None) -> Tensor:
-        """C(r)."""
+        """C(r), r being b c h w; beta: a number, or one for each image, where the network has a range of them."""
         check_image(r, "r")
         if r.shape[1] % self.colours:
-            raise InvalidInput(
-                f"r has {r.shape[1]} channels; expected a multiple of {self.colours}, "
-                "the colours of this PaperInverseNet"
-            )
+            expected = f"expected a multiple of {self.colours}, the colours of this PaperInverseNet"
+            raise InvalidInput(f"r has {r.shape[1]} channels; {expected}")
         values = as_batch(beta, self.beta_range, r, "PaperInverseNet")
         groups = r.shape[1] // self.colours
         gains = [None] * 4 if values is None or self.gains is None else self.gains(values.repeat_interleave(groups))
