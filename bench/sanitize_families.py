@@ -23,7 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))  # python -P leaves it ou
 
 
 import gpu_machine
-from fastip.contracts import Convolution, Pointwise, StencilStep
+from fastip.contracts import Convolution, Pointwise, Scales, StencilStep
 from fastip.kernels import reference
 from fastip.kernels.family import Implementations
 from fastip.stopping import StopRule
@@ -162,9 +162,9 @@ def admm(on: Callable[[Tensor], Tensor]) -> Check:
                 for way in WAYS if on(x).is_cuda else (gpu_machine.FASTEST,):
                     try:
                         with gpu_machine.way(way):
-                            found = native.solve(
-                                step, PROX, on(x).clone(), on(q), on(y), StopRule(tolerance, 7), relaxation
-                            )
+                            ones = on(torch.ones(len(y), dtype=torch.float64))
+                            rule = StopRule(tolerance, 7, Scales(1.0, ones, ones))
+                            found = native.solve(step, PROX, on(x).clone(), on(q), on(y), rule, relaxation)
                     except gpu_machine.DoesNotFit:
                         continue
                     yield f"{what}, relaxation {relaxation}, tolerance {tolerance}, {way}", found[:2], expected

@@ -49,8 +49,8 @@ class Played:
         squares = script.squares()
         self.looks, self.asked = iter(squares.sums / squares.unit**2), 0
 
-    def parts(self) -> tuple[int, int, int]:
-        return 2, 2, 2
+    def parts(self) -> tuple[int, int, int, int]:
+        return 2, 2, 2, 2
 
     def run(self, count: int, watch: Any, last: bool) -> None:
         self.asked += count
@@ -59,7 +59,8 @@ class Played:
             data, moved, pending, pulled = next(self.looks)
             watch.data_squares.zero_().view(-1, 2)[:, 1] = data
             watch.pending_squares.zero_().view(-1, 2)[:, 1] = pending
-            watch.image_squares.zero_().view(2, -1, 2)[:, :, 1] = torch.stack([moved, pulled])
+            watch.image_squares.zero_().view(-1, 2)[:, 1] = moved
+            watch.pulled_squares.zero_().view(-1, 2)[:, 1] = pulled
             watch.arrived = watch.arrived or [Event(), Event()]
 
     def result(self) -> Tensor:

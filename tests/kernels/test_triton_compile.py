@@ -20,7 +20,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastip.contracts import Convolution, Pointwise, StencilStep
+from fastip.contracts import Convolution, Pointwise, Scales, StencilStep
 from fastip.kernels.family import Implementations
 from fastip.stopping import StopRule
 
@@ -145,7 +145,8 @@ def solve(
     height = (size - 1) * stride + k if boundary == "valid" else size * stride
     step = StencilStep(Convolution(psf(k), stride, boundary), psf(7), 0.1)
     x, y = draw(1, 3, height, height, dtype=dtype), draw(1, 3, size, size, dtype=dtype)
-    F.solve(step, Pointwise(l1=0.1, low=0.0, high=1.0), x, torch.zeros_like(y), y, StopRule(tolerance, 2), relaxation)
+    rule = StopRule(tolerance, 2, Scales(1.0, *torch.ones(2, 1, dtype=torch.float64)))
+    F.solve(step, Pointwise(l1=0.1, low=0.0, high=1.0), x, torch.zeros_like(y), y, rule, relaxation)
 
 
 def spectral(dtype: torch.dtype) -> None:

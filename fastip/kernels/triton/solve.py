@@ -49,6 +49,7 @@ class Solve:
         self.state, ld, whole = self._state(x)
         self.sizes = (ld, self.height, self.width, self.cells, h, w)
         self.beta, self.relaxation = float(step.beta), float(relaxation)
+        self.pending = self.beta, self.beta / (2 - self.relaxation), 1 - 1 / self.relaxation, 1 / self.relaxation
         self.prox = (*prox.at(1 / (2 * step.beta)).values(), self.relaxation)
         self.data, self.pixels = (
             Tiling.of(h, w, self.taps.depth, y.dtype, warps),
@@ -80,12 +81,12 @@ class Solve:
         state[..., : self.width] = x
         return state, ld, whole or filled
 
-    def parts(self) -> tuple[int, int, int]:
-        """How many programs write sums of squares for one image: of its data, its pixels and its next residual."""
-        tiles = self.channels * self.data.count
+    def parts(self) -> tuple[int, int, int, int]:
+        """Programs that write sums of squares for one image: of its data, its pixels, its next residual, A^T t."""
+        data, pixels = self.channels * self.data.count, self.channels * self.pixels.count
         if self.by_plane:
-            return self.channels, self.channels, tiles
-        return tiles, self.channels * self.pixels.count, tiles
+            return self.channels, self.channels, data, pixels
+        return data, pixels, data, pixels
 
     def run(self, count: int, watch: Watch | None, last: bool) -> None:
         """``count`` iterations; with a watch, the last of them is looked at. ``last``: x' of the last one is wanted."""
@@ -98,8 +99,14 @@ class Solve:
         if watch is not None:
             sweeps.pending_kernel[(self.planes * self.data.count,)](
                 watch.state, self.state, self.y, self.q, self.r, self.t, watch.pending_squares, self.weights,
-                *self.sizes, self.beta, self.relaxation, **self.a, **self.data.options(),
+                *self.sizes, *self.pending, **self.a, **self.data.options(),
             )  # fmt: skip
+            # twice the threads: its loads are narrow, and would spill
+            a = {name: self.a[name] for name in ("A", "ONCE", "ACC")} | self.pixels.options()
+            a["num_warps"] *= 2
+            sweeps.pulled_kernel[(self.planes * self.pixels.count,)](
+                watch.state, self.t, watch.pulled_squares, self.weights, *self.sizes[1:], **a
+            )
 
     def _planes(self, count: int, watch: Watch | None) -> None:
         over, *squares = (None, None, None) if watch is None else (watch.state, watch.data_squares, watch.image_squares)
@@ -182,7 +189,7 @@ def run(
     check_solve(x, q, y, c.psf, c.stride, c.boundary, step.taps)
     with on(y):
         state = Solve(step, prox, plain(x), q, plain(y), relaxation, by_plane)
-        watch = Watch(rule, y, step.beta, *state.parts()) if rule.tolerance > 0 else None
+        watch = Watch(rule, y, step.beta, state.parts()) if rule.tolerance > 0 else None
         done, over = 0, False
         while done < rule.iterations and not over:
             count = min(EVERY, rule.iterations - done) if watch else rule.iterations

@@ -36,7 +36,8 @@ def _total(squares, first, count, LANE: tl.constexpr):
 
 @triton.jit
 def ratios_kernel(
-    state, history, sizes, floors, data_squares, image_squares, pending_squares, data_parts, image_parts, pending_parts,
+    state, history, sizes, floors, data_squares, image_squares, pending_squares, pulled_squares,
+    data_parts, image_parts, pending_parts, pulled_parts,
     beta: tl.float64, norm: tl.float64, tolerance: tl.float64, rounding: tl.float64, LANE: tl.constexpr,
 ):  # fmt: skip
     """The two ratios of one image, from the sums of squares of its programs in a fixed order; a program an image."""
@@ -47,9 +48,8 @@ def ratios_kernel(
     size = tl.load(sizes + image)
     data = tl.sqrt(_total(data_squares, image * data_parts, data_parts, LANE))
     tl.store(row + image, data / tl.where(size > 0, size, 1.0))
-    first, parts = image * image_parts, image_parts * images
-    moved = tl.sqrt(_total(image_squares, first, image_parts, LANE))
-    pulled = 2 * beta * tl.sqrt(_total(image_squares, parts + first, image_parts, LANE))
+    moved = tl.sqrt(_total(image_squares, image * image_parts, image_parts, LANE))
+    pulled = 2 * beta * tl.sqrt(_total(pulled_squares, image * pulled_parts, pulled_parts, LANE))
     pending = tl.sqrt(_total(pending_squares, image * pending_parts, pending_parts, LANE))
     floor, error = tl.load(floors + image), beta * moved + norm * pending
     spare, least = rounding * floor, 0.2 * tolerance * floor
@@ -95,22 +95,18 @@ class Watch:
         rule: When to stop; it has its scales.
         y: The data, whose size and device are looked at.
         beta: The penalty.
-        data_parts: Programs that work on the data of one image.
-        image_parts: Programs that work on the image itself.
-        pending_parts: Programs that look at the next residual of one image.
+        parts: Programs that work on the data of one image, on the image itself, on its next residual, on A^T t.
     """
 
-    def __init__(
-        self, rule: StopRule, y: Tensor, beta: float, data_parts: int, image_parts: int, pending_parts: int
-    ) -> None:
+    def __init__(self, rule: StopRule, y: Tensor, beta: float, parts: tuple[int, int, int, int]) -> None:
         images, empty = len(y), functools.partial(torch.empty, dtype=torch.float64, device=y.device)
         scales: Scales = rule.known()
-        self.rule, self.images, self.parts = rule, images, (data_parts, image_parts, pending_parts)
+        self.rule, self.images, self.parts = rule, images, parts
         self.sizes, self.floors = scales.sizes, scales.floors
         self.numbers = float(beta), float(scales.norm), float(rule.tolerance), rounding(y.dtype)
         self.history = empty(-(-rule.iterations // EVERY), 2, images)
-        self.data_squares, self.image_squares = empty(images * data_parts), empty(2, images * image_parts)
-        self.pending_squares = empty(images * pending_parts)
+        squares = [empty(images * count) for count in parts]
+        self.data_squares, self.image_squares, self.pending_squares, self.pulled_squares = squares
         self.state = torch.zeros(4, dtype=torch.int32, device=y.device)
         self.copies = [torch.zeros(4, dtype=torch.int32, pin_memory=y.is_cuda) for _ in range(2)]
         self.arrived = [torch.cuda.Event() for _ in range(2)] if y.is_cuda else None
@@ -119,7 +115,7 @@ class Watch:
     def look(self, count: int) -> bool:
         """Judge ``count`` more iterations; whether the host knows that all is over, on a GPU as of one look ago."""
         lanes = {"LANE": LANES, "num_warps": WARPS}
-        squares = self.data_squares, self.image_squares, self.pending_squares
+        squares = self.data_squares, self.image_squares, self.pending_squares, self.pulled_squares
         ratios_kernel[(self.images,)](
             self.state, self.history, self.sizes, self.floors, *squares, *self.parts, *self.numbers, **lanes
         )

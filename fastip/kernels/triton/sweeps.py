@@ -7,8 +7,8 @@ The sweeps::
     prior      x' = prox(x + A^T t)
 
 x, y and the result are of the images' dtype; q, r, t and all sums are float32 (float64). The kernels return at once
-when ``state`` says that the solve is over. ``squares`` are sums of squares of a program, float64: of r, then of x' - x
-and A^T t; None where nobody looks. A look sweeps once more, for what the next residual tells (``pending_kernel``).
+when ``state`` says that the solve is over. ``squares`` are sums of squares of a program, float64: of r, then of x' - x;
+None where nobody looks. A look sweeps twice more, for A^T t and for what the next residual tells.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from .threshold import shrunk
 
 @triton.jit
 def _sum_of_squares(values, inside):
-    wide = tl.where(inside, values, tl.zeros_like(values)).to(tl.float64)  # so that squares neither overflow nor vanish
-    return tl.sum(tl.reshape(wide * wide, (wide.numel,)), axis=0)
+    # In the dtype of the sums, as float64 is slow on GPUs: float32 beyond 1e19 or below 1e-19 is not judged here.
+    squares = tl.where(inside, values * values, tl.zeros_like(values))
+    return tl.sum(tl.reshape(squares, (squares.numel,)), axis=0).to(tl.float64)
 
 
 # ---- one tile --------------------------------------------------------------------------------------------------------
@@ -75,8 +76,8 @@ def _prior(
 ):  # fmt: skip
     """x' = prox(x + A^T t) in place of x on tile ``tile`` of the image, BH pixel rows x BW cells.
 
-    BLEND: x keeps x + relaxation (x' - x), and x' goes to ``image`` where ``write`` says so. Returns the sums of
-    squares of x' - x and A^T t, 0 unless LOOK.
+    BLEND: x keeps x + relaxation (x' - x), and x' goes to ``image`` where ``write`` says so. Returns the sum of
+    squares of x' - x, 0 unless LOOK.
     """
     S: tl.constexpr = A[STRIDE]
     S2: tl.constexpr = A[DEPTH]
@@ -106,8 +107,8 @@ def _prior(
     else:
         tl.store(place, new.to(x.dtype.element_ty), mask=kept)
     if LOOK:
-        return _sum_of_squares(step, pixel), _sum_of_squares(pulled, pixel)
-    return tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64)
+        return _sum_of_squares(step, pixel)
+    return tl.full((), 0.0, tl.float64)
 
 
 # ---- one sweep of all planes: one program a tile ---------------------------------------------------------------------
@@ -155,7 +156,7 @@ def prior_kernel(
     A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr,
     WRITE: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
-    """The prior sweep, a program a tile; ``squares``: two sums a program, all the first ones first."""
+    """The prior sweep, a program a tile; ``squares``: one sum a program."""
     if state is not None:
         if tl.load(state) != 0:
             return
@@ -165,24 +166,24 @@ def prior_kernel(
     if BLEND:
         image = image + plane * height * width
     LOOK: tl.constexpr = squares is not None
-    moved, pulled = _prior(
+    moved = _prior(
         tl.program_id(0) % tiles, x, t, image, weights, ld, height, width, cells, h, w,
         threshold, shrink, low, high, relaxation, WRITE, A, ONCE, CELLS, CLIP, BLEND, LOOK, ACC, BH, BW,
     )  # fmt: skip
     if LOOK:
-        place = squares + tl.program_id(0)
-        tl.store(place, moved)
-        tl.store(place + tl.num_programs(0), pulled)
+        tl.store(squares + tl.program_id(0), moved)
 
 
 @triton.jit
 def pending_kernel(
-    state, x, y, q, r, t, squares, weights, ld, height, width, cells, h, w, beta: tl.float64, relaxation: tl.float64,
+    state, x, y, q, r, t, squares, weights, ld, height, width, cells, h, w,
+    beta: tl.float64, lead: tl.float64, kept: tl.float64, share: tl.float64,
     A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
     """The sum of squares of beta (q' - q) - r' after an iteration, a program a tile; nothing but ``squares`` changes.
 
-    With a = relaxation the state is a blend: C r = (t - q) / (2 - a), and r' = r + (y - beta q - A x - r) / a.
+    With a = relaxation the state is a blend: C r = (t - q) / (2 - a), and r' = r + (y - beta q - A x - r) / a. lead,
+    kept and share are beta / (2 - a), 1 - 1 / a and 1 / a.
     """
     if state is not None:
         if tl.load(state) != 0:
@@ -198,10 +199,32 @@ def pending_kernel(
     )  # fmt: skip
     dual = tl.load(q + place, mask=inside, other=0.0)
     blended = tl.load(y + place, mask=inside, other=0.0).to(ACC) - scalar(beta, ACC) * dual - acc
-    moved = (tl.load(t + place, mask=inside, other=0.0) - dual) * scalar(beta / (2 - relaxation), ACC)
-    left = moved - scalar(1 - 1 / relaxation, ACC) * tl.load(r + place, mask=inside, other=0.0)
-    total = _sum_of_squares(left - scalar(1 / relaxation, ACC) * blended, inside)
+    moved = (tl.load(t + place, mask=inside, other=0.0) - dual) * scalar(lead, ACC)
+    left = moved - scalar(kept, ACC) * tl.load(r + place, mask=inside, other=0.0)
+    total = _sum_of_squares(left - scalar(share, ACC) * blended, inside)
     tl.store(squares + tl.program_id(0), total)
+
+
+@triton.jit
+def pulled_kernel(
+    state, t, squares, weights, height, width, cells, h, w,
+    A: tl.constexpr, ONCE: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+):  # fmt: skip
+    """The sum of squares of A^T t after an iteration, a program a tile of the image."""
+    if state is not None:
+        if tl.load(state) != 0:
+            return
+    S: tl.constexpr = A[STRIDE]
+    S2: tl.constexpr = A[DEPTH]
+    tiles = tl.cdiv(height, BH) * tl.cdiv(cells, BW)
+    plane = (tl.program_id(0) // tiles).to(tl.int64)
+    row, j = part(tl.program_id(0) % tiles, cells, BH, BW)
+    p = tl.arange(0, S2)
+    near, near_j = tl.minimum(row, height - 1), tl.minimum(j, cells - 1)
+    columns = j[:, None] * S + p[None, :]
+    pixel = (row < height)[:, None, None] & ((columns < width) & (p < S)[None, :])[None, :, :]
+    pulled = gather_data(t + plane * h * w, h, w, weights, near // S, near % S, near_j, p, A, ONCE, ACC)
+    tl.store(squares + tl.program_id(0), _sum_of_squares(pulled, pixel))
 
 
 # ---- whole iterations: one program a plane ---------------------------------------------------------------------------
@@ -234,20 +257,18 @@ def plane_kernel(
             total += _residual(
                 n, x, y, q, r, weights, ld, height, width, cells, h, w, beta, A, ONCE, CELLS, LOOK, ACC, BH, BW
             )
+        if LOOK:  # at once: kept, it would cost registers in the other sweeps
+            tl.store(data_squares + plane, total)
         tl.debug_barrier()
         for n in range(tl.cdiv(h, BH) * tl.cdiv(w, BW)):
             _dual(n, r, q, t, stencil, h, w, relaxation, C, ONCE_C, ACC, BH, BW)
         tl.debug_barrier()
-        moved, pulled = tl.full((), 0.0, tl.float64), tl.full((), 0.0, tl.float64)
+        moved = tl.full((), 0.0, tl.float64)
         for n in range(tl.cdiv(height, PH) * tl.cdiv(cells, PW)):
-            a, b = _prior(
+            moved += _prior(
                 n, x, t, image, weights, ld, height, width, cells, h, w, threshold, shrink, low, high, relaxation,
                 k + 1 == count, A, ONCE, CELLS, CLIP, BLEND, LOOK, ACC, PH, PW,
             )  # fmt: skip
-            moved += a
-            pulled += b
         tl.debug_barrier()
         if LOOK:
-            tl.store(data_squares + plane, total)
             tl.store(image_squares + plane, moved)
-            tl.store(image_squares + tl.num_programs(0) + plane, pulled)
