@@ -162,7 +162,7 @@ def admm(on: Callable[[Tensor], Tensor]) -> Check:
                 for way in WAYS if on(x).is_cuda else (gpu_machine.FASTEST,):
                     try:
                         with gpu_machine.way(way):
-                            ones = on(torch.ones(len(y), dtype=torch.float64))
+                            ones = torch.ones(len(y), dtype=torch.float64, device=on(y).device)
                             rule = StopRule(tolerance, 7, Scales(1.0, ones, ones))
                             found = native.solve(step, PROX, on(x).clone(), on(q), on(y), rule, relaxation)
                     except gpu_machine.DoesNotFit:
