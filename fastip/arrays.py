@@ -226,18 +226,22 @@ def check_image(tensor: Tensor, name: str) -> None:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one pixel")
 
 
-def check_finite(tensor: Tensor, name: str) -> None:
-    """Refuse NaN and Inf (one pass over the data: the sum of a finite tensor of ordinary size is finite).
+def not_finite(tensor: Tensor) -> int:
+    """How many values are NaN or Inf (one pass over them: the sum of a finite tensor of ordinary size is finite).
 
-    While torch.compile traces, and while a CUDA graph is captured, there are no values yet to look at: nothing is
-    refused.
+    While torch.compile traces, and while a CUDA graph is captured, there are no values yet to look at: none.
     """
     if torch.compiler.is_compiling() or (tensor.is_cuda and torch.cuda.is_current_stream_capturing()):
-        return
+        return 0
     detached = tensor.detach()
     if math.isfinite(abs(complex(detached.sum(dtype=accumulator(tensor.dtype)).item()))):
-        return
-    bad = int((~torch.isfinite(detached)).sum())
+        return 0
+    return int((~torch.isfinite(detached)).sum())
+
+
+def check_finite(tensor: Tensor, name: str) -> None:
+    """Refuse NaN and Inf, where there are values to look at."""
+    bad = not_finite(tensor)
     if bad:
         raise InvalidInput(
             f"{name} holds {bad} values that are NaN or Inf; expected finite numbers: replace them, e.g. by "

@@ -13,7 +13,7 @@ from ..inverses import auto
 from ..stopping import StopRule
 from . import fused
 from .arguments import check_data, check_exact, check_inverse, check_relaxation, check_tolerance, initial, schedule
-from .monitor import Callback, Iteration, look
+from .monitor import Callback, Iteration, ended, look
 
 
 @strict_keywords
@@ -53,7 +53,7 @@ def admm(
         tolerance: Stop when x is known to be close to a minimiser, for every image (``fastip.stopping`` has the
             test): with a convex prior the relative gap of the objective is then below ten times the tolerance, in
             practice below the tolerance. Checked every five iterations and at the last. 0 runs exactly
-            ``iterations`` without checks. torch.compile traces such a solve, with fullgraph=True too: one graph for
+            ``iterations`` and looks only at the end, for NaN and Inf. torch.compile traces such a solve, with fullgraph=True too: one graph for
             each operator and size of the image, and for any number of images.
         relaxation: 0 < a < 2, over-relaxation when > 1, which needs an exact prox: TV is refused.
         init: An image x0 (then q0 = 0; default x0 = A^T C y), or a Solution to resume with the same inverse and
@@ -96,7 +96,7 @@ def admm(
     rule = StopRule(tolerance, iterations)
     if callback is None and len(betas) == 1 and fused.why_unfused(step, prox, x, q, y, tolerance) is None:
         x, q, done, status, residuals = fused.admm(step, prox, x, q, y, rule, relaxation)
-        return Solution(restore(x), q, status, done, residuals, betas[0])
+        return Solution(restore(x), q, ended(status, x, q), done, residuals, betas[0])
 
     for k in range(iterations):
         if betas[min(k, len(betas) - 1)] != step.beta:
@@ -114,4 +114,5 @@ def admm(
         if verdict is not None:
             break
     residuals, kept = rule.residuals(len(y)), prox.state() or None
-    return Solution(restore(x_new), q, verdict or Status.ITERATIONS, k + 1, residuals, step.beta, kept)
+    status = ended(verdict or Status.ITERATIONS, x_new, q)
+    return Solution(restore(x_new), q, status, k + 1, residuals, step.beta, kept)

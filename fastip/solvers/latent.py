@@ -17,7 +17,7 @@ from ..errors import InvalidInput, strict_keywords
 from ..nets import Generator
 from ..streams import stream
 from .arguments import check_data
-from .monitor import Callback, State
+from .monitor import Callback, State, ended
 from .pgd import Descent
 from .range_steps import RestrictedStep, descent
 
@@ -206,8 +206,7 @@ class _Search:
             values = objective(self.z).nan_to_num(nan=float("inf"), posinf=float("inf"))
         best = values.unflatten(0, (-1, self.starts)).argmin(dim=1)
         x = self.images().unflatten(0, (-1, self.starts))[torch.arange(len(best), device=best.device), best]
-        ended = status if bool(torch.isfinite(x).all()) else Status.UNSTABLE
-        return Solution(restore(x), None, ended, iterations, self._ratios(x)[None].double().cpu())
+        return Solution(restore(x), None, ended(status, x), iterations, self._ratios(x)[None].double().cpu())
 
     def _ratios(self, x: Tensor) -> Tensor:
         with torch.no_grad():

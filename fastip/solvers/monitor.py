@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ..arrays import not_finite
 from ..contracts import BoundInverse, BoundPrior, Status
 from ..stopping import Error, StopRule, per_image, ratio, rounding
 
@@ -89,3 +90,8 @@ def look(
     if callback is not None and callback(state) is False:
         return verdict or Status.STOPPED
     return verdict
+
+
+def ended(status: Status, *state: Tensor | None) -> Status:
+    """``status``; UNSTABLE where what a solve ends with holds NaN or Inf, which only this sees without a tolerance."""
+    return Status.UNSTABLE if any(t is not None and not_finite(t) for t in state) else status

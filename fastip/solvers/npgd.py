@@ -13,7 +13,7 @@ from ..errors import InvalidInput, strict_keywords
 from ..stopping import EVERY, relative_change
 from ..tracing import real_dtype
 from .arguments import check_data, check_prior, check_tolerance, start
-from .monitor import Callback, State
+from .monitor import Callback, State, ended
 from .pgd import Descent
 from .range_steps import RestrictedStep, descent
 
@@ -167,6 +167,6 @@ def npgd(
                 verdict = verdict or Status.STOPPED
         if verdict is not None:
             break
-    ended = nearest.status() if tolerance > 0 else Status.ITERATIONS  # without a tolerance nothing waits for the device
     assert nearest.x is not None
-    return Solution(restore(nearest.x), None, verdict or ended, k + 1, nearest.residuals())
+    status = ended(verdict or (nearest.status() if tolerance > 0 else Status.ITERATIONS), x)
+    return Solution(restore(nearest.x), None, status, k + 1, nearest.residuals())

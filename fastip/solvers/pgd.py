@@ -15,7 +15,7 @@ from ..inverses import auto
 from ..stopping import StopRule, per_image, relative_change
 from ..tracing import norm
 from .arguments import check_data, check_inverse, check_prior, check_seen, check_tolerance, start
-from .monitor import Callback, look
+from .monitor import Callback, ended, look
 
 
 class BoundDescent(Protocol):
@@ -227,7 +227,8 @@ def pgd(
         x = x_new
         if verdict is not None:
             break
-    return Solution(restore(x), None, verdict or Status.ITERATIONS, k + 1, rule.residuals(len(y)))
+    status = ended(verdict or Status.ITERATIONS, x, point)
+    return Solution(restore(x), None, status, k + 1, rule.residuals(len(y)))
 
 
 def _ratios(x: Tensor, x_new: Tensor, point: Tensor, scale: Tensor) -> Tensor:

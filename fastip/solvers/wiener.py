@@ -12,6 +12,7 @@ from ..errors import strict_keywords
 from ..inverses import auto
 from ..stopping import StopRule, relative_change
 from .arguments import check_data, check_inverse, check_tolerance
+from .monitor import ended
 
 
 @strict_keywords
@@ -70,4 +71,5 @@ def wiener(
             data = step.norm(r)
             verdict = rule.judge(torch.stack([data, data.maximum(relative_change(x, x_new))]))
         x, done = x_new, done + 1
-    return Solution(restore(x), q, verdict or Status.ITERATIONS, done, rule.residuals(len(y)), constant)
+    status = ended(verdict or Status.ITERATIONS, x, q)
+    return Solution(restore(x), q, status, done, rule.residuals(len(y)), constant)
