@@ -256,9 +256,9 @@ def check_shape(tensor: Tensor, expected: Sequence[int], name: str, why: str) ->
 
 
 def check_number(value: Any, name: str, *, low: float = -math.inf, strict: bool = False) -> float:
-    """``value`` as a float, refused unless finite and ``>= low`` (``> low`` when ``strict``)."""
+    """``value`` as a float, refused unless finite and ``>= low`` (``> low`` when ``strict``); text is no number."""
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, (str, bytes)) else float(value)
     except (TypeError, ValueError):
         raise InvalidInput(f"{name} is {brief(value)}; expected a number") from None
     if not math.isfinite(number) or number < low or (strict and number == low):

@@ -287,8 +287,11 @@ class Prior(Protocol):
         """R(x) per image, shape (b,). Raises Unsupported for implicit priors."""
         ...
 
-    def suggested_beta(self) -> float | None:
-        """The beta that the prior's own parameters imply (denoisers: noise^2 / sigma^2), else None."""
+    def suggested_beta(self, op: LinearOperator, shape: Shape) -> float | None:
+        """The beta that suits the prior's own parameters for images of this shape, else None.
+
+        Denoisers: noise^2 / sigma^2; priors with a weight: from that and ``||A||``.
+        """
         ...
 
     def check_beta(self, beta: float) -> None:

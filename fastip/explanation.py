@@ -40,7 +40,7 @@ def explain(
         prior: An object of ``fastip.priors``.
         y: The data, of the shape that ``op`` maps to, as for a solve: a torch tensor, a NumPy or a CuPy array.
         inverse: "auto" or an object of ``fastip.inverses``.
-        beta: The penalty, > 0, or one for each iteration. None: what the prior implies, else ``0.02 ||A||^2``.
+        beta: The penalty, > 0, or one for each iteration. None: what suits the prior, else ``0.02 ||A||^2``.
         tolerance: As for the solve.
         relaxation: As for the solve.
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import check_number
+from ..contracts import LinearOperator, Shape
 from ..errors import InvalidInput
 from .prior import BoundWithout, Prior, check_state
 
@@ -62,8 +63,8 @@ class Levelled(Prior):
             )
             raise InvalidInput(f"{given}: give sigma, in image units, or noise > 0")
 
-    def suggested_beta(self) -> float:
-        """noise^2 / sigma^2.
+    def suggested_beta(self, op: LinearOperator, shape: Shape) -> float:
+        """noise^2 / sigma^2, whatever the operator is.
 
         Raises:
             InvalidInput: Where one of them is missing: beta must then be given.
@@ -74,14 +75,18 @@ class Levelled(Prior):
                 f"beta is not given and the {name} cannot imply it without {missing}: "
                 f"pass beta, or {name}(..., sigma=..., noise=...)"
             )
+        return self._implied()
+
+    def _implied(self) -> float:
+        assert isinstance(self.sigma, float)
         return self.noise**2 / self.sigma**2
 
     def check_beta(self, beta: float) -> None:
         """Refuse a beta other than noise^2 / sigma^2 where both are given."""
-        if self.sigma is not None and self.noise and not math.isclose(beta, self.suggested_beta(), rel_tol=AGREEMENT):
+        if self.sigma is not None and self.noise and not math.isclose(beta, self._implied(), rel_tol=AGREEMENT):
             raise InvalidInput(
                 f"noise={self.noise:g} and sigma={self.sigma:g} imply beta = noise^2 / sigma^2 = "
-                f"{self.suggested_beta():g}, but beta is {beta:g} (for a solver without beta: 1 / (2 step)): "
+                f"{self._implied():g}, but beta is {beta:g} (for a solver without beta: 1 / (2 step)): "
                 "leave one of the three out"
             )
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import nets
 from ..arrays import REAL
-from ..contracts import LinearOperator
+from ..contracts import LinearOperator, Shape
 from ..errors import InvalidInput, brief
 from ..tracing import real_dtype
 from . import memory as bounds
@@ -75,7 +75,7 @@ class PlugAndPlay(Levelled):
         self._set_levels(schedule.levels, None)
         self._networks = Fitted(net)
 
-    def suggested_beta(self) -> NoReturn:
+    def suggested_beta(self, op: LinearOperator, shape: Shape) -> NoReturn:
         """Refused: the schedule has one beta for each iteration."""
         given = f"beta is not given, and this prior has {len(self.schedule)} betas, one for each iteration"
         raise InvalidInput(f"{given}: pass beta=prior.schedule.betas, iterations=len(prior.schedule), tolerance=0")

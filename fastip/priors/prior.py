@@ -53,8 +53,16 @@ class Prior(StrictKeywords):
             f"{type(self).__name__} is known by its prox alone and has no value R(x); watch solution.residuals instead"
         )
 
-    def suggested_beta(self) -> float | None:
-        """The beta that the prior's own numbers imply, or None."""
+    def suggested_beta(self, op: LinearOperator, shape: Shape) -> float | None:
+        """The beta that suits the prior's own numbers, or None.
+
+        Args:
+            op: The operator.
+            shape: That of the image, b c h w.
+
+        Returns:
+            A number > 0, or None where the prior has none to suggest.
+        """
         return None
 
     def check_beta(self, beta: float) -> None:

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from .. import kernels
-from ..contracts import LinearOperator, Pointwise
+from ..contracts import LinearOperator, Pointwise, Shape
 from ..errors import InvalidInput
+from .penalty import Penalty, alike
 from .prior import Prior, Stateless, Weight, check_bound, check_fit, check_weight, image_shape, is_zero, like, weight_on
+
+OF_L1, OF_L2 = Penalty(0.3, 0.7), Penalty(2.5, 1.0)
 
 
 class Separable(Prior):
@@ -53,6 +56,15 @@ class Separable(Prior):
             if isinstance(weight, Tensor):
                 check_fit(weight, name, image_shape(y, op))
         return BoundSeparable(self.beside(y))
+
+    def suggested_beta(self, op: LinearOperator, shape: Shape) -> float | None:
+        """``||A||^2`` where A^T A is diagonal; else what suits the weights, None for a box alone.
+
+        l1: ``0.3 (l1 / ||A||^2)^0.7 ||A||^2``, l2: ``2.5 l2``, within 1e-3 and 1 ``||A||^2``; the larger of the two.
+        """
+        best = alike(op, shape, pixel_by_pixel=True)
+        weights = [(w, p) for w, p in ((self.l1, OF_L1), (self.l2, OF_L2)) if not is_zero(w)]
+        return best or max((p.suits(w, op, shape) for w, p in weights), default=None)
 
     def beside(self, y: Tensor) -> Separable:
         """This prior with its weights on the device of y and in its precision."""

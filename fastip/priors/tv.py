@@ -10,15 +10,17 @@ from torch import Tensor
 
 from .. import kernels
 from ..arrays import accumulator, check_count
-from ..contracts import LinearOperator
+from ..contracts import LinearOperator, Shape
 from ..errors import InvalidInput
 from ..tracing import real_dtype
+from .penalty import Penalty, alike
 from .prior import BoundWithout, Prior, Weight, check_fit, check_state, check_weight, image_shape, like, weight_on
 from .separable import Separable
 
 # More than this never settles on some problems, because the image moves between the calls: x 4 super-resolution with 20
 # steps a call stays above a gap of 1e-3 where this cap is below 1e-4.
 MOMENTUM = 0.8
+PENALTY = Penalty(2.0, 0.7)
 
 
 class TV(Prior):
@@ -79,6 +81,10 @@ class TV(Prior):
         self.separable.bind(y, op)
         own = torch.empty((), dtype=accumulator(real_dtype(y.dtype)), device=y.device).expand(2, *shape)
         return BoundTV(self, weight_on(self.weight, y), self.separable.beside(y), own)
+
+    def suggested_beta(self, op: LinearOperator, shape: Shape) -> float:
+        """``2 (weight / ||A||^2)^0.7 ||A||^2``, held within 1e-3 and 1 ``||A||^2``; where A^T A is a scalar, that."""
+        return alike(op, shape) or PENALTY.suits(self.weight, op, shape)
 
     def value(self, x: Tensor) -> Tensor:
         """R(x) for each image, shape (b,), with what was added."""

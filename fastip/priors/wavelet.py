@@ -12,15 +12,17 @@ from torch import Tensor
 
 from .. import kernels
 from ..arrays import check_count
-from ..contracts import LinearOperator
+from ..contracts import LinearOperator, Shape
 from ..errors import InvalidInput, Unsupported
 from ..tracing import real_dtype
 from .filter_bank import FilterBank
+from .penalty import Penalty, alike
 from .prior import BoundWithout, Prior, Weight, check_fit, check_weight, image_shape, like, weight_on
 
 # How far the taps may be from an orthogonal filter bank: smaller refuses good ones for the digits of their tables,
 # larger takes those whose soft threshold is no exact prox.
 ORTHOGONAL = 1e-9
+PENALTY = Penalty(0.7, 0.7)
 
 
 class Wavelet(Prior):
@@ -69,6 +71,10 @@ class Wavelet(Prior):
         check_fit(self.weight, "weight", shape)
         self._check(shape, real_dtype(y.dtype))
         return BoundWavelet(self, weight_on(self.weight, y))
+
+    def suggested_beta(self, op: LinearOperator, shape: Shape) -> float:
+        """``0.7 (weight / ||A||^2)^0.7 ||A||^2``, held within 1e-3 and 1 ``||A||^2``; where A^T A is a scalar, that."""
+        return alike(op, shape) or PENALTY.suits(self.weight, op, shape)
 
     def _check(self, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         if dtype not in (torch.float32, torch.float64):

@@ -46,8 +46,8 @@ def admm(
         op: The operator A, an object of ``fastip.operators``.
         prior: An object of ``fastip.priors``; its weight is part of R.
         beta: The penalty, a number > 0, or a sequence with one number per iteration (its last value is repeated).
-            None: what the prior implies (denoisers: noise^2 / sigma^2), else ``0.02 ||A||^2`` (docs/mathematics.md
-            has the measurement).
+            None: what suits the prior and A (its ``suggested_beta``; for images in [0, 1] that of a weight, for
+            denoisers noise^2 / sigma^2), else ``0.02 ||A||^2`` (docs/mathematics.md has the measurements).
         inverse: "auto" or an object of ``fastip.inverses``.
         iterations: At most, a whole number >= 1.
         tolerance: Stop when x is known to be close to a minimiser, for every image (``fastip.stopping`` has the

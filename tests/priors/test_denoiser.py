@@ -17,6 +17,7 @@ from fastip.errors import InvalidInput, Unsupported
 from fastip.solvers.wiener import wiener
 
 V = draw(1, 1, 6, 6)
+OP = operators.Identity()
 
 
 def levels(seen: list[object]) -> Callable[[Tensor, float], Tensor]:
@@ -36,7 +37,7 @@ def test_sigma_alone_is_the_level() -> None:
     prox(prior, V, 7.0)
     assert seen == [0.2, 0.2] and type(seen[0]) is float
     with pytest.raises(InvalidInput, match="without noise: pass beta"):
-        prior.suggested_beta()
+        prior.suggested_beta(OP, V.shape)
 
 
 def test_noise_alone_makes_the_level_follow_the_step() -> None:
@@ -46,13 +47,13 @@ def test_noise_alone_makes_the_level_follow_the_step() -> None:
         prox(prior, V, 1 / (2 * beta))
     np.testing.assert_allclose(seen, [0.1 / 0.1, 0.1 / 1.0])
     with pytest.raises(InvalidInput, match="without sigma: pass beta"):
-        prior.suggested_beta()
+        prior.suggested_beta(OP, V.shape)
 
 
 def test_noise_and_sigma_imply_beta() -> None:
     seen: list[object] = []
     prior = priors.Denoiser(levels(seen), sigma=0.2, noise=0.05)
-    assert prior.suggested_beta() == pytest.approx(0.0625)
+    assert prior.suggested_beta(OP, V.shape) == pytest.approx(0.0625)
     op = operators.Blur(psf.gaussian(5, sigma=1.0).double(), stride=2)
     solution = fastip.admm(op(draw(1, 1, 8, 8)), op, prior, iterations=3, tolerance=0)
     assert solution.beta == pytest.approx(0.0625) and seen == [0.2] * 3
