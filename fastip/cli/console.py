@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,10 +14,39 @@ from rich.console import Console
 
 from ..errors import FastipError
 
+
+class Output(Console):
+    """The standard output, or a :class:`FastipError` where it is full or its reader is gone."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            raise lost(error) from None
+
+    def on_broken_pipe(self) -> None:
+        raise  # the error itself, where Rich would leave without a word
+
+
 # Paths, file names and errors are shown as they are: square brackets and colons in them are no markup and no emoji.
-out, err = (Console(stderr=stderr, highlight=False, markup=False, emoji=False) for stderr in (False, True))
+out = Output(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def lost(error: OSError) -> FastipError:
+    """What to say where the standard output cannot be written; what it still holds is dropped.
+
+    Else Python would try again at its end, and complain in its own words.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    return FastipError(
+        f"the standard output cannot be written: {error.strerror or error}; free space, or print elsewhere"
+    )
 
 
 def complain(error: FastipError | str) -> None:
