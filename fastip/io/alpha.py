@@ -10,6 +10,9 @@ from torch import Tensor
 # Of alpha in [0, 1]: fainter pixels show little of their colour, which 8 bits of premultiplied alpha hold coarsely (to
 # 1/8 there). A larger one changes colours that are seen, a smaller one lets noise into what is restored.
 FAINT = 8 / 255
+# Of smoothing what was filled in, at each resolution. On a smooth picture, cut out by a disk, the result of photo-sr4
+# was up to 7.0 levels away from that of the whole picture without any, 4.9 with 2, 4.6 with 8.
+SWEEPS = 2
 
 
 def opaque(x: Tensor, alpha: Tensor, premultiplied: bool) -> Tensor:
@@ -41,6 +44,9 @@ def _filled(known: Tensor, w: Tensor) -> Tensor:
     halved = 4 * F.avg_pool2d(torch.cat([known, w], dim=1), 2, ceil_mode=True)
     halved = halved / halved[:, -1:].clamp(min=1)
     around = F.interpolate(_filled(halved[:, :-1], halved[:, -1:]), size=(h, width), mode="bilinear")
+    for _ in range(SWEEPS):
+        padded = F.pad(known + (1 - w) * around, (1, 1, 1, 1), mode="replicate")
+        around = F.avg_pool2d(padded, 3, stride=1)
     return known + (1 - w) * around
 
 
