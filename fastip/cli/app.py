@@ -35,8 +35,8 @@ def main() -> None:
     _quieten_decoders()
     try:
         app(prog_name="fastip")
-    except OSError as error:  # the help that cannot be printed, a folder that cannot be listed
-        complain(lost(error) if error.filename is None else f"{error.filename}: {error.strerror}")
+    except OSError as error:  # of the help and the version, which typer prints
+        complain(lost(error))
         sys.exit(2)
 
 

@@ -55,7 +55,7 @@ def complain(error: FastipError | str) -> None:
 
 
 def plainly(command: Command) -> Command:
-    """Errors of the family become one red line and exit code 2."""
+    """Errors of the family, and those of files that nobody has put into words, become one red line and exit code 2."""
 
     @functools.wraps(command)
     def checked(*args: Any, **options: Any) -> Any:
@@ -63,6 +63,8 @@ def plainly(command: Command) -> Command:
             return command(*args, **options)
         except FastipError as error:
             complain(error)
-            raise typer.Exit(2) from None
+        except OSError as error:
+            complain(str(error) if error.filename is None else f"{error.filename}: {error.strerror}")
+        raise typer.Exit(2)
 
     return checked  # type: ignore[return-value]

@@ -8,6 +8,7 @@ it is kept aside in :class:`Kind` and laid over the result again, resampled wher
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -195,7 +196,14 @@ def check_write(path: str | Path, *, channels: int = 3) -> None:
     path = Path(path)
     if format_of(path) != "NPY" and channels not in (1, 3):
         raise InvalidInput(f"the image has {channels} channels and {path.name} can hold 1 or 3; write it as .npy")
-    if path.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except FileNotFoundError:
+        is_folder = False
+    except (OSError, ValueError) as error:  # the name is too long, or holds a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidInput(f"{path} cannot be written: {reason}; choose another name") from None
+    if is_folder:
         raise InvalidInput(f"{path} is a folder; expected the name of an image file to write")
     if not path.parent.is_dir():
         raise InvalidInput(

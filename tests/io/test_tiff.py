@@ -63,9 +63,7 @@ def test_premultiplied_alpha_is_undone_and_redone(tmp_path, bits, planar):
     array = np.dstack([np.round(straight * alpha[..., None]), alpha]).astype(f"uint{bits}")
     written = np.moveaxis(array, -1, 0) if planar else array
     planes = "separate" if planar else "contig"
-    tifffile.imwrite(
-        tmp_path / "a.tif", written, photometric="rgb", planarconfig=planes, extrasamples=["assocalpha"]
-    )
+    tifffile.imwrite(tmp_path / "a.tif", written, photometric="rgb", planarconfig=planes, extrasamples=["assocalpha"])
     x, kind = io.read_image(tmp_path / "a.tif")
     # Rounding to whole levels of colours that are at least a quarter opaque.
     np.testing.assert_allclose(x[0].permute(1, 2, 0), straight, atol=0.5 / (top // 4))
