@@ -89,7 +89,7 @@ def _read_png(path: Path, max_pixels: int) -> Decoded:
     with open(path, "rb") as file:
         header = file.read(26)[24:]  # depth and type of colour, of the IHDR chunk, which comes first
     with PngImageFile(path) as image:
-        check_size(path, image.height, image.width, header[0] * _PNG_SAMPLES[header[1]], max_pixels)
+        check_size(path, image.height, image.width, _PNG_SAMPLES[header[1]], header[0], max_pixels)
         if header[0] != 16:
             return _from_pillow(image)
         profile, orientation = image.info.get("icc_profile"), image.getexif().get(274, 1)
@@ -103,7 +103,7 @@ def _read_jpeg(path: Path, max_pixels: int) -> Decoded:
     from PIL.JpegImagePlugin import JpegImageFile
 
     with JpegImageFile(path) as image:
-        check_size(path, image.height, image.width, 8 * len(image.getbands()), max_pixels)
+        check_size(path, image.height, image.width, len(image.getbands()), 8, max_pixels)
         scans = path.read_bytes().count(b"\xff\xda")
         if scans > _MOST_SCANS:
             raise InvalidInput(f"{path} has {scans} scans; expected at most {_MOST_SCANS}: open and save it anew")
@@ -167,8 +167,8 @@ def _only_page(path: Path, pages: Any) -> Any:
 def _check_tiff_size(path: Path, page: Any, max_pixels: int) -> None:
     """The size of the page, that of all its tiles, each of which is decoded whole, and that each of them is there."""
     deepest = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
-    bits, h, w = deepest * max(page.samplesperpixel, 1) * max(page.imagedepth, 1), page.imagelength, page.imagewidth
-    check_size(path, h, w, bits, max_pixels)
+    h, w, samples = page.imagelength, page.imagewidth, max(page.samplesperpixel, 1) * max(page.imagedepth, 1)
+    check_size(path, h, w, samples, deepest, max_pixels)
     damaged = f"{path} is damaged: it is {w} x {h} pixels large, "
     if page.is_tiled:
         th, tw = page.tilelength, page.tilewidth
@@ -228,7 +228,7 @@ def _read_npy(path: Path, max_pixels: int) -> Decoded:
                 f"{path} holds an array of shape {shape}, which looks like c h w; "
                 "expected h w c: save np.moveaxis(array, 0, -1)"
             )
-        check_size(path, shape[0], shape[1], 0, max_pixels)
+        check_size(path, shape[0], shape[1], 1, 0, max_pixels)
 
     return Decoded(read_array(path, check))
 

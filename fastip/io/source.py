@@ -14,8 +14,8 @@ MAX_PIXELS = 178_956_970
 # Bytes of samples from one byte of a file: deflate makes 1032 at most, LZW 1280 in the long run, JPEG with a quarter
 # of the colours a side 1365. What claims more is damaged, or packed by zstd or LZMA and all but blank.
 _MAX_RATIO = 1400
-# Below so many bytes of samples the ratio is not looked at: they do no harm, and a blank icon may be packed by zstd.
-_HARMLESS = 1 << 24
+# Up to so many samples the ratio is not looked at: they take 16 MB as floats, and a blank icon may be packed by zstd.
+_HARMLESS = 1 << 22
 
 
 def check_source(path: Path) -> None:
@@ -39,14 +39,15 @@ def check_source(path: Path) -> None:
         raise InvalidInput(f"{path} is empty; expected a file with something in it")
 
 
-def check_size(path: Path, height: int, width: int, bits: int, max_pixels: int) -> None:
+def check_size(path: Path, height: int, width: int, samples: int, bits: int, max_pixels: int) -> None:
     """Refuse more pixels than asked for, and more than a file of this length can hold.
 
     Args:
         path: The file, for its length and the message.
         height: As the header has it.
         width: As the header has it.
-        bits: A pixel, uncompressed.
+        samples: A pixel.
+        bits: Of a sample, uncompressed; 0 where the length of the file has been looked at.
         max_pixels: As for :func:`fastip.io.read_image`.
 
     Raises:
@@ -59,8 +60,8 @@ def check_size(path: Path, height: int, width: int, bits: int, max_pixels: int) 
             f"trusted and there is memory for it, allow more with max_pixels={pixels}, "
             f"on the command line --max-pixels {pixels}"
         )
-    decoded = pixels * bits // 8
-    if decoded > max(_HARMLESS, _MAX_RATIO * length):
+    decoded = pixels * samples * bits // 8
+    if pixels * samples > _HARMLESS and decoded > _MAX_RATIO * length:
         raise InvalidInput(
             f"{path} claims {width} x {height} pixels, {decoded} bytes, and is {length} bytes long; expected at most "
             f"{_MAX_RATIO} for each byte: the file is damaged or made to do harm: open and save it anew"

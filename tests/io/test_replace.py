@@ -13,7 +13,7 @@ from fastip.errors import InvalidInput
 from fastip.io import replace
 
 X = torch.rand(1, 3, 5, 6, generator=torch.Generator().manual_seed(0))
-LONG = ["x" * 251 + ".png", "ü" * 125 + ".jpeg", "x" * 251 + ".npy", "[*]" * 80 + ".tiff"]
+LONG = ["x" * 251 + ".png", "ü" * 125 + ".jpeg", "x" * 251 + ".npy", "[*]" * 83 + ".tiff"]
 
 
 @pytest.mark.parametrize("name", LONG)
