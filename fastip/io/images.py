@@ -116,7 +116,6 @@ def read_image(
     if decoded.array.size == 0:
         raise InvalidInput(f"{path} holds an array of shape {decoded.array.shape}; expected at least one pixel")
     x = to_tensor(path, decoded, given)
-    check_finite(x, str(path))
     name = decoded.array.dtype.name
     depth = name if name in SCALE else "float32"
     if not decoded.alpha:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import check_number
+from ..arrays import check_finite, check_number
 from ..errors import InvalidInput, brief
 from . import alpha
 from .readers import Decoded
@@ -39,7 +39,19 @@ def check_range(given: Range | None) -> Range | None:
 
 
 def to_tensor(path: Path, found: Decoded, given: Range | None) -> Tensor:
-    """All channels, alpha too, scaled to [0, 1]: 1 c h w float32, plane by plane so that one float copy is held."""
+    """All channels, alpha too, scaled to [0, 1]: 1 c h w float32, plane by plane so that one float copy is held.
+
+    Args:
+        path: The file, for messages.
+        found: What its decoder found.
+        given: Black and white among floats, None where [0, 1] is expected.
+
+    Returns:
+        The image.
+
+    Raises:
+        InvalidInput: For NaN, for a range that integers are given, and for floats of another scale without one.
+    """
     array = found.array[..., None] if found.array.ndim == 2 else found.array
     h, w, c = array.shape
     x = torch.empty(1, c, h, w)
@@ -58,6 +70,7 @@ def to_tensor(path: Path, found: Decoded, given: Range | None) -> Tensor:
                 planes[0, i] = array[..., i]
         else:
             planes[0, i] = (array[..., i].astype(np.float64) - low) / (high - low)
+    check_finite(x, str(path))
     if floating and given is None:
         _check_scale(path, x[:, : c - found.alpha])
     if found.inverted:

@@ -123,6 +123,7 @@ def _read_tiff(path: Path, max_pixels: int) -> Decoded:
             from PIL.TiffImagePlugin import TiffImageFile
 
             with TiffImageFile(path) as image:
+                image.seek(page.index)
                 return _from_pillow(image)
         _check_samples(path, page, plain)
         array = page.asarray()

@@ -176,3 +176,13 @@ def test_jpeg_in_tiff(tmp_path, mode):
     x = io.read_image(tmp_path / "a.tif")[0]
     other = np.asarray(Image.open(tmp_path / "a.tif").convert("L" if mode == "L" else "RGB")).reshape(32, 48, -1)
     np.testing.assert_allclose(x[0].permute(1, 2, 0) * 255, other, atol=1e-3)
+
+
+def test_the_page_that_is_chosen_is_the_page_that_is_read(tmp_path):
+    """A small copy may come first, and Pillow reads the page."""
+    large = np.add.outer(np.arange(32) * 3, np.arange(48) * 2).astype("uint8")
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(large[::2, ::2], photometric="minisblack", subfiletype=1)
+        file.write(large, photometric="minisblack", compression="jpeg")
+    x = io.read_image(tmp_path / "a.tif")[0]
+    np.testing.assert_allclose(x[0, 0] * 255, large, atol=4)
