@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import platform
 import subprocess
@@ -32,6 +33,8 @@ def main() -> None:
     if sys.stdout is None:  # the first file to be opened would get its number, and what is printed
         complain("the standard output is closed; open it, or send it elsewhere: > /dev/null")
         sys.exit(2)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold what no encoding has
     _quieten_decoders()
     try:
         app(prog_name="fastip")

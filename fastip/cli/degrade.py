@@ -12,7 +12,7 @@ import fastip
 from ..errors import InvalidInput, closest
 from .choices import BOUNDARY, PSF, TASKS
 from .console import out
-from .options import MAX_PIXELS, MaxPixels, Range, reading
+from .options import MAX_PIXELS, MaxPixels, Range, reading, same_place
 
 
 def degrade(
@@ -39,7 +39,7 @@ def degrade(
     """Make what a camera would have given: blur, sample or measure an image as a task expects it, and add noise."""
     closest(task, TASKS, "task")
     chosen = fastip.tasks.get(task)
-    if output.resolve() == source.resolve():
+    if same_place(output, source):
         raise InvalidInput(f"the output {output} is the input itself; choose another name")
     from ..arrays import check_count
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +32,11 @@ def reading(value_range: str | None, max_pixels: int) -> dict[str, Any]:
     if max_pixels < 1:
         raise InvalidInput(f"--max-pixels is {max_pixels}; expected at least 1")
     return {"value_range": given, "max_pixels": max_pixels}
+
+
+def same_place(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one place, by links too; a link that leads back to itself leads nowhere."""
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def numbers(text: str, option: str, mark: str) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ import fastip
 from ..errors import FastipError, InvalidInput, closest
 from .choices import BOUNDARY, INVERSES, PRIORS, PSF, TASKS
 from .console import complain, err, out
-from .options import MAX_PIXELS, MaxPixels, Range, reading
+from .options import MAX_PIXELS, MaxPixels, Range, reading, same_place
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -130,7 +130,7 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
     """(file to read, file to write) for one image or for each image of a folder."""
     if not source.is_dir():
         target = output / source.name if output.is_dir() else output
-        if target.resolve() == source.resolve():
+        if same_place(target, source):
             raise InvalidInput(f"the output {target} is the input itself; choose another name")
         if source.exists():
             fastip.io.check_write(target)
@@ -144,7 +144,7 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
         raise InvalidInput(
             f"the folder {source} holds no image; expected files ending in {', '.join(fastip.io.SUFFIXES)}"
         )
-    if output.resolve() == source.resolve():
+    if same_place(output, source):
         raise InvalidInput(f"the output folder {output} is the input folder; choose another one")
     try:
         output.mkdir(exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from PIL import Image
 
 from cases.cli import fastip, picture
 from fastip import io, tasks
-from fastip.cli import console, restore
+from fastip.cli import app, console, restore
 from fastip.errors import FastipError
 
 DEBLUR = ("--task", "deblur", "--psf", "delta:1", "--prior", "l2", "--weight", 0, "--iterations", 3)
@@ -161,6 +161,16 @@ def test_a_link_as_output_is_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["restore", "degrade"])
+def test_a_link_that_leads_back_to_itself(tmp_path, command):
+    picture(tmp_path / "a.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    for read, write in (("a.png", "loop.png"), ("loop.png", "b.png")):
+        words = [command, tmp_path / read, "--task", "deblur", "--psf", "delta:1", "-o", tmp_path / write]
+        told = fastip(*words)
+        assert told.exit_code == 2 and "Too many levels of symbolic links" in told.output, told.output
+
+
+@pytest.mark.parametrize("command", ["restore", "degrade"])
 def test_a_pipe_as_input_is_refused_at_once(tmp_path, command):
     os.mkfifo(tmp_path / "a.png")
     told = fastip(command, tmp_path / "a.png", "--task", "sr2", "-o", tmp_path / "b.png")
@@ -212,3 +222,13 @@ def test_a_reader_that_is_gone_is_an_error(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Gone())
     with pytest.raises(FastipError, match="cannot be written: Broken pipe"):
         console.Output().print("what was asked for")
+
+
+def test_names_that_no_encoding_has_are_shown(monkeypatch):
+    shown = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(shown, "ascii", write_through=True))
+    monkeypatch.setattr(sys, "argv", ["fastip", "--version"])
+    with pytest.raises(SystemExit):
+        app.main()
+    console.out.print("x\udcff.png  9 × 9")
+    assert shown.getvalue().splitlines()[-1] == rb"x\udcff.png  9 \xd7 9"
