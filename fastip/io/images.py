@@ -108,6 +108,8 @@ def read_image(
         decoded = _READERS[found](path, most)
     except FastipError:
         raise
+    except MemoryError:
+        raise InvalidInput(f"{path} takes more memory than there is; reduce the image or cut it into parts") from None
     # Decoders raise what they like: OSError, SyntaxError, struct.error, their own.
     except (Exception, SystemError) as error:
         raise InvalidInput(

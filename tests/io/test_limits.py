@@ -19,7 +19,7 @@ from cases import tiff
 from fastip import io
 from fastip.cli import options
 from fastip.errors import InvalidInput
-from fastip.io import vectors
+from fastip.io import images, vectors
 
 
 def png(path: Path, w: int, h: int, depth: int = 8, colour: int = 2, rows: int = 0) -> None:
@@ -166,3 +166,13 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path, read):
         read(tmp_path / "loop.npy")
     with pytest.raises(InvalidInput, match="cannot be opened"):
         read("zero\0byte.npy")
+
+
+def test_too_little_memory_is_said(tmp_path, monkeypatch):
+    def exhausted(path, max_pixels):
+        raise MemoryError
+
+    png(tmp_path / "a.png", 8, 8, rows=8)
+    monkeypatch.setitem(images._READERS, "PNG", exhausted)
+    with pytest.raises(InvalidInput, match=r"a\.png takes more memory than there is"):
+        io.read_image(tmp_path / "a.png")
