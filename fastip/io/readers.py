@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InvalidInput
+from .directories import only_page
 from .npy import read_array
 from .source import check_size
 
@@ -37,8 +38,6 @@ _MINISWHITE, _MINISBLACK, _RGB = 0, 1, 2  # PhotometricInterpretation
 _BOUNDED = (1, 5, 8, 32946, 34925, 32773, 50000)
 # Pixels in all tiles of a small image: four of the common side 1024. Fewer refuse what is right, more cost memory.
 _LARGE_TILES = 1 << 22
-# Of one image: itself and smaller copies, each half as large. More take longer to look at, fewer refuse no harm.
-_MOST_PAGES = 32
 # A progressive JPEG has ten or so, each of which costs a pass over the image.
 _MOST_SCANS = 100
 
@@ -113,8 +112,9 @@ def _read_jpeg(path: Path, max_pixels: int) -> Decoded:
 def _read_tiff(path: Path, max_pixels: int) -> Decoded:
     import tifffile
 
+    index = only_page(path)
     with tifffile.TiffFile(path) as file:
-        page: Any = _only_page(path, file.pages)
+        page: Any = file.pages[index]
         _check_tiff_size(path, page, max_pixels)
         small = page.dtype is not None and page.dtype.itemsize == 1
         kind = int(page.photometric)
@@ -123,7 +123,7 @@ def _read_tiff(path: Path, max_pixels: int) -> Decoded:
             from PIL.TiffImagePlugin import TiffImageFile
 
             with TiffImageFile(path) as image:
-                image.seek(page.index)
+                image.seek(index)
                 return _from_pillow(image)
         _check_samples(path, page, plain)
         array = page.asarray()
@@ -143,26 +143,6 @@ def _read_tiff(path: Path, max_pixels: int) -> Decoded:
             samples > colours and int(page.extrasamples[0]) == 1,
             kind == _MINISWHITE,
         )
-
-
-def _only_page(path: Path, pages: Any) -> Any:
-    """The one image of a TIFF, beside smaller copies of it; looks at a few pages, for a list may have no end."""
-    found: list[Any] = []
-    seen: set[int] = set()
-    for index in range(_MOST_PAGES + 1):
-        try:
-            page = pages[index]
-        except IndexError:
-            break
-        if page.offset in seen:
-            raise InvalidInput(f"{path} is damaged: its list of pages leads back to itself; open and save it anew")
-        seen.add(page.offset)
-        found += [] if getattr(page, "is_reduced", False) else [page]
-        if len(found) > 1 or index == _MOST_PAGES:
-            raise InvalidInput(f"{path} holds several pages; expected one image: split the file first")
-    if not found:
-        raise InvalidInput(f"{path} holds no page; expected one image: open and save it anew")
-    return found[0]
 
 
 def _check_tiff_size(path: Path, page: Any, max_pixels: int) -> None:

@@ -68,6 +68,15 @@ def npy(path: Path, shape: tuple[int, ...], dtype: str = "<f4", there: int = 64)
         file.write(bytes(there))
 
 
+def lists(path: Path, tag: int) -> None:
+    """A number of a TIFF that is a list, which a library multiplies by a large one."""
+    change = {256: 4, 257: 2**23, tiff.ROWS: 1, tiff.COUNTS: None, tiff.SAMPLES: 1, 32997: 1}
+    tiff.write(path, np.zeros((4, 4), int), 8, change=change)
+    data = path.read_bytes()
+    at = data.index(struct.pack("<HHI", tag, tiff.LONG, 1))
+    path.write_bytes(data[: at + 4] + struct.pack("<II", 16, len(data)) + data[at + 12 :] + struct.pack("<I", 1) * 16)
+
+
 BOMBS = {
     "many pixels.png": lambda path: png(path, 60_000, 60_000),
     "many pixels of 16 bits.png": lambda path: png(path, 60_000, 60_000, depth=16),
@@ -80,6 +89,9 @@ BOMBS = {
     "many pixels.tif": lambda path: deflated(path, 44_721),
     "packed.tif": lambda path: deflated(path, 13_000),
     "tiles.tif": lambda path: tiles(path, 65_520),
+    "list of widths.tif": lambda path: lists(path, 256),
+    "list of samples.tif": lambda path: lists(path, tiff.SAMPLES),
+    "list of depths.tif": lambda path: lists(path, 32997),
     "large.npy": lambda path: npy(path, (20_000, 20_000, 3)),
     "cut.npy": lambda path: npy(path, (10_000, 10_000, 3)),
     "less than nothing.npy": lambda path: npy(path, (-1, 4)),
