@@ -70,7 +70,7 @@ def npy(path: Path, shape: tuple[int, ...], dtype: str = "<f4", there: int = 64)
 
 def lists(path: Path, tag: int) -> None:
     """A number of a TIFF that is a list, which a library multiplies by a large one."""
-    change = {256: 4, 257: 2**23, tiff.ROWS: 1, tiff.COUNTS: None, tiff.SAMPLES: 1, 32997: 1}
+    change = {256: 4, 257: 2**23, tiff.ROWS: 1, tiff.SAMPLES: 1, 32997: 1}
     tiff.write(path, np.zeros((4, 4), int), 8, change=change)
     data = path.read_bytes()
     at = data.index(struct.pack("<HHI", tag, tiff.LONG, 1))
