@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import platform
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +18,7 @@ import fastip
 
 from ..errors import InvalidInput
 from . import data, degrade, experiment, restore, train
-from .console import err, out, plainly
+from .console import complain, err, lost, out, plainly
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,7 +30,23 @@ app = typer.Typer(
 
 def main() -> None:
     """The entry point of the ``fastip`` command."""
-    app(prog_name="fastip")
+    if sys.stdout is None:  # the first file to be opened would get its number, and what is printed
+        complain("the standard output is closed; open it, or send it elsewhere: > /dev/null")
+        sys.exit(2)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold what no encoding has
+    _quieten_decoders()
+    try:
+        app(prog_name="fastip")
+    except OSError as error:  # of the help and the version, which typer prints
+        complain(lost(error))
+        sys.exit(2)
+
+
+def _quieten_decoders() -> None:
+    """What decoders have to say about a damaged file is not shown: the file is refused in one line, or read."""
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _version(asked: bool) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,10 +14,39 @@ from rich.console import Console
 
 from ..errors import FastipError
 
+
+class Output(Console):
+    """The standard output, or a :class:`FastipError` where it is full or its reader is gone."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            raise lost(error) from None
+
+    def on_broken_pipe(self) -> None:
+        raise  # the error itself, where Rich would leave without a word
+
+
 # Paths, file names and errors are shown as they are: square brackets and colons in them are no markup and no emoji.
-out, err = (Console(stderr=stderr, highlight=False, markup=False, emoji=False) for stderr in (False, True))
+out = Output(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def lost(error: OSError) -> FastipError:
+    """What to say where the standard output cannot be written; what it still holds is dropped.
+
+    Else Python would try again at its end, and complain in its own words.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    return FastipError(
+        f"the standard output cannot be written: {error.strerror or error}; free space, or print elsewhere"
+    )
 
 
 def complain(error: FastipError | str) -> None:
@@ -23,7 +55,7 @@ def complain(error: FastipError | str) -> None:
 
 
 def plainly(command: Command) -> Command:
-    """Errors of the family become one red line and exit code 2."""
+    """Errors of the family, and those of files that nobody has put into words, become one red line and exit code 2."""
 
     @functools.wraps(command)
     def checked(*args: Any, **options: Any) -> Any:
@@ -31,6 +63,8 @@ def plainly(command: Command) -> Command:
             return command(*args, **options)
         except FastipError as error:
             complain(error)
-            raise typer.Exit(2) from None
+        except OSError as error:
+            complain(str(error) if error.filename is None else f"{error.filename}: {error.strerror}")
+        raise typer.Exit(2)
 
     return checked  # type: ignore[return-value]

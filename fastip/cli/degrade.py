@@ -12,6 +12,7 @@ import fastip
 from ..errors import InvalidInput, closest
 from .choices import BOUNDARY, PSF, TASKS
 from .console import out
+from .options import MAX_PIXELS, MaxPixels, Range, reading, same_place
 
 
 def degrade(
@@ -32,18 +33,21 @@ def degrade(
         typer.Option(help="Standard deviation of the noise; by default that of the task.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    value_range: Range = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Make what a camera would have given: blur, sample or measure an image as a task expects it, and add noise."""
     closest(task, TASKS, "task")
     chosen = fastip.tasks.get(task)
-    if output.resolve() == source.resolve():
+    if same_place(output, source):
         raise InvalidInput(f"the output {output} is the input itself; choose another name")
     from ..arrays import check_count
 
     if check_count(seed, "--seed", low=0) >= 2**63:
         raise InvalidInput(f"--seed is {seed}; expected less than 2^63")
+    options = reading(value_range, max_pixels)
     problem = chosen.problem(psf=None if psf is None else fastip.tasks.read_psf(psf), boundary=boundary)
-    x, kind = fastip.io.read_image(source)
+    x, kind = fastip.io.read_image(source, **options)
     y = fastip.data.degrade(x, problem.op, problem.noise or 0.0 if noise is None else noise, generator=seed)
     if y.ndim == 4:
         fastip.io.write_image(output, y, like=kind)

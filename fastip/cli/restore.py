@@ -14,9 +14,9 @@ import fastip
 from ..errors import FastipError, InvalidInput, closest
 from .choices import BOUNDARY, INVERSES, PRIORS, PSF, TASKS
 from .console import complain, err, out
+from .options import MAX_PIXELS, MaxPixels, Range, reading, same_place
 
 if TYPE_CHECKING:
-    import torch
     from rich.progress import Progress
 
 
@@ -28,6 +28,7 @@ class Settings:
     psf: str | None
     choice: fastip.tasks.Choice
     crop: bool
+    reading: dict[str, Any]
 
     def problem(self, depth: str) -> fastip.tasks.Problem:
         """The problem for files of this depth: integers are held to [0, 1], floats are not."""
@@ -81,6 +82,8 @@ def restore(
     crop: Annotated[
         bool, typer.Option("--crop/--no-crop", help="With valid: cut off what lies outside the input.")
     ] = True,
+    value_range: Range = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
     figure: Annotated[
         Path | None, typer.Option(help="Also draw input, result and residuals (one image only).", show_default=False)
     ] = None,
@@ -93,7 +96,7 @@ def restore(
     taps = None if psf is None else fastip.tasks.read_psf(psf)
     numbers: dict[str, Any] = {"weight": weight, "beta": beta, "iterations": iterations, "tolerance": tolerance}
     choice = fastip.tasks.Choice(psf=taps, boundary=boundary, prior=prior, inverse=inverse, memory=memory, **numbers)
-    settings = Settings(chosen, psf, choice, crop)
+    settings = Settings(chosen, psf, choice, crop, reading(value_range, max_pixels))
     settings.problem("uint8")  # refuse bad options before any file is read
     pairs = _pairs(source, output)
     if figure is not None and source.is_dir():
@@ -103,22 +106,31 @@ def restore(
     failed = 0
     for read, write in pairs:
         try:
-            _restore_file(read, write, settings, figure)
-        except FastipError as error:
+            told = _restore_file(read, write, settings, figure)
+        except Exception as error:  # of whatever kind: the other files are worth their time
             if not source.is_dir():
                 raise
             failed += 1
-            complain(error if str(read) in str(error) else f"{read}: {error}")
+            complain(_line(read, error))
+        else:
+            out.print(told, soft_wrap=True)
     if failed:
         complain(f"{failed} of {len(pairs)} files could not be restored")
         raise typer.Exit(1)
+
+
+def _line(read: Path, error: Exception) -> str:
+    """What stopped a file, in one line that names it."""
+    kind = "" if isinstance(error, FastipError) else f"{type(error).__name__}: "
+    text = " ".join(f"{kind}{error}".split())
+    return text if str(read) in text else f"{read}: {text}"
 
 
 def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
     """(file to read, file to write) for one image or for each image of a folder."""
     if not source.is_dir():
         target = output / source.name if output.is_dir() else output
-        if target.resolve() == source.resolve():
+        if same_place(target, source):
             raise InvalidInput(f"the output {target} is the input itself; choose another name")
         if source.exists():
             fastip.io.check_write(target)
@@ -132,7 +144,7 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
         raise InvalidInput(
             f"the folder {source} holds no image; expected files ending in {', '.join(fastip.io.SUFFIXES)}"
         )
-    if output.resolve() == source.resolve():
+    if same_place(output, source):
         raise InvalidInput(f"the output folder {output} is the input folder; choose another one")
     try:
         output.mkdir(exist_ok=True)
@@ -147,9 +159,10 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
     return [(p, output / p.name) for p in found]
 
 
-def _restore_file(read: Path, write: Path, settings: Settings, figure: Path | None) -> None:
+def _restore_file(read: Path, write: Path, settings: Settings, figure: Path | None) -> str:
+    """Restore one file, and say what was done."""
     start = time.perf_counter()
-    y, kind = settings.task.read(read)
+    y, kind = settings.task.read(read, **settings.reading)
     problem = settings.problem(kind.depth)
     fastip.io.check_write(write, channels=problem.op.input_shape(tuple(y.shape))[1])
     with _progress() as progress:
@@ -166,7 +179,10 @@ def _restore_file(read: Path, write: Path, settings: Settings, figure: Path | No
             fastip.figures.restoration(
                 figure, shown, x, solution, name=settings.task.name, settings=f"{solution.iterations} iterations"
             )
-    _tell(write, y, x, settings, solution, problem.tolerance > 0, time.perf_counter() - start)
+    given = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
+    ended = f", {str(solution.status).partition(':')[0]}" if problem.tolerance > 0 else ""
+    took = f"{solution.iterations} iterations, {time.perf_counter() - start:.1f} s{ended}"
+    return f"{write}  {given} -> {x.shape[3]} × {x.shape[2]}, {settings.words()}, {took}"
 
 
 def _progress() -> Progress:
@@ -181,22 +197,3 @@ def _progress() -> Progress:
         TimeElapsedColumn(),
     )
     return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
-
-
-def _tell(
-    write: Path,
-    y: torch.Tensor,
-    x: torch.Tensor,
-    settings: Settings,
-    solution: fastip.Solution,
-    stoppable: bool,
-    seconds: float,
-) -> None:
-    given = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
-    sizes = f"{given} -> {x.shape[3]} × {x.shape[2]}"
-    ended = f", {str(solution.status).partition(':')[0]}" if stoppable else ""
-    out.print(
-        f"{write}  {sizes}, {settings.words()}, {solution.iterations} iterations, {seconds:.1f} s{ended}",
-        markup=False,
-        soft_wrap=True,
-    )

@@ -12,7 +12,8 @@ import fastip
 
 from ..errors import InvalidInput
 from .console import err, out
-from .train_prior import Accelerator, Devices, Output, Precision, Rate, SaveEvery, Seed, Steps, numbers
+from .options import numbers
+from .train_prior import Accelerator, Devices, Output, Precision, Rate, SaveEvery, Seed, Steps
 
 Pictures = Callable[[str], Any]  # data.Pictures
 SETS: dict[str, tuple[int, int, Pictures]] = {  # colours, size, and the pictures of a split

@@ -13,6 +13,7 @@ import fastip
 from ..errors import InvalidInput
 from .choices import BOUNDARY, LONG, PSF, RECIPES
 from .console import err, out
+from .options import numbers
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -303,16 +304,6 @@ def _known(name: str, table: dict[str, Any], option: str) -> Any:
     if name not in table:
         raise InvalidInput(f"{option} is {name!r}; expected one of {', '.join(table)}")
     return table[name]
-
-
-def numbers(text: str, option: str, mark: str) -> tuple[float, ...]:
-    """The numbers in the text of an option, between marks."""
-    try:
-        return tuple(float(word) for word in text.split(mark))
-    except ValueError:
-        raise InvalidInput(
-            f"{option} is {text!r}; expected numbers with {mark!r} between them, such as 0.01{mark}0.1"
-        ) from None
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

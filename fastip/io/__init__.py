@@ -6,5 +6,6 @@ from .images import check_write as check_write
 from .images import format_of as format_of
 from .images import read_image as read_image
 from .images import write_image as write_image
+from .source import MAX_PIXELS as MAX_PIXELS
 from .vectors import read_vector as read_vector
 from .vectors import write_vector as write_vector

@@ -1,28 +1,30 @@
-"""Image files in and out: PNG, JPEG, TIFF (8 and 16 bit, float) and NPY, as 1 c h w float32 tensors.
+"""Image files in and out: PNG, JPEG, TIFF (up to 16 bit, float) and NPY, as 1 c h w float32 tensors.
 
-Integer files are divided by 255 or 65535, to [0, 1]; float TIFF and NPY (h w or h w c) keep their values unclipped.
-EXIF orientation is applied on reading. An alpha channel is not restored: it is kept aside in :class:`Kind` and laid
-over the result again, resampled where the size changed.
+Integers are scaled to [0, 1] by their own range; float TIFF and NPY (h w or h w c) keep their values unclipped, or are
+mapped from the range that the caller gives. EXIF orientation is applied on reading. An alpha channel is not restored:
+it is kept aside in :class:`Kind` and laid over the result again, resampled where the size changed.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ..arrays import check_finite, check_image
+from ..arrays import check_count, check_finite, check_image
 from ..errors import FastipError, InvalidInput, strict_keywords
+from .alpha import opaque
+from .planes import SCALE, check_range, to_array, to_tensor
 from .readers import READERS as _READERS
 from .replace import replace_file
+from .source import MAX_PIXELS, check_source
 from .writers import WRITERS as _WRITERS
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".npy": "NPY"}
-_SCALE = {"uint8": 255, "uint16": 65535}
 _SIGNATURES = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -40,13 +42,17 @@ class Kind:
 
     Args:
         depth: "uint8", "uint16" or "float32".
-        alpha: h w in that depth, or None.
+        alpha: h w in that depth, floats in [0, 1], or None.
         profile: The embedded ICC colour profile, or None.
+        premultiplied: Whether the colours of a TIFF are multiplied by alpha.
+        value_range: What is black and white among floats; None is (0, 1).
     """
 
     depth: str = "uint8"
     alpha: np.ndarray | None = None
     profile: bytes | None = None
+    premultiplied: bool = False
+    value_range: tuple[float, float] | None = None
 
 
 def format_of(path: str | Path) -> str:
@@ -70,52 +76,68 @@ def format_of(path: str | Path) -> str:
 
 
 @strict_keywords
-def read_image(path: str | Path) -> tuple[Tensor, Kind]:
+def read_image(
+    path: str | Path, *, value_range: tuple[float, float] | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[Tensor, Kind]:
     """The image in a file, and what is needed to write a result in kind.
+
+    Integers of b bits are divided by ``2^b - 1``. Colours are straight: premultiplied alpha is undone. Under pixels
+    that are transparent (alpha below 8/255 counts in part) they are taken from around them, so that nothing unseen
+    leaks into what is restored.
 
     Args:
         path: A file with one of ``SUFFIXES``.
+        value_range: Of a file of floats: the values that are black and white, mapped to 0 and 1, and back where the
+            result is written as floats with the :class:`Kind` that is returned. By default images are in [0, 1].
+            (0, 1), which integers may have too, takes the values as they are, whatever they are.
+        max_pixels: Of height times width, as the header tells it: more is refused before anything is decoded.
 
     Returns:
-        A float32 tensor 1 c h w (c = 1 for grey, 3 for colour, any c for NPY), integers scaled to [0, 1], and its
-        :class:`Kind`.
+        A float32 tensor 1 c h w (c = 1 for grey, 3 for colour, any c for NPY), integers scaled to [0, 1], floats not
+        clipped, and its :class:`Kind`.
 
     Raises:
-        InvalidInput: When the file is missing, unreadable, not an image, truncated, of another kind, or holds NaN.
+        InvalidInput: When the file is missing, no regular file, unreadable, not an image, truncated, too large, of
+            another kind, holds NaN, or floats of which more than 1 % lie outside [-1, 2] while no range is given.
     """
     path = Path(path)
     format_of(path)
+    given, most = check_range(value_range), check_count(max_pixels, "max_pixels", low=1)
     found = _signature(path)
     try:
-        array, profile, has_alpha = _READERS[found](path)
+        decoded = _READERS[found](path, most)
     except FastipError:
         raise
+    except MemoryError:
+        raise InvalidInput(f"{path} takes more memory than there is; reduce the image or cut it into parts") from None
     # Decoders raise what they like: OSError, SyntaxError, struct.error, their own.
     except (Exception, SystemError) as error:
         raise InvalidInput(
             f"{path} cannot be read as {found}: {error}; the file may be truncated or damaged: open and save it anew"
         ) from error
-    array = array[..., None] if array.ndim == 2 else array
-    if array.size == 0:
-        raise InvalidInput(f"{path} holds an array of shape {array.shape}; expected at least one pixel")
-    alpha = np.ascontiguousarray(array[..., -1]) if has_alpha else None
-    x = _to_tensor(array[..., :-1] if has_alpha else array)
-    check_finite(x, str(path))
-    return x, Kind(array.dtype.name if array.dtype.name in _SCALE else "float32", alpha, profile)
+    if decoded.array.size == 0:
+        raise InvalidInput(f"{path} holds an array of shape {decoded.array.shape}; expected at least one pixel")
+    x = to_tensor(path, decoded, given)
+    name = decoded.array.dtype.name
+    depth = name if name in SCALE else "float32"
+    if not decoded.alpha:
+        return x, Kind(depth, None, decoded.profile, False, given)
+    colours, alpha = x[:, :-1], x[:, -1:]
+    colours = opaque(colours, alpha.clamp(0, 1), decoded.premultiplied)
+    colours = colours.clamp_(0, 1) if depth in SCALE else colours
+    kept = decoded.array[..., -1] if decoded.top == SCALE.get(depth) else alpha[0, 0].numpy()
+    if decoded.top < SCALE.get(depth, 0):
+        kept = np.round(kept * SCALE[depth]).astype(depth)
+    return colours.contiguous(), Kind(depth, np.array(kept), decoded.profile, decoded.premultiplied, given)
 
 
 def _signature(path: Path) -> str:
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder; expected an image file")
+    check_source(path)
     try:
         with open(path, "rb") as file:
             head = file.read(8)
-    except FileNotFoundError:
-        raise InvalidInput(f"{path} does not exist; check the spelling of the path") from None
     except OSError as error:
         raise InvalidInput(f"{path} cannot be opened: {error.strerror}") from error
-    if not head:
-        raise InvalidInput(f"{path} is empty; expected an image file")
     for signature, found in _SIGNATURES.items():
         if head.startswith(signature):
             return found
@@ -124,29 +146,20 @@ def _signature(path: Path) -> str:
     )
 
 
-def _to_tensor(array: np.ndarray) -> Tensor:
-    """h w c of any depth -> 1 c h w float32, plane by plane so that only one float copy is ever held."""
-    h, w, c = array.shape
-    x = torch.empty(1, c, h, w)
-    planes = x.numpy()
-    for i in range(c):
-        if array.dtype.name in _SCALE:
-            np.divide(array[..., i], np.float32(_SCALE[array.dtype.name]), out=planes[0, i], dtype=np.float32)
-        else:
-            planes[0, i] = array[..., i]
-    return x
-
-
 @strict_keywords
 def write_image(path: str | Path, x: Tensor, *, like: Kind | None = None) -> None:
     """Write an image in the format of the suffix; the file appears whole or not at all.
 
     PNG holds 8 or 16 bits (16 for float sources), JPEG 8 (quality 95, no alpha), TIFF 8, 16 or float32, NPY float32
-    h w c (h w for grey). Integers are clip(x, 0, 1) times 255 or 65535, rounded; floats are kept unclipped.
+    h w c (h w for grey). Integers are clip(x, 0, 1) times 255 or 65535, rounded; floats are kept unclipped, mapped from
+    [0, 1] to ``like.value_range``.
+
+    The file is written under a short name of its own in the same folder, then renamed. Where ``path`` is a symbolic
+    link, or one of several hard links, the new file takes the place of the link: what it led to is not written.
 
     Args:
         path: The file to write, with one of ``SUFFIXES``.
-        x: The image, 1 c h w.
+        x: The image, 1 c h w, colours straight.
         like: The depth, alpha and colour profile to write, as far as the format can; by default 8 bits and neither.
 
     Raises:
@@ -164,8 +177,9 @@ def write_image(path: str | Path, x: Tensor, *, like: Kind | None = None) -> Non
         kind, "uint16" if kind == "PNG" and like.depth == "float32" else like.depth
     )
     alpha = like.alpha if kind in ("PNG", "TIFF") else None
-    array = _to_array(x, depth, alpha)
-    replace_file(path, lambda file: _WRITERS[kind](file, array, like.profile))
+    premultiplied = like.premultiplied and kind == "TIFF" and alpha is not None
+    array = to_array(x, depth, alpha, premultiplied, like.value_range)
+    replace_file(path, lambda file: _WRITERS[kind](file, array, like.profile, premultiplied))
 
 
 @strict_keywords
@@ -183,7 +197,14 @@ def check_write(path: str | Path, *, channels: int = 3) -> None:
     path = Path(path)
     if format_of(path) != "NPY" and channels not in (1, 3):
         raise InvalidInput(f"the image has {channels} channels and {path.name} can hold 1 or 3; write it as .npy")
-    if path.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except FileNotFoundError:
+        is_folder = False
+    except (OSError, ValueError) as error:  # the name is too long, or holds a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidInput(f"{path} cannot be written: {reason}; choose another name") from None
+    if is_folder:
         raise InvalidInput(f"{path} is a folder; expected the name of an image file to write")
     if not path.parent.is_dir():
         raise InvalidInput(
@@ -193,30 +214,3 @@ def check_write(path: str | Path, *, channels: int = 3) -> None:
         raise InvalidInput(
             f"the folder {path.parent} cannot be written to; choose another one or change its permissions"
         )
-
-
-def _to_array(x: Tensor, depth: str, alpha: np.ndarray | None) -> np.ndarray:
-    """1 c h w -> h w c (h w for one sample) of the given depth, in bands so that no second float image is held."""
-    planes = x.detach().cpu()[0]
-    c, h, w = planes.shape
-    array = np.empty((h, w, c + (alpha is not None)), depth)
-    for top in range(0, h, 256):  # more rows a band hold more memory, fewer make more calls
-        band = planes[:, top : top + 256].permute(1, 2, 0).float()
-        if depth in _SCALE:
-            band = band.clamp(0, 1).mul_(_SCALE[depth]).round_()
-        array[top : top + 256, :, :c] = band.numpy()
-    if alpha is not None:
-        array[..., c] = _resample(alpha, h, w, depth)
-    return array[..., 0] if array.shape[2] == 1 else array
-
-
-def _resample(alpha: np.ndarray, h: int, w: int, depth: str) -> np.ndarray:
-    """The alpha channel on the grid h w, in the given depth: linear between its samples, the i-th at i h / h_alpha."""
-    a = alpha / _SCALE.get(alpha.dtype.name, 1)
-    for axis, size in ((0, h), (1, w)):
-        if a.shape[axis] != size:
-            at = np.minimum(np.arange(size) * a.shape[axis] / size, a.shape[axis] - 1)
-            low = at.astype(int)
-            weight = np.expand_dims(at - low, 1 - axis)
-            a = a.take(low, axis) * (1 - weight) + a.take(np.minimum(low + 1, a.shape[axis] - 1), axis) * weight
-    return np.round(np.clip(a, 0, 1) * _SCALE[depth]) if depth in _SCALE else a

@@ -1,14 +1,25 @@
-"""Image files as arrays h w or h w c of their own depth, each with its colour profile and whether it ends in alpha."""
+"""Image files as arrays of their own depth, with what is needed to make an image of them.
+
+Nothing is decoded before the size that the header tells has passed :func:`check_size`.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InvalidInput
+from .directories import only_page
+from .npy import read_array
+from .source import check_size
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # Row and column flips, then a transposition: what undoes each EXIF orientation.
 _ORIENTATIONS = {
@@ -20,74 +31,160 @@ _ORIENTATIONS = {
     7: (-1, -1, True),
     8: (1, -1, True),
 }
+_PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the type of colour
+_MINISWHITE, _MINISBLACK, _RGB = 0, 1, 2  # PhotometricInterpretation
+# Compressions of TIFF whose decoders are told how much may come out: none, LZW, deflate (2), LZMA, PackBits, zstd.
+# Those that hold whole files of their own, such as JPEG, are Pillow's, which compares their sizes with the page's.
+_BOUNDED = (1, 5, 8, 32946, 34925, 32773, 50000)
+# Pixels in all tiles of a small image: four of the common side 1024. Fewer refuse what is right, more cost memory.
+_LARGE_TILES = 1 << 22
+# A progressive JPEG has ten or so, each of which costs a pass over the image.
+_MOST_SCANS = 100
 
 
-def _read_pillow(path: Path) -> tuple[np.ndarray, bytes | None, bool]:
+@dataclass(frozen=True)
+class Decoded:
+    """What a decoder found.
+
+    Args:
+        array: h w or h w c, unsigned integers or floats.
+        top: Which value of an integer is white; 1 for floats.
+        profile: The embedded ICC colour profile, or None.
+        alpha: Whether the last channel is alpha.
+        premultiplied: Whether the colours are multiplied by it.
+        inverted: Whether 0 is white.
+    """
+
+    array: np.ndarray
+    top: int = 1
+    profile: bytes | None = None
+    alpha: bool = False
+    premultiplied: bool = False
+    inverted: bool = False
+
+
+def _from_pillow(file: Image.Image) -> Decoded:
     """Anything of 8 bits a sample: palettes become colour, CMYK and YCbCr become RGB, grey stays grey."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    with Image.open(path) as file:
-        profile = file.info.get("icc_profile")
-        image: Image.Image = ImageOps.exif_transpose(file)
-        if "transparency" in image.info:
-            image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
-        elif image.mode == "1":
-            image = image.convert("L")
-        elif image.mode not in ("L", "LA", "RGB", "RGBA"):
-            profile = None  # the profile described the colours before the conversion
-            image = image.convert("RGBA" if image.mode in ("PA", "RGBa") else "LA" if image.mode == "La" else "RGB")
-        return np.asarray(image), profile, image.mode in ("LA", "RGBA")
+    profile = file.info.get("icc_profile")
+    image: Image.Image = ImageOps.exif_transpose(file)
+    if "transparency" in image.info:
+        image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+    elif image.mode == "1":
+        image = image.convert("L")
+    elif image.mode not in ("L", "LA", "RGB", "RGBA"):
+        profile = None  # the profile described the colours before the conversion
+        image = image.convert("RGBA" if image.mode in ("PA", "RGBa") else "LA" if image.mode == "La" else "RGB")
+    return Decoded(np.asarray(image), 255, profile, image.mode in ("LA", "RGBA"))
 
 
-def _read_png(path: Path) -> tuple[np.ndarray, bytes | None, bool]:
+# The classes of Pillow are called by name: Image.open has a limit of its own, for the whole process.
+
+
+def _read_png(path: Path, max_pixels: int) -> Decoded:
+    from PIL.PngImagePlugin import PngImageFile
+
     with open(path, "rb") as file:
-        depth = file.read(25)[24:25]  # of the IHDR chunk, which comes first
-    if depth != b"\x10":
-        return _read_pillow(path)
-    import imagecodecs  # Pillow would cut 16-bit colour down to 8 bits
-    from PIL import Image
-
-    with Image.open(path) as image:
+        header = file.read(26)[24:]  # depth and type of colour, of the IHDR chunk, which comes first
+    with PngImageFile(path) as image:
+        check_size(path, image.height, image.width, _PNG_SAMPLES[header[1]], header[0], max_pixels)
+        if header[0] != 16:
+            return _from_pillow(image)
         profile, orientation = image.info.get("icc_profile"), image.getexif().get(274, 1)
+    import imagecodecs  # Pillow would cut 16-bit colour down to 8 bits
+
     array = imagecodecs.png_decode(path.read_bytes())
-    return _orient(array, orientation), profile, array.ndim == 3 and array.shape[2] in (2, 4)
+    return Decoded(_orient(array, orientation), 65535, profile, array.ndim == 3 and array.shape[2] in (2, 4))
 
 
-def _read_tiff(path: Path) -> tuple[np.ndarray, bytes | None, bool]:
+def _read_jpeg(path: Path, max_pixels: int) -> Decoded:
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    with JpegImageFile(path) as image:
+        check_size(path, image.height, image.width, len(image.getbands()), 8, max_pixels)
+        scans = path.read_bytes().count(b"\xff\xda")
+        if scans > _MOST_SCANS:
+            raise InvalidInput(f"{path} has {scans} scans; expected at most {_MOST_SCANS}: open and save it anew")
+        return _from_pillow(image)
+
+
+def _read_tiff(path: Path, max_pixels: int) -> Decoded:
     import tifffile
 
+    index = only_page(path)
     with tifffile.TiffFile(path) as file:
-        pages = [page for page in file.pages if not getattr(page, "is_reduced", False)]
-        if len(pages) != 1:
-            raise InvalidInput(f"{path} holds {len(pages)} pages; expected one image: split the file first")
-        page: Any = pages[0]
-        if page.dtype is None or page.dtype.name not in ("bool", "uint8", "uint16", "float16", "float32", "float64"):
-            raise InvalidInput(
-                f"{path} holds samples of type {page.dtype}; "
-                "expected 8 or 16 bit unsigned integers or floats: convert the file"
-            )
-        plain = page.photometric.name in ("RGB", "MINISBLACK") and page.dtype.name != "bool"
-        if not plain and page.dtype.itemsize == 1:
-            return _read_pillow(path)
-        if not plain and page.photometric.name != "MINISWHITE":
-            raise InvalidInput(
-                f"{path} is a {page.dtype.name} TIFF of kind {page.photometric.name}; "
-                "expected grey or RGB: convert the file"
-            )
+        page: Any = file.pages[index]
+        _check_tiff_size(path, page, max_pixels)
+        small = page.dtype is not None and page.dtype.itemsize == 1
+        kind = int(page.photometric)
+        plain = kind in (_MINISWHITE, _MINISBLACK, _RGB) and page.dtype != bool and int(page.compression) in _BOUNDED
+        if small and not plain:
+            from PIL.TiffImagePlugin import TiffImageFile
+
+            with TiffImageFile(path) as image:
+                image.seek(index)
+                return _from_pillow(image)
+        _check_samples(path, page, plain)
         array = page.asarray()
-        if array.ndim == 3 and page.planarconfig.name == "SEPARATE":
+        if page.axes == "SYX":
             array = np.moveaxis(array, 0, -1)
-        if page.photometric.name == "MINISWHITE":
-            array = np.iinfo(array.dtype).max - array if array.dtype.kind == "u" else 1 - array
-        colours = 3 if page.photometric.name == "RGB" else 1
-        samples = array.shape[2] if array.ndim == 3 else array.ndim // 2
-        if not samples or samples > colours + 1 or (samples == colours + 1 and not page.extrasamples):
+        samples, colours = array.shape[2] if array.ndim == 3 else 1, 3 if kind == _RGB else 1
+        if not colours <= samples <= colours + len(page.extrasamples[:1]):
             raise InvalidInput(
                 f"{path} holds {samples} samples a pixel; expected grey or RGB, with or without alpha: "
                 "save other channels as .npy"
             )
-        profile = page.tags.valueof(34675)  # the ICC profile; 274 is the orientation
-        return _orient(array, page.tags.valueof(274, default=1)), profile, samples == colours + 1
+        return Decoded(
+            _orient(array, page.tags.valueof(274, default=1)),
+            1 if array.dtype.kind == "f" else 2**page.bitspersample - 1,
+            page.tags.valueof(34675),  # the ICC profile; 274 is the orientation
+            samples > colours,
+            samples > colours and int(page.extrasamples[0]) == 1,
+            kind == _MINISWHITE,
+        )
+
+
+def _check_tiff_size(path: Path, page: Any, max_pixels: int) -> None:
+    """The size of the page, that of all its tiles, each of which is decoded whole, and that each of them is there."""
+    deepest = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
+    h, w, samples = page.imagelength, page.imagewidth, max(page.samplesperpixel, 1) * max(page.imagedepth, 1)
+    check_size(path, h, w, samples, deepest, max_pixels)
+    damaged = f"{path} is damaged: it is {w} x {h} pixels large, "
+    if page.is_tiled:
+        th, tw = page.tilelength, page.tilewidth
+        tiled = math.ceil(h / max(th, 1)) * th * math.ceil(w / max(tw, 1)) * tw * max(page.tiledepth, 1)
+        if tiled > max(_LARGE_TILES, 4 * h * w):
+            raise InvalidInput(f"{damaged}and its tiles {tw} x {th}; open and save it anew")
+    # A strip that is not there would be filled with whatever the memory holds, an empty one with black.
+    if not page.is_contiguous and (
+        len(page.dataoffsets) < math.prod(page.chunked)
+        or not all(page.dataoffsets)
+        or len(page.databytecounts) < math.prod(page.chunked)
+        or not all(page.databytecounts)
+    ):
+        raise InvalidInput(f"{damaged}and some of its strips or tiles are missing; open and save it anew")
+
+
+def _check_samples(path: Path, page: Any, plain: bool) -> None:
+    unsigned = page.dtype is not None and page.dtype.kind == "u" and page.dtype.itemsize <= 2
+    floating = page.dtype is not None and page.dtype.kind == "f"
+    if not (unsigned or floating) or not isinstance(page.bitspersample, int):
+        raise InvalidInput(
+            f"{path} holds samples of type {page.dtype} and {page.bitspersample} bits; "
+            "expected unsigned integers of up to 16 bits or floats: convert the file"
+        )
+    if not plain:
+        raise InvalidInput(
+            f"{path} is a {page.dtype.name} TIFF of kind {_name(page.photometric)}, compressed by "
+            f"{_name(page.compression)}; expected grey or RGB, uncompressed or by LZW or deflate: convert the file"
+        )
+    if page.axes not in ("YX", "YXS", "SYX"):
+        raise InvalidInput(f"{path} holds an image of axes {page.axes}; expected rows, columns and samples alone")
+
+
+def _name(value: Any) -> str:
+    return str(getattr(value, "name", value))
 
 
 def _orient(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -96,27 +193,30 @@ def _orient(array: np.ndarray, orientation: int) -> np.ndarray:
     return np.swapaxes(array, 0, 1) if transpose else array
 
 
-def _read_npy(path: Path) -> tuple[np.ndarray, bytes | None, bool]:
-    array = np.load(path, allow_pickle=False)
-    if array.dtype.name not in ("float16", "float32", "float64"):
-        raise InvalidInput(
-            f"{path} holds dtype {array.dtype}; expected float32 with images in [0, 1]: "
-            "save array.astype('float32') / 255"
-        )
-    if array.ndim not in (2, 3):
-        raise InvalidInput(f"{path} holds an array of shape {array.shape}; expected h w or h w c")
-    # One or three rows of more than four channels are refused as well: they are rarer than c h w by mistake.
-    if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] > 4:
-        raise InvalidInput(
-            f"{path} holds an array of shape {array.shape}, which looks like c h w; "
-            "expected h w c: save np.moveaxis(array, 0, -1)"
-        )
-    return array, None, False
+def _read_npy(path: Path, max_pixels: int) -> Decoded:
+    def check(shape: tuple[int, ...], dtype: np.dtype) -> None:
+        if dtype.name not in ("float16", "float32", "float64"):
+            scale = f" / {np.iinfo(dtype).max}" if dtype.kind == "u" else ""
+            raise InvalidInput(
+                f"{path} holds dtype {dtype}; expected float32 with images in [0, 1]: "
+                f"save array.astype('float32'){scale}"
+            )
+        if len(shape) not in (2, 3):
+            raise InvalidInput(f"{path} holds an array of shape {shape}; expected h w or h w c")
+        # One or three rows of more than four channels are refused as well: they are rarer than c h w by mistake.
+        if len(shape) == 3 and shape[0] in (1, 3) and shape[2] > 4:
+            raise InvalidInput(
+                f"{path} holds an array of shape {shape}, which looks like c h w; "
+                "expected h w c: save np.moveaxis(array, 0, -1)"
+            )
+        check_size(path, shape[0], shape[1], 1, 0, max_pixels)
+
+    return Decoded(read_array(path, check))
 
 
-READERS: dict[str, Callable[[Path], tuple[np.ndarray, bytes | None, bool]]] = {
+READERS: dict[str, Callable[[Path, int], Decoded]] = {
     "PNG": _read_png,
-    "JPEG": _read_pillow,
+    "JPEG": _read_jpeg,
     "TIFF": _read_tiff,
     "NPY": _read_npy,
 }

@@ -11,7 +11,9 @@ from torch import Tensor
 from ..arrays import check_finite
 from ..errors import InvalidInput, strict_keywords
 from .images import check_write
+from .npy import read_array
 from .replace import replace_file
+from .source import check_source
 
 SUFFIX = ".npy"
 
@@ -35,17 +37,19 @@ def read_vector(path: str | Path, length: int) -> Tensor:
     what = f"expected {length} numbers of measurements in an NPY file: numpy.save('y.npy', y)"
     if path.suffix.lower() != SUFFIX or path.is_dir():
         raise InvalidInput(f"{path} is no file with measurements; {what}")
+    check_source(path)
+
+    def check(shape: tuple[int, ...], dtype: np.dtype) -> None:
+        if dtype.kind != "f" or shape not in ((length,), (1, length)):
+            several = ", one image a file" if len(shape) == 2 and shape[1] == length else ""
+            raise InvalidInput(f"{path} holds {dtype} of shape {shape}; {what}{several}")
+
     try:
-        with open(path, "rb") as file:
-            # NPY alone, where numpy.load would also open archives.
-            found = np.lib.format.read_array(file, allow_pickle=False)
-    except FileNotFoundError:
-        raise InvalidInput(f"{path} does not exist; check the spelling of the path") from None
+        found = read_array(path, check)
+    except InvalidInput:
+        raise
     except (OSError, ValueError, EOFError, MemoryError) as error:
         raise InvalidInput(f"{path} cannot be read as NPY: {error}; {what}") from error
-    if found.dtype.kind != "f" or found.shape not in ((length,), (1, length)):
-        several = ", one image a file" if found.ndim == 2 and found.shape[1] == length else ""
-        raise InvalidInput(f"{path} holds {found.dtype} of shape {found.shape}; {what}{several}")
     y = torch.from_numpy(found.astype(np.float32).reshape(1, length))
     check_finite(y, str(path))
     return y

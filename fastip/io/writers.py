@@ -1,4 +1,7 @@
-"""Arrays h w or h w c as image files, with a colour profile where the format holds one."""
+"""Arrays h w or h w c as image files, with a colour profile where the format holds one.
+
+Only TIFF can say that colours are premultiplied by alpha.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 
-def _write_png(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> None:
+def _write_png(file: BinaryIO, array: np.ndarray, profile: bytes | None, premultiplied: bool) -> None:
     if array.dtype == np.uint16:  # Pillow has no 16-bit colour
         import imagecodecs
 
@@ -29,7 +32,7 @@ def _embed_profile(png: bytes, profile: bytes | None) -> bytes:
     return png[:33] + (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big") + png[33:]
 
 
-def _write_jpeg(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> None:
+def _write_jpeg(file: BinaryIO, array: np.ndarray, profile: bytes | None, premultiplied: bool) -> None:
     from PIL import Image
 
     # A result must not lose again what was restored: a lower quality, or colours at half the resolution, gives smaller
@@ -37,12 +40,13 @@ def _write_jpeg(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> Non
     Image.fromarray(array).save(file, "JPEG", quality=95, subsampling=0, icc_profile=profile)
 
 
-def _write_tiff(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> None:
+def _write_tiff(file: BinaryIO, array: np.ndarray, profile: bytes | None, premultiplied: bool) -> None:
     import tifffile
 
     samples = array.shape[2] if array.ndim == 3 else 1
     photometric, planes = "rgb" if samples >= 3 else "minisblack", "contig" if samples > 1 else None
-    extra, compression = ["unassalpha"] if samples in (2, 4) else None, "zlib" if array.dtype.kind == "u" else None
+    extra = ["assocalpha" if premultiplied else "unassalpha"] if samples in (2, 4) else None
+    compression = "zlib" if array.dtype.kind == "u" else None
     tifffile.imwrite(
         file,
         array,
@@ -55,11 +59,11 @@ def _write_tiff(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> Non
     )
 
 
-def _write_npy(file: BinaryIO, array: np.ndarray, profile: bytes | None) -> None:
+def _write_npy(file: BinaryIO, array: np.ndarray, profile: bytes | None, premultiplied: bool) -> None:
     np.save(file, array)
 
 
-WRITERS: dict[str, Callable[[BinaryIO, np.ndarray, bytes | None], None]] = {
+WRITERS: dict[str, Callable[[BinaryIO, np.ndarray, bytes | None, bool], None]] = {
     "PNG": _write_png,
     "JPEG": _write_jpeg,
     "TIFF": _write_tiff,

@@ -122,7 +122,8 @@ def read_psf(text: str) -> Tensor:
     """
     if Path(text).suffix.lower() not in io.SUFFIXES:
         return point_spread.parse(text)
-    taps = io.read_image(text)[0][0].double().mean(dim=0)
+    # Of any scale: the taps are divided by their sum.
+    taps = io.read_image(text, value_range=(0, 1))[0][0].double().mean(dim=0)
     total = float(taps.sum())
     # A larger bound refuses taps that nearly cancel, a smaller one divides by what rounding leaves of taps that do.
     if not abs(total) > 1e-12 * float(taps.abs().sum()):

@@ -52,8 +52,26 @@ class MeasuredTask(Task[NpgdProblem]):
     def data_text(self) -> str:
         return "Gaussian matrix of seed 0"
 
-    def read(self, path: Path) -> tuple[Tensor, io.Kind]:
-        """The measurements in an NPY file, 1 m; the image will have 8 bits where its file can."""
+    def read(
+        self, path: Path, *, value_range: tuple[float, float] | None = None, max_pixels: int = io.MAX_PIXELS
+    ) -> tuple[Tensor, io.Kind]:
+        """The measurements in an NPY file, 1 m; the image will have 8 bits where its file can.
+
+        Args:
+            path: The file.
+            value_range: None: measurements have no black and white.
+            max_pixels: Plays no role: there are as many numbers as the task says.
+
+        Returns:
+            Both.
+
+        Raises:
+            InvalidInput: For what is no such file, and where a range is given.
+        """
+        if value_range is not None:
+            raise InvalidInput(
+                f"a range is given, and task {self.name!r} reads measurements, which have none: leave it out"
+            )
         return vectors.read_vector(path, self.measurements), io.Kind()
 
     def chosen(self, choice: Choice) -> NpgdProblem:

@@ -42,9 +42,23 @@ class Task(abc.ABC, Generic[Solved]):
         """What the data are, as far as the name does not say it."""
         return f"psf {self.psf or 'to be given'}"
 
-    def read(self, path: Path) -> tuple[Tensor, io.Kind]:
-        """The data in a file, an image 1 c h w, and what a result needs to be written in kind."""
-        return io.read_image(path)
+    def read(
+        self, path: Path, *, value_range: tuple[float, float] | None = None, max_pixels: int = io.MAX_PIXELS
+    ) -> tuple[Tensor, io.Kind]:
+        """The data in a file, an image 1 c h w, and what a result needs to be written in kind.
+
+        Args:
+            path: The file.
+            value_range: As for :func:`fastip.io.read_image`.
+            max_pixels: As for :func:`fastip.io.read_image`.
+
+        Returns:
+            Both.
+
+        Raises:
+            InvalidInput: For what is no such file.
+        """
+        return io.read_image(path, value_range=value_range, max_pixels=max_pixels)
 
     def problem(self, choice: Choice | None = None, **changes: Any) -> Solved:
         """The problem to solve, with what the caller chose.

@@ -157,6 +157,22 @@ MUTATIONS = (
         ("io/test_io.py",),
     ),
     Mutation(
+        "all-integers-of-eight-bits",
+        "fastip/io/planes.py",
+        "np.float32(found.top)",
+        "np.float32(255 if found.top < 256 else 65535)",
+        "images of 1 to 7 and 9 to 15 bits are nearly black",
+        ("io/test_tiff.py",),
+    ),
+    Mutation(
+        "alpha-left-in-colours",
+        "fastip/io/alpha.py",
+        "if premultiplied else x * w",
+        "if premultiplied and x.shape[1] > 3 else x * w",
+        "premultiplied colours are taken for straight ones, dark where alpha is small",
+        ("io/test_tiff.py",),
+    ),
+    Mutation(
         "noise-on-hidden-pixels",
         "fastip/data/degrade.py",
         " * e * _measured(x, op)",

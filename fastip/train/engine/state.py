@@ -5,7 +5,6 @@ It is the weights, Adam's moments and the number of the step.
 
 from __future__ import annotations
 
-import glob
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from ... import checkpoint
 from ...errors import InvalidInput
+from ...io.replace import leftovers
 
 
 @dataclass  # not frozen: Lightning Fabric, which carries histories between processes, refuses those
@@ -136,7 +136,7 @@ def remove(path: Path) -> None:
 
 def sweep(path: Path) -> None:
     """Delete what runs that were killed while writing this state left behind."""
-    for part in path.parent.glob(f".{glob.escape(path.stem)}.{'[0-9a-f]' * 8}{path.suffix}"):
+    for part in leftovers(path):
         part.unlink(missing_ok=True)
 
 

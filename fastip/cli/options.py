@@ -1,0 +1,49 @@
+"""Options that several commands have, and the numbers that their texts stand for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import InvalidInput
+
+MAX_PIXELS = 178_956_970  # that of fastip.io, told without loading it; a test compares the two
+
+Range = Annotated[
+    str | None,
+    typer.Option(
+        "--range",
+        metavar="LOW,HIGH",
+        help="Of float TIFF and NPY: the values of black and white, e.g. 0,255; 0,1 takes them as they are.",
+        show_default=False,
+    ),
+]
+MaxPixels = Annotated[int, typer.Option("--max-pixels", help="Larger images are refused before they are decoded.")]
+
+
+def reading(value_range: str | None, max_pixels: int) -> dict[str, Any]:
+    """The keywords of ``fastip.io.read_image`` that the options stand for."""
+    given = None if value_range is None else numbers(value_range, "--range", ",")
+    if given is not None and (len(given) != 2 or not given[0] < given[1]):
+        raise InvalidInput(f"--range is {value_range!r}; expected black below white, such as 0,255")
+    if max_pixels < 1:
+        raise InvalidInput(f"--max-pixels is {max_pixels}; expected at least 1")
+    return {"value_range": given, "max_pixels": max_pixels}
+
+
+def same_place(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one place, by links too; a link that leads back to itself leads nowhere."""
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def numbers(text: str, option: str, mark: str) -> tuple[float, ...]:
+    """The numbers in the text of an option, between marks."""
+    try:
+        return tuple(float(word) for word in text.split(mark))
+    except ValueError:
+        raise InvalidInput(
+            f"{option} is {text!r}; expected numbers with {mark!r} between them, such as 0.01{mark}0.1"
+        ) from None

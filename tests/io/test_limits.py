@@ -1,0 +1,190 @@
+"""What is refused before anything is decoded: images that are too large, damaged headers, what is no regular file."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from cases import tiff
+from fastip import io
+from fastip.cli import options
+from fastip.errors import InvalidInput
+from fastip.io import images, vectors
+
+
+def png(path: Path, w: int, h: int, depth: int = 8, colour: int = 2, rows: int = 0) -> None:
+    """Of which so many rows are there, all black."""
+    samples = {0: 1, 2: 3, 6: 4}[colour]
+    packer = zlib.compressobj(9)
+    row = bytes(1 + w * samples * depth // 8)
+    data = b"".join(packer.compress(row) for _ in range(rows)) + packer.flush()
+    chunks = (b"IHDR" + struct.pack(">IIBBBBB", w, h, depth, colour, 0, 0, 0), b"IDAT" + data, b"IEND")
+    parts = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def jpeg(path: Path, w: int, h: int) -> None:
+    """A small one whose header tells another size."""
+    Image.fromarray(np.zeros((16, 16, 3), "uint8")).save(path)
+    data = path.read_bytes()
+    at = data.index(b"\xff\xc0") + 5
+    path.write_bytes(data[:at] + struct.pack(">HH", h, w) + data[at + 4 :])
+
+
+def scans(path: Path, count: int) -> None:
+    """A progressive JPEG whose last scan comes again and again."""
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64), dtype="uint8")
+    Image.fromarray(noise).save(path, progressive=True)
+    data = path.read_bytes()
+    at = data.rindex(b"\xff\xda")
+    path.write_bytes(data[:at] + data[at:-2] * count + data[-2:])
+
+
+def deflated(path: Path, side: int) -> None:
+    """A TIFF in one strip, of which next to nothing is there."""
+    tiff.write(path, np.zeros((4, 4), int), 8, change={256: side, 257: side, tiff.ROWS: side, tiff.COMPRESSION: 8})
+
+
+def tiles(path: Path, side: int) -> None:
+    tifffile.imwrite(path, np.zeros((32, 32), "uint8"), tile=(16, 16), compression="zlib")
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for tag in (322, 323):
+            file.pages[0].tags[tag].overwrite(side)
+
+
+def npy(path: Path, shape: tuple[int, ...], dtype: str = "<f4", there: int = 64) -> None:
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+        file.write(bytes(there))
+
+
+def lists(path: Path, tag: int) -> None:
+    """A number of a TIFF that is a list, which a library multiplies by a large one."""
+    change = {256: 4, 257: 2**23, tiff.ROWS: 1, tiff.SAMPLES: 1, 32997: 1}
+    tiff.write(path, np.zeros((4, 4), int), 8, change=change)
+    data = path.read_bytes()
+    at = data.index(struct.pack("<HHI", tag, tiff.LONG, 1))
+    path.write_bytes(data[: at + 4] + struct.pack("<II", 16, len(data)) + data[at + 12 :] + struct.pack("<I", 1) * 16)
+
+
+BOMBS = {
+    "many pixels.png": lambda path: png(path, 60_000, 60_000),
+    "many pixels of 16 bits.png": lambda path: png(path, 60_000, 60_000, depth=16),
+    "packed.png": lambda path: png(path, 20_000, 8_000, rows=100),
+    "packed 16 bits.png": lambda path: png(path, 20_000, 8_000, depth=16, rows=100),
+    "the largest side.png": lambda path: png(path, 2**31 - 1, 2**31 - 1),
+    "many pixels.jpg": lambda path: jpeg(path, 65_500, 65_500),
+    "stretched.jpg": lambda path: jpeg(path, 65_500, 2_000),
+    "many scans.jpg": lambda path: scans(path, 5_000),
+    "many pixels.tif": lambda path: deflated(path, 44_721),
+    "packed.tif": lambda path: deflated(path, 13_000),
+    "tiles.tif": lambda path: tiles(path, 65_520),
+    "list of widths.tif": lambda path: lists(path, 256),
+    "list of samples.tif": lambda path: lists(path, tiff.SAMPLES),
+    "list of depths.tif": lambda path: lists(path, 32997),
+    "large.npy": lambda path: npy(path, (20_000, 20_000, 3)),
+    "cut.npy": lambda path: npy(path, (10_000, 10_000, 3)),
+    "less than nothing.npy": lambda path: npy(path, (-1, 4)),
+    "channels.npy": lambda path: npy(path, (2, 2, 10**12)),
+}
+CHILD = """
+import json, resource, sys, time
+from fastip import io
+io.read_image(sys.argv[1])
+for path in sys.argv[2:]:
+    before, begin, said = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time(), None
+    try:
+        io.read_image(path)
+    except Exception as error:
+        said = type(error).__name__ + ": " + str(error)
+    more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(json.dumps([path, said, time.process_time() - begin, more / 1024]))
+"""
+
+
+def test_bombs_cost_neither_time_nor_memory(tmp_path):
+    paths = [tmp_path / name for name in BOMBS]
+    for path in paths:
+        BOMBS[path.name](path)
+        assert path.stat().st_size < 10_000_000
+    png(tmp_path / "first.png", 8, 8, rows=8)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", CHILD, *map(str, [tmp_path / "first.png", *paths])],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and len(told) == len(paths), done.stderr
+    for path, said, seconds, megabytes in told:
+        assert said is not None and said.startswith("InvalidInput: ") and Path(path).name in said, (path, said)
+        assert seconds < 1 and megabytes < 300, (path, seconds, megabytes)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".npy"])
+def test_the_limit_is_that_of_the_caller(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".npy":
+        np.save(path, np.zeros((10, 12, 3), "float32"))
+    else:
+        Image.fromarray(np.zeros((10, 12, 3), "uint8")).save(path)
+    assert io.read_image(path, max_pixels=120)[0].shape == (1, 3, 10, 12)
+    with pytest.raises(InvalidInput, match=r"12 x 10 = 120 pixels; expected at most 119: .*--max-pixels 120"):
+        io.read_image(path, max_pixels=119)
+    for bad in (0, 1.5, True, None):
+        with pytest.raises(InvalidInput, match="max_pixels"):
+            io.read_image(path, max_pixels=bad)
+
+
+def test_the_command_line_knows_the_limit():
+    assert options.MAX_PIXELS == io.MAX_PIXELS == 178_956_970
+
+
+def test_blank_images_are_no_bombs(tmp_path):
+    """Deflate at its best, on an image above the size at which the ratio is looked at."""
+    png(tmp_path / "a.png", 5_000, 4_000, colour=0, rows=4_000)
+    assert (tmp_path / "a.png").stat().st_size < 25_000
+    x = io.read_image(tmp_path / "a.png")[0]
+    assert x.shape == (1, 1, 4_000, 5_000) and not x.any()
+
+
+def test_a_larger_limit_than_that_of_pillow(tmp_path, recwarn):
+    png(tmp_path / "a.png", 12_000, 8_000, colour=0, rows=1)
+    with pytest.raises(InvalidInput, match="claims"):  # and no warning of a bomb beside it
+        io.read_image(tmp_path / "a.png", max_pixels=10**9)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("read", [io.read_image, lambda path: vectors.read_vector(path, 5)], ids=["image", "vector"])
+def test_pipes_and_devices_are_refused_at_once(tmp_path, read):
+    os.mkfifo(tmp_path / "a.npy")
+    with pytest.raises(InvalidInput, match="is a pipe; expected a regular file"):
+        read(tmp_path / "a.npy")
+    (tmp_path / "zero.npy").symlink_to("/dev/zero")
+    with pytest.raises(InvalidInput, match="is a device"):
+        read(tmp_path / "zero.npy")
+    (tmp_path / "loop.npy").symlink_to(tmp_path / "loop.npy")
+    with pytest.raises(InvalidInput, match="cannot be opened"):
+        read(tmp_path / "loop.npy")
+    with pytest.raises(InvalidInput, match="cannot be opened"):
+        read("zero\0byte.npy")
+
+
+def test_too_little_memory_is_said(tmp_path, monkeypatch):
+    def exhausted(path, max_pixels):
+        raise MemoryError
+
+    png(tmp_path / "a.png", 8, 8, rows=8)
+    monkeypatch.setitem(images._READERS, "PNG", exhausted)
+    with pytest.raises(InvalidInput, match=r"a\.png takes more memory than there is"):
+        io.read_image(tmp_path / "a.png")

@@ -1,0 +1,37 @@
+"""Image files damaged at random: read, or refused by name, and in no case for long or with much memory.
+
+The short form runs with the quick tests; FASTIP_FUZZ=20000 reads so many files instead, a quarter of each format.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from cases import mutated
+
+COUNT = int(os.environ.get("FASTIP_FUZZ", "1000"))
+
+
+def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", mutated.__file__, str(COUNT), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120 + COUNT,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\nthe last file is in {tmp_path}"
+    *wrong, counts = map(json.loads, done.stdout.splitlines())
+    assert not wrong, "\n".join(map(str, wrong))
+    assert [found["cases"] for found in counts.values()] == [COUNT // 4] * 4
+    # A fuzzer of which everything, or nothing, is refused looks at little.
+    assert all(0.1 < found["refused"] / found["cases"] < 0.99 for found in counts.values()), counts
+    print(json.dumps(counts, indent=1))
+
+
+def test_a_case_is_drawn_from_its_number() -> None:
+    files = mutated.whole("PNG")
+    assert mutated.damaged("PNG", files, 7) == mutated.damaged("PNG", files, 7) != mutated.damaged("PNG", files, 17)
