@@ -3,6 +3,7 @@
 Axis 0 is rows (down), axis 1 columns (right).
 """
 
+from .files import SUFFIXES as SUFFIXES
 from .forms import FORMS as FORMS
 from .forms import LARGEST as LARGEST
 from .forms import box as box
@@ -11,3 +12,4 @@ from .forms import disk as disk
 from .forms import gaussian as gaussian
 from .forms import motion as motion
 from .forms import parse as parse
+from .measured import read as read
