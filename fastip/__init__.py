@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import_module("torch")  # first of all: its OpenMP runtime then serves the compiled kernels too
+    import_module(".contracts", __name__)  # torch.load(path) of a Solution works from here on
     module, path = _HOME[name]
     found = getattr(import_module(f".{module}", __name__), path) if module else import_module(f".{path}", __name__)
     globals()[name] = found
@@ -78,3 +80,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if "torch" in sys.modules:  # nothing is loaded for it, so torch.load(path) of a Solution works without a first use
+    import_module(".contracts", __name__)

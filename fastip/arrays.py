@@ -208,10 +208,13 @@ def floating(dtype: torch.dtype, name: str) -> str:
     return f"{name}.float()" + (f" / {torch.iinfo(dtype).max} (images in [0, 1])" if unsigned else "")
 
 
-def four_dimensions(given: int) -> str:
-    """What to do with an image of another number of dimensions."""
+def four_dimensions(shape: Sequence[int]) -> str:
+    """What to do with an image of this shape, which has another number of dimensions."""
+    given = len(shape)
     if given > 4:
         return f"make one batch of the first {given - 3}, as x.flatten(0, {given - 4}) does"
+    if given == 3 and shape[2] in (1, 3, 4) and shape[0] not in (1, 3, 4):
+        return "as h w c it needs its colours first: x.permute(2, 0, 1)[None], in NumPy x.transpose(2, 0, 1)[None]"
     return f"add what is missing in front, with [{', '.join(['None'] * (4 - given))}]"
 
 
@@ -220,10 +223,13 @@ def check_image(tensor: Tensor, name: str) -> None:
     check_real(tensor, name)
     if tensor.ndim != 4:
         raise InvalidInput(
-            f"{name} has shape {tuple(tensor.shape)}; expected four dimensions b c h w: {four_dimensions(tensor.ndim)}"
+            f"{name} has shape {tuple(tensor.shape)}; expected four dimensions b c h w: {four_dimensions(tensor.shape)}"
         )
     if tensor.numel() == 0:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one pixel")
+
+
+ZEROS = "nan=0, posinf=0, neginf=0"  # of nan_to_num, which makes the largest number of Inf without them
 
 
 def check_finite(tensor: Tensor, name: str) -> None:
@@ -232,17 +238,23 @@ def check_finite(tensor: Tensor, name: str) -> None:
     While torch.compile traces, and while a CUDA graph is captured, there are no values yet to look at: nothing is
     refused.
     """
+    bad = lost(tensor)
+    if bad is not None:
+        raise InvalidInput(
+            f"{name} holds {int(bad.sum())} values that are NaN or Inf; expected finite numbers: replace them, e.g. by "
+            f"torch.nan_to_num(x, {ZEROS})"
+        )
+
+
+def lost(tensor: Tensor) -> Tensor | None:
+    """Where a tensor is NaN or Inf, or None where it is finite; see :func:`check_finite`."""
     if torch.compiler.is_compiling() or (tensor.is_cuda and torch.cuda.is_current_stream_capturing()):
-        return
+        return None
     detached = tensor.detach()
     if math.isfinite(abs(complex(detached.sum(dtype=accumulator(tensor.dtype)).item()))):
-        return
-    bad = int((~torch.isfinite(detached)).sum())
-    if bad:
-        raise InvalidInput(
-            f"{name} holds {bad} values that are NaN or Inf; expected finite numbers: replace them, e.g. by "
-            "torch.nan_to_num; to leave them out of data as well compose operators.Mask(mask) @ op, mask 0 there"
-        )
+        return None
+    bad = ~torch.isfinite(detached)
+    return bad if bool(bad.any()) else None
 
 
 def check_shape(tensor: Tensor, expected: Sequence[int], name: str, why: str) -> None:

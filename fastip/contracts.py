@@ -5,12 +5,15 @@ Symbols as in docs/mathematics.md: ``y = A x + n``, ``B = (beta I + A A^T)^-1``.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+import torch
 from torch import Tensor
 
 Shape = tuple[int, ...]
@@ -319,10 +322,16 @@ class Status(enum.Enum):
     def __str__(self) -> str:
         return self.value
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _status, (self.name,)  # the advice may be worded anew
+
 
 @dataclass(frozen=True)
 class Solution:
     """What a solver returns.
+
+    ``torch.save`` writes it and ``torch.load`` reads it, with its default of weights alone, once fastip was imported
+    after torch or any name of fastip was used.
 
     Attributes:
         x: The image, b c h w, of the kind of the data: a tensor, a NumPy or a CuPy array.
@@ -343,3 +352,21 @@ class Solution:
     residuals: Tensor
     beta: float | None = None
     prior_state: tuple[Tensor, ...] | None = None
+
+    def __reduce__(self) -> Any:
+        held = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        array = isinstance(self.x, np.ndarray)
+        return _solution, (held | {"x": torch.from_numpy(self.x)} if array else held, array)
+
+
+def _status(name: str) -> Status:
+    return Status[name]
+
+
+def _solution(held: dict[str, Any], array: bool) -> Solution:
+    """A solution from its fields; the image of NumPy, which torch.load refuses, is kept as a tensor."""
+    return Solution(**(held | {"x": held["x"].numpy()} if array else held))
+
+
+# torch.load(path) makes no other objects than those it knows: of a saved solution these, and tensors.
+torch.serialization.add_safe_globals([_solution, _status])
