@@ -59,10 +59,10 @@ def read(path: str | Path, background: float | str | None = None, centre: bool =
     if background is not None:
         taps = _without(path, taps, background)
     total, size = float(taps.sum()), float(np.abs(taps).sum())
-    if not abs(total) > min(ROUNDINGS * precision, HALF) * size:
+    if not abs(total) > min(ROUNDINGS * precision, HALF) * size or math.isinf(size):
         raise InvalidInput(
-            f"the psf in {path} sums to {total:g}, which is zero beside its absolute sum of {size:g}; "
-            "expected another sum, so that it can be scaled to 1"
+            f"the psf in {path} sums to {total:g}, with an absolute sum of {size:g}: zero to the precision of its "
+            "numbers, or too large; expected another sum, so that it can be scaled to 1"
         )
     level = _background(taps)
     if level > 0:
