@@ -20,7 +20,7 @@ LAYERS = (
     ("_version", "_C"),
     ("errors",),
     ("arrays", "tracing"),
-    ("placement", "io"),
+    ("placement", "io", "solution"),
     ("contracts", "streams"),
     ("stopping",),
     ("kernels",),
