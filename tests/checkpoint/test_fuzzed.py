@@ -1,7 +1,7 @@
 """Mutated and forged checkpoints: errors of fastip alone come out, nothing is executed, nothing takes long.
 
 FASTIP_FUZZ=5000 runs so many cases in place of the 1000 of the quick tests. Case i is drawn from the seed i: what is
-drawn stands in tests/cases/mutated.py.
+drawn stands in tests/cases/mutated_checkpoints.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 
 import fastip
 from cases.generators import dcgan, encoder, settled
-from cases.mutated import BYTES, WAYS
+from cases.mutated_checkpoints import BYTES, WAYS
 from cases.tasks import network
 from fastip import checkpoint, inverses, nets, operators, priors, psf
 from fastip.errors import FastipError
