@@ -21,6 +21,7 @@ from .errors import InvalidInput, brief
 REAL = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 COMPLEX = (torch.complex64, torch.complex128)
 HALF = (torch.float16, torch.bfloat16)
+ZEROS = "nan=0, posinf=0, neginf=0"  # of nan_to_num, which makes the largest number of Inf without them
 
 
 def as_tensor(value: Any, name: str) -> tuple[Tensor, Callable[[Tensor], Any]]:
@@ -229,32 +230,27 @@ def check_image(tensor: Tensor, name: str) -> None:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one pixel")
 
 
-ZEROS = "nan=0, posinf=0, neginf=0"  # of nan_to_num, which makes the largest number of Inf without them
+def not_finite(tensor: Tensor) -> int:
+    """How many values are NaN or Inf (one pass over them: the sum of a finite tensor of ordinary size is finite).
+
+    While torch.compile traces, and while a CUDA graph is captured, there are no values yet to look at: none.
+    """
+    if torch.compiler.is_compiling() or (tensor.is_cuda and torch.cuda.is_current_stream_capturing()):
+        return 0
+    detached = tensor.detach()
+    if math.isfinite(abs(complex(detached.sum(dtype=accumulator(tensor.dtype)).item()))):
+        return 0
+    return int((~torch.isfinite(detached)).sum())
 
 
 def check_finite(tensor: Tensor, name: str) -> None:
-    """Refuse NaN and Inf (one pass over the data: the sum of a finite tensor of ordinary size is finite).
-
-    While torch.compile traces, and while a CUDA graph is captured, there are no values yet to look at: nothing is
-    refused.
-    """
-    bad = lost(tensor)
-    if bad is not None:
+    """Refuse NaN and Inf, where there are values to look at."""
+    bad = not_finite(tensor)
+    if bad:
         raise InvalidInput(
-            f"{name} holds {int(bad.sum())} values that are NaN or Inf; expected finite numbers: replace them, e.g. by "
+            f"{name} holds {bad} values that are NaN or Inf; expected finite numbers: replace them, e.g. by "
             f"torch.nan_to_num(x, {ZEROS})"
         )
-
-
-def lost(tensor: Tensor) -> Tensor | None:
-    """Where a tensor is NaN or Inf, or None where it is finite; see :func:`check_finite`."""
-    if torch.compiler.is_compiling() or (tensor.is_cuda and torch.cuda.is_current_stream_capturing()):
-        return None
-    detached = tensor.detach()
-    if math.isfinite(abs(complex(detached.sum(dtype=accumulator(tensor.dtype)).item()))):
-        return None
-    bad = ~torch.isfinite(detached)
-    return bad if bool(bad.any()) else None
 
 
 def check_shape(tensor: Tensor, expected: Sequence[int], name: str, why: str) -> None:

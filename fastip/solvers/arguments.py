@@ -9,7 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import HALF, ZEROS, as_tensor, check_finite, check_number, check_shape, floating, four_dimensions, lost
+from ..arrays import (
+    HALF,
+    ZEROS,
+    as_tensor,
+    check_finite,
+    check_number,
+    check_shape,
+    floating,
+    four_dimensions,
+    not_finite,
+)
 from ..contracts import BoundInverse, BoundPrior, Inverse, LinearOperator, Prior, Shape, Solution
 from ..errors import InvalidInput, brief
 from ..tracing import check_traceable, check_uncaptured, norm, real_dtype
@@ -65,12 +75,12 @@ def _batched(shape: Shape, op: LinearOperator) -> str:
 
 def _check_measured(y: Tensor, op: LinearOperator) -> None:
     """Refuse NaN and Inf, also where ``op`` drops them: a zero times NaN is NaN."""
-    bad = lost(y)
-    if bad is None:
+    count = not_finite(y)
+    if not count:
         return
     # What op drops has no part in A^T; numbers that differ do not cancel in it.
     random = torch.rand(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.5
-    dropped = not bool(op.adjoint((random.to(y.device) * bad).to(y.dtype)).any())
+    dropped = not bool(op.adjoint((random.to(y.device) * ~torch.isfinite(y)).to(y.dtype)).any())
     filled = f"torch.nan_to_num(y, {ZEROS}), in NumPy numpy.nan_to_num with the same"
     advice = (
         f"the operator drops them, but they are computed with all the same, so fill them with 0: {filled}"
@@ -78,7 +88,7 @@ def _check_measured(y: Tensor, op: LinearOperator) -> None:
         else f"replace them, e.g. by {filled}; to leave them out of the data as well compose "
         "operators.Mask(mask) @ op, mask 0 there"
     )
-    raise InvalidInput(f"y holds {int(bad.sum())} values that are NaN or Inf; expected finite numbers: {advice}")
+    raise InvalidInput(f"y holds {count} values that are NaN or Inf; expected finite numbers: {advice}")
 
 
 def check_seen(norm: float, op: LinearOperator) -> float:
