@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
     from .checkpoint import save_prior as save_prior
     from .checkpoint import save_projector as save_projector
     from .checkpoint import shipped as shipped
-    from .contracts import Solution as Solution
-    from .contracts import Status as Status
     from .errors import FastipError as FastipError
     from .explanation import explain as explain
     from .operators import psf as psf
+    from .solution import Solution as Solution
+    from .solution import Status as Status
     from .solvers import csgm as csgm
     from .solvers import pgdgan as pgdgan
     from .solvers.admm import admm as admm
@@ -56,9 +57,9 @@ _PUBLIC = {
         *("load_generator", "load_inverse", "load_prior", "load_projector"),
         *("save_generator", "save_inverse", "save_prior", "save_projector"),
     ),
-    "contracts": ("Solution", "Status"),
     "errors": ("FastipError",),
     "explanation": ("explain",),
+    "solution": ("Solution", "Status"),
     "solvers": ("admm", "csgm", "npgd", "pgd", "pgdgan", "wiener"),
     "tasks": ("load_task",),
 }
@@ -70,6 +71,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import_module("torch")  # first of all: its OpenMP runtime then serves the compiled kernels too
+    import_module(".solution", __name__)  # torch.load(path) of a Solution works from here on
     module, path = _HOME[name]
     found = getattr(import_module(f".{module}", __name__), path) if module else import_module(f".{path}", __name__)
     globals()[name] = found
@@ -78,3 +80,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if "torch" in sys.modules:  # nothing is loaded for it, so torch.load(path) of a Solution works without a first use
+    import_module(".solution", __name__)

@@ -21,6 +21,7 @@ from .errors import InvalidInput, brief
 REAL = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 COMPLEX = (torch.complex64, torch.complex128)
 HALF = (torch.float16, torch.bfloat16)
+ZEROS = "nan=0, posinf=0, neginf=0"  # of nan_to_num, which makes the largest number of Inf without them
 
 
 def as_tensor(value: Any, name: str) -> tuple[Tensor, Callable[[Tensor], Any]]:
@@ -208,10 +209,13 @@ def floating(dtype: torch.dtype, name: str) -> str:
     return f"{name}.float()" + (f" / {torch.iinfo(dtype).max} (images in [0, 1])" if unsigned else "")
 
 
-def four_dimensions(given: int) -> str:
-    """What to do with an image of another number of dimensions."""
+def four_dimensions(shape: Sequence[int]) -> str:
+    """What to do with an image of this shape, which has another number of dimensions."""
+    given = len(shape)
     if given > 4:
         return f"make one batch of the first {given - 3}, as x.flatten(0, {given - 4}) does"
+    if given == 3 and shape[2] in (1, 3, 4) and shape[0] not in (1, 3, 4):
+        return "as h w c it needs its colours first: x.permute(2, 0, 1)[None], in NumPy x.transpose(2, 0, 1)[None]"
     return f"add what is missing in front, with [{', '.join(['None'] * (4 - given))}]"
 
 
@@ -220,7 +224,7 @@ def check_image(tensor: Tensor, name: str) -> None:
     check_real(tensor, name)
     if tensor.ndim != 4:
         raise InvalidInput(
-            f"{name} has shape {tuple(tensor.shape)}; expected four dimensions b c h w: {four_dimensions(tensor.ndim)}"
+            f"{name} has shape {tuple(tensor.shape)}; expected four dimensions b c h w: {four_dimensions(tensor.shape)}"
         )
     if tensor.numel() == 0:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one pixel")
@@ -245,7 +249,7 @@ def check_finite(tensor: Tensor, name: str) -> None:
     if bad:
         raise InvalidInput(
             f"{name} holds {bad} values that are NaN or Inf; expected finite numbers: replace them, e.g. by "
-            "torch.nan_to_num; to leave them out of data as well compose operators.Mask(mask) @ op, mask 0 there"
+            f"torch.nan_to_num(x, {ZEROS})"
         )
 
 
@@ -258,9 +262,11 @@ def check_shape(tensor: Tensor, expected: Sequence[int], name: str, why: str) ->
 def check_number(value: Any, name: str, *, low: float = -math.inf, strict: bool = False) -> float:
     """``value`` as a float, refused unless finite and ``>= low`` (``> low`` when ``strict``); text is no number."""
     try:
-        number = math.nan if isinstance(value, (str, bytes)) else float(value)
+        number = float(value)
     except (TypeError, ValueError):
-        raise InvalidInput(f"{name} is {brief(value)}; expected a number") from None
+        number = None
+    if number is None or isinstance(value, (str, bytes)):
+        raise InvalidInput(f"{name} is {brief(value)}; expected a number")
     if not math.isfinite(number) or number < low or (strict and number == low):
         bound = f"a finite number {'>' if strict else '>='} {low:g}" if low > -math.inf else "a finite number"
         raise InvalidInput(f"{name} is {value!r}; expected {bound}")

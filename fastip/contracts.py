@@ -5,13 +5,15 @@ Symbols as in docs/mathematics.md: ``y = A x + n``, ``B = (beta I + A A^T)^-1``.
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
+
+from .solution import Solution as Solution
+from .solution import Status as Status
 
 Shape = tuple[int, ...]
 Apply = Callable[[Tensor], Tensor]  # a linear map of data or images, of the shape that it keeps
@@ -300,49 +302,3 @@ class Prior(Protocol):
         A solver without beta passes 1 / (2 step).
         """
         ...
-
-
-# ---- the result ------------------------------------------------------------------------------------------------------
-
-
-class Status(enum.Enum):
-    """How a solve ended; the value is advice."""
-
-    CONVERGED = "converged: the tolerance is met"
-    ITERATIONS = (
-        "the iterations were used up before the tolerance was met: raise iterations, loosen tolerance, "
-        "or, where there is one, try another beta"
-    )
-    UNSTABLE = (
-        "the residual grew or became non-finite: use a smaller step, a larger beta, "
-        "a better inverse (inverses.Exact()), or a prior that does not expand"
-    )
-    STOPPED = "stopped by the callback"
-
-    def __str__(self) -> str:
-        return self.value
-
-
-@dataclass(frozen=True)
-class Solution:
-    """What a solver returns.
-
-    Attributes:
-        x: The image, b c h w, of the kind of the data: a tensor, a NumPy or a CuPy array.
-        q: The dual in the step's own shape, for resuming; None where a solver has none.
-        status: How the solve ended.
-        iterations: How many were run.
-        residuals: Checks x 2 x b, the two ratios of the stop rule: ``||y - A x - beta q|| / ||y||``, and how far x is
-            from a minimiser, which is <= tolerance when the solve has converged (``fastip.stopping``).
-        beta: The last one used; None where a solver has none.
-        prior_state: What the prior keeps between iterations, for resuming (TV: its dual fields; denoisers: their place
-            in the levels); None where it keeps nothing.
-    """
-
-    x: Any
-    q: Any
-    status: Status
-    iterations: int
-    residuals: Tensor
-    beta: float | None = None
-    prior_state: tuple[Tensor, ...] | None = None

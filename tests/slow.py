@@ -29,6 +29,7 @@ SLOW = {  # seconds of processor time on two cores with AVX-512, the longest cas
     "inverses/test_learned.py::test_auto_considers_what_was_offered": 5,
     "io/test_alpha.py::test_a_network_leaves_no_fringe": 4,
     "kernels/test_library_ops.py::test_opcheck": 6,
+    "operators/test_psf.py::test_the_largest_take_memory_in_proportion": 5,
     "priors/test_plug_and_play.py::test_the_bound_is_kept": 6,
     "tasks/test_memory.py::test_the_bound_is_kept": 5,
     "train/test_gan.py::test_a_generator_learns": 5,

@@ -77,22 +77,66 @@ def test_dimensions_are_added_or_merged_as_is_said(shape: tuple[int, ...]) -> No
         assert refusal(lambda: fastip.admm(x, BLUR, priors.L1(0.1))).endswith(advice)
 
 
-def test_nan_is_left_out_as_is_said() -> None:
-    """operators.Mask alone does not help: data hold NaN still."""
+@pytest.mark.parametrize("shape", [(9, 8, 3), (9, 8, 1), (12, 8, 4)], ids=str)
+def test_colours_that_come_last_are_put_first(shape: tuple[int, ...]) -> None:
+    x = torch.rand(shape)
+    text = refusal(lambda: fastip.admm(x, BLUR, priors.L1(0.1)))
+    assert "as h w c it needs its colours first" in text and refusal(lambda: BLUR(x)).endswith(text.rpartition(": ")[2])
+    torch_code, numpy_code = text.rpartition(": ")[2].split(", in NumPy ")
+    for code, given in ((torch_code, x), (numpy_code, x.numpy())):
+        made = eval(code, {"x": given})
+        assert made.shape == (1, shape[2], *shape[:2]) and (np.asarray(made)[0, 0] == np.asarray(x)[..., 0]).all()
+
+
+@pytest.mark.parametrize("shape", [(), (10,)], ids=str)
+@pytest.mark.parametrize(
+    "op", [operators.Dense(torch.rand(10, 4)), BLUR, operators.Identity()], ids=lambda op: repr(op)[:5]
+)
+def test_data_without_a_batch_get_the_advice_of_their_operator(op: Any, shape: tuple[int, ...]) -> None:
+    """Of [None] a blur made 1 x m, which is refused again."""
+    y = torch.rand(shape)
+    text = refusal(lambda: fastip.admm(y, op, priors.L1(0.1)))
+    made = eval(f"y{text[text.rindex('[') :]}", {"y": y})
+    assert made.ndim == (2 if isinstance(op, operators.Dense) and shape else 4)
+    assert f"y has shape {shape}" in text
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_nan_is_left_out_as_is_said(value: str) -> None:
+    """operators.Mask alone does not help: data hold NaN still. Of Inf nan_to_num by itself makes 3e38."""
     truth = torch.rand(1, 1, 12, 12, dtype=torch.float64)
     y = BLUR(truth)
-    y[..., 4, 5] = float("nan")
+    y[..., 4, 5] = float(value)
     mask = torch.isfinite(y[0, 0]).double()
-    text = refusal(lambda: fastip.admm(y, operators.Mask(mask) @ BLUR, priors.L2(1e-6)))
-    assert "y holds 1 values that are NaN or Inf" in text and "replace them, e.g. by torch.nan_to_num" in text
-    assert "compose operators.Mask(mask) @ op, mask 0 there" in text
+    masked = operators.Mask(mask) @ BLUR
+    seen, dropped = (refusal(lambda op=op: fastip.admm(y, op, priors.L2(1e-6))) for op in (BLUR, masked))
+    for text in (seen, dropped):
+        assert "y holds 1 values that are NaN or Inf" in text
+    assert "compose operators.Mask(mask) @ op, mask 0 there" in seen
+    assert "the operator drops them" in dropped and "Mask" not in dropped
+    filled = [text[text.index("torch.nan_to_num") :].partition(")")[0] + ")" for text in (seen, dropped)]
+    assert filled[0] == filled[1] and "in NumPy numpy.nan_to_num" in seen
+    clean = eval(filled[0], {"torch": torch, "y": y})
+    assert np.array_equal(eval(filled[0].replace("torch", "np"), {"np": np, "y": y.numpy()}), clean)
+    assert clean[0, 0, 4, 5] == 0
     one, other = (
-        fastip.admm(
-            torch.nan_to_num(y, nan=value), operators.Mask(mask) @ BLUR, priors.L2(1e-6), inverse=inverses.Exact()
-        )
-        for value in (0.0, 7.0)
+        fastip.admm(torch.where(mask > 0, y, v), masked, priors.L2(1e-6), inverse=inverses.Exact()).x
+        for v in (0.0, 7.0)
     )
-    torch.testing.assert_close(one.x, other.x)
+    torch.testing.assert_close(one, other)
+    assert torch.equal(fastip.admm(clean, masked, priors.L2(1e-6), inverse=inverses.Exact()).x, one)
+
+
+def test_nan_that_the_operator_drops_in_fourier_space() -> None:
+    mask = torch.ones(8, 8)
+    mask[1, 2] = 0
+    op = operators.MaskedFourier(mask)
+    y = op(torch.rand(2, 1, 8, 8))
+    y[1, 0, 1, 2] = complex(1.0, float("nan"))
+    assert "the operator drops them" in refusal(lambda: fastip.admm(y, op, priors.L1(0.1)))
+    y[0, 0, 0, 0] = float("inf")
+    text = refusal(lambda: fastip.admm(y, op, priors.L1(0.1)))
+    assert "y holds 2 values" in text and "compose operators.Mask" in text
 
 
 def test_a_masked_array_keeps_its_mask_or_is_refused() -> None:
@@ -207,7 +251,7 @@ ONE_BY_ONE: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         lambda: fastip.admm(torch.rand(0, 1, 8, 8), BLUR, priors.L1(0.1)),
-        "y has shape .0, 1, 8, 8.; expected a batch .* with at least one number: give at least one",
+        "y has shape .0, 1, 8, 8., which is empty; expected at least one number",
     ),
     (
         lambda: fastip.admm(torch.rand(1, 1, 8, 8), BLUR, priors.L1(0.1), relaxation=2),

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from .. import nets
 from ..contracts import LinearOperator
 from ..errors import FastipError, InvalidInput
 from .container import AGAIN
+
+MADE = 4  # parameters that are made for one that is kept: normalised weights are made twice
 
 
 def check_weights(weights: Mapping[str, Tensor]) -> None:
@@ -48,7 +54,7 @@ def build(path: Path, record: dict[str, Any], tensors: dict[str, Tensor], known:
     """
     try:
         name, config = record["net"]["name"], dict(record["net"]["config"])
-        with torch.device("meta"):
+        with torch.device("meta"), _at_most(MADE * len(tensors) + 16):
             expected = nets.build(known, name, config).state_dict()
     except FastipError as error:
         raise InvalidInput(f"the network in {path} cannot be built: {error}") from None
@@ -70,6 +76,22 @@ def build(path: Path, record: dict[str, Any], tensors: dict[str, Tensor], known:
     net = nets.build(known, name, config).to(dtypes.pop() if len(dtypes) == 1 else torch.float32)
     net.load_state_dict(tensors)
     return net.eval().requires_grad_(False)
+
+
+@contextlib.contextmanager
+def _at_most(count: int) -> Iterator[None]:
+    """Refuse networks of more parameters: without a bound one of 10^9 layers is made for ever, though of no numbers."""
+    thread, made = threading.get_ident(), itertools.count(1)
+
+    def registered(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        if threading.get_ident() == thread and next(made) > count:
+            raise InvalidInput(f"it has more layers than the file has tensors for: {AGAIN}")
+
+    hook = register_module_parameter_registration_hook(registered)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def number(value: Any) -> float:

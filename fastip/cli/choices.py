@@ -21,5 +21,5 @@ RECIPES = (
     *("digits-autoencoder", "digits-projector", "fashion-projector", "avatars-projector"),
 )
 
-PSF = "gaussian:9:1.6, motion:9:45, disk:7:3 or an image file."
+PSF = "gaussian:9:1.6, motion:9:45, disk:7:3 or a file (image, NPY, NPZ, MAT, TXT, CSV)."
 BOUNDARY = f"{', '.join(BOUNDARIES[:-1])} or {BOUNDARIES[-1]}."

@@ -13,6 +13,7 @@ from ..errors import InvalidInput, closest
 from .choices import BOUNDARY, PSF, TASKS
 from .console import out
 from .options import MAX_PIXELS, MaxPixels, Range, reading, same_place
+from .psf_file import Background, Centre, read_given
 
 
 def degrade(
@@ -27,6 +28,8 @@ def degrade(
         typer.Option("--output", "-o", help="The image to write, or an NPY file for measurements.", show_default=False),
     ],
     psf: Annotated[str | None, typer.Option(help=PSF, show_default=False)] = None,
+    psf_background: Background = None,
+    psf_centre: Centre = False,
     boundary: Annotated[str | None, typer.Option(help=BOUNDARY, show_default=False)] = None,
     noise: Annotated[
         float | None,
@@ -46,7 +49,7 @@ def degrade(
     if check_count(seed, "--seed", low=0) >= 2**63:
         raise InvalidInput(f"--seed is {seed}; expected less than 2^63")
     options = reading(value_range, max_pixels)
-    problem = chosen.problem(psf=None if psf is None else fastip.tasks.read_psf(psf), boundary=boundary)
+    problem = chosen.problem(psf=read_given(psf, psf_background, psf_centre), boundary=boundary)
     x, kind = fastip.io.read_image(source, **options)
     y = fastip.data.degrade(x, problem.op, problem.noise or 0.0 if noise is None else noise, generator=seed)
     if y.ndim == 4:

@@ -15,6 +15,7 @@ from ..errors import FastipError, InvalidInput, closest
 from .choices import BOUNDARY, INVERSES, PRIORS, PSF, TASKS
 from .console import complain, err, out
 from .options import MAX_PIXELS, MaxPixels, Range, reading, same_place
+from .psf_file import Background, Centre, read_given
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -60,6 +61,8 @@ def restore(
         typer.Option("--output", "-o", help="The image to write, or a folder: names are kept.", show_default=False),
     ],
     psf: Annotated[str | None, typer.Option(help=PSF, show_default=False)] = None,
+    psf_background: Background = None,
+    psf_centre: Centre = False,
     prior: Annotated[str | None, typer.Option(help=f"One of {', '.join(PRIORS)}.", show_default=False)] = None,
     weight: Annotated[
         float | None, typer.Option(help="Weight of the prior: larger is smoother.", show_default=False)
@@ -93,7 +96,7 @@ def restore(
         if given is not None:
             closest(given, known, what)
     chosen = fastip.tasks.get(task)
-    taps = None if psf is None else fastip.tasks.read_psf(psf)
+    taps = read_given(psf, psf_background, psf_centre)
     numbers: dict[str, Any] = {"weight": weight, "beta": beta, "iterations": iterations, "tolerance": tolerance}
     choice = fastip.tasks.Choice(psf=taps, boundary=boundary, prior=prior, inverse=inverse, memory=memory, **numbers)
     settings = Settings(chosen, psf, choice, crop, reading(value_range, max_pixels))

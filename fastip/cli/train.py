@@ -14,6 +14,7 @@ from ..errors import InvalidInput
 from . import train_gan, train_prior
 from .choices import BOUNDARY, PSF
 from .console import err, out, plainly
+from .psf_file import Background, Centre, read_psf
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,6 +43,8 @@ def inverse(
             "--output", "-o", help="The .safetensors file to write; its log goes beside it.", show_default=False
         ),
     ],
+    psf_background: Background = None,
+    psf_centre: Centre = False,
     stride: Annotated[int, typer.Option(help="The pixels 0::STRIDE are kept.")] = 1,
     boundary: Annotated[str, typer.Option(help=BOUNDARY)] = "circular",
     net: Annotated[str, typer.Option(help="linear (a 13 x 13 stencil), dilated (49 x 49) or paper (ReLU).")] = "linear",
@@ -68,7 +71,7 @@ def inverse(
     betas = _betas(beta)
     if net not in _NETS:
         raise InvalidInput(f"there is no net {net!r}; expected one of {', '.join(_NETS)}")
-    op = fastip.operators.Blur(fastip.tasks.read_psf(psf), stride=stride, boundary=boundary)
+    op = fastip.operators.Blur(read_psf(psf, psf_background, psf_centre), stride=stride, boundary=boundary)
     given = {
         "steps": steps,
         "size": size,

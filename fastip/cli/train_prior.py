@@ -14,6 +14,7 @@ from ..errors import InvalidInput
 from .choices import BOUNDARY, LONG, PSF, RECIPES
 from .console import err, out
 from .options import numbers
+from .psf_file import Background, Centre, read_given, read_psf
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -71,6 +72,8 @@ def prior(
     ] = "0.01:0.2",
     size: Size = 96,
     psf: Psf = None,
+    psf_background: Background = None,
+    psf_centre: Centre = False,
     stride: Stride = 1,
     data_noise: DataNoise = 0.0,
     batch: Batch = None,
@@ -91,7 +94,8 @@ def prior(
 
     torch.manual_seed(seed % 2**63)
     chosen = _known(net, NETS, "--net")(colours, colours if psf else 0, stride if psf else 1)
-    op = fastip.operators.Blur(fastip.tasks.read_psf(psf), stride=stride) if psf else None
+    taps = read_given(psf or None, psf_background, psf_centre)
+    op = None if taps is None else fastip.operators.Blur(taps, stride=stride)
     given = {"batch": batch, "steps": steps, "learning_rate": learning_rate, "save_every": save_every}
     told = {
         "data_noise": data_noise,
@@ -133,6 +137,8 @@ def unrolled(
             help="The noise level that the network is told in each iteration, with commas.", show_default=False
         ),
     ],
+    psf_background: Background = None,
+    psf_centre: Centre = False,
     iterations: Annotated[
         int, typer.Option(help="Of the solver; by default as many as there are levels.", show_default=False)
     ] = 0,
@@ -158,7 +164,7 @@ def unrolled(
 ) -> None:
     """Fine-tune a network through the iterations of the solver. Called again after a stop, it goes on where it was."""
     _known(pictures, PICTURES, "--pictures")
-    op = fastip.operators.Blur(fastip.tasks.read_psf(psf), stride=stride, boundary=boundary)
+    op = fastip.operators.Blur(read_psf(psf, psf_background, psf_centre), stride=stride, boundary=boundary)
     net, told_levels = fastip.checkpoint.load_prior(start).net, numbers(levels, "--levels", ",")
     if conditioned:
         net = _conditioned(net, stride)

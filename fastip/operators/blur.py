@@ -34,8 +34,11 @@ class Blur(Operator):
 
         y[i] = sum_t psf[t] x[stride i + k // 2 - t]        (valid: + k - 1 - t)
 
+    The centre of the psf is its pixel k // 2, of an even one too: where data have it at (k - 1) // 2, as those of
+    ``scipy.signal.fftconvolve(x, psf, mode="same")``, give ``numpy.pad(psf, ((1, 0), (1, 0)))``.
+
     Args:
-        psf: Any real kh x kw array, odd or even; kept in float64, not normalised.
+        psf: Any real kh x kw array, odd or even; kept in float64, not normalised. ``fastip.psf.read`` takes files.
         stride: Image pixels from one kept pixel to the next, >= 1, on both axes.
         boundary: "circular" (SciPy's wrap), "reflect" (half-sample, ``d c b a | a b c d | d c b a``, SciPy's reflect),
             "zero", all with H = h stride, or "valid" with H = (h - 1) stride + kh.

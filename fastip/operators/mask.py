@@ -18,7 +18,8 @@ from .linear import Operator
 class Mask(Operator):
     """Multiply by a mask: y = mask * x, the shape unchanged; missing pixels are 0.
 
-    Images and data are b c h w, real; an image that the mask does not fit is refused with InvalidInput.
+    Images and data are b c h w, real; an image that the mask does not fit is refused with InvalidInput. Data must be
+    finite where the mask is 0 too, since they are computed with: fill them with 0.
 
     Args:
         mask: h w, c h w or b c h w with c and b the image's own or 1; 0/1, boolean or any finite weights.

@@ -9,7 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import HALF, as_tensor, check_finite, check_number, check_shape, floating
+from ..arrays import (
+    HALF,
+    ZEROS,
+    as_tensor,
+    check_finite,
+    check_number,
+    check_shape,
+    floating,
+    four_dimensions,
+    not_finite,
+)
 from ..contracts import BoundInverse, BoundPrior, Inverse, LinearOperator, Prior, Shape, Solution
 from ..errors import InvalidInput, brief
 from ..tracing import check_traceable, check_uncaptured, norm, real_dtype
@@ -36,11 +46,12 @@ def check_data(y: Tensor, op: LinearOperator) -> Shape:
             f"y has dtype {y.dtype}; expected float32 or float64 (complex for MaskedFourier): "
             f"convert with {floating(y.dtype, 'y')}"
         )
-    if y.ndim < 2 or y.numel() == 0:
-        advice = "give at least one" if y.numel() == 0 else "add what is missing in front, e.g. y[None]"
+    if y.numel() == 0:
+        raise InvalidInput(f"y has shape {tuple(y.shape)}, which is empty; expected at least one number")
+    if y.ndim < 2:
         raise InvalidInput(
-            f"y has shape {tuple(y.shape)}; "
-            f"expected a batch b c h w (or b m for operators.Dense) with at least one number: {advice}"
+            f"y has shape {tuple(y.shape)}; expected a batch, b m for operators of vectors and else b c h w: "
+            f"{_batched(tuple(y.shape), op)}"
         )
     if y.is_meta:
         raise InvalidInput("y is on the meta device, which holds no data; expected a tensor on a CPU or GPU")
@@ -48,8 +59,35 @@ def check_data(y: Tensor, op: LinearOperator) -> Shape:
     check_shape(
         y, op.output_shape(shape), "y", f"the shape that {type(op).__name__} gives for an image of shape {tuple(shape)}"
     )
-    check_finite(y, "y")
+    _check_measured(y, op)
     return shape
+
+
+def _batched(shape: Shape, op: LinearOperator) -> str:
+    """What makes a batch of data with fewer than two dimensions: what ``op`` takes."""
+    try:
+        op.input_shape((1,) * (2 - len(shape)) + shape)
+    except InvalidInput:
+        return four_dimensions(shape)
+    return f"add what is missing in front, with [{', '.join(['None'] * (2 - len(shape)))}]"
+
+
+def _check_measured(y: Tensor, op: LinearOperator) -> None:
+    """Refuse NaN and Inf, also where ``op`` drops them: a zero times NaN is NaN."""
+    count = not_finite(y)
+    if not count:
+        return
+    # What op drops has no part in A^T; numbers that differ do not cancel in it.
+    random = torch.rand(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.5
+    dropped = not bool(op.adjoint((random.to(y.device) * ~torch.isfinite(y)).to(y.dtype)).any())
+    filled = f"torch.nan_to_num(y, {ZEROS}), in NumPy numpy.nan_to_num with the same"
+    advice = (
+        f"the operator drops them, but they are computed with all the same, so fill them with 0: {filled}"
+        if dropped
+        else f"replace them, e.g. by {filled}; to leave them out of the data as well compose "
+        "operators.Mask(mask) @ op, mask 0 there"
+    )
+    raise InvalidInput(f"y holds {count} values that are NaN or Inf; expected finite numbers: {advice}")
 
 
 def check_seen(norm: float, op: LinearOperator) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .. import inverses, io, operators, priors
+from .. import inverses, operators, priors
 from ..arrays import check_count, check_number
 from ..contracts import Inverse, Prior
 from ..errors import InvalidInput, closest, strict_keywords
@@ -107,30 +107,31 @@ class ClassicalTask(Task[AdmmProblem]):
 
 
 @strict_keywords
-def read_psf(text: str) -> Tensor:
+def read_psf(text: str, *, background: float | str | None = None, centre: bool = False) -> Tensor:
     """The psf in a text form or in a file.
 
     Args:
-        text: gaussian:9:1.6, motion:9:45, ..., or the path of an image or .npy file, which is averaged over its
-            channels and scaled to sum 1.
+        text: gaussian:9:1.6, motion:9:45, ..., or the path of a file for :func:`fastip.psf.read`.
+        background: Of a file, as there.
+        centre: Of a file, as there.
 
     Returns:
-        The psf, float64, kh x kw.
+        The psf, float64, kh x kw, sum 1.
 
     Raises:
-        InvalidInput: For anything else, and for a file that sums to zero.
+        InvalidInput: For anything else, for a file that :func:`fastip.psf.read` refuses, and for a background or centre
+            of a text form.
+        Unsupported: For a .mat file without the package that reads it.
     """
-    if Path(text).suffix.lower() not in io.SUFFIXES:
-        return point_spread.parse(text)
-    # Of any scale: the taps are divided by their sum.
-    taps = io.read_image(text, value_range=(0, 1))[0][0].double().mean(dim=0)
-    total = float(taps.sum())
-    # A larger bound refuses taps that nearly cancel, a smaller one divides by what rounding leaves of taps that do.
-    if not abs(total) > 1e-12 * float(taps.abs().sum()):
+    suffix = Path(text).suffix.lower()
+    if suffix in point_spread.SUFFIXES or (suffix[1:].isalpha() and ":" not in text):
+        return point_spread.read(text, background=background, centre=centre)
+    if background is not None or centre:
         raise InvalidInput(
-            f"the psf in {text} sums to {total:g}; expected a sum that is not zero, so that it can be scaled to 1"
+            f"the psf is {text!r}, which has no background and its place by definition; "
+            "expected the path of a file beside background and centre: leave them out"
         )
-    return taps / total
+    return point_spread.parse(text)
 
 
 # The weights and beta were chosen by PSNR on five photographs (scikit-image: chelsea, astronaut, coffee; scikit-learn:

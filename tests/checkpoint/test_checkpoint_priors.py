@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
@@ -62,3 +64,26 @@ def test_what_float16_cannot_hold_is_refused(tmp_path):
         with pytest.raises(InvalidInput, match="dtype is"):
             saved(tmp_path / "p.safetensors", net, dtype=dtype)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("net", "key", "value"),
+    [
+        (network(), "blocks", [10**9, 1]),
+        (network(), "blocks", [2**63, 1]),
+        (nets.NonexpansiveDenoiser(width=4, depth=2), "depth", 10**9),
+    ],
+    ids=["blocks", "more blocks than fit an integer", "depth"],
+)
+def test_a_network_of_too_many_layers_is_refused_before_it_is_made(tmp_path, net, key, value):
+    """It was made for ever, though of no numbers."""
+    path = tmp_path / "p.safetensors"
+    record = {
+        "net": {"name": type(net).__name__, "config": net.config() | {key: value}},
+        "trained": {"levels": [0.01, 0.3], "data": None, "schedule": []},
+    }
+    checkpoint.write(path, "prior", net.state_dict(), record)
+    start = time.process_time()
+    with pytest.raises(InvalidInput, match="more layers than the file has tensors for|describes no network"):
+        load_prior(path)
+    assert time.process_time() - start < 5

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -75,6 +77,49 @@ def test_motion_is_the_bilinear_line_integral(size, angle):
     for i, j in ((size // 2, size // 2), (size // 2, size - 2), (size // 2 + 1, size // 2 + 1), (0, 0)):
         exact = scipy.integrate.quad(weight, -half, half, args=(i, j), limit=400)[0] / (size - 1)
         assert kernel[i, j].item() == pytest.approx(exact, abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    "size, radius", [(1, 0.5), (4, 1.0), (5, 2.5), (8, 1.25), (9, 4.5), (9, 7.0), (13, 6.1), (6, 1e200)]
+)
+def test_disk_counts_the_samples_inside(size, radius):
+    """All 16 x 16 samples of each pixel at once, some on the rim itself."""
+    at = (np.arange(16 * size) + 0.5) / 16 - size / 2
+    inside = np.add.outer(at**2, at**2) <= min(radius, 2 * size) ** 2
+    expected = inside.reshape(size, 16, size, 16).mean(axis=(1, 3))
+    np.testing.assert_allclose(psf.disk(size, radius), expected / expected.sum(), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "size, angle", [(1, 20.0), (2, 45.0), (5, 0.0), (8, 90.0), (9, 33.0), (12, -135.0), (31, 200.5)]
+)
+def test_motion_gives_each_sample_to_its_neighbours(size, angle):
+    """Against the hat functions of all pixels at all samples."""
+    t = ((np.arange(64 * size) + 0.5) / (64 * size) - 0.5) * (size - 1)
+    down, right = (
+        np.clip(1 - abs((t * way + (size - 1) / 2)[:, None] - np.arange(size)), 0, None)
+        for way in (math.sin(math.radians(angle)), math.cos(math.radians(angle)))
+    )
+    expected = down.T @ right
+    np.testing.assert_allclose(psf.motion(size, angle), expected / expected.sum(), rtol=0, atol=1e-14)
+
+
+LARGEST = """
+import resource
+from fastip import psf
+makes = (lambda k: psf.gaussian(k, 900.0), lambda k: psf.motion(k, 30.0), psf.disk, psf.box, psf.delta)
+for make in makes:
+    kernel = make(psf.LARGEST)
+    assert kernel.shape == (4095, 4095) and abs(kernel.sum().item() - 1) < 1e-12
+print(len(makes), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_the_largest_take_memory_in_proportion():
+    """The samples of the largest disk took 34 GB."""
+    run = subprocess.run([sys.executable, "-c", LARGEST], capture_output=True, text=True, check=True)
+    count, kilobytes = map(int, run.stdout.split())
+    assert count == len(MADE) and kilobytes * 1024 < 1e9  # torch itself takes a quarter of it
 
 
 def test_disk_area_and_symmetry():

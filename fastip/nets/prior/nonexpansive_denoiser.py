@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Any
 
 import torch
@@ -59,7 +59,9 @@ class NonexpansiveDenoiser(PriorNet):
         if self.width % 2:
             raise InvalidInput(f"width is {width}; expected an even number, for channels are sorted in pairs")
         image = self.colours * self.factor**2
-        self.layers = nn.ModuleList(_Conv(i, o) for i, o in pairwise((image, *[self.width] * (self.depth - 1), image)))
+        # One after the other, so that a checkpoint that asks for 10^9 layers is refused at the first that is too many.
+        widths = chain((image,), repeat(self.width, self.depth - 1), (image,))
+        self.layers = nn.ModuleList(_Conv(i, o) for i, o in pairwise(widths))
 
     def config(self) -> dict[str, Any]:
         return {"colours": self.colours, "factor": self.factor, "width": self.width, "depth": self.depth}

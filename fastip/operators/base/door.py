@@ -30,9 +30,7 @@ def check_grid(shape: Iterable[int], what: str) -> tuple[int, int, int, int]:
     """``shape`` as (b, c, h, w). Raises InvalidInput unless it is four positive sizes."""
     sizes = tuple(int(n) for n in shape)
     if len(sizes) != 4:
-        raise InvalidInput(
-            f"the {what} has shape {sizes}; expected four dimensions b c h w: {four_dimensions(len(sizes))}"
-        )
+        raise InvalidInput(f"the {what} has shape {sizes}; expected four dimensions b c h w: {four_dimensions(sizes)}")
     if min(sizes) < 1:
         raise InvalidInput(f"the {what} has shape {sizes}, which is empty; expected positive sizes")
     return sizes

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...arrays import check_unmasked, from_dlpack
+from ...arrays import ZEROS, check_unmasked, from_dlpack
 from ...errors import InvalidInput, Unsupported
 from ...tracing import check_traceable
 
@@ -52,7 +52,7 @@ def real_array(value: Any, name: str, dimensions: Sequence[int]) -> Tensor:
     if not bool(torch.isfinite(tensor).all()):
         raise InvalidInput(
             f"{name} holds {int((~torch.isfinite(tensor)).sum())} values that are NaN or Inf; expected finite numbers: "
-            "replace them, e.g. by torch.nan_to_num"
+            f"replace them, e.g. by torch.nan_to_num(x, {ZEROS})"
         )
     return tensor
 

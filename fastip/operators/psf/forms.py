@@ -1,6 +1,6 @@
-"""Point spread functions: float64 tensors that sum to 1, centre at k // 2.
+"""Psfs by formula, and the texts that name them.
 
-Axis 0 is rows (down), axis 1 columns (right).
+Each needs memory in proportion to the psf that it makes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..arrays import check_count, check_number
-from ..errors import FastipError, InvalidInput, strict_keywords
+from ...arrays import check_count, check_number
+from ...errors import FastipError, InvalidInput, strict_keywords
 
 LARGEST = 4095  # a side; a slip of the finger must not fill the memory
+FINE = 16  # samples a side of a pixel of a disk: more weigh its rim more exactly, in time that grows with them
 
 
 def _check_size(size: int) -> int:
@@ -65,13 +66,22 @@ def motion(size: int, angle: float) -> Tensor:
     angle = math.radians(check_number(angle, "angle"))
     steps = 64 * size  # dense enough that the quadrature error is far below the pixel grid's
     t = ((torch.arange(steps, dtype=torch.float64) + 0.5) / steps - 0.5) * (size - 1)
-    lines = []
-    for direction in (math.sin(angle), math.cos(angle)):
-        position = t * direction + (size - 1) / 2
-        distance = (position[:, None] - torch.arange(size, dtype=torch.float64)).abs()
-        lines.append((1 - distance).clamp_min(0.0))
-    psf = lines[0].T @ lines[1]
-    return psf / psf.sum()
+    (row, down), (column, right) = (
+        _bilinear((t * direction + (size - 1) / 2).clamp(0, size - 1))
+        for direction in (math.sin(angle), math.cos(angle))
+    )
+    psf = torch.zeros(size * size, dtype=torch.float64)
+    for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):  # each sample meets four pixels; on the last line it has one
+        weight = (down if i else 1 - down) * (right if j else 1 - right)
+        at = (row + i).clamp_max(size - 1) * size + (column + j).clamp_max(size - 1)
+        psf += torch.bincount(at, weights=weight, minlength=size * size)
+    return (psf / psf.sum()).reshape(size, size)
+
+
+def _bilinear(position: Tensor) -> tuple[Tensor, Tensor]:
+    """The pixel before each position, and how much of it belongs to the next one."""
+    before = position.floor()
+    return before.long(), position - before
 
 
 @strict_keywords
@@ -90,10 +100,18 @@ def disk(size: int, radius: float | None = None) -> Tensor:
     """
     size = _check_size(size)
     radius = size / 2 if radius is None else check_number(radius, "radius", low=0.0, strict=True)
-    fine = 16  # samples a side of a pixel: more weigh the rim more exactly, in memory that grows with their square
-    r = (torch.arange(size * fine, dtype=torch.float64) + 0.5) / fine - size / 2
-    inside = (r[:, None] ** 2 + r[None] ** 2 <= radius**2).double()
-    psf = inside.reshape(size, fine, size, fine).mean(dim=(1, 3))
+    # In units of half a sample the samples lie at odd integers, so that these counts are exact.
+    limit = int(4 * FINE**2 * min(radius, size) ** 2)
+    odd = 2 * torch.arange(FINE * size // 2) + 1  # the samples on one side of the middle
+    start = FINE * (torch.arange(size) - size / 2)  # where a pixel begins, in samples from the middle
+    upper = (size + 1) // 2
+    psf = torch.empty(size, size, dtype=torch.float64)
+    for i in range(upper):  # a row of pixels at a time: all samples of the largest disk are 4 GB
+        rows = 2 * (start[i] + torch.arange(FINE)) + 1
+        half = torch.searchsorted(odd.square(), limit - rows.square().long(), right=True)[:, None]
+        covered = torch.minimum(start + FINE, half) - torch.maximum(start, -half)
+        psf[i] = covered.clamp_min(0).sum(dim=0) / FINE**2
+    psf[upper:] = psf[: size - upper].flip(0)
     if not bool(psf.any()):
         raise InvalidInput(
             f"a disk of radius {radius} covers no pixel of {size} x {size}; use a larger radius or psf.delta({size})"

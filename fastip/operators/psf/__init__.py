@@ -1,0 +1,15 @@
+"""Point spread functions: float64 tensors that sum to 1, centre at k // 2.
+
+Axis 0 is rows (down), axis 1 columns (right).
+"""
+
+from .files import SUFFIXES as SUFFIXES
+from .forms import FORMS as FORMS
+from .forms import LARGEST as LARGEST
+from .forms import box as box
+from .forms import delta as delta
+from .forms import disk as disk
+from .forms import gaussian as gaussian
+from .forms import motion as motion
+from .forms import parse as parse
+from .measured import read as read

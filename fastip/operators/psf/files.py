@@ -1,0 +1,184 @@
+"""Arrays of numbers in files, as a psf is kept in: images, NPY, NPZ, MAT and text, each in its own units."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import io
+from ...errors import FastipError, InvalidInput, Unsupported
+
+# Pixels: 512 MB in float64. A psf as large as its photograph fits; a packed file of a few bytes cannot fill the memory.
+MOST = 2**26
+_DEPTHS = {"uint8": 255, "uint16": 65535}  # what images that are read are divided by
+_CLASSES = ("double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+
+
+def load(path: Path) -> tuple[np.ndarray, float]:
+    """The numbers in a file, colours averaged.
+
+    Args:
+        path: A file with one of ``SUFFIXES``.
+
+    Returns:
+        h w in float64 and the file's own units (8 bit: 0 to 255), and the relative precision of its own type.
+
+    Raises:
+        InvalidInput: For another suffix, a file that is missing or damaged, and for all but one real, finite array.
+        Unsupported: For a MAT file without the package that reads it.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InvalidInput(
+            f"{path} has the suffix {path.suffix!r}; expected one of {', '.join(SUFFIXES)}: save the psf as one of them"
+        )
+    if not path.is_file():
+        what = "is no ordinary file" if path.exists() else "does not exist; check the spelling of the path"
+        raise InvalidInput(f"{path} {what}")
+    try:
+        array = reader(path)
+    except FastipError:
+        raise
+    except Exception as error:  # decoders raise what they like
+        raise InvalidInput(f"{path} cannot be read: {error}; it may be damaged: save the psf anew") from error
+    return _checked(path, array), _precision(array.dtype)
+
+
+def _checked(path: Path, array: np.ndarray) -> np.ndarray:
+    """One channel of finite float64."""
+    if array.dtype.kind not in "biuf":
+        raise InvalidInput(f"{path} holds numbers of type {array.dtype}; expected real ones: save the real part")
+    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] <= 4)) or array.size == 0:
+        raise InvalidInput(f"{path} holds an array of shape {array.shape}; expected h w, or h w c with up to 4 colours")
+    _check_size(path, array.shape)
+    taps = array.astype(np.float64) if array.ndim == 2 else array.mean(axis=2, dtype=np.float64)
+    if not np.isfinite(taps).all():
+        raise InvalidInput(
+            f"{path} holds {(~np.isfinite(taps)).sum()} values that are NaN or Inf; expected finite ones"
+        )
+    return taps
+
+
+def _check_size(path: Path, shape: tuple[int, ...]) -> None:
+    if np.prod([float(n) for n in shape[:2]]) > MOST:
+        raise InvalidInput(f"{path} holds an array of {shape}, over {MOST} pixels; expected a psf: cut it out")
+
+
+def _precision(dtype: np.dtype) -> float:
+    """Of sums: integers are summed exactly in float64."""
+    return float(np.finfo(dtype).eps) if dtype.kind == "f" else float(np.finfo(np.float64).eps)
+
+
+def _read_image(path: Path) -> np.ndarray:
+    x, kind = io.read_image(path, value_range=(0, 1))  # of any scale: psfs are divided by their sum
+    scale = _DEPTHS.get(kind.depth)
+    array = np.moveaxis(x[0].numpy(), 0, -1)
+    return array if scale is None else np.rint(array * scale).astype(kind.depth)
+
+
+def _read_bmp(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path, formats=("BMP",)) as image:
+        return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that claims too much costs nothing
+    if not isinstance(array, np.ndarray):
+        raise ValueError("it is no NPY file")
+    return array
+
+
+def _read_npz(path: Path) -> np.ndarray:
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no NPZ file")
+    with np.load(path, allow_pickle=False) as file:
+        if sum(member.file_size for member in file.zip.infolist()) > 16 * MOST:
+            raise InvalidInput(f"{path} unpacks to more than {16 * MOST} bytes; expected a psf: save it alone")
+        arrays = {name: file[name] for name in file.files}
+    return arrays[_only(path, {name: (array.shape, array.dtype.name) for name, array in arrays.items()})]
+
+
+def _read_text(path: Path) -> np.ndarray:
+    lines = [line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    if not any(lines):
+        raise ValueError("it holds no numbers")
+    separator = next((mark for mark in ",;" if any(mark in line for line in lines)), None)
+    try:
+        return np.loadtxt(lines, delimiter=separator, ndmin=2)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; expected rows of the same length, of numbers with decimal points alone, between spaces or commas"
+        ) from None
+
+
+def _read_mat(path: Path) -> np.ndarray:
+    with open(path, "rb") as file:
+        head = file.read(16)
+    return _read_hdf5(path) if head.startswith((b"MATLAB 7.3", b"\x89HDF")) else _read_old_mat(path)
+
+
+def _read_old_mat(path: Path) -> np.ndarray:
+    try:
+        import scipy.io
+    except ImportError:
+        raise Unsupported(f"{path} needs the package scipy to be read: pip install 'fastip[mat]'") from None
+    name = _only(path, {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)})
+    return scipy.io.loadmat(path, variable_names=[name])[name]
+
+
+def _read_hdf5(path: Path) -> np.ndarray:
+    try:
+        import h5py
+    except ImportError:
+        raise Unsupported(
+            f"{path} is a MAT file of version 7.3, which needs the package h5py to be read: "
+            "pip install 'fastip[mat]', or save it with -v7"
+        ) from None
+    with h5py.File(path, "r") as file:
+        held = {name: _described(item) for name, item in file.items() if not name.startswith("#")}
+        return file[_only(path, held)][()].T  # HDF5 has the columns of MATLAB as rows
+
+
+def _described(item: Any) -> tuple[tuple[int, ...], str]:
+    """Shape and class of what an HDF5 file holds; a group, which has no shape, is a struct."""
+    kind = item.attrs.get("MATLAB_class", b"" if hasattr(item, "shape") else b"struct")
+    kind = kind.decode() if isinstance(kind, bytes) else str(kind)
+    shape = tuple(getattr(item, "shape", ()))
+    return shape[::-1], kind or str(item.dtype.name).replace("float64", "double").replace("float32", "single")
+
+
+def _only(path: Path, held: Mapping[str, tuple[tuple[int, ...], str]]) -> str:
+    """The name of the one array of numbers that may be a psf; 1 x 1 is a number."""
+    fitting = [
+        name
+        for name, (shape, kind) in held.items()
+        if len(shape) == 2 and max(shape) > 1 and (kind in _CLASSES or kind.startswith("float") or kind == "bool")
+    ]
+    if len(fitting) != 1:
+        names = ", ".join(
+            f"{name} ({' x '.join(map(str, shape))}{' ' if shape else ''}{kind})"
+            for name, (shape, kind) in held.items()
+        )
+        raise InvalidInput(
+            f"{path} holds {names or 'nothing'}; expected one array of numbers with two dimensions: save the psf alone"
+        )
+    _check_size(path, held[fitting[0]][0])
+    return fitting[0]
+
+
+_READERS: dict[str, Callable[[Path], np.ndarray]] = {
+    **dict.fromkeys(io.SUFFIXES, _read_image),
+    ".bmp": _read_bmp,
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".mat": _read_mat,
+    ".txt": _read_text,
+    ".csv": _read_text,
+}
+SUFFIXES = tuple(_READERS)
