@@ -104,6 +104,17 @@ class TestSolves:
         for a, b in zip(found[:2], expected[:2], strict=True):
             assert_close(a, b, torch.float64, units=100)
 
+    @pytest.mark.parametrize("scale", [2.0**-83, 2.0**66])
+    def test_data_of_any_size_are_judged_alike(self, scale: float, run: Callable[..., Any]) -> None:
+        """Squares of such numbers are 0 or infinite in float32."""
+        step, *wide = problem(1, 2, 2, 0, 3, 4, (2, 1), "circular")
+        step = StencilStep(step.convolution, torch.full((1, 1), 0.7, dtype=torch.float64), 0.3)
+        (x, q, y), prox = (t.float() for t in wide), Pointwise(low=0.0)
+        usual = run(step, prox, x, q, y, rule_for(step, y, 5e-2, 60), 1.0)
+        found = run(step, prox, x * scale, q * scale, y * scale, rule_for(step, y * scale, 5e-2, 60), 1.0)
+        assert found[2:4] == usual[2:4] and found[3] is Status.CONVERGED
+        assert torch.equal(found[0], usual[0] * scale) and torch.equal(found[4], usual[4])
+
     @pytest.mark.usefixtures("inspected")
     def test_unstable_is_said(self) -> None:
         step, x, q, y = problem(1, 1, 1, 0, 4, 4, (1, 1), "circular")

@@ -99,13 +99,13 @@ class Solve:
         if watch is not None:
             sweeps.pending_kernel[(self.planes * self.data.count,)](
                 watch.state, self.state, self.y, self.q, self.r, self.t, watch.pending_squares, self.weights,
-                *self.sizes, *self.pending, **self.a, **self.data.options(),
+                *self.sizes, *self.pending, watch.unit, **self.a, **self.data.options(),
             )  # fmt: skip
             # twice the threads: its loads are narrow, and would spill
             a = {name: self.a[name] for name in ("A", "ONCE", "ACC")} | self.pixels.options()
             a["num_warps"] *= 2
             sweeps.pulled_kernel[(self.planes * self.pixels.count,)](
-                watch.state, self.t, watch.pulled_squares, self.weights, *self.sizes[1:], **a
+                watch.state, self.t, watch.pulled_squares, self.weights, *self.sizes[1:], watch.unit, **a
             )
 
     def _planes(self, count: int, watch: Watch | None) -> None:
@@ -124,7 +124,7 @@ class Solve:
         image_tiles = {"PH": self.pixels.high, "PW": self.pixels.wide}
         constants = self.a | self.c | self.ends | image_tiles | self.data.options()
         sweeps.plane_kernel[(self.planes,)](
-            over, *tensors, *self.sizes, count, self.beta, *self.prox, ONCE_C=self.once_c, **constants
+            over, *tensors, *self.sizes, count, self.beta, *self.prox, _unit(watch), ONCE_C=self.once_c, **constants
         )
 
     def _sweep(self, watch: Watch | None, look: Watch | None, write: bool) -> None:
@@ -133,14 +133,15 @@ class Solve:
         data, pixels = (self.planes * self.data.count,), (self.planes * self.pixels.count,)
         a, c, block = self.a, self.c | {"ONCE": self.once_c}, self.data.options()
         sweeps.residual_kernel[data](
-            over, self.state, self.y, self.q, self.r, of_data, self.weights, *self.sizes, self.beta, **a, **block
-        )
+            over, self.state, self.y, self.q, self.r, of_data, self.weights, *self.sizes, self.beta, _unit(look),
+            **a, **block,
+        )  # fmt: skip
         sweeps.dual_kernel[data](
             over, self.r, self.q, self.t, self.c_weights, *self.sizes[4:], self.relaxation, **c, **block
         )
         tensors = (self.state, self.t, self.image if self.blend else None, of_image, self.weights)
         sweeps.prior_kernel[pixels](
-            over, *tensors, *self.sizes, *self.prox, WRITE=write, **a, **self.ends, **self.pixels.options()
+            over, *tensors, *self.sizes, *self.prox, _unit(look), WRITE=write, **a, **self.ends, **self.pixels.options()
         )
 
     def result(self) -> Tensor:
@@ -148,6 +149,11 @@ class Solve:
         if self.state is not self.image and not self.blend:
             self.image.copy_(self.state[..., : self.width])
         return self.image
+
+
+def _unit(watch: Watch | None) -> float:
+    """That of the sums of squares, where any are written."""
+    return 1.0 if watch is None else watch.unit
 
 
 def solve(

@@ -26,31 +26,35 @@ VERDICT, GROWING, LOOKS, DONE = (tl.constexpr(place) for place in range(4))
 
 
 @triton.jit
-def _total(squares, first, count, LANE: tl.constexpr):
+def _norm(squares, first, count, unit, LANE: tl.constexpr):
     acc = tl.zeros((LANE,), tl.float64)
     for n in range(0, count, LANE):
         place = n + tl.arange(0, LANE)
         acc += tl.load(squares + first + place, mask=place < count, other=0.0)
-    return tl.sum(acc, axis=0)
+    return tl.sqrt(tl.sum(acc, axis=0)) / unit
 
 
 @triton.jit
 def ratios_kernel(
     state, history, sizes, floors, data_squares, image_squares, pending_squares, pulled_squares,
     data_parts, image_parts, pending_parts, pulled_parts,
-    beta: tl.float64, norm: tl.float64, tolerance: tl.float64, rounding: tl.float64, LANE: tl.constexpr,
+    beta: tl.float64, norm: tl.float64, tolerance: tl.float64, rounding: tl.float64, unit: tl.float64,
+    LANE: tl.constexpr,
 ):  # fmt: skip
-    """The two ratios of one image, from the sums of squares of its programs in a fixed order; a program an image."""
+    """The two ratios of one image, from the sums of squares of its programs in a fixed order; a program an image.
+
+    The values in the sums were multiplied by ``unit``.
+    """
     if tl.load(state) != 0:
         return
     image, images = tl.program_id(0), tl.num_programs(0)
     row = history + tl.load(state + LOOKS).to(tl.int64) * 2 * images
     size = tl.load(sizes + image)
-    data = tl.sqrt(_total(data_squares, image * data_parts, data_parts, LANE))
+    data = _norm(data_squares, image * data_parts, data_parts, unit, LANE)
     tl.store(row + image, data / tl.where(size > 0, size, 1.0))
-    moved = tl.sqrt(_total(image_squares, image * image_parts, image_parts, LANE))
-    pulled = 2 * beta * tl.sqrt(_total(pulled_squares, image * pulled_parts, pulled_parts, LANE))
-    pending = tl.sqrt(_total(pending_squares, image * pending_parts, pending_parts, LANE))
+    moved = _norm(image_squares, image * image_parts, image_parts, unit, LANE)
+    pulled = 2 * beta * _norm(pulled_squares, image * pulled_parts, pulled_parts, unit, LANE)
+    pending = _norm(pending_squares, image * pending_parts, pending_parts, unit, LANE)
     floor, error = tl.load(floors + image), beta * moved + norm * pending
     spare, least = rounding * floor, 0.2 * tolerance * floor
     scale = tl.where(pulled > least, pulled, least)
@@ -102,8 +106,9 @@ class Watch:
         images, empty = len(y), functools.partial(torch.empty, dtype=torch.float64, device=y.device)
         scales: Scales = rule.known()
         self.rule, self.images, self.parts = rule, images, parts
+        self.unit = scales.unit
         self.sizes, self.floors = scales.sizes, scales.floors
-        self.numbers = float(beta), float(scales.norm), float(rule.tolerance), rounding(y.dtype)
+        self.numbers = float(beta), float(scales.norm), float(rule.tolerance), rounding(y.dtype), self.unit
         self.history = empty(-(-rule.iterations // EVERY), 2, images)
         squares = [empty(images * count) for count in parts]
         self.data_squares, self.image_squares, self.pending_squares, self.pulled_squares = squares

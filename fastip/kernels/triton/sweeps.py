@@ -22,9 +22,11 @@ from .threshold import shrunk
 
 
 @triton.jit
-def _sum_of_squares(values, inside):
-    # In the dtype of the sums, as float64 is slow on GPUs: float32 beyond 1e19 or below 1e-19 is not judged here.
-    squares = tl.where(inside, values * values, tl.zeros_like(values))
+def _sum_of_squares(values, inside, unit, ACC: tl.constexpr):
+    # In the dtype of the sums, as float64 is slow on GPUs: unit, a power of two, keeps squares of float32 from
+    # overflowing and from vanishing.
+    values = tl.where(inside, values * scalar(unit, ACC), tl.zeros_like(values))
+    squares = values * values
     return tl.sum(tl.reshape(squares, (squares.numel,)), axis=0).to(tl.float64)
 
 
@@ -33,7 +35,7 @@ def _sum_of_squares(values, inside):
 
 @triton.jit
 def _residual(
-    tile, x, y, q, r, weights, ld, height, width, cells, h, w, beta,
+    tile, x, y, q, r, weights, ld, height, width, cells, h, w, beta, unit,
     A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, LOOK: tl.constexpr, ACC: tl.constexpr,
     BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
@@ -49,7 +51,7 @@ def _residual(
     acc = tl.load(y + place, mask=inside, other=0.0).to(ACC) - dual - acc
     tl.store(r + place, acc, mask=inside)
     if LOOK:
-        return _sum_of_squares(acc, inside)
+        return _sum_of_squares(acc, inside, unit, ACC)
     return tl.full((), 0.0, tl.float64)
 
 
@@ -70,7 +72,7 @@ def _dual(
 
 @triton.jit
 def _prior(
-    tile, x, t, image, weights, ld, height, width, cells, h, w, threshold, shrink, low, high, relaxation, write,
+    tile, x, t, image, weights, ld, height, width, cells, h, w, threshold, shrink, low, high, relaxation, unit, write,
     A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr,
     LOOK: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
@@ -107,7 +109,7 @@ def _prior(
     else:
         tl.store(place, new.to(x.dtype.element_ty), mask=kept)
     if LOOK:
-        return _sum_of_squares(step, pixel)
+        return _sum_of_squares(step, pixel, unit, ACC)
     return tl.full((), 0.0, tl.float64)
 
 
@@ -116,7 +118,7 @@ def _prior(
 
 @triton.jit
 def residual_kernel(
-    state, x, y, q, r, squares, weights, ld, height, width, cells, h, w, beta: tl.float64,
+    state, x, y, q, r, squares, weights, ld, height, width, cells, h, w, beta: tl.float64, unit: tl.float64,
     A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
     """The residual sweep, a program a tile; ``squares``: one sum a program."""
@@ -128,7 +130,7 @@ def residual_kernel(
     x, y, q, r = x + plane * height * ld, y + plane * h * w, q + plane * h * w, r + plane * h * w
     LOOK: tl.constexpr = squares is not None
     total = _residual(
-        tl.program_id(0) % tiles, x, y, q, r, weights, ld, height, width, cells, h, w, beta,
+        tl.program_id(0) % tiles, x, y, q, r, weights, ld, height, width, cells, h, w, beta, unit,
         A, ONCE, CELLS, LOOK, ACC, BH, BW,
     )  # fmt: skip
     if LOOK:
@@ -153,7 +155,7 @@ def dual_kernel(
 def prior_kernel(
     state, x, t, image, squares, weights, ld, height, width, cells, h, w,
     threshold: tl.float64, shrink: tl.float64, low: tl.float64, high: tl.float64, relaxation: tl.float64,
-    A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr,
+    unit: tl.float64, A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr,
     WRITE: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
     """The prior sweep, a program a tile; ``squares``: one sum a program."""
@@ -168,7 +170,7 @@ def prior_kernel(
     LOOK: tl.constexpr = squares is not None
     moved = _prior(
         tl.program_id(0) % tiles, x, t, image, weights, ld, height, width, cells, h, w,
-        threshold, shrink, low, high, relaxation, WRITE, A, ONCE, CELLS, CLIP, BLEND, LOOK, ACC, BH, BW,
+        threshold, shrink, low, high, relaxation, unit, WRITE, A, ONCE, CELLS, CLIP, BLEND, LOOK, ACC, BH, BW,
     )  # fmt: skip
     if LOOK:
         tl.store(squares + tl.program_id(0), moved)
@@ -177,7 +179,7 @@ def prior_kernel(
 @triton.jit
 def pending_kernel(
     state, x, y, q, r, t, squares, weights, ld, height, width, cells, h, w,
-    beta: tl.float64, lead: tl.float64, kept: tl.float64, share: tl.float64,
+    beta: tl.float64, lead: tl.float64, kept: tl.float64, share: tl.float64, unit: tl.float64,
     A: tl.constexpr, ONCE: tl.constexpr, CELLS: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
     """The sum of squares of beta (q' - q) - r' after an iteration, a program a tile; nothing but ``squares`` changes.
@@ -201,13 +203,13 @@ def pending_kernel(
     blended = tl.load(y + place, mask=inside, other=0.0).to(ACC) - scalar(beta, ACC) * dual - acc
     moved = (tl.load(t + place, mask=inside, other=0.0) - dual) * scalar(lead, ACC)
     left = moved - scalar(kept, ACC) * tl.load(r + place, mask=inside, other=0.0)
-    total = _sum_of_squares(left - scalar(share, ACC) * blended, inside)
+    total = _sum_of_squares(left - scalar(share, ACC) * blended, inside, unit, ACC)
     tl.store(squares + tl.program_id(0), total)
 
 
 @triton.jit
 def pulled_kernel(
-    state, t, squares, weights, height, width, cells, h, w,
+    state, t, squares, weights, height, width, cells, h, w, unit: tl.float64,
     A: tl.constexpr, ONCE: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
     """The sum of squares of A^T t after an iteration, a program a tile of the image."""
@@ -224,7 +226,7 @@ def pulled_kernel(
     columns = j[:, None] * S + p[None, :]
     pixel = (row < height)[:, None, None] & ((columns < width) & (p < S)[None, :])[None, :, :]
     pulled = gather_data(t + plane * h * w, h, w, weights, near // S, near % S, near_j, p, A, ONCE, ACC)
-    tl.store(squares + tl.program_id(0), _sum_of_squares(pulled, pixel))
+    tl.store(squares + tl.program_id(0), _sum_of_squares(pulled, pixel, unit, ACC))
 
 
 # ---- whole iterations: one program a plane ---------------------------------------------------------------------------
@@ -234,9 +236,9 @@ def pulled_kernel(
 def plane_kernel(
     state, x, y, q, r, t, image, data_squares, image_squares, weights, stencil, ld, height, width, cells, h, w, count,
     beta: tl.float64, threshold: tl.float64, shrink: tl.float64, low: tl.float64, high: tl.float64,
-    relaxation: tl.float64, A: tl.constexpr, C: tl.constexpr, ONCE: tl.constexpr, ONCE_C: tl.constexpr,
-    CELLS: tl.constexpr, CLIP: tl.constexpr, BLEND: tl.constexpr, ACC: tl.constexpr,
-    BH: tl.constexpr, BW: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr,
+    relaxation: tl.float64, unit: tl.float64,
+    A: tl.constexpr, C: tl.constexpr, ONCE: tl.constexpr, ONCE_C: tl.constexpr, CELLS: tl.constexpr, CLIP: tl.constexpr,
+    BLEND: tl.constexpr, ACC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr,
 ):  # fmt: skip
     """``count`` iterations of one plane, whose state stays in the caches.
 
@@ -255,8 +257,9 @@ def plane_kernel(
         total = tl.full((), 0.0, tl.float64)
         for n in range(tl.cdiv(h, BH) * tl.cdiv(w, BW)):
             total += _residual(
-                n, x, y, q, r, weights, ld, height, width, cells, h, w, beta, A, ONCE, CELLS, LOOK, ACC, BH, BW
-            )
+                n, x, y, q, r, weights, ld, height, width, cells, h, w, beta, unit,
+                A, ONCE, CELLS, LOOK, ACC, BH, BW,
+            )  # fmt: skip
         if LOOK:  # at once: kept, it would cost registers in the other sweeps
             tl.store(data_squares + plane, total)
         tl.debug_barrier()
@@ -267,7 +270,7 @@ def plane_kernel(
         for n in range(tl.cdiv(height, PH) * tl.cdiv(cells, PW)):
             moved += _prior(
                 n, x, t, image, weights, ld, height, width, cells, h, w, threshold, shrink, low, high, relaxation,
-                k + 1 == count, A, ONCE, CELLS, CLIP, BLEND, LOOK, ACC, PH, PW,
+                unit, k + 1 == count, A, ONCE, CELLS, CLIP, BLEND, LOOK, ACC, PH, PW,
             )  # fmt: skip
         tl.debug_barrier()
         if LOOK:
