@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ..arrays import as_tensor, check_count
+from ..arrays import as_tensor, check_count, check_normal
 from ..contracts import BoundInverse, Inverse, LinearOperator, Prior, Solution, Status
 from ..errors import strict_keywords
 from ..inverses import auto
@@ -78,8 +78,8 @@ def admm(
     shape = check_data(y, op)
     iterations = check_count(iterations, "iterations", low=1)
     tolerance = check_tolerance(tolerance, y)
-    relaxation = check_relaxation(relaxation)
-    betas = schedule(beta, op, prior, shape)
+    relaxation = check_normal(check_relaxation(relaxation), "relaxation", y.dtype)
+    betas = [check_normal(value, "beta", y.dtype) for value in schedule(beta, op, prior, shape)]
     prox = prior.bind(y, op)
     check_exact(relaxation, prox, prior)
     if inverse == "auto":

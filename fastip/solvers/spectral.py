@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .. import kernels
+from ..arrays import power_of_two
 from ..contracts import Pointwise, Scales, SpectralStep, Status
 from ..stopping import Error, StopRule, per_image, ratio, rounding
 
@@ -41,7 +42,6 @@ def full_plane(half: Tensor, w: int) -> Tensor:
 # Planes of a pair whose largest values differ by less than this factor travel as they are, which leaves the smaller one
 # at most twice its own rounding: factors cost a tenth of an iteration, and the channels of a photograph need none.
 ALIKE = 2.0
-WIDEST = 2.0**100  # factors beyond this and its inverse would leave float32
 
 
 def largest(planes: Tensor) -> Tensor:
@@ -65,10 +65,8 @@ def factors(sizes: Tensor, w: int, look: bool) -> tuple[Tensor, Tensor] | None:
     pairs = sizes.reshape(-1, 2)
     if look and bool((pairs.amax(dim=1) <= ALIKE * pairs.amin(dim=1)).all()):
         return None
-    kept = pairs.clamp(1 / WIDEST, WIDEST)
-    powers = torch.where(pairs > 0, kept / torch.frexp(kept).mantissa, torch.zeros_like(pairs))
-    inverses = torch.where(pairs > 0, 1 / powers, powers)
-    return inverses[:, None].repeat(1, 1, w), powers[:, None].repeat(1, 1, w)
+    powers, live = power_of_two(pairs), (pairs > 0).to(pairs.dtype)
+    return (live / powers)[:, None].repeat(1, 1, w), (live * powers)[:, None].repeat(1, 1, w)
 
 
 def times(z: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
