@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import forks as forks
 from .errors import InvalidInput, brief
 
 REAL = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
