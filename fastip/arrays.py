@@ -280,8 +280,8 @@ def check_products(values: Tensor) -> Tensor:
     """``values``, made of products with an operator, refused where they overflowed."""
     if not bool(torch.isfinite(values).all()):
         raise InvalidInput(
-            "products with A and A^T overflow float64; expected an operator whose norm is near 1, as that of a psf that "
-            "sums to 1 is: scale it, (1 / norm) * op, and the data with it"
+            "products with A and A^T overflow float64; expected an operator whose norm is near 1, as that of a psf "
+            "that sums to 1 is: scale it, (1 / norm) * op, and the data with it"
         )
     return values
 
