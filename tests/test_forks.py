@@ -27,7 +27,8 @@ def solve(op, prior, inverse):
 
 def solves():
     return torch.stack([
-        solve(blur, priors.L1(1e-3), inverses.Stencil(1)), solve(blur, priors.L1(1e-3), exact), solve(blur, priors.TV(1e-3), exact),
+        solve(blur, priors.L1(1e-3), inverses.Stencil(3)),
+        solve(blur, priors.L1(1e-3), exact), solve(blur, priors.TV(1e-3), exact),
         solve(blur, priors.Wavelet(1e-3, "haar", levels=2), exact), solve(motion, priors.NonNegative(), steps),
     ])
 

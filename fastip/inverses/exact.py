@@ -219,9 +219,9 @@ def _cholesky(matrix: Tensor, beta: float) -> Apply:
         factor = torch.linalg.cholesky(matrix.double() + beta * identity)
     except torch.linalg.LinAlgError as error:
         raise InvalidInput(
-            f"beta is {beta:g}, lost to rounding beside A A^T, whose largest entry is {matrix.abs().max().item():.3g}, so "
-            f"that it has no Cholesky factor; expected more than about {1e-15 * len(matrix):.0e} ||A||^2: raise beta, "
-            "or use inverses.ConjugateGradient()"
+            f"beta is {beta:g}, lost to rounding beside A A^T, whose largest entry is {matrix.abs().max().item():.3g}, "
+            f"so that it has no Cholesky factor; expected more than about {1e-15 * len(matrix):.0e} ||A||^2: raise "
+            "beta, or use inverses.ConjugateGradient()"
         ) from error
     # As a matrix product: on many right-hand sides far faster than two triangular solves.
     inverse = _cast(torch.cholesky_inverse(factor))

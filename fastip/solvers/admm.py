@@ -53,7 +53,8 @@ def admm(
         tolerance: Stop when x is known to be close to a minimiser, for every image (``fastip.stopping`` has the
             test): with a convex prior the relative gap of the objective is then below ten times the tolerance, in
             practice below the tolerance. Checked every five iterations and at the last. 0 runs exactly
-            ``iterations`` without checks. torch.compile traces such a solve, with fullgraph=True too: one graph for
+            ``iterations`` without checks. A batch runs until its last image has converged, and each image of it then
+            has as many iterations. torch.compile traces such a solve, with fullgraph=True too: one graph for
             each operator and size of the image, and for any number of images.
         relaxation: 0 < a < 2, over-relaxation when > 1, which needs an exact prox: TV is refused.
         init: An image x0 (then q0 = 0; default x0 = A^T C y), or a Solution to resume with the same inverse and
