@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import forks as forks
 from .errors import InvalidInput, brief
 
 REAL = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -273,6 +274,28 @@ def check_number(value: Any, name: str, *, low: float = -math.inf, strict: bool 
     return number
 
 
+def check_normal(number: float, name: str, dtype: torch.dtype) -> float:
+    """``number`` > 0, refused unless it and its inverse are ordinary numbers for data of ``dtype``."""
+    limits = torch.finfo(accumulator(dtype))
+    if not limits.tiny <= number <= limits.max:
+        raise InvalidInput(
+            f"{name} is {number:g}; expected {limits.tiny:.3g} to {limits.max:.3g}, the normal numbers of "
+            f"float{limits.bits}: where the operator has a norm near 1 every useful one lies between, so scale it, "
+            "(1 / norm) * op, and the data with it"
+        )
+    return number
+
+
+def check_products(values: Tensor) -> Tensor:
+    """``values``, made of products with an operator, refused where they overflowed."""
+    if not bool(torch.isfinite(values).all()):
+        raise InvalidInput(
+            "products with A and A^T overflow float64; expected an operator whose norm is near 1, as that of a psf "
+            "that sums to 1 is: scale it, (1 / norm) * op, and the data with it"
+        )
+    return values
+
+
 def check_count(value: Any, name: str, *, low: int) -> int:
     """``value`` as an int, refused unless it is a whole number ``>= low``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
@@ -284,6 +307,15 @@ def check_counts(**values: Any) -> None:
     """Refuse the first of these that is no whole number >= 1, by its name."""
     for name, value in values.items():
         check_count(value, name, low=1)
+
+
+def power_of_two(sizes: Tensor) -> Tensor:
+    """A power of two within a factor 2 above each size, as far as float32 goes; 2 for the size 0.
+
+    Multiplying and dividing by it are exact.
+    """
+    kept = torch.where(sizes > 0, sizes, torch.ones_like(sizes)).clamp(2.0**-100, 2.0**100)
+    return kept / torch.frexp(kept).mantissa
 
 
 def energy(x: Tensor) -> Tensor:

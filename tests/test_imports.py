@@ -18,7 +18,7 @@ import fastip
 
 LAYERS = (
     ("_version", "_C"),
-    ("errors",),
+    ("errors", "forks"),
     ("arrays", "tracing"),
     ("placement", "io", "solution"),
     ("contracts", "streams"),

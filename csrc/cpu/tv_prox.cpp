@@ -27,12 +27,12 @@ template <class T, bool Isotropic>
 __attribute__((noinline)) void dual_row(T* __restrict u0, T* __restrict u1, T* __restrict r0, T* __restrict r1,
                                         const T* __restrict x, const T* x_below, Index w, T rate, T weight,
                                         T momentum) {
-    const T floor = weight * weight;
+    const T unit = static_cast<T>(unit_for(weight)), most = weight * unit, floor = most * most;
     const auto pixel = [&](Index j, T next) __attribute__((always_inline)) {
         T a = r0[j] + rate * (x_below[j] - x[j]), b = r1[j] + rate * (next - x[j]);
         if (Isotropic) {
-            const T length = a * a + b * b;
-            const T scale = length > floor ? weight / std::sqrt(length) : T(1);
+            const T length = (a * unit) * (a * unit) + (b * unit) * (b * unit);
+            const T scale = length > floor ? most / std::sqrt(length) : T(1);
             a *= scale, b *= scale;
         } else {
             a = clip(a, -weight, weight), b = clip(b, -weight, weight);

@@ -28,7 +28,7 @@ struct Dual {
     const T* x;
     T *u_down, *u_right, *r_down, *r_right;
     int h, w;
-    Sum<T> rate, weight, momentum;
+    Sum<T> rate, weight, unit, momentum;
 
     FASTIP_DEVICE void operator()(std::int64_t at) const {
         const int j = static_cast<int>(at % w), i = static_cast<int>(at / w % h);
@@ -36,8 +36,8 @@ struct Dual {
         Sum<T> a = load(r_down + at) + rate * (i + 1 < h ? load(x + at + w) - here : Sum<T>(0));
         Sum<T> b = load(r_right + at) + rate * (j + 1 < w ? load(x + at + 1) - here : Sum<T>(0));
         if (Isotropic) {
-            const Sum<T> length = a * a + b * b;
-            const Sum<T> scale = length > weight * weight ? weight / std::sqrt(length) : Sum<T>(1);
+            const Sum<T> most = weight * unit, length = (a * unit) * (a * unit) + (b * unit) * (b * unit);
+            const Sum<T> scale = length > most * most ? most / std::sqrt(length) : Sum<T>(1);
             a *= scale, b *= scale;
         } else {
             a = clip(a, -weight, weight), b = clip(b, -weight, weight);
@@ -67,6 +67,7 @@ void run(const TvArgs& args, Stream stream) {
                                   w,
                                   static_cast<Sum<T>>(1 / (8 * args.step)),
                                   static_cast<Sum<T>>(args.weight),
+                                  static_cast<Sum<T>>(unit_for(args.weight)),
                                   static_cast<Sum<T>>(args.momentum)};
     for (std::int64_t k = 0; k < args.steps; ++k) {
         for_each(pixels, stream, Primal<T>{v, r, r + pixels, out, h, w, step, prox});

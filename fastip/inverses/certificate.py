@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..arrays import check_products
 from ..contracts import Apply
 from ..errors import InvalidInput
 
@@ -135,8 +136,9 @@ def lanczos(
         m = metric(w)
         square = (w * m).sum().item()
         beside = torch.tensor(off, dtype=torch.float64)
-        t = torch.tensor(diagonal, dtype=torch.float64).diag() + beside.diag(1) + beside.diag(-1) if off else None
-        values = torch.linalg.eigvalsh(t) if t is not None else torch.tensor(diagonal, dtype=torch.float64)
+        values = check_products(torch.tensor(diagonal, dtype=torch.float64))
+        if off:
+            values = torch.linalg.eigvalsh(check_products(values.diag() + beside.diag(1) + beside.diag(-1)))
         previous, extremes = extremes, (values[0].item(), values[-1].item())
         settled = all(abs(a - b) <= tolerance * abs(extremes[1]) for a, b in zip(previous, extremes, strict=True))
         # Over where the space is exhausted to rounding, or the extremes rest. The first steps can rest by accident.

@@ -5,24 +5,38 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..arrays import accumulator, check_count, check_number
+from ..arrays import accumulator, check_count, check_number, power_of_two
 from ..contracts import Apply, LinearOperator
 from ..errors import InvalidInput, StrictKeywords
-from ..tracing import check_traceable, norm
+from ..stopping import per_image
+from ..tracing import check_traceable, norm, real_dtype
 from .steps import DataStep, ImageStep
+
+
+def _broadcast(values: Tensor, like: Tensor) -> Tensor:
+    """One number for each image, shaped to broadcast against ``like``."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     """Re <a, b> per image, shaped to broadcast against a."""
     product = (a * b.conj()).real if a.is_complex() else a * b
-    return product.flatten(1).sum(dim=1).reshape(-1, *[1] * (a.ndim - 1))
+    return _broadcast(product.flatten(1).sum(dim=1), a)
+
+
+def _power(b: Tensor) -> Tensor:
+    """A power of two near the largest number of each image, shaped to broadcast against b."""
+    parts = torch.view_as_real(b.resolve_conj()) if b.is_complex() else b
+    return _broadcast(power_of_two(parts.detach().abs().flatten(1).amax(dim=1)), b)
 
 
 def conjugate_gradient(matrix: Apply, b: Tensor, target: Tensor, maximum: int) -> Tensor:
     """Solve matrix(x) = b from x = 0 for each image, in at least one step.
 
-    An image is frozen when it is done, or when rounding makes the curvature or the residual useless, so the others
-    go on undisturbed. Each step waits for a GPU to say whether an image is left: an inner loop must ask.
+    An image is frozen when it is done, when its residual is mere rounding of b, or when rounding makes the curvature
+    useless, so the others go on undisturbed. Each is solved at a size near 1, so that squares neither overflow nor
+    vanish: b of any size, with 0 for 0. Each step waits for a GPU to say whether an image is left: an inner loop must
+    ask.
 
     Args:
         matrix: Symmetric positive definite.
@@ -33,8 +47,11 @@ def conjugate_gradient(matrix: Apply, b: Tensor, target: Tensor, maximum: int) -
     Returns:
         x, of the shape of ``b``.
     """
+    power = _power(b)
+    b, target = b / power, target / power
     x, r, p = torch.zeros_like(b), b, b
     rr = _dot(r, r)
+    target = target.maximum(torch.finfo(b.dtype).eps * rr.sqrt())  # below it nothing is gained, and squares may vanish
     active = rr > 0
     for _ in range(maximum):
         if not bool(active.any()):
@@ -49,7 +66,7 @@ def conjugate_gradient(matrix: Apply, b: Tensor, target: Tensor, maximum: int) -
         gamma = torch.where(active, new / torch.where(active, rr, 1.0), torch.zeros_like(rr))
         p, rr = r + gamma * p, new
         active = active & (rr.sqrt() > target)
-    return x
+    return x * power
 
 
 class ConjugateGradient(StrictKeywords):
@@ -84,7 +101,7 @@ class ConjugateGradient(StrictKeywords):
         )
         kept = accumulator(y.dtype)
         reference = y.to(kept) if self.side == "data" else op.adjoint(y.to(kept))
-        target = self.tolerance * _dot(reference, reference).detach().sqrt()
+        target = _broadcast(self.tolerance * per_image(reference).to(real_dtype(kept)), reference)
 
         def apply(matrix: Apply, r: Tensor) -> Tensor:
             return conjugate_gradient(matrix, r.to(accumulator(r.dtype)), target, self.maximum).to(r.dtype)

@@ -215,7 +215,14 @@ def _cosine(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
 
 def _cholesky(matrix: Tensor, beta: float) -> Apply:
     identity = torch.eye(matrix.shape[0], dtype=torch.float64, device=matrix.device)
-    factor = torch.linalg.cholesky(matrix.double() + beta * identity)
+    try:
+        factor = torch.linalg.cholesky(matrix.double() + beta * identity)
+    except torch.linalg.LinAlgError as error:
+        raise InvalidInput(
+            f"beta is {beta:g}, lost to rounding beside A A^T, whose largest entry is {matrix.abs().max().item():.3g}, "
+            f"so that it has no Cholesky factor; expected more than about {1e-15 * len(matrix):.0e} ||A||^2: raise "
+            "beta, or use inverses.ConjugateGradient()"
+        ) from error
     # As a matrix product: on many right-hand sides far faster than two triangular solves.
     inverse = _cast(torch.cholesky_inverse(factor))
     return lambda r: (r.reshape(-1, matrix.shape[0]) @ inverse(r)).reshape(r.shape)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..arrays import as_tensor, check_image, check_number
+from ..arrays import as_tensor, check_image, check_normal, check_number
 from ..contracts import Inverse, LinearOperator
 from ..errors import Unsupported
 from .steps import DataStep, FourierStep, ImageStep
@@ -34,6 +34,7 @@ def woodbury(inverse: Inverse, op: LinearOperator, beta: float) -> Callable[[Ten
     def apply(v: Tensor) -> Tensor:
         tensor, restore = as_tensor(v, "v")
         check_image(tensor, "v")
+        check_normal(beta, "beta", tensor.dtype)
         av = op(tensor)
         step = inverse.bind(op, av.detach(), beta)
         if isinstance(step, DataStep):

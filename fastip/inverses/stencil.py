@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .. import kernels
-from ..arrays import check_count
+from ..arrays import check_count, check_products
 from ..contracts import Convolution, LinearOperator, Shape, StencilStep
 from ..errors import StrictKeywords, Unsupported
 from ..placement import placed
@@ -75,7 +75,7 @@ def fit(convolution: Convolution, beta: float, half_width: int) -> Tensor:
     weight = torch.full((side, side // 2 + 1), 2.0, dtype=torch.float64).sqrt()
     weight[:, 0] = 1
     design = torch.stack([(c * weight).flatten() for c in columns], dim=1)
-    solution = torch.linalg.lstsq(design, weight.flatten()[:, None]).solution[:, 0]
+    solution = torch.linalg.lstsq(check_products(design), weight.flatten()[:, None]).solution[:, 0]
     taps = torch.zeros(2 * p + 1, 2 * p + 1, dtype=torch.float64)
     for (dy, dx), value in zip(half, solution.tolist(), strict=True):
         taps[p + dy, p + dx] = taps[p - dy, p - dx] = value

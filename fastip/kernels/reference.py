@@ -237,10 +237,11 @@ def limit(g: Tensor, weight: float | Tensor, isotropic: bool) -> Tensor:
     """The nearest field with ``|g| <= weight`` at every pixel: the pair's Euclidean length, or each entry alone."""
     if not isotropic:
         return torch.clamp(g, -weight, weight)  # type: ignore[arg-type]  # two numbers or two tensors
-    length = g[0].square() + g[1].square()
-    # At least the smallest normal number, so that a weight of zero divides nothing by zero.
-    floor = torch.as_tensor(weight, dtype=g.dtype, device=g.device).square().clamp(min=torch.finfo(g.dtype).tiny)
-    return g * (weight / torch.maximum(length, floor).sqrt())
+    # In units of the weight, so that the squares neither overflow nor vanish; a weight of zero leaves nothing.
+    most = torch.as_tensor(weight, dtype=g.dtype, device=g.device)
+    unit = torch.where(most > 0, most, torch.ones_like(most))
+    length = (g[0] / unit).square() + (g[1] / unit).square()
+    return g * ((most > 0) / length.clamp(min=1).sqrt())
 
 
 def spectral_step_(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxation: float = 1.0) -> None:

@@ -89,7 +89,7 @@ class TV(Prior):
     def value(self, x: Tensor) -> Tensor:
         """R(x) for each image, shape (b,), with what was added."""
         g = kernels.reference.differences(x)
-        length = g.square().sum(dim=0).sqrt() if self.isotropic else g.abs().sum(dim=0)
+        length = torch.hypot(g[0], g[1]) if self.isotropic else g.abs().sum(dim=0)
         return (like(self.weight, x) * length.sum(dim=(-2, -1), keepdim=True)).flatten(1).sum(
             dim=1
         ) + self.separable.value(x)
@@ -161,7 +161,8 @@ class BoundTV(BoundWithout):
     def slack(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(weight TV(x) - <D^T u, x>, R(x))`` per image; the first is 0 once u is the dual of x."""
         assert self._fields is not None
-        x, u = x.detach().to(self._own.dtype), self._fields[0].detach()
+        wide = self._own.dtype if x.device.type == "mps" else torch.float64  # products of two small numbers vanish
+        x, u = x.detach().to(wide), self._fields[0].detach().to(wide)
         value, beside = self._prior.value(x), self._separable.value(x)
         found = (u * kernels.reference.differences(x)).sum(dim=0).flatten(1).sum(dim=1)
         return value - beside - found, value

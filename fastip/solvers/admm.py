@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ..arrays import as_tensor, check_count
+from ..arrays import as_tensor, check_count, check_normal
 from ..contracts import BoundInverse, Inverse, LinearOperator, Prior, Solution, Status
 from ..errors import strict_keywords
 from ..inverses import auto
@@ -53,8 +53,9 @@ def admm(
         tolerance: Stop when x is known to be close to a minimiser, for every image (``fastip.stopping`` has the
             test): with a convex prior the relative gap of the objective is then below ten times the tolerance, in
             practice below the tolerance. Checked every five iterations and at the last. 0 runs exactly
-            ``iterations`` and looks only at the end, for NaN and Inf. torch.compile traces such a solve, with
-            fullgraph=True too: one graph for each operator and size of the image, and for any number of images.
+            ``iterations`` and looks only at the end, for NaN and Inf. A batch runs until its last image has converged,
+            and each image of it then has as many iterations. torch.compile traces such a solve, with fullgraph=True
+            too: one graph for each operator and size of the image, and for any number of images.
         relaxation: 0 < a < 2, over-relaxation when > 1, which needs an exact prox: TV is refused.
         init: An image x0 (then q0 = 0; default x0 = A^T C y), or a Solution to resume with the same inverse and
             prior: without relaxation the result is that of one uninterrupted solve.
@@ -78,8 +79,8 @@ def admm(
     shape = check_data(y, op)
     iterations = check_count(iterations, "iterations", low=1)
     tolerance = check_tolerance(tolerance, y)
-    relaxation = check_relaxation(relaxation)
-    betas = schedule(beta, op, prior, shape)
+    relaxation = check_normal(check_relaxation(relaxation), "relaxation", y.dtype)
+    betas = [check_normal(value, "beta", y.dtype) for value in schedule(beta, op, prior, shape)]
     prox = prior.bind(y, op)
     check_exact(relaxation, prox, prior)
     if inverse == "auto":

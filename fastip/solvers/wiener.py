@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..arrays import as_tensor, check_count, check_number
+from ..arrays import as_tensor, check_count, check_normal, check_number
 from ..contracts import Inverse, LinearOperator, Solution, Status
 from ..errors import strict_keywords
 from ..inverses import auto
@@ -57,7 +57,7 @@ def wiener(
     """
     y, restore = as_tensor(y, "y")
     check_data(y, op)
-    constant = check_number(constant, "constant", low=0.0, strict=True)
+    constant = check_normal(check_number(constant, "constant", low=0.0, strict=True), "constant", y.dtype)
     rule = StopRule(check_tolerance(tolerance, y), check_count(iterations, "iterations", low=1))
     chosen: Any = auto.choose(op, y, constant, pointwise=False) if inverse == "auto" else check_inverse(inverse)
     step = chosen.bind(op, y, constant)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+import fastip
 from cases.problems import gaussian, matrix, motion, observe, spikes
-from fastip import inverses, operators
+from fastip import inverses, operators, priors
 from fastip.errors import FastipError, InvalidInput, Unsupported
 from fastip.inverses.conjugate_gradient import conjugate_gradient
 from fastip.operators import psf
@@ -37,6 +38,39 @@ def test_images_of_a_batch_do_not_disturb_each_other():
     assert torch.equal(x[0], torch.zeros(50, dtype=torch.float64))
     torch.testing.assert_close(x, b / d, rtol=1e-8, atol=1e-12)
     assert torch.isfinite(conjugate_gradient(lambda v: v * d, b, torch.zeros(3, 1, dtype=torch.float64), 500)).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("side", ["data", "image"])
+def test_data_of_zeros_end_at_zero_from_any_start(side, dtype):
+    """min ||A x||^2 + 0.1 ||x||^2 is at 0, from wherever, and zero residuals give zero updates."""
+    op, y = operators.Downsample(2), torch.zeros(2, 1, 5, 10, dtype=dtype)
+    init = torch.randn(2, 1, 10, 20, dtype=dtype, generator=torch.Generator().manual_seed(1))
+    init[1] = 0
+    inverse = inverses.ConjugateGradient(side=side)
+    found = fastip.admm(y, op, priors.L2(0.1), beta=0.03, inverse=inverse, init=init, iterations=600, tolerance=0)
+    assert found.x[0].abs().max() < 1e-10 and not found.x[1].any()
+    step = inverse.bind(op, y, 0.03)
+    assert not step(torch.zeros_like(init), step.start())[0].any()
+
+
+@pytest.mark.parametrize("scale", [2.0**-100, 2.0**-60, 2.0**40, 2.0**80])
+@pytest.mark.parametrize("side", ["data", "image"])
+def test_the_size_of_data_changes_no_bit(side, scale):
+    """Squares of these would vanish or overflow in float32."""
+    op = motion("valid")
+    y = observe(op, spikes(2, 2, 17, 19)).float()
+    step, scaled = (inverses.ConjugateGradient(side=side).bind(op, t, 0.05) for t in (y, y * scale))
+    assert torch.equal(scaled.guess(), step.guess() * scale) and step.guess().any()
+
+
+def test_a_converged_image_stands_still():
+    """However many steps its neighbours still need."""
+    d = torch.linspace(1, 1000, 50)
+    b = torch.stack([torch.eye(50)[0], torch.randn(50, generator=torch.Generator().manual_seed(2))])
+    both = conjugate_gradient(lambda v: v * d, b, torch.tensor([[1e-3], [1e-5]]), 500)
+    alone = conjugate_gradient(lambda v: v * d, b[:1], torch.tensor([[1e-3]]), 500)
+    assert torch.equal(both[:1], alone)
 
 
 def test_gradient_descent_is_symmetric_and_below_b():

@@ -1,5 +1,7 @@
 // The prox of a pointwise prior, for every kernel on CPUs and GPUs.
 #pragma once
+#include <cmath>
+
 #include "fastip/anywhere.hpp"
 
 namespace fastip {
@@ -17,6 +19,12 @@ template <class T>
 FASTIP_ANYWHERE T clip(T a, T low, T high) {
     const T c = a < low ? low : a;
     return c > high ? high : c;
+}
+
+// A power of two that brings `size` near 1, so that squares of such numbers neither overflow nor vanish; 1 for 0.
+inline double unit_for(double size) {
+    const int exponent = size > 0 ? std::ilogb(size) : 0;
+    return std::ldexp(1.0, exponent < -120 ? 120 : exponent > 120 ? -120 : -exponent);  // within float32
 }
 
 // clip(soft(a, threshold) * shrink, low, high)

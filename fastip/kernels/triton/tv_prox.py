@@ -72,9 +72,10 @@ def tv_prox_kernel(
             has_right, right - x, 0.0
         )
         if ISOTROPIC:
-            length = down * down + across * across
-            longer = length > limit * limit
-            factor = tl.where(longer, limit / tl.sqrt(tl.where(longer, length, 1.0)), 1.0)
+            # in units of the limit, so that the squares neither overflow nor vanish; a limit of 0 leaves nothing
+            unit = tl.where(limit > 0, 1.0 / tl.where(limit > 0, limit, 1.0), 0.0)
+            length = down * unit * (down * unit) + across * unit * (across * unit)
+            factor = tl.where(limit > 0, 1.0 / tl.sqrt(tl.where(length > 1.0, length, 1.0)), 0.0)
             down, across = down * factor, across * factor
         else:
             down, across = clipped(down, -limit, limit), clipped(across, -limit, limit)

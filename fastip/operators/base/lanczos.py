@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...arrays import check_products
 from ...contracts import Shape
 
 # At most, where the spectrum is crowded at its top: fewer end with a larger residual, a looser bound; more cost time.
@@ -73,5 +74,5 @@ def _top(diagonal: list[float], off: list[float], beta: float) -> tuple[float, f
     if off:
         side = torch.tensor(off, dtype=torch.float64)
         tridiagonal += torch.diag(side, 1) + torch.diag(side, -1)
-    values, vectors = torch.linalg.eigh(tridiagonal)
+    values, vectors = torch.linalg.eigh(check_products(tridiagonal))
     return values[-1].item(), beta * abs(vectors[-1, -1].item())

@@ -6,6 +6,7 @@ import dataclasses
 
 import torch
 
+from ...arrays import check_products
 from ...contracts import Circulant, Cosine, Dense, Diagonal, Scalar, Structure
 
 
@@ -41,7 +42,7 @@ def largest(structure: Structure) -> float:
         return structure.values.max().item()
     if isinstance(structure, (Circulant, Cosine)):
         return structure.spectrum.max().item()
-    return max(torch.linalg.eigvalsh(structure.matrix)[-1].item(), 0.0)
+    return max(torch.linalg.eigvalsh(check_products(structure.matrix))[-1].item(), 0.0)
 
 
 def multiply(a: Structure | None, b: Structure | None) -> Structure | None:
