@@ -151,7 +151,7 @@ def call(seed: int) -> Call:
     y = op(truth)
     y = (y + 0.02 * draw.scale() * torch.randn_like(y)).to(y.dtype if y.is_complex() else dtype)
     if draw.often(0.06):
-        wrong = (y[0], y[..., :-1], y.half(), y.real.int(), y * math.nan, y.to("meta"), "y")
+        wrong = (y[0], y[..., :-1], y.real.half(), y.real.int(), y * math.nan, y.to("meta"), "y")
         y = wrong[draw.random.integers(len(wrong))]
         draw.ordinary = False
     keywords: dict[str, Any] = {"iterations": draw.count(1, 40), "inverse": draw.inverse()}
