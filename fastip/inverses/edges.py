@@ -24,6 +24,16 @@ def _size(least: int) -> int:
     return -(-least // 16) * 16
 
 
+def spectrum(taps: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Eigenvalues of a symmetric stencil on a circular grid, rfft2 layout; taps that reach past the grid wrap."""
+    (th, tw), (h, w) = taps.shape, shape
+    rows = (torch.arange(th) - th // 2) % h
+    columns = (torch.arange(tw) - tw // 2) % w
+    grid = torch.zeros(h, w, dtype=torch.float64)
+    grid.index_put_((rows[:, None].expand(th, tw), columns.expand(th, tw)), taps.double(), accumulate=True)
+    return torch.fft.rfft2(grid).real
+
+
 def waves(taps: Tensor, frequencies: Tensor) -> Tensor:
     """The sum over columns of taps times ``exp(i frequency column)``, (frequencies, rows), complex128."""
     columns = torch.arange(taps.shape[1], dtype=torch.float64)
@@ -69,6 +79,31 @@ def cogram(convolution: Convolution, taps: Tensor, n: int) -> Across:
         return apply
 
     return at
+
+
+def by_transforms(convolution: Convolution, taps: Tensor, shape: tuple[int, int]) -> Apply:
+    """A A^T on a whole grid of ``shape``, (1, 1, h, w), by FFTs; not for circular boundaries. As :func:`cogram`."""
+    h, w = shape
+    s, boundary = convolution.stride, convolution.boundary
+    if boundary == "valid":
+        sizes = _size(h + taps.shape[0] // 2), _size(w + taps.shape[1] // 2)
+        stencil = spectrum(taps, sizes)
+        return lambda v: torch.fft.irfft2(torch.fft.rfft2(v, s=sizes) * stencil, s=sizes)[..., :h, :w]
+    (kh, kw), (height, width) = convolution.psf.shape, (h * s, w * s)
+    sizes = _size(height + kh - 1), _size(width + kw - 1)
+    symbol = torch.fft.rfft2(convolution.psf, s=sizes)
+
+    def apply(v: Tensor) -> Tensor:
+        spread = v.new_zeros(1, 1, *sizes)
+        spread[..., kh - 1 : height + kh - 1 : s, kw - 1 : width + kw - 1 : s] = v
+        image = torch.fft.irfft2(torch.fft.rfft2(spread) * symbol.conj(), s=sizes)
+        image = image[..., : height + kh - 1, : width + kw - 1]
+        for axis, k, size in ((2, kh, height), (3, kw, width)):
+            image = reference.extend(reference.fold(image, axis, k, size, boundary), axis, k, boundary)
+        data = torch.fft.irfft2(torch.fft.rfft2(image, s=sizes) * symbol, s=sizes)
+        return data[..., kh - 1 : height + kh - 1 : s, kw - 1 : width + kw - 1 : s]
+
+    return apply
 
 
 def bordered(middle: Across, first: Tensor, last: Tensor) -> Across:

@@ -3,7 +3,7 @@
 In the inner product in which the product is self-adjoint, the modes of a large grid are waves inside it, waves along an
 edge that decay inwards, or sit in a corner. The first have the values of the product of the two symbols. The second are
 those of a half plane, a matrix for each frequency along the edge (``edges``). The third are settled on a small grid.
-Only the first two change with its size: a wave on a side of L pixels misses a peak of its spectrum by up to pi / L. Here
+Only the first two change with its size: on a side of L pixels waves miss a peak of the spectrum by up to pi / L. Here
 both are taken for a side without end, so the largest of the three holds for every size.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..contracts import Apply, Convolution
 from .certificate import Certificate, weights
-from .edges import Across, cogram, extremes
+from .edges import Across, cogram, extremes, spectrum
 
 # Samples a period and degree; more cost larger transforms. Between samples a trigonometric polynomial rises by at most
 # 4 % of its range for each axis, and is searched there.
@@ -57,16 +57,6 @@ class Inside:
 def alike(a: Tensor, b: Tensor) -> bool:
     """Whether two stencils are the same to rounding."""
     return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=1e-9 * float(a.abs().max()))
-
-
-def spectrum(taps: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Eigenvalues of a symmetric stencil on a circular grid, rfft2 layout; taps that reach past the grid wrap."""
-    (th, tw), (h, w) = taps.shape, shape
-    rows = (torch.arange(th) - th // 2) % h
-    columns = (torch.arange(tw) - tw // 2) % w
-    grid = torch.zeros(h, w, dtype=torch.float64)
-    grid.index_put_((rows[:, None].expand(th, tw), columns.expand(th, tw)), taps.double(), accumulate=True)
-    return torch.fft.rfft2(grid).real
 
 
 def sampled(*stencils: Tensor) -> list[Tensor]:
@@ -142,7 +132,9 @@ def along(c: Across, m: Across, n: int, degree: int, floor: float) -> float:
         return float(coarse.max())
     values = coarse.index_put((near,), _largest(c, m, n, frequencies[near], STEPS[1]))
     # Between samples: the top of the parabola through three of them. The symbol is even, so it is mirrored at the ends.
-    left, right = (F.pad(values[None, None], (1, 1), mode="reflect")[0, 0, start : start + len(values)] for start in (0, 2))
+    left, right = (
+        F.pad(values[None, None], (1, 1), mode="reflect")[0, 0, start : start + len(values)] for start in (0, 2)
+    )
     bend = (2 * values - left - right).clamp_min(1e-12 * values)
     tops = torch.where((values >= left) & (values >= right), values + (right - left).square() / (8 * bend), values)
     return float(tops.max())

@@ -16,7 +16,8 @@ from ..placement import placed
 from ..tracing import constant, fixed
 from . import edges
 from .certificate import Certificate, from_lanczos, from_spectrum, indefinite
-from .limits import Inside, beyond, infimum, spectrum
+from .edges import spectrum
+from .limits import Inside, beyond, infimum
 from .steps import DataStep, beside
 
 # What corners do is local: a grid of this many pixels a side has settled them, and what still grows with the data is
@@ -25,6 +26,8 @@ CERTIFIED_SIDE = 96
 # That side is at least this many times the reach of C and A A^T together. Larger takes longer, smaller brings opposite
 # borders together.
 REACHES = 6
+# Products of A on a data point (in valid grids, else on an image point) from which FFTs apply A A^T faster.
+TRANSFORMED = 200
 
 
 def symbol_taps(convolution: Convolution) -> Tensor:
@@ -92,14 +95,29 @@ def certify(
     def c(v: Tensor) -> Tensor:
         return kernels.stencil(v, taps, boundary)
 
-    def g(v: Tensor) -> Tensor:
+    def direct(v: Tensor) -> Tensor:
         return kernels.strided_conv(kernels.strided_conv_adjoint(v, psf, stride, boundary), psf, stride, boundary)
 
+    dense = products(psf) > TRANSFORMED * (1 if boundary == "valid" else stride**2)
+    g = edges.by_transforms(convolution, r, grid) if dense else direct
     smallest = infimum(taps)
     if smallest <= 0 and min(shape) > side:
         return indefinite(smallest * beta, relaxation)
     found = from_lanczos(c, g, (1, 1, *grid), beta, relaxation, smallest)
-    return beyond(found, Inside(convolution, taps, r), beta, grid, shape, lambda axis, n: edges.inside(taps if axis else taps.T, n))
+    return beyond(
+        found,
+        Inside(convolution, taps, r),
+        beta,
+        grid,
+        shape,
+        lambda axis, n: edges.inside(taps if axis else taps.T, n),
+    )
+
+
+def products(psf: Tensor) -> int:
+    """Of A or A^T on a data point: a psf of rank one is applied by rows, then by columns."""
+    taps = int((psf != 0).sum())
+    return min(taps, sum(psf.shape)) if taps > sum(psf.shape) and int(torch.linalg.matrix_rank(psf)) == 1 else taps
 
 
 def settled_side(convolution: Convolution, half_width: int) -> int:
