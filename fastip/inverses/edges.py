@@ -65,7 +65,7 @@ def cogram(convolution: Convolution, taps: Tensor, n: int) -> Across:
 
     def at(frequencies: Tensor) -> Apply:
         # A wave on the data grid is the sum of s waves on the image grid.
-        aliases = (frequencies[:, None] + 2 * torch.pi * torch.arange(s)) / s
+        aliases = (frequencies[:, None] + 2 * torch.pi * torch.arange(s, dtype=torch.float64)) / s
         symbol = torch.fft.fft(waves(psf, -aliases.flatten()).unflatten(0, aliases.shape), n=size) / s**0.5
 
         def apply(v: Tensor) -> Tensor:

@@ -40,8 +40,8 @@ class Learned(StrictKeywords):
             Those that are not InverseNets are taken for non-linear: they are not certified, and the solver's own
             watch stops a diverging run with Status.UNSTABLE.
         trained: The problem that the network belongs to (``fastip.load_inverse`` and ``fastip.train.inverse`` give
-            it). Another operator, or a beta outside its range, is then refused. Without it every bind certifies the
-            network for the problem at hand.
+            it). Another operator, or a beta outside its range, is then refused. The certificates in it are not taken
+            for true: the first bind computes that of the weights for the problem at hand, and later ones remember it.
 
     Raises:
         InvalidInput: For what is no network. At ``bind`` for another operator, a beta out of range, data that are

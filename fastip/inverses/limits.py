@@ -84,7 +84,8 @@ def supremum(value: Callable[..., Tensor], samples: list[Tensor], *stencils: Ten
     rest = RISE * (best - found.min())
     values, order = torch.where(found >= highest, found, -math.inf).flatten().topk(min(PEAKS, found.numel()))
     order = order[values >= best - rest]
-    y, x = 2 * torch.pi / rows * (order // found.shape[1]), 2 * torch.pi / columns * (order % found.shape[1])
+    y = 2 * torch.pi / rows * (order // found.shape[1]).double()
+    x = 2 * torch.pi / columns * (order % found.shape[1]).double()
     around = torch.linspace(-1, 1, 5, dtype=torch.float64)
     for halvings in range(6):  # to 1 / 64 of the distance between samples
         wy = y[:, None] + 2 * torch.pi / rows / 2**halvings * around

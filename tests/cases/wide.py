@@ -1,4 +1,4 @@
-"""Wide certificates: random blurs up to 128 pixels wide, and the largest eigenvalue on data of any size, by other means.
+"""Wide certificates: random blurs up to 128 pixels wide, and largest eigenvalues on data of any size by other means.
 
 A A^T is applied by FFTs of the image (or data) grid, and the eigenvalue found by plain Lanczos from a smooth start.
 """
@@ -17,6 +17,7 @@ from fastip.contracts import Convolution
 from fastip.kernels import reference
 
 KINDS = ("box", "bell", "random", "sparse", "line", "disk", "signed", "two points")
+BORDERS = ("valid", "zero", "reflect", "circular")
 Apply = Callable[[Tensor], Tensor]
 
 
@@ -63,7 +64,7 @@ def case(seed: int, widest: int) -> Case:
     k = round(3 * math.exp(random.uniform(0, math.log(widest / 3))))
     other = k if random.random() < 0.6 else max(1, round(k * random.uniform(0.3, 1)))
     shape = (k, other) if random.random() < 0.5 else (other, k)
-    kind, border = str(random.choice(KINDS)), str(random.choice(["valid", "zero", "reflect", "circular"], p=[0.32, 0.32, 0.32, 0.04]))
+    kind, border = str(random.choice(KINDS)), str(random.choice(BORDERS, p=[0.32, 0.32, 0.32, 0.04]))
     stride, half_width = int(random.integers(1, 6)), int(random.integers(0, 5))
     beta, relaxation = 10 ** random.uniform(-4, 0), float(random.choice([1.0, 1.0, 1.0, 0.7, 1.6]))
     h = torch.from_numpy(psf(kind, shape, random))
