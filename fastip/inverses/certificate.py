@@ -128,6 +128,7 @@ def lanczos(
     m = metric(v)
     size = (v * m).sum().sqrt()
     v, m = v / size, m / size
+    before = v
     blocks: list[tuple[Tensor, Tensor]] = []  # of the basis and of its images, 16 vectors each
     diagonal: list[float] = []
     off: list[float] = []
@@ -135,13 +136,17 @@ def lanczos(
     most = min(steps, v.numel())
     for k in range(most):
         if k % 16 == 0:
-            blocks.append((v.new_zeros(16, v.numel()), v.new_zeros(16, v.numel())))
+            blocks.append((v.new_empty(16, v.numel()), v.new_empty(16, v.numel())))
         blocks[-1][0][k % 16], blocks[-1][1][k % 16] = v.flatten(), m.flatten()
-        w = apply(m).flatten()
-        diagonal.append(float(w @ m.flatten()))
-        for _ in range(2):  # one pass leaves what rounding made of it, the second removes that
-            for basis, images in blocks:
-                w = w - (images @ w) @ basis
+        w = apply(m)
+        diagonal.append(float((w * m).sum()))
+        w = w - diagonal[-1] * v
+        if off:
+            w = w - off[-1] * before
+        before, w = v, w.flatten()
+        for at, (basis, images) in enumerate(blocks):  # what rounding left of the vectors before
+            rows = min(16, k + 1 - 16 * at)
+            w = w - (images[:rows] @ w) @ basis[:rows]
         w = w.view(shape)
         m = metric(w)
         square = (w * m).sum().item()

@@ -65,13 +65,16 @@ def sampled(*stencils: Tensor) -> list[Tensor]:
     return [spectrum(taps, (h, w)) for taps in stencils]
 
 
-def supremum(value: Callable[..., Tensor], samples: list[Tensor], *stencils: Tensor) -> float:
+def supremum(
+    value: Callable[..., Tensor], samples: list[Tensor], *stencils: Tensor, floor: float = -math.inf
+) -> float:
     """The largest value over all frequencies of a function of symbols.
 
     Args:
         value: The function, elementwise.
         samples: The symbols as :func:`sampled` gives them.
         stencils: The stencils themselves, with which it is searched between the samples.
+        floor: What counts: where it stays below, the largest sample will do.
 
     Returns:
         The number, to about 1e-4 of it.
@@ -82,6 +85,8 @@ def supremum(value: Callable[..., Tensor], samples: list[Tensor], *stencils: Ten
     highest = F.max_pool2d(F.pad(found[None, None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0, 0]
     best = found.max()
     rest = RISE * (best - found.min())
+    if best + rest < floor:
+        return float(best)
     values, order = torch.where(found >= highest, found, -math.inf).flatten().topk(min(PEAKS, found.numel()))
     order = order[values >= best - rest]
     y = 2 * torch.pi / rows * (order // found.shape[1]).double()
@@ -186,7 +191,7 @@ def beyond(
         samples = sampled(inside.c, inside.r)
         product = samples[0] * (beta + samples[1])
         low, high = min(low, product.min().item()), max(high, product.max().item())
-        kappa = max(kappa, supremum(lambda c, r: c * (own + gram * r), samples, inside.c, inside.r))
+        kappa = max(kappa, supremum(lambda c, r: c * (own + gram * r), samples, inside.c, inside.r, floor=kappa))
     square = all(alike(v, v.T) for v in (inside.convolution.psf, inside.c))
     for axis in larger[: 1 if square and grid[0] == grid[1] else 2]:
         reach = inside.reach(axis)
