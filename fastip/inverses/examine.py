@@ -91,12 +91,14 @@ def certify(net: InverseNet, op: LinearOperator, shape: Sequence[int], beta: flo
     convolution = op.convolution()
     known = tuple(shape[1:]) if convolution is None else certified_shape(convolution, (shape[-2], shape[-1]), net.reach)
     key = (net_digest(net), op.fingerprint(), known, beta, relaxation)
-    if key not in _certified:
-        while len(_certified) >= REMEMBERED:
-            del _certified[next(iter(_certified))]
+    found = _certified.get(key)
+    if found is None:
         with torch.no_grad():
-            _certified[key] = _certify(cast(InverseNet, net_on(net, torch.device("cpu"))), op, known, beta, relaxation)
-    return _certified[key]
+            found = _certify(cast(InverseNet, net_on(net, torch.device("cpu"))), op, known, beta, relaxation)
+        _certified[key] = found
+        for old in list(_certified)[:-REMEMBERED]:  # another thread may be here too
+            _certified.pop(old, None)
+    return found
 
 
 def _certify(net: InverseNet, op: LinearOperator, shape: Shape, beta: float, relaxation: float) -> Certificate:

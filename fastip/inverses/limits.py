@@ -65,9 +65,7 @@ def sampled(*stencils: Tensor) -> list[Tensor]:
     return [spectrum(taps, (h, w)) for taps in stencils]
 
 
-def supremum(
-    value: Callable[..., Tensor], samples: list[Tensor], *stencils: Tensor, floor: float = -math.inf
-) -> float:
+def supremum(value: Callable[..., Tensor], samples: list[Tensor], *stencils: Tensor, floor: float = -math.inf) -> float:
     """The largest value over all frequencies of a function of symbols.
 
     Args:

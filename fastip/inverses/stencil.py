@@ -215,7 +215,7 @@ class StencilDataStep(DataStep):
 
 
 class Stencil(StrictKeywords):
-    """C = the best (2p + 1)^2 stencil for (beta I + A A^T)^-1, certified on the data's own grid and boundary.
+    """C = the best (2p + 1)^2 stencil for (beta I + A A^T)^-1, certified for the data's own size and boundary.
 
     At bind C is scaled so that kappa < 0.98 (``Certificate.scale``). C wraps for circular boundaries and sees zeros
     outside otherwise.
