@@ -12,7 +12,7 @@ from .certificate import Certificate
 from .conjugate_gradient import ConjugateGradient
 from .exact import LARGEST_FACTOR, Exact
 from .learned import Learned
-from .stencil import Stencil, fitted
+from .stencil import Stencil, fitted, products
 
 # rho up to which a strided problem takes as many iterations with a stencil as with the exact inverse. Larger costs
 # iterations, smaller wider stencils.
@@ -154,13 +154,8 @@ def _fused(convolution: Convolution, y: Tensor, beta: float, relaxation: float) 
 
 
 def _products(convolution: Convolution, half_width: int) -> int:
-    """Products of A, A^T and C on a data point without a stride.
-
-    A psf of rank one is applied by rows, then by columns.
-    """
-    psf = convolution.psf
-    taps = min(int((psf != 0).sum()), sum(psf.shape) if int(torch.linalg.matrix_rank(psf)) == 1 else psf.numel())
-    return 2 * taps + (2 * half_width + 1) ** 2
+    """Products of A, A^T and C on a data point without a stride."""
+    return 2 * products(convolution.psf) + (2 * half_width + 1) ** 2
 
 
 def _certificate(

@@ -102,6 +102,11 @@ def weights(beta: float, relaxation: float) -> tuple[float, float]:
     return 0.5 * relaxation * beta, relaxation - 0.25 * relaxation**2
 
 
+def indefinite(smallest: float, relaxation: float) -> Certificate:
+    """That of a C which is not positive definite: it certifies nothing."""
+    return Certificate(float("inf"), float("-inf"), float("inf"), smallest, relaxation)
+
+
 def from_spectrum(c: Tensor, r: Tensor, beta: float, relaxation: float) -> Certificate:
     """The certificate when C and A A^T share eigenvectors: ``c`` and ``r`` are their eigenvalues."""
     own, gram = weights(beta, relaxation)
@@ -123,31 +128,49 @@ def lanczos(
     v = torch.randn(shape, generator=generator, dtype=torch.float64)
     m = metric(v)
     size = (v * m).sum().sqrt()
-    basis, images = [v / size], [m / size]
+    v, m = v / size, m / size
+    before = v
+    blocks: list[tuple[Tensor, Tensor]] = []  # of the basis and of its images, 16 vectors each
     diagonal: list[float] = []
     off: list[float] = []
     extremes = (0.0, 0.0)
-    for k in range(min(steps, v.numel())):
-        w = apply(images[k])
-        diagonal.append((w * images[k]).sum().item())
-        for _ in range(2):  # one pass leaves what rounding made of it, the second removes that
-            for b, i in zip(basis, images, strict=True):
-                w = w - (w * i).sum() * b
+    most = min(steps, v.numel())
+    for k in range(most):
+        if k % 16 == 0:
+            blocks.append((v.new_empty(16, v.numel()), v.new_empty(16, v.numel())))
+        blocks[-1][0][k % 16], blocks[-1][1][k % 16] = v.flatten(), m.flatten()
+        w = apply(m)
+        diagonal.append(float((w * m).sum()))
+        w = w - diagonal[-1] * v
+        if off:
+            w = w - off[-1] * before
+        before, w = v, w.flatten()
+        for at, (basis, images) in enumerate(blocks):  # what rounding left of the vectors before
+            rows = min(16, k + 1 - 16 * at)
+            w = w - (images[:rows] @ w) @ basis[:rows]
+        w = w.view(shape)
         m = metric(w)
         square = (w * m).sum().item()
-        beside = torch.tensor(off, dtype=torch.float64)
-        values = check_products(torch.tensor(diagonal, dtype=torch.float64))
-        if off:
-            values = torch.linalg.eigvalsh(check_products(values.diag() + beside.diag(1) + beside.diag(-1)))
-        previous, extremes = extremes, (values[0].item(), values[-1].item())
-        settled = all(abs(a - b) <= tolerance * abs(extremes[1]) for a, b in zip(previous, extremes, strict=True))
-        # Over where the space is exhausted to rounding, or the extremes rest. The first steps can rest by accident.
-        if square <= 1e-20 * abs(extremes[1]) ** 2 or (k >= 12 and settled):
-            break
+        exhausted = square <= 1e-20 * max(map(abs, diagonal)) ** 2  # to rounding
+        if k >= 11 or k == most - 1 or exhausted:
+            previous, extremes = extremes, _ends(diagonal, off)
+            settled = all(abs(a - b) <= tolerance * abs(extremes[1]) for a, b in zip(previous, extremes, strict=True))
+            # The first steps can rest by accident.
+            if exhausted or (k >= 12 and settled):
+                break
         off.append(square**0.5)
-        basis.append(w / off[-1])
-        images.append(m / off[-1])
+        v, m = w / off[-1], m / off[-1]
     return extremes
+
+
+def _ends(diagonal: list[float], off: list[float]) -> tuple[float, float]:
+    """The extreme eigenvalues of a symmetric tridiagonal matrix."""
+    t = torch.tensor(diagonal, dtype=torch.float64).diag()
+    if off:
+        beside = torch.tensor(off, dtype=torch.float64)
+        t = t + beside.diag(1) + beside.diag(-1)
+    values = torch.linalg.eigvalsh(check_products(t))
+    return values[0].item(), values[-1].item()
 
 
 def from_lanczos(
@@ -162,7 +185,7 @@ def from_lanczos(
     if smallest is None or smallest <= 0:
         smallest = lanczos(c, lambda v: v, shape)[0]
     if smallest <= 0:
-        return Certificate(float("inf"), float("-inf"), float("inf"), smallest * beta, relaxation)
+        return indefinite(smallest * beta, relaxation)
     _, kappa = lanczos(c, lambda v: own * v + gram * g(v), shape)
     low, high = lanczos(c, lambda v: beta * v + g(v), shape)
     return Certificate(kappa, low, high, smallest * beta, relaxation)

@@ -11,6 +11,7 @@ from torch import Tensor
 from .. import kernels
 from ..nets import InverseNet
 from ..placement import placed
+from . import edges
 
 
 def worth_collapsing(net: InverseNet) -> bool:
@@ -30,7 +31,7 @@ class Bordered:
     def __init__(self, net: InverseNet, beta: float, like: Tensor) -> None:
         self.reach, self.band = net.reach, net.band
         self.taps = placed(net.stencil(beta), like.device)
-        self.edges = [weights.to(like) for weights in self._edge_weights(net, beta)] if self.band else []
+        self.edges = [weights.to(like) for weights in edge_weights(net, beta)] if self.band else []
         self.corners = [weights.to(like) for weights in self._corner_weights(net, beta)] if self.band else []
 
     @staticmethod
@@ -57,21 +58,6 @@ class Bordered:
             ] = values
         return result.view_as(r)
 
-    def _edge_weights(self, net: InverseNet, beta: float) -> list[Tensor]:
-        """Correlation kernels (band, 1, depth, 2 reach + 1) for top and bottom, turned for left and right."""
-        depth, b, width = self.band + self.reach, self.band, 2 * self.reach + 1
-        tall, wide = 2 * depth, 2 * depth + width  # the other borders are out of reach
-        middle = wide // 2
-        across = slice(middle - self.reach, middle + self.reach + 1)
-        rows = _responses(net, beta, (tall, wide), [(d, middle) for d in (*range(b), *range(tall - b, tall))])
-        columns = _responses(net, beta, (wide, tall), [(middle, d) for d in (*range(b), *range(tall - b, tall))])
-        return [
-            rows[:b, :, :depth, across],
-            rows[b:, :, -depth:, across],
-            columns[:b, :, across, :depth],
-            columns[b:, :, across, -depth:],
-        ]
-
     def _corner_weights(self, net: InverseNet, beta: float) -> list[Tensor]:
         """Matrices (depth^2, band^2): top left, top right, bottom left, bottom right."""
         depth, b = self.band + self.reach, self.band
@@ -82,6 +68,55 @@ class Bordered:
             found = _responses(net, beta, (n, n), [(i, j) for i in rows for j in columns])
             result.append(found[:, 0, high, across].flatten(1).T)
         return result
+
+
+def edge_weights(net: InverseNet, beta: float) -> list[Tensor]:
+    """Correlation kernels (band, 1, depth, 2 reach + 1) for top and bottom, turned for left and right."""
+    depth, b, width = net.band + net.reach, net.band, 2 * net.reach + 1
+    tall, wide = 2 * depth, 2 * depth + width  # the other borders are out of reach
+    middle = wide // 2
+    across = slice(middle - net.reach, middle + net.reach + 1)
+    rows = _responses(net, beta, (tall, wide), [(d, middle) for d in (*range(b), *range(tall - b, tall))])
+    columns = _responses(net, beta, (wide, tall), [(middle, d) for d in (*range(b), *range(tall - b, tall))])
+    return [
+        rows[:b, :, :depth, across],
+        rows[b:, :, -depth:, across],
+        columns[:b, :, across, :depth],
+        columns[b:, :, across, -depth:],
+    ]
+
+
+class Edges:
+    """C of a linear network for waves along an edge, as ``limits.beyond`` asks for it."""
+
+    def __init__(self, net: InverseNet, beta: float) -> None:
+        self.net, self.beta, self.taps = net, beta, net.stencil(beta)
+        self._edges: list[Tensor] | None = None
+
+    def __call__(self, axis: int, n: int) -> edges.Across:
+        """The map of waves along ``axis``, across ``n`` pixels."""
+        net = self.net
+        middle = edges.inside(self.taps if axis else self.taps.T, n, wraps=net.boundary == "circular")
+        if net.band == 0:
+            return middle
+        if n < Bordered.smallest(net):
+            return edges.matrix(self._rows(axis, n))
+        if self._edges is None:
+            self._edges = edge_weights(net, self.beta)
+        top, bottom, left, right = (e[:, 0] for e in self._edges)
+        first, last = (top, bottom) if axis else (left.mT, right.mT)
+        return edges.bordered(middle, first, last)
+
+    def _rows(self, axis: int, n: int) -> Tensor:
+        """Each pixel across: what it sees, (n, n, columns)."""
+        net = self.net
+        wide = 2 * (net.band + net.reach) + 2 * net.reach + 1
+        middle = wide // 2
+        shape, places = ((n, wide), [(d, middle) for d in range(n)])
+        if axis == 0:
+            shape, places = (wide, n), [(middle, d) for d in range(n)]
+        found = _responses(net, self.beta, shape, places)[:, 0]
+        return (found if axis else found.mT)[..., middle - net.reach : middle + net.reach + 1]
 
 
 def _responses(net: InverseNet, beta: float, shape: tuple[int, int], places: list[tuple[int, int]]) -> Tensor:

@@ -5,16 +5,21 @@ Its error on noise, its certificate when it is linear, and the worst error found
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from ..contracts import Apply, Convolution, LinearOperator
+from ..contracts import Apply, LinearOperator, Shape
 from ..errors import strict_keywords
 from ..nets import InverseNet, PaperInverseNet
+from ..nets.weights import net_digest, net_on
 from .certificate import Certificate, from_lanczos, from_spectrum
-from .stencil import certified_shape, spectrum, symbol_taps
+from .collapsed import Bordered, Edges, worth_collapsing
+from .edges import spectrum
+from .limits import Inside, beyond
+from .stencil import certified_shape, settled_side, symbol_taps
 from .trained import Stored, Trained
 
 InverseModule = InverseNet | PaperInverseNet
@@ -24,6 +29,9 @@ NOISE_SHAPE = (8, 1, 64, 64)
 # Four starts of the search for the worst error. More, or larger ones, may find a larger error, and take longer.
 START_SHAPE = (4, 1, 24, 24)
 SETTLED = (1 << 20, 1 << 20)  # larger than any grid that is certified as it is
+REMEMBERED = 64  # certificates: more hold a little memory, fewer are computed again where solves take turns
+
+_certified: dict[Hashable, Certificate] = {}  # by the weights and the problem
 
 
 def forward_map(op: LinearOperator, beta: float) -> Apply:
@@ -75,28 +83,48 @@ def worst_error(
 
 
 def certify(net: InverseNet, op: LinearOperator, shape: Sequence[int], beta: float, relaxation: float) -> Certificate:
-    """The certificate of a linear network on data of ``shape`` (b c h w).
+    """The certificate of a linear network on data of ``shape`` (b c h w), remembered for its weights.
 
-    By spectrum on circular grids, else by Lanczos on the operator's own boundary. Grids beyond the size at which
-    boundary effects have settled are certified at that size.
+    By spectrum on circular grids, else by Lanczos on the operator's own boundary; for a convolution on data that are
+    larger than ``stencil.settled_side`` as :func:`stencil.certify`.
     """
-    convolution, (h, w) = op.convolution(), (shape[-2], shape[-1])
-    if convolution is not None and convolution.boundary == net.boundary == "circular":
-        return from_spectrum(
-            spectrum(net.stencil(beta), (h, w)), spectrum(symbol_taps(convolution), (h, w)), beta, relaxation
-        )
-    grid = (1, *shape[1:]) if convolution is None else (1, 1, *settled(convolution, net, (h, w)))
+    convolution = op.convolution()
+    known = tuple(shape[1:]) if convolution is None else certified_shape(convolution, (shape[-2], shape[-1]), net.reach)
+    key = (net_digest(net), op.fingerprint(), known, beta, relaxation)
+    found = _certified.get(key)
+    if found is None:
+        with torch.no_grad():
+            found = _certify(cast(InverseNet, net_on(net, torch.device("cpu"))), op, known, beta, relaxation)
+        _certified[key] = found
+        for old in list(_certified)[:-REMEMBERED]:  # another thread may be here too
+            _certified.pop(old, None)
+    return found
+
+
+def _certify(net: InverseNet, op: LinearOperator, shape: Shape, beta: float, relaxation: float) -> Certificate:
+    least = net.least(beta)
 
     def apply(v: Tensor) -> Tensor:
-        with torch.no_grad():
-            return net(v, beta)
+        return net(v, beta)
 
-    return from_lanczos(apply, lambda v: op(op.adjoint(v)), grid, beta, relaxation)
+    def g(v: Tensor) -> Tensor:
+        return op(op.adjoint(v))
 
-
-def settled(convolution: Convolution, net: InverseNet, shape: tuple[int, int]) -> tuple[int, int]:
-    """The grid on which a network is certified for data of ``shape``."""
-    return certified_shape(convolution, shape, net.reach)
+    convolution = op.convolution()
+    if convolution is None:
+        return from_lanczos(apply, g, (1, *shape), beta, relaxation, least)
+    taps, r = net.stencil(beta), symbol_taps(convolution)
+    h, w = shape
+    if convolution.boundary == net.boundary == "circular":
+        return from_spectrum(spectrum(taps, (h, w)), spectrum(r, (h, w)), beta, relaxation)
+    if convolution.boundary == "circular":
+        return from_lanczos(apply, g, (1, 1, h, w), beta, relaxation, least)
+    side = settled_side(convolution, net.reach)
+    grid = (min(h, side), min(w, side))
+    quick = worth_collapsing(net) and min(grid) >= Bordered.smallest(net) and net.boundary != "circular"
+    c = Bordered(net, beta, torch.zeros(1, dtype=torch.float64)) if quick else apply  # equal to rounding
+    found = from_lanczos(c, g, (1, 1, *grid), beta, relaxation, least)
+    return beyond(found, Inside(convolution, taps, r), beta, grid, (h, w), Edges(net, beta))
 
 
 def _start_shape(op: LinearOperator, shape: Sequence[int]) -> tuple[int, ...]:
@@ -138,6 +166,7 @@ def examine(
         start = _start_shape(op, shape)
         estimates = [worst_error(net, op, b, shape=start) for b in sorted({low, middle, high})]
         return Trained(op.fingerprint(), (low, high), accuracy, (), max(estimates))
-    grid = (1, 1, *SETTLED) if op.convolution() is not None and net.boundary != "circular" else shape
+    convolution = op.convolution()
+    grid = (1, 1, *SETTLED) if convolution is not None and convolution.boundary != "circular" else shape
     certificates = tuple(Stored(b, certify(net, op, grid, b, 1.0)) for b in sorted({low, middle, high}))
     return Trained(op.fingerprint(), (low, high), accuracy, certificates, None)

@@ -6,7 +6,7 @@ Bound to its operator it is one data step, scaled by its certificate when it is 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from ..nets.weights import check_beside, net_digest, net_on
 from ..tracing import check_traceable
 from .certificate import Certificate
 from .collapsed import Bordered, layered, worth_collapsing
-from .examine import SETTLED, certify, settled
+from .examine import certify
 from .stencil import StencilDataStep
 from .steps import DataStep
 from .trained import ROUNDING, Trained
@@ -40,8 +40,8 @@ class Learned(StrictKeywords):
             Those that are not InverseNets are taken for non-linear: they are not certified, and the solver's own
             watch stops a diverging run with Status.UNSTABLE.
         trained: The problem that the network belongs to (``fastip.load_inverse`` and ``fastip.train.inverse`` give
-            it). Another operator, or a beta outside its range, is then refused. Without it every bind certifies the
-            network for the problem at hand.
+            it). Another operator, or a beta outside its range, is then refused. The certificates in it are not taken
+            for true: the first bind computes that of the weights for the problem at hand, and later ones remember it.
 
     Raises:
         InvalidInput: For what is no network. At ``bind`` for another operator, a beta out of range, data that are
@@ -86,7 +86,7 @@ class Learned(StrictKeywords):
         if not isinstance(net, InverseNet):
             near = self._beside(y)
             return DataStep(op, y, beta, lambda r: near(r, beta), self._about())
-        certificate = self._certificate(op, y, beta, relaxation)
+        certificate = certify(net, op, tuple(y.shape), beta, relaxation)
         factor, certificate = certificate.scale(), certificate.scaled()
         text = f"{self._about()}, kappa = {certificate.kappa:.3f}, rho = {certificate.rho:.2e}"
         if not worth_collapsing(net) or self._differentiable():
@@ -106,23 +106,7 @@ class Learned(StrictKeywords):
     def certificate(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> Certificate | None:
         """The certificate, before scaling, with which this inverse would be bound; None for a non-linear network."""
         self._check(op, y, beta)
-        return self._certificate(op, y, beta, relaxation) if isinstance(self.net, InverseNet) else None
-
-    def _certificate(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float) -> Certificate:
-        net, convolution, shape = self.net, op.convolution(), tuple(y.shape)
-        assert isinstance(net, InverseNet)
-        grid: tuple[int, ...] = shape
-        if convolution is not None and not convolution.boundary == net.boundary == "circular":
-            grid = settled(convolution, net, (shape[-2], shape[-1]))
-            if self.trained is not None and grid == settled(convolution, net, SETTLED) and self.unchanged:
-                stored = self.trained.certificate(beta, relaxation)
-                if stored is not None:
-                    return stored
-        with torch.no_grad():
-            key = ("certificate", op.fingerprint(), grid, beta, relaxation)
-            return self._remember(
-                key, lambda: certify(cast(InverseNet, net_on(net, torch.device("cpu"))), op, shape, beta, relaxation)
-            )
+        return certify(self.net, op, tuple(y.shape), beta, relaxation) if isinstance(self.net, InverseNet) else None
 
     def _remember(self, key: tuple[Hashable, ...], make: Callable[[], Any]) -> Any:
         """``make()``, kept while the weights are the same."""

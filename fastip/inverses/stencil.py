@@ -14,15 +14,20 @@ from ..contracts import Convolution, LinearOperator, Shape, StencilStep
 from ..errors import StrictKeywords, Unsupported
 from ..placement import placed
 from ..tracing import constant, fixed
-from .certificate import Certificate, from_lanczos, from_spectrum
+from . import edges
+from .certificate import Certificate, from_lanczos, from_spectrum, indefinite
+from .edges import spectrum
+from .limits import Inside, beyond, infimum
 from .steps import DataStep, beside
 
-# Boundary effects are local: beyond this many pixels a side the eigenvalues no longer move (a test compares kappa with
-# that on 230 x 210), so larger grids are certified at this size. Larger only takes longer.
+# What corners do is local: a grid of this many pixels a side has settled them, and what still grows with the data is
+# added for a side without end. Larger only takes longer.
 CERTIFIED_SIDE = 96
-# The certified side is at least this many times the reach of C and A A^T together. Larger takes longer, smaller brings
-# opposite borders together.
+# That side is at least this many times the reach of C and A A^T together. Larger takes longer, smaller brings opposite
+# borders together.
 REACHES = 6
+# Products of A on a data point (in valid grids, else on an image point) from which FFTs apply A A^T faster.
+TRANSFORMED = 200
 
 
 def symbol_taps(convolution: Convolution) -> Tensor:
@@ -34,16 +39,6 @@ def symbol_taps(convolution: Convolution) -> Tensor:
     rows = torch.arange(-((kh - 1) // s), (kh - 1) // s + 1) * s % shape[0]
     columns = torch.arange(-((kw - 1) // s), (kw - 1) // s + 1) * s % shape[1]
     return correlation[rows][:, columns]
-
-
-def spectrum(taps: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Eigenvalues of a symmetric stencil on a circular grid, rfft2 layout; taps that reach past the grid wrap."""
-    (th, tw), (h, w) = taps.shape, shape
-    rows = (torch.arange(th) - th // 2) % h
-    columns = (torch.arange(tw) - tw // 2) % w
-    grid = torch.zeros(h, w, dtype=torch.float64)
-    grid.index_put_((rows[:, None].expand(th, tw), columns.expand(th, tw)), taps.double(), accumulate=True)
-    return torch.fft.rfft2(grid).real
 
 
 def fit(convolution: Convolution, beta: float, half_width: int) -> Tensor:
@@ -85,31 +80,56 @@ def fit(convolution: Convolution, beta: float, half_width: int) -> Tensor:
 def certify(
     convolution: Convolution, taps: Tensor, shape: tuple[int, int], beta: float, relaxation: float
 ) -> Certificate:
-    """kappa and rho of a stencil on a grid of ``shape``.
+    """kappa and rho of a stencil on data of ``shape``.
 
-    By spectrum when circular, by Lanczos on the operator's own boundary otherwise.
+    By spectrum when circular. Otherwise by Lanczos on the operator's own boundary, and on data that are larger than
+    :func:`settled_side` on a grid of that side, with what eigenvalues tend to as it grows (``limits``).
     """
+    r = symbol_taps(convolution)
     if convolution.boundary == "circular":
-        return from_spectrum(spectrum(taps, shape), spectrum(symbol_taps(convolution), shape), beta, relaxation)
+        return from_spectrum(spectrum(taps, shape), spectrum(r, shape), beta, relaxation)
     psf, stride, boundary = convolution.psf, convolution.stride, convolution.boundary
-    grid = (1, 1, *certified_shape(convolution, shape, taps.shape[0] // 2))
+    side = settled_side(convolution, taps.shape[0] // 2)
+    grid = (min(shape[0], side), min(shape[1], side))
 
     def c(v: Tensor) -> Tensor:
         return kernels.stencil(v, taps, boundary)
 
-    def g(v: Tensor) -> Tensor:
+    def direct(v: Tensor) -> Tensor:
         return kernels.strided_conv(kernels.strided_conv_adjoint(v, psf, stride, boundary), psf, stride, boundary)
 
-    # The minimum of C's symbol between sampled frequencies: a coarser grid may miss it, a finer one only costs.
-    dense = (8 * taps.shape[0] + 1, 8 * taps.shape[1] + 1)
-    return from_lanczos(c, g, grid, beta, relaxation, smallest=spectrum(taps, dense).min().item())
+    dense = products(psf) > TRANSFORMED * (1 if boundary == "valid" else stride**2)
+    g = edges.by_transforms(convolution, r, grid) if dense else direct
+    smallest = infimum(taps)
+    if smallest <= 0 and min(shape) > side:
+        return indefinite(smallest * beta, relaxation)
+    found = from_lanczos(c, g, (1, 1, *grid), beta, relaxation, smallest)
+    return beyond(
+        found,
+        Inside(convolution, taps, r),
+        beta,
+        grid,
+        shape,
+        lambda axis, n: edges.inside(taps if axis else taps.T, n),
+    )
+
+
+def products(psf: Tensor) -> int:
+    """Of A or A^T on a data point: a psf of rank one is applied by rows, then by columns."""
+    taps = int((psf != 0).sum())
+    return min(taps, sum(psf.shape)) if taps > sum(psf.shape) and int(torch.linalg.matrix_rank(psf)) == 1 else taps
+
+
+def settled_side(convolution: Convolution, half_width: int) -> int:
+    """The side from which corners no longer see each other."""
+    return max(CERTIFIED_SIDE, REACHES * (half_width + max(convolution.psf.shape) // convolution.stride))
 
 
 def certified_shape(convolution: Convolution, shape: tuple[int, int], half_width: int) -> tuple[int, int]:
-    """The data's own grid where it is small or circular, else one on which the eigenvalues have settled."""
+    """A shape with the same certificate: all sides above the settled one are alike, unless the data are circular."""
     if convolution.boundary == "circular":
         return shape
-    side = max(CERTIFIED_SIDE, REACHES * (half_width + max(convolution.psf.shape) // convolution.stride))
+    side = settled_side(convolution, half_width) + 1
     return min(shape[0], side), min(shape[1], side)
 
 
@@ -195,7 +215,7 @@ class StencilDataStep(DataStep):
 
 
 class Stencil(StrictKeywords):
-    """C = the best (2p + 1)^2 stencil for (beta I + A A^T)^-1, certified on the data's own grid and boundary.
+    """C = the best (2p + 1)^2 stencil for (beta I + A A^T)^-1, certified for the data's own size and boundary.
 
     At bind C is scaled so that kappa < 0.98 (``Certificate.scale``). C wraps for circular boundaries and sees zeros
     outside otherwise.

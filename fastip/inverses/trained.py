@@ -11,7 +11,7 @@ ROUNDING = 1e-6  # relative: a beta that was written and read again is the same,
 
 @dataclass(frozen=True)
 class Stored:
-    """The certificate of a linear network at one beta, on a grid whose boundary effects have settled.
+    """The certificate of a linear network at one beta, for data of any size above the settled one.
 
     Attributes:
         beta: The penalty it holds for.
@@ -30,7 +30,8 @@ class Trained:
         fingerprint: That of the operator, ``op.fingerprint()``.
         beta: (low, high), equal for a single one.
         accuracy: ``||(I - C B^-1) e|| / ||e||`` on fresh noise, at the geometric mean of the range.
-        certificates: Of a linear network, one for each beta that was examined; none for another.
+        certificates: Of a linear network, one for each beta that was examined; none for another. They tell what was
+            found: a network is certified anew when it is bound, whatever its file says.
         estimate: For a non-linear network the largest ``||e - C B^-1 e|| / ||e||`` found, in the norm of B^-1; an
             estimate from below. None for a linear one.
     """
@@ -40,10 +41,3 @@ class Trained:
     accuracy: float
     certificates: tuple[Stored, ...] = ()
     estimate: float | None = None
-
-    def certificate(self, beta: float, relaxation: float) -> Certificate | None:
-        """The stored certificate for exactly this beta and relaxation, or None."""
-        for stored in self.certificates:
-            if abs(stored.beta - beta) <= ROUNDING * beta and stored.certificate.relaxation == relaxation:
-                return stored.certificate
-        return None

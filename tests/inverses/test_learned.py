@@ -197,17 +197,6 @@ def test_a_range_of_beta_is_one_network():
         learned.bind(op, y, 0.2)
 
 
-def test_the_record_serves_large_grids_and_small_ones_are_certified_anew(monkeypatch):
-    op, net = trained("motion", 1, "valid")
-    record = inverses.examine(net, op, BETA)
-    learned = inverses.Learned(net, trained=record)
-    large, small = torch.zeros(1, 1, 200, 180), torch.zeros(1, 1, 20, 30)
-    assert learned.certificate(op, large, BETA) is record.certificates[0].certificate
-    assert learned.certificate(op, small, BETA) is not record.certificates[0].certificate
-    assert learned.certificate(op, small, BETA) is learned.certificate(op, small, BETA), "computed once"
-    assert learned.certificate(op, large, BETA, 1.5) is not record.certificates[0].certificate
-
-
 def halve_in_place(net):
     net.rescale(0.5)
 

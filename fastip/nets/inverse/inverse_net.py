@@ -156,6 +156,13 @@ class InverseNet(nn.Module):
             response = self._layers(impulse, as_batch(beta, self.beta_range, impulse, "InverseNet"), "zero")[0, 0]
         return response[self.reach : 3 * self.reach + 1, self.reach : 3 * self.reach + 1].cpu()
 
+    def least(self, beta: float | None = None) -> float:
+        """s f: no eigenvalue of C is smaller, on any grid."""
+        like = torch.zeros(1, 1, 1, 1, dtype=torch.float64, device=self.log_scale.device)
+        with torch.no_grad():
+            scale, floor = self._ends(like, self._gains(as_batch(beta, self.beta_range, like, "InverseNet"), like))
+        return float(scale * floor)
+
     def _layers(self, r: Tensor, beta: Tensor | None, boundary: str) -> Tensor:
         kernels = [kernel.to(r) for kernel in self.kernels]
         pads = [((k - 1) * d // 2,) * 2 for k, d in zip(self.sizes, self.dilations, strict=True)]
@@ -165,9 +172,13 @@ class InverseNet(nn.Module):
             hidden = scaled(conv(hidden, kernel, pad, boundary, dilation), gain)
         for kernel, pad, dilation, gain in reversed(list(zip(kernels, pads, self.dilations, gains, strict=False))):
             hidden = conv_transpose(scaled(hidden, gain), kernel, pad, boundary, dilation)
-        scale, floor = self.log_scale.exp().to(r), self.log_floor.exp().to(r)
-        scale, floor = scaled(scale, gains[-2]), scaled(floor, gains[-1])
+        scale, floor = self._ends(r, gains)
         return (scale * torch.addcmul(hidden, floor, v)).view_as(r)
+
+    def _ends(self, like: Tensor, gains: list[Tensor | None]) -> tuple[Tensor, Tensor]:
+        """s and f, of the dtype and on the device of ``like``."""
+        scale, floor = self.log_scale.exp().to(like), self.log_floor.exp().to(like)
+        return scaled(scale, gains[-2]), scaled(floor, gains[-1])
 
     def _gains(self, beta: Tensor | None, r: Tensor) -> list[Tensor | None]:
         """One gain for each layer, then those of s and f; every channel of an image has its image's beta."""
