@@ -1,4 +1,4 @@
-# make demo | test | test-all | lint | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
+# make demo | test | test-all | test-long | lint | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 THREADS ?= 1
@@ -14,7 +14,7 @@ CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.cu')
 export FASTIP_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null),AUTO,OFF)
 export FASTIP_CUDA_ARCHS ?= $(if $(shell nvidia-smi -L 2>/dev/null),native)
 
-.PHONY: demo test test-slow test-all lint bench train-photo train-photo-export wheel clean
+.PHONY: demo test test-slow test-all test-long lint bench train-photo train-photo-export wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -28,6 +28,10 @@ test-slow: $(READY) $(VENV)/gpu
 	OMP_NUM_THREADS=1 $(PY) -P -m pytest -n 2 --dist loadfile -m "slow or gpu_tools" tests
 
 test-all: test test-slow
+
+# The long forms of what tries random cases: half an hour.
+test-long: $(READY)
+	FASTIP_LONG=1 OMP_NUM_THREADS=1 $(PY) -P -m pytest -n 2 -m fuzz tests
 
 lint: $(READY)
 	$(BIN)/ruff check .

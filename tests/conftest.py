@@ -57,6 +57,8 @@ def _mark(items: list[pytest.Item]) -> None:
             continue
         name = f"{item.path.relative_to(HERE).as_posix()}::{item.function.__name__}"  # type: ignore[attr-defined]
         seen |= {name, name.partition("::")[0]}
+        if name.startswith(slow.FUZZERS):
+            item.add_marker("fuzz")
         if name.startswith(slow.GPU_TOOLS):
             item.add_marker("gpu_tools")
         elif name in slow.SLOW:
@@ -73,7 +75,8 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     begun = time.process_time()
     yield
     took = time.process_time() - begun
-    if took > slow.LIMIT and not {"slow", "gpu_tools", "gpu"} & {marker.name for marker in item.iter_markers()}:
+    free = {"slow", "gpu_tools", "gpu"} | ({"fuzz"} if slow.LONG else set())
+    if took > slow.LIMIT and not free & {marker.name for marker in item.iter_markers()}:
         pytest.fail(f"it took {took:.0f} s of processor time: make it smaller, or name it in tests/slow.py")
 
 

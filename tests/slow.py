@@ -8,6 +8,24 @@ FILE.
 
 from __future__ import annotations
 
+import os
+
+# Random cases: few with the quick tests, many where FASTIP_LONG is set, which is what `make test-long` does with these.
+FUZZERS = (
+    "checkpoint/test_fuzzed.py",
+    "inverses/test_wide_certificates.py",
+    "io/test_mutated_files.py",
+    "solvers/test_converged.py",
+    "test_random_calls.py",
+)
+LONG = bool(os.environ.get("FASTIP_LONG"))
+
+
+def count(short: int, long: int) -> int:
+    """How many cases a fuzzer tries now."""
+    return long if LONG else short
+
+
 LIMIT = 30.0  # seconds of processor time, even on a slow machine: a test that takes more and is not named here fails
 
 # paths below tests/: code for GPUs emulated, interpreted, compiled; sessions rehearsed

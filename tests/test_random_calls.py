@@ -1,6 +1,6 @@
 """Whatever ``admm`` is called with: it answers with an image or refuses in words, and changes no argument.
 
-The short form is fixed; FASTIP_CALLS=20000 runs so many calls instead, FASTIP_SEED=N from another seed.
+FASTIP_SEED=N begins with another seed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import pytest
 import torch
 
 import fastip
+import slow
 from cases import calls
 from fastip.contracts import Status
 from fastip.errors import FastipError
 
-COUNT, FIRST = int(os.environ.get("FASTIP_CALLS", "1000")), int(os.environ.get("FASTIP_SEED", "0"))
+COUNT, FIRST = slow.count(1000, 20000), int(os.environ.get("FASTIP_SEED", "0"))
 PARTS = 4  # tests, so that workers share them
 LONGEST = 60  # seconds of one call: some hang for ever, or they are over in a second
 # Of the image's largest value: rounding after 40 iterations, beta 1e-3 and sums in another order.

@@ -1,6 +1,6 @@
 """Mutated and forged checkpoints: errors of fastip alone come out, nothing is executed, nothing takes long.
 
-FASTIP_FUZZ=5000 runs so many cases in place of the 1000 of the quick tests. Case i is drawn from the seed i: what is
+The long form runs 5000 cases in place of the 1000 of the quick tests. Case i is drawn from the seed i: what is
 drawn stands in tests/cases/mutated_checkpoints.py.
 """
 
@@ -20,13 +20,14 @@ import pytest
 import torch
 
 import fastip
+import slow
 from cases.generators import dcgan, encoder, settled
 from cases.mutated_checkpoints import BYTES, WAYS
 from cases.tasks import network
 from fastip import checkpoint, inverses, nets, operators, priors, psf
 from fastip.errors import FastipError
 
-COUNT = int(os.environ.get("FASTIP_FUZZ", "1000"))
+COUNT = slow.count(1000, 5000)
 PARTS = 10  # of the cases, each a test
 LIMIT = 5.0  # seconds of processor time for one file; a sound one takes a hundredth
 

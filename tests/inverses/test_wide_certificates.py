@@ -1,17 +1,16 @@
 """kappa on data larger than the grid that is certified: never below its true value, whatever the psf and the border.
 
-The short form runs with the quick tests; FASTIP_CERTIFICATES=300 runs so many random ones up to 128 pixels wide, and
+The short form runs with the quick tests; the long one has 300 random ones up to 128 pixels wide, and
 the solves that did not converge while the growth with the data was left out.
 """
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import torch
 
 import fastip
+import slow
 from cases import wide
 from fastip import inverses, kernels, operators, priors
 from fastip import psf as psfs
@@ -20,10 +19,9 @@ from fastip.errors import InvalidInput
 from fastip.inverses import auto, stencil
 from fastip.inverses.certificate import weights
 
-COUNT = int(os.environ.get("FASTIP_CERTIFICATES", "0"))
+COUNT = slow.count(0, 300)
 LEAST = 0.995  # of its true value: the margin below 1 is 2 %
-pytestmark = [pytest.mark.slow] if COUNT else []
-long = pytest.mark.skipif(not COUNT, reason="takes a minute: FASTIP_CERTIFICATES=1 runs it")
+long = pytest.mark.skipif(not slow.LONG, reason="takes a minute: make test-long runs it")
 
 
 def true_kappa(

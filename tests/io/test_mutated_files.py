@@ -1,19 +1,19 @@
 """Image files damaged at random: read, or refused by name, and in no case for long or with much memory.
 
-The short form runs with the quick tests; FASTIP_FUZZ=20000 reads so many files instead, a quarter of each format.
+The short form runs with the quick tests; the long one reads 20,000 files, a quarter of each format.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+import slow
 from cases import mutated
 
-COUNT = int(os.environ.get("FASTIP_FUZZ", "1000"))
+COUNT = slow.count(1000, 20000)
 
 
 def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:

@@ -1,12 +1,11 @@
 """What CONVERGED promises: at tolerance t the objective is within 10 t of its minimum, whatever beta, start and prior.
 
 The gap is (F(x) - F*) / max(F*, 0.01 ||y||^2), F in float64 and F* from cvxpy. The short form runs with the quick
-tests; FASTIP_CONVERGED=400 runs so many problems instead.
+tests; the long form has 400 problems.
 """
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,13 @@ import pytest
 import torch
 
 import fastip
+import slow
 from cases import optima
 from fastip import inverses, operators, priors, psf
 from fastip.contracts import Solution, Status
 from fastip.errors import InvalidInput
 
-COUNT = int(os.environ.get("FASTIP_CONVERGED", "24"))
+COUNT = slow.count(24, 400)
 TOLERANCES = (1e-2, 1e-3, 1e-4)
 
 
