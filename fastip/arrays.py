@@ -274,14 +274,18 @@ def check_number(value: Any, name: str, *, low: float = -math.inf, strict: bool 
     return number
 
 
-def check_normal(number: float, name: str, dtype: torch.dtype) -> float:
-    """``number`` > 0, refused unless it and its inverse are ordinary numbers for data of ``dtype``."""
+NEAR_ONE = (
+    "where the operator has a norm near 1 every useful one lies between, so scale it, (1 / norm) * op, and the data too"
+)
+
+
+def check_normal(number: float, name: str, dtype: torch.dtype, advice: str = NEAR_ONE) -> float:
+    """``number`` > 0, refused unless it is a normal number of the sums that data of ``dtype`` have."""
     limits = torch.finfo(accumulator(dtype))
     if not limits.tiny <= number <= limits.max:
         raise InvalidInput(
             f"{name} is {number:g}; expected {limits.tiny:.3g} to {limits.max:.3g}, the normal numbers of "
-            f"float{limits.bits}: where the operator has a norm near 1 every useful one lies between, so scale it, "
-            "(1 / norm) * op, and the data with it"
+            f"float{limits.bits}: {advice}"
         )
     return number
 
@@ -310,11 +314,12 @@ def check_counts(**values: Any) -> None:
 
 
 def power_of_two(sizes: Tensor) -> Tensor:
-    """A power of two within a factor 2 above each size, as far as float32 goes; 2 for the size 0.
+    """A power of two within a factor 2 above each size, up to 2^100 (float64: 2^1000); 2 for the size 0.
 
     Multiplying and dividing by it are exact.
     """
-    kept = torch.where(sizes > 0, sizes, torch.ones_like(sizes)).clamp(2.0**-100, 2.0**100)
+    most = 2.0 ** (1000 if sizes.dtype == torch.float64 else 100)
+    kept = torch.where(sizes > 0, sizes, torch.ones_like(sizes)).clamp(1 / most, most)
     return kept / torch.frexp(kept).mantissa
 
 

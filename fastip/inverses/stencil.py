@@ -100,8 +100,10 @@ def certify(
 
     dense = products(psf) > TRANSFORMED * (1 if boundary == "valid" else stride**2)
     g = edges.by_transforms(convolution, r, grid) if dense else direct
+    # C on a grid is a compression of C on the plane, so this bounds its spectrum. Lanczos, whose tolerance is that of
+    # the largest eigenvalue, takes a small negative one for positive.
     smallest = infimum(taps)
-    if smallest <= 0 and min(shape) > side:
+    if smallest <= 0:
         return indefinite(smallest * beta, relaxation)
     found = from_lanczos(c, g, (1, 1, *grid), beta, relaxation, smallest)
     return beyond(

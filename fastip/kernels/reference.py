@@ -237,11 +237,11 @@ def limit(g: Tensor, weight: float | Tensor, isotropic: bool) -> Tensor:
     """The nearest field with ``|g| <= weight`` at every pixel: the pair's Euclidean length, or each entry alone."""
     if not isotropic:
         return torch.clamp(g, -weight, weight)  # type: ignore[arg-type]  # two numbers or two tensors
-    # In units of the weight, so that the squares neither overflow nor vanish; a weight of zero leaves nothing.
-    most = torch.as_tensor(weight, dtype=g.dtype, device=g.device)
-    unit = torch.where(most > 0, most, torch.ones_like(most))
-    length = (g[0] / unit).square() + (g[1] / unit).square()
-    return g * ((most > 0) / length.clamp(min=1).sqrt())
+    # In units of the larger entry, so that the squares neither overflow nor vanish, and a weight of 0 has its gradient.
+    unit = g.detach().abs().amax(dim=0)
+    direction = g / torch.where(unit > 0, unit, torch.ones_like(unit))
+    length = direction.square().sum(dim=0).clamp(min=1).sqrt()  # below 1 only where g is 0
+    return torch.where(unit * length > weight, direction * (weight / length), g)
 
 
 def spectral_step_(f: Tensor, p: Tensor, offset: Tensor, gain: Tensor, relaxation: float = 1.0) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from .. import kernels
 from ..contracts import LinearOperator, Pointwise, Shape
 from ..errors import InvalidInput
-from .penalty import Penalty, alike
+from .penalty import Penalty, alike, suggested
 from .prior import Prior, Stateless, Weight, check_bound, check_fit, check_weight, image_shape, is_zero, like, weight_on
 
 OF_L1, OF_L2 = Penalty(0.3, 0.7), Penalty(2.5, 1.0)
@@ -62,9 +62,17 @@ class Separable(Prior):
 
         l1: ``0.3 (l1 / ||A||^2)^0.7 ||A||^2``, l2: ``2.5 l2``, within 1e-3 and 1 ``||A||^2``; the larger of the two.
         """
-        best = alike(op, shape, pixel_by_pixel=True)
-        weights = [(w, p) for w, p in ((self.l1, OF_L1), (self.l2, OF_L2)) if not is_zero(w)]
-        return best or max((p.suits(w, op, shape) for w, p in weights), default=None)
+        return suggested(self, (self.l1, self.l2), op, shape)
+
+    def suited(self, op: LinearOperator, shape: Shape) -> float | None:
+        """:meth:`suggested_beta`, for numbers and for tensors."""
+        return alike(op, shape, pixel_by_pixel=True) or self.weighed(op, shape)
+
+    def weighed(self, op: LinearOperator, shape: Shape) -> float | None:
+        """What suits the weights alone."""
+        of_l1 = None if is_zero(self.l1) else OF_L1.suits(self.l1, op, shape)
+        of_l2 = None if is_zero(self.l2) else OF_L2.suits(self.l2, op, shape)
+        return max((beta for beta in (of_l1, of_l2) if beta is not None), default=None)
 
     def beside(self, y: Tensor) -> Separable:
         """This prior with its weights on the device of y and in its precision."""

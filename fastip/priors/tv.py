@@ -13,7 +13,7 @@ from ..arrays import accumulator, check_count
 from ..contracts import LinearOperator, Shape
 from ..errors import InvalidInput
 from ..tracing import real_dtype
-from .penalty import Penalty, alike
+from .penalty import Penalty, alike, suggested
 from .prior import BoundWithout, Prior, Weight, check_fit, check_state, check_weight, image_shape, like, weight_on
 from .separable import Separable
 
@@ -82,9 +82,17 @@ class TV(Prior):
         own = torch.empty((), dtype=accumulator(real_dtype(y.dtype)), device=y.device).expand(2, *shape)
         return BoundTV(self, weight_on(self.weight, y), self.separable.beside(y), own)
 
-    def suggested_beta(self, op: LinearOperator, shape: Shape) -> float:
-        """``2 (weight / ||A||^2)^0.7 ||A||^2``, held within 1e-3 and 1 ``||A||^2``; where A^T A is a scalar, that."""
-        return alike(op, shape) or PENALTY.suits(self.weight, op, shape)
+    def suggested_beta(self, op: LinearOperator, shape: Shape) -> float | None:
+        """``2 (weight / ||A||^2)^0.7 ||A||^2``, held within 1e-3 and 1 ``||A||^2``; where A^T A is a scalar, that.
+
+        What was added suggests its own, and the larger is taken.
+        """
+        return suggested(self, (self.weight, self.separable.l1, self.separable.l2), op, shape)
+
+    def suited(self, op: LinearOperator, shape: Shape) -> float:
+        """:meth:`suggested_beta`, for numbers and for tensors."""
+        own, beside = PENALTY.suits(self.weight, op, shape), self.separable.weighed(op, shape)
+        return alike(op, shape) or max(own, beside or 0.0)
 
     def value(self, x: Tensor) -> Tensor:
         """R(x) for each image, shape (b,), with what was added."""

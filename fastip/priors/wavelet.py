@@ -16,7 +16,7 @@ from ..contracts import LinearOperator, Shape
 from ..errors import InvalidInput, Unsupported
 from ..tracing import real_dtype
 from .filter_bank import FilterBank
-from .penalty import Penalty, alike
+from .penalty import Penalty, alike, suggested
 from .prior import BoundWithout, Prior, Weight, check_fit, check_weight, image_shape, like, weight_on
 
 # How far the taps may be from an orthogonal filter bank: smaller refuses good ones for the digits of their tables,
@@ -72,8 +72,12 @@ class Wavelet(Prior):
         self._check(shape, real_dtype(y.dtype))
         return BoundWavelet(self, weight_on(self.weight, y))
 
-    def suggested_beta(self, op: LinearOperator, shape: Shape) -> float:
+    def suggested_beta(self, op: LinearOperator, shape: Shape) -> float | None:
         """``0.7 (weight / ||A||^2)^0.7 ||A||^2``, held within 1e-3 and 1 ``||A||^2``; where A^T A is a scalar, that."""
+        return suggested(self, (self.weight,), op, shape)
+
+    def suited(self, op: LinearOperator, shape: Shape) -> float:
+        """:meth:`suggested_beta`, for numbers and for tensors."""
         return alike(op, shape) or PENALTY.suits(self.weight, op, shape)
 
     def _check(self, shape: tuple[int, ...], dtype: torch.dtype) -> None:

@@ -79,7 +79,7 @@ def admm(
     shape = check_data(y, op)
     iterations = check_count(iterations, "iterations", low=1)
     tolerance = check_tolerance(tolerance, y)
-    relaxation = check_normal(check_relaxation(relaxation), "relaxation", y.dtype)
+    relaxation = check_normal(check_relaxation(relaxation), "relaxation", y.dtype, "1 is none, which suits every prior")
     betas = [check_normal(value, "beta", y.dtype) for value in schedule(beta, op, prior, shape)]
     prox = prior.bind(y, op)
     check_exact(relaxation, prox, prior)

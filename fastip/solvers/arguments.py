@@ -27,6 +27,7 @@ from ..tracing import check_traceable, check_uncaptured, norm, real_dtype
 SUPPORTED = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 # Times ||A||^2, for priors that suggest none: a box alone, a prior of the user's. docs/mathematics.md measures it.
 DEFAULT_BETA = 0.02
+ASKED = ("bind", "suggested_beta", "check_beta")  # of a prior, before anything else
 
 
 def check_data(y: Tensor, op: LinearOperator) -> Shape:
@@ -84,9 +85,10 @@ def _check_measured(y: Tensor, op: LinearOperator) -> None:
     advice = (
         f"the operator drops them, but they are computed with all the same, so fill them with 0: {filled}"
         if dropped
-        else f"replace them, e.g. by {filled}; to leave them out of the data as well compose "
-        "operators.Mask(mask) @ op, mask 0 there"
+        else f"replace them, e.g. by {filled}"
     )
+    if not dropped and y.ndim == 4 and not y.is_complex():
+        advice += "; to leave them out of the data as well compose operators.Mask(mask) @ op, mask 0 there"
     raise InvalidInput(f"y holds {count} values that are NaN or Inf; expected finite numbers: {advice}")
 
 
@@ -146,13 +148,16 @@ def check_inverse(inverse: Any) -> Inverse:
 
 def check_prior(prior: Any) -> Prior:
     """``prior`` when it can be bound."""
-    if not callable(getattr(prior, "bind", None)) or isinstance(prior, type):
+    if isinstance(prior, type) or not all(callable(getattr(prior, name, None)) for name in ASKED):
         advice = (
             "priors.Projector(net) or priors.Denoiser(net, sigma=0.1)"
             if isinstance(prior, torch.nn.Module)
             else "priors.TV(weight=1e-3)"
         )
-        raise InvalidInput(f"prior is {brief(prior)}; expected an object of fastip.priors such as {advice}")
+        raise InvalidInput(
+            f"prior is {brief(prior)}; expected an object of fastip.priors, or of a class derived from its Prior, "
+            f"such as {advice}"
+        )
     return prior
 
 
@@ -161,7 +166,8 @@ def schedule(beta: float | Sequence[float] | None, op: LinearOperator, prior: Pr
     check_prior(prior)
     if beta is None:
         implied = prior.suggested_beta(op, shape)
-        return [implied if implied is not None else DEFAULT_BETA * norm(op, shape) ** 2]
+        implied = DEFAULT_BETA * norm(op, shape) ** 2 if implied is None else implied
+        return [implied or check_seen(norm(op, shape), op)]
     given = beta.tolist() if isinstance(beta, (Tensor, np.ndarray)) else beta
     given = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     betas = [check_number(b, "beta", low=0.0, strict=True) for b in given]

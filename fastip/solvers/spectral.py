@@ -6,6 +6,7 @@ above all), and the full plane needs no Hermitian bookkeeping.
 
 Rounding in a transform is relative to the larger plane of a pair, so planes of unlike size are brought to like size
 before each transform and back after it, by powers of two: a dark picture does not depend on its bright neighbour.
+The factors are chosen again after 8, 64, 512, ... iterations, as a far start shrinks and a dual grows.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ def full_plane(half: Tensor, w: int) -> Tensor:
 # Planes of a pair whose largest values differ by less than this factor travel as they are, which leaves the smaller one
 # at most twice its own rounding: factors cost a tenth of an iteration, and the channels of a photograph need none.
 ALIKE = 2.0
+# Iterations before the factors are first chosen again; a choice costs three transforms.
+EARLIEST = 8
 
 
 def largest(planes: Tensor) -> Tensor:
@@ -94,12 +97,25 @@ class Spectral:
         fresh = q.is_cpu and not bool(q.any())  # a look at it would wait for a GPU
         dual = None if fresh else torch.fft.irfft2(q, s=(h, w))
         self.prox = prox.at(1 / (2 * step.beta))
-        sizes = largest(x).maximum(largest(step.guess)).clamp(min=abs(min(max(0.0, prox.low), prox.high)))
-        self.factors = factors(sizes if dual is None else sizes.maximum(largest(dual)), w, look or x.is_cpu)
+        self.look = look or x.is_cpu
+        self.least = abs(min(max(0.0, prox.low), prox.high))
         self.scaled: Tensor | None = None  # memory for packed planes of like size
-        self.z = pack(x)
-        self.offset = self.transform(pack(step.guess))
+        self.z, self.guess = pack(x), pack(step.guess)
+        self.factors = self.balanced(x, step.guess, step.guess if dual is None else dual)
+        self.offset = self.transform(self.guess)
         self.p = torch.zeros_like(self.offset) if dual is None else self.transform(pack(dual))
+
+    def balanced(self, *images: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The factors for planes as large as the largest of these b c h w, and of what the box lets a pixel be."""
+        sizes = torch.stack([largest(image) for image in images]).amax(dim=0)
+        return factors(sizes.clamp(min=self.least), self.shape[-1], self.look)
+
+    def rebalance(self) -> None:
+        """Choose the factors for the sizes that image and dual have now."""
+        dual, before = self.image(self.p), self.factors
+        self.factors = self.balanced(*(unpack(part, self.shape) for part in (self.z, self.guess, dual)))
+        if self.factors is not None or before is not None:
+            self.offset, self.p = self.transform(self.guess), self.transform(dual)
 
     def transform(self, z: Tensor) -> Tensor:
         """F of packed planes."""
@@ -148,7 +164,11 @@ def admm(
     """(x, q, iterations done, status): the visible loop on packed planes, to rounding. q: rfft2 layout, in and out."""
     solve = Spectral(step, prox, x, q, relaxation, look=rule.tolerance > 0)  # without one a solve waits for nothing
     verdict: Status | None = None
+    turn = EARLIEST
     for k in range(rule.iterations):
+        if k == turn:
+            solve.rebalance()
+            turn *= EARLIEST
         due = rule.due(k + 1)
         before = (solve.z, solve.p.clone()) if due else None
         new, pulled = solve.advance()

@@ -126,3 +126,22 @@ def test_what_was_unstable_goes_down(case: str) -> None:
     found = fastip.admm(y, op, priors.L1(1e-6), beta=beta, inverse=inverse, iterations=150, tolerance=1e-8)
     assert found.status is not Status.UNSTABLE
     assert (y - op(found.x)).norm() < 0.05 * y.norm()
+
+
+@pytest.mark.parametrize(
+    "taps, beta, half_width, shape",
+    [
+        (psfs.gaussian(9, sigma=1.6), 0.03, 1, (64, 64)),
+        (psfs.disk(7), 1e-3, 1, (48, 48)),
+        (psfs.disk(7), 10**-1.42, 2, (60, 2000)),
+        (psfs.motion(9, 45), 3e-3, 1, (64, 64)),
+    ],
+    ids=["gaussian", "disk", "strip", "motion"],
+)
+def test_a_stencil_with_a_negative_symbol_is_refused(
+    taps: torch.Tensor, beta: float, half_width: int, shape: tuple[int, int]
+) -> None:
+    """Lanczos took a small negative eigenvalue for a positive one, and solves grew for ever."""
+    op = operators.Blur(taps, boundary="valid")
+    with pytest.raises(InvalidInput, match="not positive definite"):
+        inverses.Stencil(half_width).bind(op, torch.zeros(1, 1, *shape, dtype=torch.float64), beta)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from fastip import kernels
 from fastip.contracts import Pointwise
 from fastip.kernels import reference
 from fastip.kernels.family import Implementations
@@ -47,3 +48,17 @@ def test_threads_give_the_same_bits():
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-20, 1e-16, 1e-3])
+def test_the_gradient_of_a_small_weight(weight: float) -> None:
+    """x falls by D^T u with u on its bound, so its slope in the weight is that of the direction, down to 0."""
+    v = torch.rand(1, 1, 6, 5, generator=torch.Generator().manual_seed(0))
+    field, dual = torch.zeros(2, 1, 1, 6, 5), torch.zeros(2, 1, 1, 6, 5)
+    given = torch.tensor(weight).reshape(1, 1, 1, 1).requires_grad_()
+    x, *_ = kernels.tv_prox(v, field, dual, 0.5, given, 0.0, 1, True, lambda a: a)
+    (slope,) = torch.autograd.grad((x * v).sum(), given)
+    g = reference.differences(v)
+    direction = g / torch.hypot(*g).clamp(min=1e-30)
+    expected = -0.5 * (reference.differences_adjoint(direction) * v).sum()
+    assert slope.item() == pytest.approx(expected.item(), rel=1e-4)

@@ -9,6 +9,7 @@ from skimage import data
 import fastip
 from fastip import operators, priors, psf
 from fastip.contracts import LinearOperator, Prior, Status
+from fastip.errors import InvalidInput
 
 SHAPE = (1, 1, 24, 20)
 BLUR = operators.Blur(psf.gaussian(9, sigma=1.6))  # norm 1
@@ -21,6 +22,7 @@ MASK = operators.Mask((torch.rand(SHAPE, generator=torch.Generator().manual_seed
         (priors.TV(0.01), 0.0796214),  # 2 x 0.01^0.7
         (priors.AnisotropicTV(0.1), 0.399052),
         (priors.TV(0.01) + priors.Box(0, 1), 0.0796214),
+        (priors.TV(1e-5) + priors.L2(0.1), 0.25),
         (priors.Wavelet(0.01, "haar"), 0.0278675),
         (priors.L1(0.01), 0.0119432),
         (priors.L2(0.01), 0.025),
@@ -74,6 +76,31 @@ def test_the_defaults_converge_soon(task: str, weight: float) -> None:
     y = op(x + 0.02 * torch.randn(x.shape, generator=random, dtype=x.dtype))
     found = fastip.admm(y, op, priors.TV(weight))
     assert found.status is Status.CONVERGED and found.iterations <= (100 if task == "holes" else 40)
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        priors.L1(1e-2),
+        priors.ElasticNet(1e-2, 1e-2),
+        priors.Box(),
+        priors.TV(1e-2) + priors.L1(1.0),
+        priors.Wavelet(1e-2),
+    ],
+)
+def test_the_default_is_traced(prior: Prior) -> None:
+    y = torch.rand(SHAPE)
+
+    def run(y: torch.Tensor) -> torch.Tensor:
+        return fastip.admm(y, BLUR, prior, iterations=2, tolerance=0).x
+
+    torch.testing.assert_close(torch.compile(run, backend="eager", fullgraph=True)(y), run(y))
+
+
+def test_an_operator_that_sees_nothing_is_said() -> None:
+    for prior in (priors.TV(1e-2), priors.L1(1e-2), priors.Box()):
+        with pytest.raises(InvalidInput, match="the operator is zero"):
+            fastip.admm(torch.rand(SHAPE), 0 * BLUR, prior)
 
 
 def test_a_weight_that_is_a_tensor_is_not_traced() -> None:

@@ -77,6 +77,18 @@ def test_transforms_of_unlike_planes(prior: Any, relaxation: float) -> None:
     assert relative(more.x[1, 1], one.x[0, 0]) <= 1e-6
 
 
+def test_a_far_start_of_one_picture() -> None:
+    """Its plane shrinks to the size of its neighbour's in the first iterations: rounding alone tells them apart."""
+    op = operators.Blur(psf.gaussian(9, sigma=1.6))
+    y, init = op(rand(2, 1, 32, 32, seed=4)), torch.zeros(2, 1, 32, 32)
+    init[0] = 1e5
+    given: dict[str, Any] = {"inverse": inverses.Exact(), "beta": 0.3, "tolerance": 0, "iterations": 300}
+    found = fastip.admm(y, op, priors.L1(1e-3), init=init, **given)
+    alone = fastip.admm(y[:1], op, priors.L1(1e-3), init=init[:1], **given)
+    exact = fastip.admm(y[:1].double(), op, priors.L1(1e-3), init=init[:1].double(), **given)
+    assert relative(found.x[0], alone.x[0]) <= relative(alone.x[0].double(), exact.x[0])
+
+
 def test_the_stop_rule_sees_each_plane_at_its_own_size() -> None:
     op, prior = operators.Blur(psf.motion(9, angle=45)), priors.NonNegative()
     y = op(rand(2, 1, 33, 30, seed=4))
