@@ -86,6 +86,8 @@ def test_images_of_numpy_come_back_however_they_lie(way: str, name: str) -> None
     if way == "torch" and name not in TORCH_TAKES:
         with pytest.raises(pickle.UnpicklingError, match="weights_only"):
             through_torch(solution)
+        plain = Solution(np.array(x, "float32", order="C"), None, Status.STOPPED, 3, torch.zeros(0, 2, 1))
+        assert np.array_equal(through_torch(plain).x, x.astype("float32"))
         return
     back = WAYS[way](solution)
     # NumPy may turn the bytes of foreign order round when it loads them.
