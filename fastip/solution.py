@@ -43,8 +43,8 @@ class Solution:
     ``torch.save`` writes it and ``torch.load`` reads it, with its default of weights alone, once fastip was imported
     after torch or any name of fastip was used. That default refuses what holds other objects than tensors: an image of
     CuPy, one of NumPy that is not plain (contiguous, writeable, in the machine's byte order: what solvers return is),
-    and subclasses. ``numpy.array(x, "float32", order="C")`` is plain; ``torch.load(path, weights_only=False)`` reads all
-    of them.
+    and subclasses. ``numpy.array(x, "float32", order="C")`` is plain; ``torch.load(path, weights_only=False)`` reads
+    all of them.
 
     Attributes:
         x: The image, b c h w, of the kind of the data: a tensor, a NumPy or a CuPy array.

@@ -78,13 +78,13 @@ def to_tensor(path: Path, found: Decoded, given: Range | None) -> tuple[Tensor, 
     for i in range(c):
         if not floating:
             np.divide(array[..., i], np.float32(found.top), out=planes[0, i], dtype=np.float32)
-        elif found.alpha and i == c - 1:
-            planes[0, i] = array[..., i].astype(np.float64) / opaque
-        elif (low, high) == (0, 1):
-            with np.errstate(over="ignore"):  # becomes infinite, which is refused
-                planes[0, i] = array[..., i]
         else:
-            planes[0, i] = (array[..., i].astype(np.float64) - low) / (high - low)
+            black, white = (0, opaque) if found.alpha and i == c - 1 else (low, high)
+            with np.errstate(over="ignore"):  # becomes infinite, which is refused
+                if (black, white) == (0, 1):
+                    planes[0, i] = array[..., i]
+                else:
+                    planes[0, i] = (array[..., i].astype(np.float64) - black) / (white - black)
     check_finite(x, str(path))
     if floating and given is None:
         _check_scale(path, x[:, : c - found.alpha])

@@ -162,6 +162,17 @@ def test_ranges_that_float32_cannot_hold(tmp_path, bad):
         io.read_image(tmp_path / "a.npy", value_range=bad)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("channel", [0, 3])
+@pytest.mark.parametrize("given", [(0, 1), (0, 255)])
+def test_values_that_float32_cannot_hold(tmp_path, given, channel):
+    array = np.full((4, 5, 4), 0.5)
+    array[2, 3, channel] = 1e300
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb", extrasamples=["unassalpha"])
+    with pytest.raises(InvalidInput, match="a.tif holds 1 values that are NaN or Inf"):
+        io.read_image(tmp_path / "a.tif", value_range=given)
+
+
 @pytest.mark.parametrize("high", [2e-38, 1e-30, 1e30, 3e38])
 def test_the_smallest_and_largest_ranges_are_exact(tmp_path, high):
     unit = np.random.default_rng(4).random((5, 7))
