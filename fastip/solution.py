@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from .errors import InvalidInput
+
+_SHARED = ("float16", "float32", "float64", "complex64", "complex128")  # types of images that NumPy and torch have
 
 
 class Status(enum.Enum):
@@ -38,7 +41,10 @@ class Solution:
     """What a solver returns.
 
     ``torch.save`` writes it and ``torch.load`` reads it, with its default of weights alone, once fastip was imported
-    after torch or any name of fastip was used.
+    after torch or any name of fastip was used. That default refuses what holds other objects than tensors: an image of
+    CuPy, one of NumPy that is not plain (contiguous, writeable, in the machine's byte order: what solvers return is),
+    and subclasses. ``numpy.array(x, "float32", order="C")`` is plain; ``torch.load(path, weights_only=False)`` reads
+    all of them.
 
     Attributes:
         x: The image, b c h w, of the kind of the data: a tensor, a NumPy or a CuPy array.
@@ -61,19 +67,29 @@ class Solution:
     prior_state: tuple[Tensor, ...] | None = None
 
     def __reduce__(self) -> Any:
-        held = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        array = isinstance(self.x, np.ndarray)
-        return _solution, (held | {"x": torch.from_numpy(self.x)} if array else held, array)
+        held, array = dict(vars(self)), _is_plain(self.x)
+        if array:  # its strides along axes of one element may be anything
+            held["x"] = torch.from_numpy(self.x.reshape(-1)).reshape(self.x.shape)
+        return _solution, (held, array, type(self))
 
 
 def _status(name: str) -> Status:
     return Status[name]
 
 
-def _solution(held: dict[str, Any], array: bool) -> Solution:
-    """A solution from its fields; the image of NumPy, which torch.load refuses, is kept as a tensor."""
-    return Solution(**(held | {"x": held["x"].numpy()} if array else held))
+def _is_plain(x: Any) -> bool:
+    """Whether x is an array of NumPy that a tensor can share its memory with."""
+    return type(x) is np.ndarray and x.flags.carray and x.dtype.isnative and x.dtype.name in _SHARED
+
+
+def _solution(held: dict[str, Any], array: bool, kind: type[Solution] = Solution) -> Solution:
+    """A solution from its attributes; the image of NumPy, which torch.load refuses, is kept as a tensor."""
+    if not issubclass(kind, Solution):
+        raise InvalidInput(f"a saved solution is of {kind}; expected a fastip.Solution: the file may be damaged")
+    solution = kind.__new__(kind)
+    vars(solution).update(held | {"x": held["x"].numpy()} if array else held)
+    return solution
 
 
 # torch.load(path) makes no other objects than those it knows: of a saved solution these, and tensors.
-torch.serialization.add_safe_globals([_solution, _status])
+torch.serialization.add_safe_globals([_solution, _status, Solution])

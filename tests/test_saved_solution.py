@@ -17,6 +17,7 @@ import torch
 import fastip
 from fastip import operators, priors, psf
 from fastip.contracts import Solution, Status
+from fastip.errors import InvalidInput
 
 BLUR = operators.Blur(psf.gaussian(5, sigma=1.0))
 
@@ -57,6 +58,66 @@ def test_a_solution_comes_back_as_it_was(way: str, array: bool) -> None:
     y = torch.rand(2, 1, 11, 12)
     y = y.numpy() if array else y
     check_equal(*(fastip.admm(y, BLUR, priors.TV(1e-3), iterations=5, init=init) for init in (back, solution)))
+
+
+X = np.random.default_rng(0).random((2, 3, 5, 7), "float32")
+READ_ONLY = X.copy()
+READ_ONLY.flags.writeable = False
+ARRAYS = {
+    "reversed": X[..., ::-1],
+    "reversed along one element": X[:, :1].copy()[:, ::-1],
+    "foreign": X.astype(X.dtype.newbyteorder()),
+    "read-only": READ_ONLY,
+    "part": X[..., 1:5],
+    "fortran": np.asfortranarray(X),
+    "half": X.astype("float16"),
+    "long": X.astype("longdouble"),
+    "empty": X[:0],
+}
+TORCH_TAKES = ("reversed along one element", "half", "empty")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ARRAYS)
+def test_images_of_numpy_come_back_however_they_lie(way: str, name: str) -> None:
+    x = ARRAYS[name]
+    solution = Solution(x, None, Status.STOPPED, 3, torch.zeros(0, 2, 1))
+    if way == "torch" and name not in TORCH_TAKES:
+        with pytest.raises(pickle.UnpicklingError, match="weights_only"):
+            through_torch(solution)
+        plain = Solution(np.array(x, "float32", order="C"), None, Status.STOPPED, 3, torch.zeros(0, 2, 1))
+        assert np.array_equal(through_torch(plain).x, x.astype("float32"))
+        return
+    back = WAYS[way](solution)
+    # NumPy may turn the bytes of foreign order round when it loads them.
+    assert type(back.x) is np.ndarray and back.x.dtype.name == x.dtype.name and np.array_equal(back.x, x)
+    assert np.shares_memory(back.x, x) == (way == "copy" and x.size > 0)
+
+
+class Rated(Solution):
+    """With an attribute and a constructor of its own."""
+
+    def __init__(self, solution: Solution, rating: int) -> None:
+        vars(self).update(vars(solution))
+        vars(self)["rating"] = rating
+
+
+@pytest.mark.parametrize("way", ["pickle", "deepcopy", "copy"])
+@pytest.mark.parametrize("array", [False, True], ids=["tensor", "numpy"])
+def test_a_subclass_comes_back_as_one(way: str, array: bool) -> None:
+    solution = Rated(solved(array), 4)
+    back = WAYS[way](solution)
+    assert type(back) is Rated and back.rating == 4
+    check_equal(back, solution)
+
+
+def test_a_solution_saved_before_its_class_was_named() -> None:
+    solution = solved()
+    make, (held, array, _) = solution.__reduce__()
+    check_equal(make(held, array), solution)
+    with pytest.raises(InvalidInput, match="expected a fastip.Solution"):
+        make(held, array, dict)
 
 
 @pytest.mark.parametrize("status", Status)

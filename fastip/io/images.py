@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from ..arrays import check_count, check_finite, check_image
-from ..errors import FastipError, InvalidInput, strict_keywords
+from ..arrays import check_count, check_finite, check_image, check_number
+from ..errors import FastipError, InvalidInput, brief, strict_keywords
 from .alpha import opaque
 from .planes import SCALE, check_range, to_array, to_tensor
 from .readers import READERS as _READERS
@@ -36,6 +36,9 @@ _SIGNATURES = {
 }
 
 
+DEPTHS = (*SCALE, "float32")
+
+
 @dataclass(frozen=True)
 class Kind:
     """What a file held besides its colours, so that a result can be written in kind.
@@ -46,6 +49,10 @@ class Kind:
         profile: The embedded ICC colour profile, or None.
         premultiplied: Whether the colours of a TIFF are multiplied by alpha.
         value_range: What is black and white among floats; None is (0, 1).
+        opaque: Which value of alpha is opaque in a file of floats, whatever the range: 1, or 255, say.
+
+    Raises:
+        InvalidInput: For another depth, and for a range that is none.
     """
 
     depth: str = "uint8"
@@ -53,6 +60,13 @@ class Kind:
     profile: bytes | None = None
     premultiplied: bool = False
     value_range: tuple[float, float] | None = None
+    opaque: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.depth not in DEPTHS:
+            raise InvalidInput(f"depth is {brief(self.depth)}; expected one of {', '.join(DEPTHS)}")
+        check_range(self.value_range)
+        check_number(self.opaque, "opaque", low=0, strict=True)
 
 
 def format_of(path: str | Path) -> str:
@@ -89,7 +103,8 @@ def read_image(
         path: A file with one of ``SUFFIXES``.
         value_range: Of a file of floats: the values that are black and white, mapped to 0 and 1, and back where the
             result is written as floats with the :class:`Kind` that is returned. By default images are in [0, 1].
-            (0, 1), which integers may have too, takes the values as they are, whatever they are.
+            (0, 1), which integers may have too, takes the values as they are, whatever they are. Alpha that is in
+            [0, 1] stays there, other alpha is divided by white; both are written as they were read.
         max_pixels: Of height times width, as the header tells it: more is refused before anything is decoded.
 
     Returns:
@@ -98,7 +113,29 @@ def read_image(
 
     Raises:
         InvalidInput: When the file is missing, no regular file, unreadable, not an image, truncated, too large, of
-            another kind, holds NaN, or floats of which more than 1 % lie outside [-1, 2] while no range is given.
+            another kind, holds NaN, alpha of another scale, or floats of which more than 1 % lie outside [-1, 2]
+            while no range is given.
+    """
+    return read_file(path, value_range, max_pixels, filled=True)
+
+
+def read_file(
+    path: str | Path, value_range: tuple[float, float] | None, max_pixels: int, *, filled: bool
+) -> tuple[Tensor, Kind]:
+    """What :func:`read_image` returns, or the colours as the file has them.
+
+    Args:
+        path: As for :func:`read_image`.
+        value_range: Likewise.
+        max_pixels: Likewise.
+        filled: Whether colours are straight, those of transparent pixels taken from around them. Else they are as they
+            came, multiplied by alpha where the kind says so.
+
+    Returns:
+        The image and its :class:`Kind`.
+
+    Raises:
+        InvalidInput: As :func:`read_image` does.
     """
     path = Path(path)
     format_of(path)
@@ -117,18 +154,19 @@ def read_image(
         ) from error
     if decoded.array.size == 0:
         raise InvalidInput(f"{path} holds an array of shape {decoded.array.shape}; expected at least one pixel")
-    x = to_tensor(path, decoded, given)
+    x, white = to_tensor(path, decoded, given)
     name = decoded.array.dtype.name
     depth = name if name in SCALE else "float32"
     if not decoded.alpha:
         return x, Kind(depth, None, decoded.profile, False, given)
     colours, alpha = x[:, :-1], x[:, -1:]
-    colours = opaque(colours, alpha.clamp(0, 1), decoded.premultiplied)
+    colours = opaque(colours, alpha, decoded.premultiplied) if filled else colours
     colours = colours.clamp_(0, 1) if depth in SCALE else colours
     kept = decoded.array[..., -1] if decoded.top == SCALE.get(depth) else alpha[0, 0].numpy()
     if decoded.top < SCALE.get(depth, 0):
         kept = np.round(kept * SCALE[depth]).astype(depth)
-    return colours.contiguous(), Kind(depth, np.array(kept), decoded.profile, decoded.premultiplied, given)
+    kind = Kind(depth, np.array(kept), decoded.profile, decoded.premultiplied, given, white)
+    return colours.contiguous(), kind
 
 
 def _signature(path: Path) -> str:
@@ -179,6 +217,8 @@ def write_image(path: str | Path, x: Tensor, *, like: Kind | None = None) -> Non
     alpha = like.alpha if kind in ("PNG", "TIFF") else None
     premultiplied = like.premultiplied and kind == "TIFF" and alpha is not None
     array = to_array(x, depth, alpha, premultiplied, like.value_range)
+    if alpha is not None and depth == "float32":
+        array[..., -1] *= like.opaque
     replace_file(path, lambda file: _WRITERS[kind](file, array, like.profile, premultiplied))
 
 

@@ -18,10 +18,14 @@ Range = tuple[float, float]  # black and white
 # Of the values of a float image that lie outside [-1, 2]: noise, ringing and highlights stay below one in a hundred. A
 # larger share lets images of another scale pass, a smaller one refuses those with many highlights.
 STRAY = 0.01
+# Alpha among floats that goes no further is in [0, 1], with rounding or ringing above it; alpha of 0 to 255 goes there
+# too only where all of the picture is as good as invisible.
+RINGING = 1.5
+_LEAST, _MOST = float(np.finfo("float32").tiny), float(np.finfo("float32").max)
 
 
 def check_range(given: Range | None) -> Range | None:
-    """Black and white, two finite numbers in rising order, or None.
+    """Black and white, two numbers in rising order that float32 can hold, with what is between them, or None.
 
     Raises:
         InvalidInput: For anything else.
@@ -35,11 +39,18 @@ def check_range(given: Range | None) -> Range | None:
     low, high = check_number(low, "black of value_range"), check_number(high, "white of value_range")
     if low >= high:
         raise InvalidInput(f"value_range is {brief(given)}; expected black below white, such as (0, 255)")
+    if any(size and not _LEAST <= size <= _MOST for size in (abs(low), abs(high), high - low)):
+        raise InvalidInput(
+            f"value_range is {brief(given)}; expected black, white and white - black to be 0 or {_LEAST:.3g} to "
+            f"{_MOST:.3g} in size, the normal numbers of float32: scale what is in the file, and its range with it"
+        )
     return low, high
 
 
-def to_tensor(path: Path, found: Decoded, given: Range | None) -> Tensor:
+def to_tensor(path: Path, found: Decoded, given: Range | None) -> tuple[Tensor, float]:
     """All channels, alpha too, scaled to [0, 1]: 1 c h w float32, plane by plane so that one float copy is held.
+
+    Alpha among floats has no black of its own: it is taken as it is where it is in [0, 1], else divided by white.
 
     Args:
         path: The file, for messages.
@@ -47,10 +58,11 @@ def to_tensor(path: Path, found: Decoded, given: Range | None) -> Tensor:
         given: Black and white among floats, None where [0, 1] is expected.
 
     Returns:
-        The image.
+        The image, and which value of alpha among floats is opaque.
 
     Raises:
-        InvalidInput: For NaN, for a range that integers are given, and for floats of another scale without one.
+        InvalidInput: For NaN, for a range that integers are given, for floats of another scale without one, and for
+            alpha of another scale.
     """
     array = found.array[..., None] if found.array.ndim == 2 else found.array
     h, w, c = array.shape
@@ -62,20 +74,35 @@ def to_tensor(path: Path, found: Decoded, given: Range | None) -> Tensor:
             "given; ranges are for floats: leave it out"
         )
     low, high = given or (0, 1)
+    opaque = high if floating and found.alpha and high > 1 and array[..., -1].max() > RINGING else 1.0
     for i in range(c):
         if not floating:
             np.divide(array[..., i], np.float32(found.top), out=planes[0, i], dtype=np.float32)
-        elif (low, high) == (0, 1):
-            with np.errstate(over="ignore"):  # becomes infinite, which is refused
-                planes[0, i] = array[..., i]
         else:
-            planes[0, i] = (array[..., i].astype(np.float64) - low) / (high - low)
+            black, white = (0, opaque) if found.alpha and i == c - 1 else (low, high)
+            with np.errstate(over="ignore"):  # becomes infinite, which is refused
+                if (black, white) == (0, 1):
+                    planes[0, i] = array[..., i]
+                else:
+                    planes[0, i] = (array[..., i].astype(np.float64) - black) / (white - black)
     check_finite(x, str(path))
     if floating and given is None:
         _check_scale(path, x[:, : c - found.alpha])
     if found.inverted:
         x[:, : c - found.alpha].neg_().add_(1)
-    return x
+    if floating and found.alpha:
+        _check_alpha(path, x[:, -1])
+        x[:, -1].clamp_(0, 1)
+    return x, opaque
+
+
+def _check_alpha(path: Path, share: Tensor) -> None:
+    """Refuse alpha that is in neither of the scales that it may have."""
+    if float((share > 2).double().mean()) > STRAY:
+        raise InvalidInput(
+            f"{path} holds alpha that reaches {float(share.max()):g} times what is opaque; expected it in [0, 1], "
+            "or up to the white of value_range: scale the last channel of the file to [0, 1]"
+        )
 
 
 def _check_scale(path: Path, x: Tensor) -> None:
@@ -104,7 +131,7 @@ def to_array(x: Tensor, depth: str, a: np.ndarray | None, premultiplied: bool, g
     scale = SCALE.get(depth)
     if a is not None:
         share = alpha.resample(a / SCALE.get(a.dtype.name, 1), h, w)
-        array[..., c] = share * (high - low) + low if scale is None else np.round(np.clip(share, 0, 1) * scale)
+        array[..., c] = share if scale is None else np.round(np.clip(share, 0, 1) * scale)
     for top in range(0, h, 256):  # more rows a band hold more memory, fewer make more calls
         rows = slice(top, top + 256)
         band = planes[:, rows].permute(1, 2, 0).float()
@@ -114,5 +141,6 @@ def to_array(x: Tensor, depth: str, a: np.ndarray | None, premultiplied: bool, g
             band = band.clamp(0, 1).mul_(scale).round_()
         elif given is not None:
             band = band.mul(high - low).add_(low)
+            check_finite(band, f"the image to write, in the range of {low:g} to {high:g},")
         array[rows, :, :c] = band.numpy()
     return array[..., 0] if array.shape[2] == 1 else array

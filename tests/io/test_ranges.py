@@ -58,6 +58,50 @@ def test_white_at_zero_and_alpha_follow_the_range(tmp_path):
     assert np.array_equal(io.read_image(tmp_path / "b.png")[1].alpha, np.round(rgba[..., 3] / 255 * 65535))
 
 
+@pytest.mark.parametrize("low, high", [(0, 255), (-1024, 3071), (5, 255), (0, 0.5), (0, 1), (-7, -2)])
+@pytest.mark.parametrize("extra", ["unassalpha", "assocalpha"])
+def test_alpha_in_zero_to_one_stays_whatever_the_range(tmp_path, extra, low, high):
+    rng = np.random.default_rng(2)
+    unit, alpha = rng.uniform(0.1, 0.9, (6, 5, 3)), rng.uniform(0.1, 1, (6, 5))
+    array = np.dstack([low + unit * (high - low), alpha]).astype("float32")
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb", extrasamples=[extra])
+    x, kind = io.read_image(tmp_path / "a.tif", value_range=(low, high))
+    straight = unit if extra == "unassalpha" else unit / alpha[..., None]
+    np.testing.assert_allclose(x[0].permute(1, 2, 0), straight, rtol=1e-5, atol=1e-6)
+    assert np.array_equal(kind.alpha, array[..., 3]) and kind.opaque == 1
+    io.write_image(tmp_path / "b.tif", x, like=kind)
+    back = tifffile.imread(tmp_path / "b.tif")
+    np.testing.assert_allclose(back[..., :3], array[..., :3], atol=1e-6 * (high - low))
+    assert np.array_equal(back[..., 3], array[..., 3])
+    io.write_image(tmp_path / "b.png", x, like=kind)
+    assert np.array_equal(io.read_image(tmp_path / "b.png")[1].alpha, np.round(array[..., 3].astype(float) * 65535))
+
+
+def test_alpha_of_another_scale_is_divided_by_white_and_never_shifted(tmp_path):
+    rng = np.random.default_rng(3)
+    array = np.dstack([rng.uniform(-100, 200, (7, 5, 3)), rng.uniform(20, 200, (7, 5))]).astype("float32")
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb", extrasamples=["unassalpha"])
+    x, kind = io.read_image(tmp_path / "a.tif", value_range=(-100, 200))
+    np.testing.assert_allclose(x[0].permute(1, 2, 0), (array[..., :3] + 100) / 300, atol=1e-6)
+    np.testing.assert_allclose(kind.alpha, array[..., 3] / 200, rtol=1e-6)
+    io.write_image(tmp_path / "b.tif", x, like=kind)
+    np.testing.assert_allclose(tifffile.imread(tmp_path / "b.tif"), array, rtol=1e-5, atol=1e-4)
+
+
+def test_ringing_of_alpha_is_cut_and_another_scale_refused(tmp_path):
+    array = np.full((6, 5, 4), 100, "float32")
+    array[..., 3] = np.linspace(-0.25, 1.25, 30).reshape(6, 5)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb", extrasamples=["unassalpha"])
+    x, kind = io.read_image(tmp_path / "a.tif", value_range=(0, 255))
+    assert np.array_equal(kind.alpha, array[..., 3].clip(0, 1))
+    np.testing.assert_allclose(x, 100 / 255, rtol=1e-5)
+    array[..., 3] = 65535
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb", extrasamples=["unassalpha"])
+    for given in ((0, 255), (0, 1)):
+        with pytest.raises(InvalidInput, match="a.tif holds alpha that reaches"):
+            io.read_image(tmp_path / "a.tif", value_range=given)
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
     "low, high, hint",
@@ -107,3 +151,52 @@ def test_bad_ranges(tmp_path, bad):
     np.save(tmp_path / "a.npy", np.zeros((4, 4), "float32"))
     with pytest.raises(InvalidInput, match="value_range"):
         io.read_image(tmp_path / "a.npy", value_range=bad)
+    with pytest.raises(InvalidInput, match="value_range"):
+        io.Kind("float32", value_range=bad)
+
+
+@pytest.mark.parametrize("bad", [(-1e308, 1e308), (0, 1e39), (-3e38, 3e38), (0, 1e-320), (0, 1e-39), (-1e-40, 1.0)])
+def test_ranges_that_float32_cannot_hold(tmp_path, bad):
+    np.save(tmp_path / "a.npy", np.array([[0, bad[1] / 2], [bad[0], bad[1]]]))
+    with pytest.raises(InvalidInput, match="value_range is .* normal numbers of float32: scale what is in the file"):
+        io.read_image(tmp_path / "a.npy", value_range=bad)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("channel", [0, 3])
+@pytest.mark.parametrize("given", [(0, 1), (0, 255)])
+def test_values_that_float32_cannot_hold(tmp_path, given, channel):
+    array = np.full((4, 5, 4), 0.5)
+    array[2, 3, channel] = 1e300
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb", extrasamples=["unassalpha"])
+    with pytest.raises(InvalidInput, match="a.tif holds 1 values that are NaN or Inf"):
+        io.read_image(tmp_path / "a.tif", value_range=given)
+
+
+@pytest.mark.parametrize("high", [2e-38, 1e-30, 1e30, 3e38])
+def test_the_smallest_and_largest_ranges_are_exact(tmp_path, high):
+    unit = np.random.default_rng(4).random((5, 7))
+    np.save(tmp_path / "a.npy", unit * high)
+    x, kind = io.read_image(tmp_path / "a.npy", value_range=(0, high))
+    np.testing.assert_allclose(x[0, 0], unit, rtol=1e-6)
+    io.write_image(tmp_path / "b.npy", x, like=kind)
+    np.testing.assert_allclose(np.load(tmp_path / "b.npy"), unit * high, rtol=1e-5, atol=2e-45)
+
+
+def test_what_overflows_in_its_range_is_not_written(tmp_path):
+    kind = io.Kind("float32", value_range=(0, 3e38))
+    with pytest.raises(InvalidInput, match="in the range of 0 to 3e.38, holds 35 values that are NaN or Inf"):
+        io.write_image(tmp_path / "b.tif", torch.full((1, 1, 5, 7), 2.0), like=kind)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("bad", ["uint32", "float64", None, 8])
+def test_depths_that_no_file_has(bad):
+    with pytest.raises(InvalidInput, match="depth is .*; expected one of uint8, uint16, float32"):
+        io.Kind(bad)
+
+
+@pytest.mark.parametrize("bad", [0, -1, float("nan"), "white"])
+def test_bad_values_of_opaque(bad):
+    with pytest.raises(InvalidInput, match="opaque is"):
+        io.Kind(opaque=bad)

@@ -61,6 +61,43 @@ def test_every_format_gives_the_same_taps(tmp_path, name):
     np.testing.assert_allclose(taps, counts / counts.sum(), rtol=1e-12)
 
 
+BELL = np.exp(-(np.add.outer(np.arange(-7, 8) ** 2, np.arange(-7, 8) ** 2) / 8.0)) * 255
+
+
+@pytest.mark.parametrize("cut", [0, 1, 8, 30])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_transparent_pixels_are_zero(tmp_path, dtype, cut):
+    """Colours under them were taken from around them."""
+    top = 1 if dtype == "float32" else np.iinfo(dtype).max
+    grey = (BELL * top / 255).round(0 if top > 1 else 6).astype(dtype)
+    shown = np.where(cut * top / 255 < grey, grey, 0)
+    array = np.dstack([shown] * 3 + [np.where(shown > 0, top, 0)]).astype(dtype)
+    tifffile.imwrite(tmp_path / "k.tif", array, photometric="rgb", extrasamples=["unassalpha"])
+    taps, told = taken(tmp_path / "k.tif")
+    assert not told
+    np.testing.assert_allclose(taps, shown / shown.sum(dtype=float), rtol=1e-6)
+    if dtype == "uint8":
+        Image.fromarray(array).save(tmp_path / "k.png")
+        assert torch.equal(taken(tmp_path / "k.png")[0], taps)
+
+
+@pytest.mark.parametrize("extra", ["unassalpha", "assocalpha"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_a_psf_drawn_in_alpha(tmp_path, dtype, extra):
+    top = 1 if dtype == "float32" else np.iinfo(dtype).max
+    share = (BELL * top / 255).round(0 if top > 1 else 6).astype(dtype)
+    colour = np.full_like(share, top) if extra == "unassalpha" else share
+    array = np.dstack([colour] * 3 + [share])
+    tifffile.imwrite(tmp_path / "k.tif", array, photometric="rgb", extrasamples=[extra])
+    np.testing.assert_allclose(taken(tmp_path / "k.tif")[0], share / share.sum(dtype=float), rtol=1e-6)
+
+
+def test_a_picture_that_shows_nothing_is_no_psf(tmp_path):
+    Image.fromarray(np.dstack([EIGHT] * 3 + [EIGHT * 0])).save(tmp_path / "k.png")
+    with pytest.raises(InvalidInput, match="sums to 0"):
+        psf.read(tmp_path / "k.png")
+
+
 def hdf5(monkeypatch, held):
     """A module h5py whose only file holds these: name -> (array of MATLAB, its class)."""
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ... import io
 from ...errors import FastipError, InvalidInput, Unsupported
+from ...io.images import read_file
 
 # Pixels: 512 MB in float64. A psf as large as its photograph fits; a packed file of a few bytes cannot fill the memory.
 MOST = 2**26
@@ -19,7 +20,7 @@ _CLASSES = ("double", "single", "logical", *(f"{sign}int{bits}" for sign in ("",
 
 
 def load(path: Path) -> tuple[np.ndarray, float]:
-    """The numbers in a file, colours averaged.
+    """The numbers in a file, colours averaged and multiplied by alpha.
 
     Args:
         path: A file with one of ``SUFFIXES``.
@@ -74,10 +75,12 @@ def _precision(dtype: np.dtype) -> float:
 
 
 def _read_image(path: Path) -> np.ndarray:
-    x, kind = io.read_image(path, value_range=(0, 1))  # of any scale: psfs are divided by their sum
+    """Colours in the file's own units; those that show in part count in part, those that do not are no light."""
+    x, kind = read_file(path, (0, 1), io.MAX_PIXELS, filled=False)  # of any scale: psfs are divided by their sum
     scale = _DEPTHS.get(kind.depth)
     array = np.moveaxis(x[0].numpy(), 0, -1)
-    return array if scale is None else np.rint(array * scale).astype(kind.depth)
+    array = array if scale is None else np.rint(array * scale).astype(kind.depth)
+    return array if kind.alpha is None or kind.premultiplied else array * (kind.alpha[..., None] / (scale or 1))
 
 
 def _read_bmp(path: Path) -> np.ndarray:

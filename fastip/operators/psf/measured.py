@@ -38,8 +38,9 @@ def read(path: str | Path, background: float | str | None = None, centre: bool =
     (k - 1) // 2, one pixel before: for them give ``numpy.pad(psf, ((1, 0), (1, 0)))``.
 
     Args:
-        path: An image (.png, .jpg, .tif, .bmp; colours are averaged), .npy, .npz or .mat with one array of numbers
-            (.mat needs the extra ``fastip[mat]``), .txt or .csv with rows of numbers; of integers or floats.
+        path: An image (.png, .jpg, .tif, .bmp; colours are averaged, and multiplied by alpha, so that transparent
+            pixels are zero), .npy, .npz or .mat with one array of numbers (.mat needs the extra ``fastip[mat]``), .txt
+            or .csv with rows of numbers; of integers or floats.
         background: What is subtracted before negative values become 0: a number in the file's own units (8 bit: 0 to
             255), or "auto": the median of the border and two standard deviations (1.48 median absolute deviations) of
             its noise. None: nothing.
