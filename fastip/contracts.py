@@ -53,13 +53,21 @@ class Cosine:
 
 
 @dataclass(frozen=True)
+class Kronecker:
+    """``V X H`` on every plane X, the last two axes; V (h, h) and H (w, w) symmetric, >= 0, float64."""
+
+    vertical: Tensor
+    horizontal: Tensor
+
+
+@dataclass(frozen=True)
 class Dense:
     """An explicit symmetric matrix acting on the flattened image or data; float64."""
 
     matrix: Tensor
 
 
-Structure = Scalar | Diagonal | Circulant | Cosine | Dense
+Structure = Scalar | Diagonal | Circulant | Cosine | Kronecker | Dense
 
 
 @dataclass(frozen=True)

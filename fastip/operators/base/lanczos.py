@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...contracts import Shape
+from ...contracts import Apply, Shape
 
 # At most, where the spectrum is crowded at its top: fewer end with a larger residual, a looser bound; more cost time.
 STEPS = 300
-TOLERANCE = 1e-7  # of ||A||^2, by which the result may be too large; less takes more steps
+TOLERANCE = 1e-7  # of itself, by which the result may be too large; less takes more steps
 
 
 def _dot(a: Tensor, b: Tensor) -> float:
@@ -21,14 +21,7 @@ def _dot(a: Tensor, b: Tensor) -> float:
 
 
 def largest_singular_value(op: Any, shape: Shape, is_complex: bool) -> float:
-    """``||A||`` by Lanczos, not below the true value in practice and above it by 1e-7 relative when it converges.
-
-    From a fixed random ``v_1``, in float64, with three vectors of memory::
-
-        A^T A v_k = beta_{k-1} v_{k-1} + alpha_k v_k + beta_k v_{k+1}
-
-    Orthogonality may be lost: that repeats eigenvalues of the tridiagonal matrix but moves none. The residual
-    ``beta_k |s_k|`` of the largest one is added before the root.
+    """``||A||``, the root of :func:`largest_eigenvalue` of A^T A.
 
     Args:
         op: An operator.
@@ -37,6 +30,27 @@ def largest_singular_value(op: Any, shape: Shape, is_complex: bool) -> float:
 
     Returns:
         The largest singular value.
+    """
+    return math.sqrt(largest_eigenvalue(lambda v: op.adjoint(op(v)), shape, is_complex))
+
+
+def largest_eigenvalue(apply: Apply, shape: Shape, is_complex: bool = False) -> float:
+    """That of a symmetric G >= 0, not below the true value in practice, above it by 1e-7 relative when it converges.
+
+    From a fixed random ``v_1``, in float64, with three vectors of memory::
+
+        G v_k = beta_{k-1} v_{k-1} + alpha_k v_k + beta_k v_{k+1}
+
+    Orthogonality may be lost: that repeats eigenvalues of the tridiagonal matrix but moves none. The residual
+    ``beta_k |s_k|`` of the largest one is added.
+
+    Args:
+        apply: v -> G v.
+        shape: That of v.
+        is_complex: Whether v is complex.
+
+    Returns:
+        The largest eigenvalue, >= 0.
 
     References:
         Parlett, The Symmetric Eigenvalue Problem, 1998, chapter 13.
@@ -50,7 +64,7 @@ def largest_singular_value(op: Any, shape: Shape, is_complex: bool) -> float:
     bound = 0.0
     with torch.no_grad():
         for k in range(STEPS):
-            w = op.adjoint(op(v)) - beta * previous
+            w = apply(v) - beta * previous
             diagonal.append(_dot(w, v))
             w = w - diagonal[-1] * v
             beta = math.sqrt(_dot(w, w))
@@ -64,7 +78,7 @@ def largest_singular_value(op: Any, shape: Shape, is_complex: bool) -> float:
                     break
             off.append(beta)
             previous, v = v, w / beta
-    return math.sqrt(max(bound, 0.0))
+    return max(bound, 0.0)
 
 
 def _top(diagonal: list[float], off: list[float], beta: float) -> tuple[float, float]:

@@ -5,21 +5,37 @@ from __future__ import annotations
 import dataclasses
 
 import torch
+from torch import Tensor
 
-from ...contracts import Circulant, Cosine, Dense, Diagonal, Scalar, Structure
+from ...contracts import Circulant, Cosine, Dense, Diagonal, Kronecker, Scalar, Structure
+from .lanczos import largest_eigenvalue
+
+# Rows of a factor of a Kronecker product whose largest eigenvalue is taken from all of them: 16 ms at 512, 0.2 s at
+# 1024, and growing with the cube. Lanczos, above, takes no longer than a few hundred products, to 1e-7.
+DECOMPOSED = 512
+
+
+def kronecker(vertical: Tensor, horizontal: Tensor) -> Structure:
+    """X -> V X H by the simplest kind that it is: a Scalar or Diagonal where both are diagonal."""
+    if not all(torch.equal(matrix, matrix.diagonal().diag()) for matrix in (vertical, horizontal)):
+        return Kronecker(vertical, horizontal)
+    values = vertical.diagonal()[:, None] * horizontal.diagonal()
+    low, high = values.min().item(), values.max().item()
+    # Above the rounding of computed weights; more would call rows alike that are not.
+    return Scalar(high) if high - low <= 1e-14 * high else Diagonal(values[None, None])
 
 
 def scale(structure: Structure | None, factor: float) -> Structure | None:
-    """factor * structure, of the same kind (every kind is linear in its one field)."""
+    """factor * structure, of the same kind (every kind is linear in its first field)."""
     if structure is None:
         return None
-    (field,) = dataclasses.fields(structure)
-    return type(structure)(factor * getattr(structure, field.name))
+    first = dataclasses.fields(structure)[0].name
+    return dataclasses.replace(structure, **{first: factor * getattr(structure, first)})
 
 
 def add(a: Structure | None, b: Structure | None) -> Structure | None:
-    """a + b when both are of one kind or one is a scalar, else None."""
-    if a is None or b is None:
+    """a + b when both are of one kind or one is a scalar, else None, as with a Kronecker product."""
+    if a is None or b is None or isinstance(a, Kronecker) or isinstance(b, Kronecker):
         return None
     if isinstance(b, Scalar) and not isinstance(a, Scalar):
         a, b = b, a
@@ -41,7 +57,16 @@ def largest(structure: Structure) -> float:
         return structure.values.max().item()
     if isinstance(structure, (Circulant, Cosine)):
         return structure.spectrum.max().item()
+    if isinstance(structure, Kronecker):
+        vertical = _top(structure.vertical)
+        return vertical * (vertical if structure.horizontal is structure.vertical else _top(structure.horizontal))
     return max(torch.linalg.eigvalsh(structure.matrix)[-1].item(), 0.0)
+
+
+def _top(matrix: Tensor) -> float:
+    if len(matrix) > DECOMPOSED:
+        return largest_eigenvalue(lambda v: matrix @ v, (len(matrix),))
+    return max(torch.linalg.eigvalsh(matrix)[-1].item(), 0.0)
 
 
 def multiply(a: Structure | None, b: Structure | None) -> Structure | None:
