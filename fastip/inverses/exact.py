@@ -157,7 +157,9 @@ def _known(side: str, op: LinearOperator, shape: Shape) -> tuple[str, Structure]
 
 
 @constant
-def _structure(side: str, op: LinearOperator, shape: Shape, device: torch.device) -> tuple[str, Structure | _Eigen] | None:
+def _structure(
+    side: str, op: LinearOperator, shape: Shape, device: torch.device
+) -> tuple[str, Structure | _Eigen] | None:
     known = _known(side, op, shape)
     return None if known is None else (known[0], _structure_on(known[1], device))
 

@@ -44,7 +44,8 @@ class SeparableOperator(Operator):
         return banded.down(vertical, banded.across(horizontal, data)).to(y.dtype)
 
     def _on(self, data: Tensor, image: Shape, transposed: bool) -> list[tuple[Block, ...]]:
-        kept = _blocks(self, fixed(image, self)[2:], transposed, accumulator(data.dtype), data.device)
+        _, _, height, width = fixed(image, self)
+        kept = _blocks(self, (height, width), transposed, accumulator(data.dtype), data.device)
         return [tuple((first, last, borrowed(values)) for first, last, values in blocks) for blocks in kept]
 
     @last
