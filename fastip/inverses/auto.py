@@ -22,9 +22,9 @@ NEAR = 0.1
 SLOW = 0.25
 # Products a data point that cost as much as one complex FFT pair. Larger keeps stencils where the FFT is faster.
 FFT = 100
-# What an iteration that is not fused costs beside its products: the calls, as so many products in all, and the prior, as
-# so many an image pixel (measured on one core at 36e9 products a second: 0.14 ms, L1 and total variation). Larger takes
-# the eigenvectors of a separable psf on larger grids. Other priors cost more, and gain more by fewer iterations.
+# What an iteration that is not fused costs beside its products: the calls, as so many products in all, and the prior,
+# as so many an image pixel (measured on one core at 36e9 products a second: 0.14 ms, L1 and total variation). Larger
+# takes the eigenvectors of a separable psf on larger grids. Other priors cost more, and gain more by fewer iterations.
 CALLS, POINTWISE, PRIOR = 5e6, 50, 400
 WIDEST = 256  # psf taps a pixel beyond which stencils are not tried: small ones are no inverse of so wide a psf
 

@@ -129,7 +129,8 @@ def _decomposed(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 def _eigen(structure: Kronecker, device: torch.device) -> _Eigen:
     (down, vertical), (across, horizontal) = _decomposed(structure.vertical), _decomposed(structure.horizontal)
-    return _Eigen(placed(vertical, device), placed(horizontal, device), (down[:, None] * across).to(device))
+    spectrum = placed(down, device)[:, None] * placed(across, device)
+    return _Eigen(placed(vertical, device), placed(horizontal, device), spectrum)
 
 
 def _structure_on(structure: Structure, device: torch.device) -> Structure | _Eigen:
@@ -265,7 +266,12 @@ def _cosine(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
 def _separable(eigen: _Eigen, beta: float, y: Tensor) -> Apply:
     vertical, horizontal = (u.to(device=y.device, dtype=y.dtype) for u in (eigen.vertical, eigen.horizontal))
     weight = (1 / (beta + eigen.spectrum)).to(device=y.device, dtype=y.dtype)
-    return lambda r: vertical @ (vertical.T @ r @ horizontal * weight) @ horizontal.T
+
+    def apply(r: Tensor) -> Tensor:
+        with torch.autocast(r.device.type, enabled=False):
+            return vertical @ (vertical.T @ r @ horizontal * weight) @ horizontal.T
+
+    return apply
 
 
 def _cholesky(matrix: Tensor, beta: float) -> Apply:

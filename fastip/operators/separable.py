@@ -36,12 +36,14 @@ class SeparableOperator(Operator):
     def _forward(self, x: Tensor) -> Tensor:
         vertical, horizontal = self._on(x, tuple(x.shape), False)
         data = x.to(accumulator(x.dtype))
-        return banded.across(horizontal, banded.down(vertical, data)).to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            return banded.across(horizontal, banded.down(vertical, data)).to(x.dtype)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         vertical, horizontal = self._on(y, self.input_shape(tuple(y.shape)), True)
         data = y.to(accumulator(y.dtype))
-        return banded.down(vertical, banded.across(horizontal, data)).to(y.dtype)
+        with torch.autocast(y.device.type, enabled=False):
+            return banded.down(vertical, banded.across(horizontal, data)).to(y.dtype)
 
     def _on(self, data: Tensor, image: Shape, transposed: bool) -> list[tuple[Block, ...]]:
         _, _, height, width = fixed(image, self)

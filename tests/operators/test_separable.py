@@ -77,6 +77,16 @@ def test_decomposed_once_for_a_size(monkeypatch):
     assert calls == [6]  # one for both axes, which are the same
 
 
+def test_autocast_lowers_no_precision():
+    op, x = Separable(noise((6, 8), seed=1), noise((5, 7), seed=2)), noise((1, 2, 8, 7), seed=3).float()
+    y = op(x)
+    step = inverses.Exact().bind(op, y, 0.1)
+    plain = op.adjoint(y), step.apply(y)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(op(x), y)
+        assert torch.equal(op.adjoint(y), plain[0]) and torch.equal(step.apply(y), plain[1])
+
+
 @pytest.mark.parametrize("crowded", [False, True])
 def test_the_norm_of_large_factors(monkeypatch, crowded):
     monkeypatch.setattr(structures, "SMALL", 0)
