@@ -36,11 +36,7 @@ class Diagonal:
 
 @dataclass(frozen=True)
 class Circulant:
-    """``F^-1 spectrum F`` on the last two axes, the same for every image and channel.
-
-    Attributes:
-        spectrum: Real float64 in the layout of rfft2, (h, w // 2 + 1), >= 0.
-    """
+    """``F^-1 spectrum F`` on the last two axes; ``spectrum`` real float64 as of rfft2, (h, w // 2 + 1), >= 0."""
 
     spectrum: Tensor
 
@@ -296,10 +292,7 @@ class Prior(Protocol):
         ...
 
     def suggested_beta(self, op: LinearOperator, shape: Shape) -> float | None:
-        """The beta that suits the prior's own parameters for images of this shape, else None.
-
-        Denoisers: noise^2 / sigma^2; priors with a weight: from that and ``||A||``.
-        """
+        """The beta that suits images of this shape (denoisers: noise^2 / sigma^2; else by weight and ``||A||``)."""
         ...
 
     def check_beta(self, beta: float) -> None:

@@ -77,6 +77,14 @@ def test_decomposed_once_for_a_size(monkeypatch):
     assert calls == [6]  # one for both axes, which are the same
 
 
+def test_every_entry_counts_in_the_fingerprint():
+    v, h = torch.eye(3, dtype=torch.float64), torch.ones(2, 4, dtype=torch.float64)
+    ops = [Separable(v, h), Separable(v.T, 2 * h), Separable(h, v)]
+    ops += [Separable(v * torch.tensor([1.0, 1.0, weak])[:, None], h) for weak in (1e-9, 2e-9)]
+    assert len({op.fingerprint() for op in ops}) == len(ops)
+    assert Separable(v.numpy(), h.float()).fingerprint() == ops[0].fingerprint()
+
+
 def test_autocast_lowers_no_precision():
     op, x = Separable(noise((6, 8), seed=1), noise((5, 7), seed=2)), noise((1, 2, 8, 7), seed=3).float()
     y = op(x)
