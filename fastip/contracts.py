@@ -38,11 +38,7 @@ class Diagonal:
 
 @dataclass(frozen=True)
 class Circulant:
-    """``F^-1 spectrum F`` on the last two axes, the same for every image and channel.
-
-    Attributes:
-        spectrum: Real float64 in the layout of rfft2, (h, w // 2 + 1), >= 0.
-    """
+    """``F^-1 spectrum F`` on the last two axes; ``spectrum`` real float64 as of rfft2, (h, w // 2 + 1), >= 0."""
 
     spectrum: Tensor
 
@@ -55,13 +51,21 @@ class Cosine:
 
 
 @dataclass(frozen=True)
+class Kronecker:
+    """``V X H`` on every plane X, the last two axes; V (h, h) and H (w, w) symmetric, >= 0, float64."""
+
+    vertical: Tensor
+    horizontal: Tensor
+
+
+@dataclass(frozen=True)
 class Dense:
     """An explicit symmetric matrix acting on the flattened image or data; float64."""
 
     matrix: Tensor
 
 
-Structure = Scalar | Diagonal | Circulant | Cosine | Dense
+Structure = Scalar | Diagonal | Circulant | Cosine | Kronecker | Dense
 
 
 @dataclass(frozen=True)
@@ -290,10 +294,7 @@ class Prior(Protocol):
         ...
 
     def suggested_beta(self, op: LinearOperator, shape: Shape) -> float | None:
-        """The beta that suits the prior's own parameters for images of this shape, else None.
-
-        Denoisers: noise^2 / sigma^2; priors with a weight: from that and ``||A||``.
-        """
+        """The beta that suits images of this shape (denoisers: noise^2 / sigma^2; else by weight and ``||A||``)."""
         ...
 
     def check_beta(self, beta: float) -> None:

@@ -1,18 +1,32 @@
 """B = (beta I + A A^T)^-1 exactly, by what the operator states of itself.
 
-A scalar, a diagonal, an FFT, a DCT or a Cholesky factor.
+A scalar, a diagonal, an FFT, a DCT, the eigenvectors of two factors or a Cholesky factor.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from ..arrays import HALF, accumulator
-from ..contracts import Apply, Circulant, Cosine, Dense, Diagonal, LinearOperator, Scalar, Shape, StencilStep, Structure
+from ..contracts import (
+    Apply,
+    Circulant,
+    Cosine,
+    Dense,
+    Diagonal,
+    Kronecker,
+    LinearOperator,
+    Scalar,
+    Shape,
+    StencilStep,
+    Structure,
+)
 from ..errors import InvalidInput, StrictKeywords, Unsupported
 from ..placement import placed
 from ..tracing import constant, fixed, real_dtype
@@ -35,8 +49,10 @@ class Exact(StrictKeywords):
     2. A^T A circulant: stride-1 circular blur, masked Fourier. One rfft2 and one irfft2 an iteration.
     3. A^T A a scalar or diagonal.
     4. A A^T circulant (FFT on the small grid) or cosine (DCT-II).
-    5. Cholesky of the smaller side of a dense matrix.
-    6. Cholesky of A A^T assembled by applying A, for up to 4096 rows.
+    5. A A^T a Kronecker product: separable operators on any border, resizing. Four matrix products an iteration, with
+       the eigenvectors of its two factors, which are found once.
+    6. Cholesky of the smaller side of a dense matrix.
+    7. Cholesky of A A^T assembled by applying A, for up to 4096 rows.
 
     Args:
         side: "data" or "image" restricts the choice to A A^T or A^T A; "auto" does not.
@@ -91,10 +107,38 @@ class Exact(StrictKeywords):
         return DataStep(op, y, beta, apply, f"exact, Cholesky factor of {rows} assembled rows on the data grid")
 
 
-def _structure_on(structure: Structure, device: torch.device) -> Structure:
+@dataclasses.dataclass(frozen=True)
+class _Eigen:
+    """``V (spectrum * (V^T X H)) H^T``: a Kronecker product by the eigenvectors of its factors, float64."""
+
+    vertical: Tensor
+    horizontal: Tensor
+    spectrum: Tensor
+
+
+_vectors: Any = WeakTensorKeyDictionary()  # a symmetric matrix -> its eigenvalues and eigenvectors
+
+
+def _decomposed(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    if matrix not in _vectors:
+        values, vectors = torch.linalg.eigh(matrix)
+        _vectors[matrix] = values.clamp_min(0), vectors
+    known: tuple[Tensor, Tensor] = _vectors[matrix]
+    return known
+
+
+def _eigen(structure: Kronecker, device: torch.device) -> _Eigen:
+    (down, vertical), (across, horizontal) = _decomposed(structure.vertical), _decomposed(structure.horizontal)
+    spectrum = placed(down, device)[:, None] * placed(across, device)
+    return _Eigen(placed(vertical, device), placed(horizontal, device), spectrum)
+
+
+def _structure_on(structure: Structure, device: torch.device) -> Structure | _Eigen:
     """The structure with its numbers on ``device``, in float64: whatever depends on beta is then computed there."""
     if isinstance(structure, Scalar):
         return structure
+    if isinstance(structure, Kronecker):
+        return _eigen(structure, device)
     (field,) = dataclasses.fields(structure)
     return type(structure)(placed(getattr(structure, field.name), device))
 
@@ -114,12 +158,14 @@ def _known(side: str, op: LinearOperator, shape: Shape) -> tuple[str, Structure]
 
 
 @constant
-def _structure(side: str, op: LinearOperator, shape: Shape, device: torch.device) -> tuple[str, Structure] | None:
+def _structure(
+    side: str, op: LinearOperator, shape: Shape, device: torch.device
+) -> tuple[str, Structure | _Eigen] | None:
     known = _known(side, op, shape)
     return None if known is None else (known[0], _structure_on(known[1], device))
 
 
-def _on_data(op: LinearOperator, y: Tensor, beta: float, cogram: Structure) -> DataStep:
+def _on_data(op: LinearOperator, y: Tensor, beta: float, cogram: Structure | _Eigen) -> DataStep:
     if isinstance(cogram, Scalar):
         convolution = op.convolution()
         stencil = (
@@ -132,14 +178,14 @@ def _on_data(op: LinearOperator, y: Tensor, beta: float, cogram: Structure) -> D
     return DataStep(op, y, beta, apply, f"exact, {how} on the data grid")
 
 
-def _on_image(op: LinearOperator, y: Tensor, beta: float, gram: Structure) -> ImageStep | FourierStep:
+def _on_image(op: LinearOperator, y: Tensor, beta: float, gram: Structure | _Eigen) -> ImageStep | FourierStep:
     if isinstance(gram, Circulant):
         return FourierStep(op, y, beta, gram.spectrum, "exact, FFT on the image grid")
     apply, how = _apply(gram, beta, y)
     return ImageStep(op, y, beta, apply, f"exact, {how} on the image grid")
 
 
-def _apply(structure: Structure, beta: float, y: Tensor) -> tuple[Apply, str]:
+def _apply(structure: Structure | _Eigen, beta: float, y: Tensor) -> tuple[Apply, str]:
     """v -> (beta I + structure)^-1 v, and its name; half precision goes through float32."""
     if y.dtype in HALF:
         apply, how = _apply(structure, beta, y.new_empty(0, dtype=accumulator(y.dtype)))
@@ -150,6 +196,10 @@ def _apply(structure: Structure, beta: float, y: Tensor) -> tuple[Apply, str]:
         return _fourier(structure.spectrum, beta, y), "FFT"
     if isinstance(structure, Cosine):
         return _cosine(structure.spectrum, beta, y), "DCT-II"
+    if isinstance(structure, _Eigen):
+        h, w = structure.spectrum.shape
+        return _separable(structure, beta, y), f"eigenvectors of {h} rows and {w} columns"
+    assert isinstance(structure, Dense)
     return _cholesky(structure.matrix, beta), f"Cholesky factor of {len(structure.matrix)} rows"
 
 
@@ -211,6 +261,17 @@ def _cosine(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
     # The mirrored grid is four times the size: a few planes at a time.
     few = max(1, MIRRORED // (h * w))
     return lambda r: torch.cat([planes(part) for part in r.reshape(-1, h, w).split(few)]).reshape(r.shape)
+
+
+def _separable(eigen: _Eigen, beta: float, y: Tensor) -> Apply:
+    vertical, horizontal = (u.to(device=y.device, dtype=y.dtype) for u in (eigen.vertical, eigen.horizontal))
+    weight = (1 / (beta + eigen.spectrum)).to(device=y.device, dtype=y.dtype)
+
+    def apply(r: Tensor) -> Tensor:
+        with torch.autocast(r.device.type, enabled=False):
+            return vertical @ (vertical.T @ r @ horizontal * weight) @ horizontal.T
+
+    return apply
 
 
 def _cholesky(matrix: Tensor, beta: float) -> Apply:

@@ -8,6 +8,8 @@ from .gaussian import GaussianMeasurements
 from .linear import Adjoint, Composition, Operator, Scaled
 from .mask import Mask
 from .masked_fourier import MaskedFourier
+from .resize import Resize
+from .separable import Separable
 from .stack import Identity, Stack
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "Mask",
     "MaskedFourier",
     "Operator",
+    "Resize",
     "Scaled",
+    "Separable",
     "Stack",
     "ToGray",
 ]

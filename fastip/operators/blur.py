@@ -142,13 +142,7 @@ class Blur(Operator):
     @functools.cached_property
     def separable(self) -> tuple[Tensor, Tensor] | None:
         """(column, row) with psf = column row^T to rounding, float64, or None if the rank is above one."""
-        u, s, v = torch.linalg.svd(self.psf, full_matrices=False)
-        # 1e-12 is above the rounding of float64; more would split psfs that are only nearly of rank one.
-        if len(s) > 1 and s[1] > 1e-12 * s[0]:
-            return None
-        root = s[0].sqrt()
-        sign = torch.sign(u[:, 0].sum()) or torch.ones((), dtype=torch.float64)
-        return sign * root * u[:, 0], sign * root * v[0]
+        return convolutions.split(self.psf)
 
 
 class Downsample(Blur):

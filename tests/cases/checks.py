@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastip.contracts import Circulant, Cosine, Dense, Diagonal, Scalar, Structure
+from fastip.contracts import Circulant, Cosine, Dense, Diagonal, Kronecker, Scalar, Structure
 
 Map = Callable[[Any], Any]
 
@@ -127,6 +127,9 @@ def structure_matrix(structure: Structure, shape: Sequence[int]) -> Tensor:
         assert bool((structure.spectrum >= 0).all())
         transform = torch.kron(cosine_matrix(shape[-2]), cosine_matrix(shape[-1]))
         plane = transform.T @ torch.diag(structure.spectrum.flatten()) @ transform
+        return torch.kron(torch.eye(math.prod(shape[:-2]), dtype=torch.float64), plane)
+    if isinstance(structure, Kronecker):
+        plane = torch.kron(structure.vertical, structure.horizontal)
         return torch.kron(torch.eye(math.prod(shape[:-2]), dtype=torch.float64), plane)
     assert isinstance(structure, Dense)
     return torch.kron(torch.eye(n // len(structure.matrix), dtype=torch.float64), structure.matrix)

@@ -79,6 +79,11 @@ def _gaussian(stride: int, boundary: str) -> Factory:
     return lambda dtype: operators.Blur(psf.gaussian(5, sigma=1.1).to(dtype), stride=stride, boundary=boundary)
 
 
+def _separable(h: int, height: int, w: int, width: int) -> Factory:
+    vertical, horizontal = draw(h, height, seed=10), draw(w, width, seed=11)
+    return lambda dtype: operators.Separable(vertical.to(dtype), horizontal.to(dtype))
+
+
 def _masked_fourier(h: int, w: int) -> Factory:
     mask = (draw(h, w, seed=7) > 0).double()
     return lambda dtype: operators.MaskedFourier(mask.to(dtype))
@@ -96,6 +101,19 @@ def _others() -> list[Case]:
         Case("mask-binary", lambda dtype: operators.Mask(draw(5, 6, seed=1) > 0), (2, 3, 5, 6)),
         Case("mask-weights", lambda dtype: operators.Mask(draw(3, 6, 5, seed=2).to(dtype)), (2, 3, 6, 5)),
         Case("mask-batch", lambda dtype: operators.Mask(draw(2, 1, 4, 5, seed=3).to(dtype)), (2, 3, 4, 5)),
+        Case("separable", _separable(4, 6, 5, 7), (2, 3, 6, 7)),
+        Case("separable-tall", _separable(7, 4, 6, 5), (1, 2, 4, 5)),
+        Case("separable-square", lambda dtype: operators.Separable(*2 * [draw(3, 5, seed=8).to(dtype)]), (1, 1, 5, 5)),
+        Case("resize", lambda dtype: operators.Resize(2), (2, 3, 6, 8)),
+        Case("resize-area", lambda dtype: operators.Resize(3, method="area"), (1, 2, 9, 6)),
+        Case("resize-pair", lambda dtype: operators.Resize((1.5, 4), method="lanczos", like="opencv"), (1, 1, 6, 12)),
+        Case(
+            "resize-shapes",
+            lambda dtype: operators.Resize(shapes=((7, 9), (5, 4)), method="bilinear", like="torch-antialias"),
+            (1, 2, 7, 9),
+        ),
+        Case("resize-many-blocks", lambda dtype: operators.Resize((1.25, 3), like="matlab"), (1, 1, 50, 9)),
+        Case("grey-of-resize", lambda dtype: operators.ToGray() @ operators.Resize(2, like="opencv"), (1, 3, 6, 4)),
         Case("grey", lambda dtype: operators.ToGray(), (2, 3, 4, 5)),
         Case("grey-four-bands", lambda dtype: operators.ToGray((0.1, 0.2, -0.3, 0.4)), (1, 4, 5, 3)),
         Case("dense-wide", lambda dtype: operators.Dense(draw(7, 12, seed=4).to(dtype)), (3, 12)),

@@ -140,6 +140,9 @@ def test_woodbury_refuses_bad_beta():
         (motion("circular"), (1, 1, 16, 16), False, inverses.Exact),
         (operators.Blur(torch.rand(9, 9)), (1, 1, 16, 16), True, inverses.Exact),
         (motion("valid"), (1, 1, 80, 80), True, inverses.Stencil),
+        (gaussian(1, "valid"), (1, 1, 80, 80), True, inverses.Stencil),  # separable, but fused
+        (gaussian(4, "reflect"), (1, 1, 16, 16), False, inverses.Stencil),  # which takes hardly more iterations
+        (operators.Resize(4), (1, 1, 16, 16), True, inverses.Exact),
         (operators.Dense(torch.randn(5, 9, dtype=torch.float64)), (1, 5), True, inverses.Exact),
         (gaussian(2, "valid") @ operators.Mask(torch.ones(25, 25)), (1, 1, 9, 9), True, inverses.Exact),
         (gaussian(1, "valid") @ operators.Mask(torch.ones(89, 89)), (1, 1, 81, 81), True, inverses.ConjugateGradient),
@@ -150,6 +153,16 @@ def test_automatic_choice(op, shape, pointwise, expected):
     chosen = inverses.choose(op, y, 0.05, pointwise=pointwise)
     assert type(chosen) is expected
     chosen.bind(op, y, 0.05)
+
+
+@pytest.mark.parametrize("side, expected", [(64, inverses.Exact), (1000, inverses.Stencil)])
+def test_a_separable_blur_takes_its_eigenvectors_while_they_are_cheap(side, expected):
+    """At this beta the stencils take several times the iterations; 2 (h + w) products cost more on large grids."""
+    y = torch.empty(1, 1, side, side)
+    assert type(inverses.choose(gaussian(1, "valid"), y, 3e-3, pointwise=False)) is expected
+    # Of rank one but for the rounding of float32: nothing but stencils is known.
+    op = operators.Blur(psf.gaussian(9, sigma=1.6).float(), boundary="valid")
+    assert type(inverses.choose(op, y, 3e-3, pointwise=False)) is inverses.Stencil
 
 
 @pytest.mark.parametrize(

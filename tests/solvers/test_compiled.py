@@ -42,6 +42,14 @@ PROBLEMS: dict[str, tuple[LinearOperator, Any, tuple[int, ...], dict[str, Any]]]
     ),
     "fourier": (operators.Blur(MOTION), priors.Box(0, 1), (2, 1, 13, 11), {"inverse": inverses.Exact()}),
     "cosine": (operators.Blur(GAUSSIAN, boundary="reflect"), TV, (1, 1, 13, 11), {}),
+    "resize": (operators.Resize((1.5, 2)), TV, (1, 2, 5, 6), {}),
+    "separable": (operators.Separable(random(3, 7) - 0.5, random(4, 5)), priors.L1(1e-2), (2, 1, 3, 4), {}),
+    "separable blur": (
+        operators.Blur(psf.gaussian(4, sigma=1.0), boundary="zero"),
+        priors.L1(1e-2),
+        (1, 1, 7, 6),
+        {"inverse": inverses.Exact()},
+    ),
     "diagonal": (MASKS[0] @ MASKS[1], priors.AnisotropicTV(1e-2, steps=1), (2, 2, 11, 9), {}),
     "channels": (
         operators.Stack([operators.ToGray(), operators.Identity()]),

@@ -14,6 +14,12 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from ...contracts import Circulant, Convolution, Cosine, Diagonal, Scalar, Structure
 from ...kernels import reference
+from . import structures
+from .banded import Banded, gathered
+
+# Data rows and columns up to which the factors of A A^T of a separable psf are stated. Their eigenvectors take 0.4 s at
+# 1024 and 4 s at 2048, once, and each application 2 (h + w) products a data point.
+SEPARATED = 2048
 
 
 def cogram(a: Convolution, h: int, w: int) -> Structure | None:
@@ -23,7 +29,13 @@ def cogram(a: Convolution, h: int, w: int) -> Structure | None:
       first row and column differ.
     - Circular: Circulant with the mean of the s x s aliases of ``|psf_hat|^2``.
     - Reflect, stride 1, odd symmetric psf: Cosine.
+    - Any other border, psf of rank one, h and w up to 2048: Kronecker.
     """
+    return _commuting(a, h, w) or _separated(a, h, w)
+
+
+def _commuting(a: Convolution, h: int, w: int) -> Structure | None:
+    """A A^T where it is A^T A, too, without a stride."""
     kh, kw = a.psf.shape
     if max(kh, kw) <= a.stride:
         if a.boundary in ("circular", "valid") or max(kh, kw) <= 2:  # a 2-wide psf reaches no pixel before the first
@@ -37,9 +49,9 @@ def cogram(a: Convolution, h: int, w: int) -> Structure | None:
 def gram(a: Convolution, height: int, width: int) -> Structure | None:
     """A^T A on a height x width image grid, or None where no structure is known.
 
-    A stride-1 A commutes with A^T where its cogram has a structure.
+    A stride-1 A commutes with A^T where its cogram has a structure other than Kronecker.
     """
-    return cogram(a, height, width) if a.stride == 1 and (a.boundary != "valid" or a.psf.numel() == 1) else None
+    return _commuting(a, height, width) if a.stride == 1 and (a.boundary != "valid" or a.psf.numel() == 1) else None
 
 
 def _fold(values: Tensor, first: tuple[int, int], h: int, w: int) -> Tensor:
@@ -111,6 +123,37 @@ def _cosine(a: Convolution, h: int, w: int) -> Cosine | None:
         frequency, offset = torch.arange(n, dtype=torch.float64), torch.arange(k, dtype=torch.float64) - k // 2
         waves.append(torch.cos(math.pi / n * frequency[:, None] * offset))
     return Cosine((waves[0] @ a.psf @ waves[1].T).square())
+
+
+def split(psf: Tensor) -> tuple[Tensor, Tensor] | None:
+    """(column, row) with psf = column row^T to rounding, float64, or None if the rank is above one."""
+    u, s, v = torch.linalg.svd(psf, full_matrices=False)
+    # 1e-12 is above the rounding of float64; more would split psfs that are only nearly of rank one.
+    if len(s) > 1 and s[1] > 1e-12 * s[0]:
+        return None
+    root = s[0].sqrt()
+    sign = torch.sign(u[:, 0].sum()) or torch.ones((), dtype=torch.float64)
+    return sign * root * u[:, 0], sign * root * v[0]
+
+
+def _separated(a: Convolution, h: int, w: int) -> Structure | None:
+    parts = split(a.psf) if max(h, w) <= SEPARATED else None
+    if parts is None:
+        return None
+    down, across = (_along_axis(taps, a.stride, a.boundary, m) for taps, m in zip(parts, (h, w), strict=True))
+    return structures.kronecker(down.gram(), across.gram())
+
+
+def _along_axis(taps: Tensor, stride: int, boundary: str, m: int) -> Banded:
+    """The m-row matrix of a convolution along one axis, on any border but the circular one."""
+    k = len(taps)
+    n = (m - 1) * stride + k if boundary == "valid" else m * stride
+    first = k - 1 if boundary == "valid" else k // 2
+    columns = stride * torch.arange(m)[:, None] + first - torch.arange(k)
+    inside = (columns >= 0) & (columns < n)
+    weights = taps.expand(m, k) * (inside if boundary != "reflect" else 1)
+    mirrored = torch.where(columns < 0, -1 - columns, torch.where(columns >= n, 2 * n - 1 - columns, columns))
+    return gathered(mirrored.clamp(0, n - 1), weights, n)
 
 
 _bounds: Any = WeakTensorKeyDictionary()  # psf -> {(stride, boundary): the bound}

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ...arrays import check_products
-from ...contracts import Shape
+from ...contracts import Apply, Shape
 
 # At most, where the spectrum is crowded at its top: fewer end with a larger residual, a looser bound; more cost time.
 STEPS = 300
-TOLERANCE = 1e-7  # of ||A||^2, by which the result may be too large; less takes more steps
+TOLERANCE = 1e-7  # of itself, by which the result may be too large; less takes more steps
 
 
 def _dot(a: Tensor, b: Tensor) -> float:
@@ -22,14 +22,7 @@ def _dot(a: Tensor, b: Tensor) -> float:
 
 
 def largest_singular_value(op: Any, shape: Shape, is_complex: bool) -> float:
-    """``||A||`` by Lanczos, not below the true value in practice and above it by 1e-7 relative when it converges.
-
-    From a fixed random ``v_1``, in float64, with three vectors of memory::
-
-        A^T A v_k = beta_{k-1} v_{k-1} + alpha_k v_k + beta_k v_{k+1}
-
-    Orthogonality may be lost: that repeats eigenvalues of the tridiagonal matrix but moves none. The residual
-    ``beta_k |s_k|`` of the largest one is added before the root.
+    """``||A||``: the root of :func:`largest_eigenvalue` of A^T A, its residual added, so that it is not too small.
 
     Args:
         op: An operator.
@@ -38,6 +31,29 @@ def largest_singular_value(op: Any, shape: Shape, is_complex: bool) -> float:
 
     Returns:
         The largest singular value.
+    """
+    value, residual = largest_eigenvalue(lambda v: op.adjoint(op(v)), shape, is_complex)
+    return math.sqrt(value + residual)
+
+
+def largest_eigenvalue(apply: Apply, shape: Shape, is_complex: bool = False, steps: int = STEPS) -> tuple[float, float]:
+    """That of a symmetric G >= 0, from below, with a residual, 1e-7 relative when it converges.
+
+    From a fixed random ``v_1``, in float64, with three vectors of memory::
+
+        G v_k = beta_{k-1} v_{k-1} + alpha_k v_k + beta_k v_{k+1}
+
+    Orthogonality may be lost: that repeats eigenvalues of the tridiagonal matrix but moves none. Their sum is not below
+    the true value in practice.
+
+    Args:
+        apply: v -> G v.
+        shape: That of v.
+        is_complex: Whether v is complex.
+        steps: At most.
+
+    Returns:
+        The largest eigenvalue, >= 0, and its residual ``beta_k |s_k|``.
 
     References:
         Parlett, The Symmetric Eigenvalue Problem, 1998, chapter 13.
@@ -48,24 +64,23 @@ def largest_singular_value(op: Any, shape: Shape, is_complex: bool) -> float:
     previous, beta = torch.zeros_like(v), 0.0
     diagonal: list[float] = []
     off: list[float] = []
-    bound = 0.0
+    value = residual = 0.0
     with torch.no_grad():
-        for k in range(STEPS):
-            w = op.adjoint(op(v)) - beta * previous
+        for k in range(steps):
+            w = apply(v) - beta * previous
             diagonal.append(_dot(w, v))
             w = w - diagonal[-1] * v
             beta = math.sqrt(_dot(w, w))
             invariant = beta <= 1e-14 * max(abs(d) for d in diagonal)  # what is left is rounding, no direction
             # Looked at in each of the first steps, which are enough for few distinct values, then in every eighth: more
             # looks cost an eigenvalue problem each, fewer run further than needed.
-            if invariant or k < 8 or k % 8 == 0 or k == STEPS - 1:
+            if invariant or k < 8 or k % 8 == 0 or k == steps - 1:
                 value, residual = _top(diagonal, off, beta)
-                bound = value + residual
                 if invariant or residual <= TOLERANCE * value:
                     break
             off.append(beta)
             previous, v = v, w / beta
-    return math.sqrt(max(bound, 0.0))
+    return max(value, 0.0), residual
 
 
 def _top(diagonal: list[float], off: list[float], beta: float) -> tuple[float, float]:
