@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .checkpoint import shipped as shipped
     from .errors import FastipError as FastipError
     from .explanation import explain as explain
+    from .noise import noise_level as noise_level
     from .operators import psf as psf
     from .solution import Solution as Solution
     from .solution import Status as Status
@@ -59,6 +60,7 @@ _PUBLIC = {
     ),
     "errors": ("FastipError",),
     "explanation": ("explain",),
+    "noise": ("noise_level",),
     "solution": ("Solution", "Status"),
     "solvers": ("admm", "csgm", "npgd", "pgd", "pgdgan", "wiener"),
     "tasks": ("load_task",),

@@ -28,7 +28,7 @@ LAYERS = (
     ("inverses", "priors"),
     ("solvers",),
     ("explanation",),
-    ("metrics", "rec"),
+    ("metrics", "noise", "rec"),
     ("checkpoint", "data"),
     ("tasks", "figures"),
     ("train",),
