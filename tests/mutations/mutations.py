@@ -150,9 +150,9 @@ MUTATIONS = (
     ),
     Mutation(
         "eight-bits-for-floats",
-        "fastip/io/images.py",
-        '"uint16" if kind == "PNG"',
-        '"uint8" if kind == "PNG"',
+        "fastip/io/formats.py",
+        '_INTEGERS = {**_SAME, "float32": "uint16"}',
+        '_INTEGERS = {**_SAME, "float32": "uint8"}',
         "a float image is written to PNG with 8 bits",
         ("io/test_io.py",),
     ),

@@ -80,13 +80,6 @@ def _read_image(path: Path) -> np.ndarray:
     return array if scale is None else np.rint(array * scale).astype(kind.depth)
 
 
-def _read_bmp(path: Path) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(path, formats=("BMP",)) as image:
-        return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-
-
 def _read_npy(path: Path) -> np.ndarray:
     array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that claims too much costs nothing
     if not isinstance(array, np.ndarray):
@@ -174,7 +167,6 @@ def _only(path: Path, held: Mapping[str, tuple[tuple[int, ...], str]]) -> str:
 
 _READERS: dict[str, Callable[[Path], np.ndarray]] = {
     **dict.fromkeys(io.SUFFIXES, _read_image),
-    ".bmp": _read_bmp,
     ".npy": _read_npy,
     ".npz": _read_npz,
     ".mat": _read_mat,
