@@ -50,7 +50,7 @@ def read(path: Path, max_pixels: int) -> Decoded:
     head = _header(path, code)
     check_size(path, head.h, head.w, head.samples, head.bits, max_pixels, LOOSE_RATIO)
     colours, profile = (head.samples - (head.samples in (2, 4)), None) if raw else _colours(path, data, head.samples)
-    alpha = _alpha(data) if not raw and head.samples > colours else 0
+    alpha = 1 if raw else _alpha(path, data, colours, head.samples)
     if not colours <= head.samples <= colours + 1:
         raise InvalidInput(
             f"{path} holds {head.samples} samples a pixel; expected grey or RGB, with or without alpha: "
@@ -58,10 +58,10 @@ def read(path: Path, max_pixels: int) -> Decoded:
         )
     import imagecodecs
 
-    array = imagecodecs.jpeg2k_decode(data, numthreads=1)
+    array = imagecodecs.jpeg2k_decode(code, numthreads=1)  # of a whole file it would change colours by their profile
     if array.shape[:2] != (head.h, head.w) or array.dtype.kind != "u":
         raise ValueError(f"an array of {array.dtype} and shape {array.shape}")
-    return Decoded(array, 2**head.bits - 1, profile, head.samples > colours, alpha == 2)
+    return Decoded(array, 2**head.bits - 1, profile, head.samples > colours, head.samples > colours and alpha == 2)
 
 
 def _header(path: Path, code: bytes) -> _Header:
@@ -122,18 +122,20 @@ def _colours(path: Path, data: bytes, samples: int) -> tuple[int, bytes | None]:
             if kind in _COLOURS:
                 return _COLOURS[kind], None
         elif colour[:1] == b"\2":
-            return (1 if colour[19:23] == b"GRAY" else 3), colour[3:]
+            return (1 if samples < 3 else 3), colour[3:]
     raise InvalidInput(f"{path} has colours that are neither grey nor RGB; expected one of them: convert the file")
 
 
-def _alpha(data: bytes) -> int:
+def _alpha(path: Path, data: bytes, colours: int, samples: int) -> int:
     """1 for straight alpha, 2 where colours are multiplied by it; the last channel, which is one if nothing is said."""
+    kinds = {}
     for channels in boxes.found(data, b"jp2h", b"cdef"):
-        for at in range(2, len(channels) - 5, 6):
-            kind = int.from_bytes(channels[at + 2 : at + 4], "big")
-            if kind in (1, 2):
-                return kind
-    return 1
+        kinds = {which: (kind, of) for which, kind, of in struct.iter_unpack(">HHH", channels[2 : 2 + 6 * samples])}
+    usual = all(kinds.get(i, (0, i + 1)) == (0, i + 1) for i in range(colours))
+    last = kinds.get(colours, (1, 0))[0]
+    if not usual or (samples > colours and last not in (1, 2)):
+        raise InvalidInput(f"{path} has its channels in another order; expected colours, then alpha: convert the file")
+    return last
 
 
 def write(file: BinaryIO, array: np.ndarray, profile: bytes | None, premultiplied: bool) -> None:

@@ -27,7 +27,7 @@ _COUNT: _Form = ((0, 0), (1, 0), (2, 4), (1, 12))
 _KIND: _Form = ((0, 0), (1, 0), (2, 4), (18, 6))
 _SHIFT: _Form = ((0, 0), (3, 0), (4, 0), (1, 3))
 _NAME: _Form = ((0, 0), (0, 4), (16, 5), (48, 10))
-_GREY, _D65, _SRGB, _SRGB_CURVE = 1, 1, 1, 13
+_GREY, _D65, _SRGB, _LINEAR_CURVE, _SRGB_CURVE = 1, 1, 1, 8, 13
 
 
 class _Bits:
@@ -59,7 +59,7 @@ class _Header:
     others: int = 0
     premultiplied: bool = False
     animated: bool = False
-    srgb: bool = True
+    curve: int = _SRGB_CURVE  # 0 where the colours are others than those of sRGB
 
 
 def read(path: Path, max_pixels: int) -> Decoded:
@@ -87,9 +87,10 @@ def read(path: Path, max_pixels: int) -> Decoded:
             f"{path} holds {'floats' if head.floats else 'integers'} of {head.bits} bits and {head.others} channels "
             "that are neither colour nor alpha; expected up to 16 bits and none: convert the file"
         )
-    if not head.srgb:
+    if head.curve != _SRGB_CURVE:
         raise InvalidInput(
-            f"{path} has colours other than sRGB, and their profile cannot be read: convert it to PNG or TIFF"
+            f"{path} has colours other than sRGB (another profile, or linear light), which the library does not tell; "
+            "convert it to PNG or TIFF"
         )
     import imagecodecs
 
@@ -120,10 +121,9 @@ def _header(bits: _Bits) -> _Header:
         bits.take(3)  # the orientation, which the decoder applies
         if bits.take(1):
             _size(bits)  # that of showing it
-        preview, animated = bits.take(1), bits.take(1) if bits.left else 0
-        if preview:
+        if bits.take(1):
             raise ValueError("a preview before the image")
-        if animated:
+        if bits.take(1):
             return _Header(h, w, animated=True)
     floats, depth = _depth(bits)
     bits.take(1)
@@ -133,7 +133,7 @@ def _header(bits: _Bits) -> _Header:
     return _Header(
         *(h, w, depth, floats, len(alphas) == 1, len(channels) - (len(alphas) == 1)),
         premultiplied=any(alphas),
-        srgb=_is_srgb(bits),
+        curve=_curve(bits),
     )
 
 
@@ -172,21 +172,37 @@ def _channel(bits: _Bits) -> tuple[int, bool]:
     return kind, False
 
 
-def _is_srgb(bits: _Bits) -> bool:
+def _curve(bits: _Bits) -> int:
+    """The number of the curve of colours whose white and primaries are those of sRGB, 0 for others."""
     if bits.take(1):  # all as usual
-        return True
+        return _SRGB_CURVE
     if bits.take(1):  # a profile
-        return False
+        return 0
     space = bits.number(_KIND)
     if space > _GREY or bits.number(_KIND) != _D65:
-        return False
+        return 0
     if space != _GREY and bits.number(_KIND) != _SRGB:
-        return False
-    return not bits.take(1) and bits.number(_KIND) == _SRGB_CURVE
+        return 0
+    return 0 if bits.take(1) else bits.number(_KIND)
 
 
 def write(file: BinaryIO, array: np.ndarray, profile: bytes | None, premultiplied: bool) -> None:
     """Without loss; the library takes no profile."""
     import imagecodecs
 
-    file.write(bytes(imagecodecs.jpegxl_encode(array, lossless=True, numthreads=1)))
+    file.write(_seen(bytes(imagecodecs.jpegxl_encode(array, lossless=True, numthreads=1))))
+
+
+def _seen(data: bytes) -> bytes:
+    """The file with the curve of sRGB: the library says of 16 bits that they are linear light, which shows them bright.
+
+    Without loss the samples do not depend on it.
+    """
+    code = _code(data)
+    bits = _Bits(code)
+    if _header(bits).curve != _LINEAR_CURVE:
+        return data
+    at = len(code) * 8 - bits.left - 4  # the four bits that were taken last: the curve, less two
+    number = int.from_bytes(code, "little") ^ (_LINEAR_CURVE - 2 ^ _SRGB_CURVE - 2) << at
+    begin = data.index(code)
+    return data[:begin] + number.to_bytes(len(code), "little") + data[begin + len(code) :]
