@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import InvalidInput, Unsupported
+from .source import check_source
 
 _SAME = {"uint8": "uint8", "uint16": "uint16", "float32": "float32"}
 _INTEGERS = {**_SAME, "float32": "uint16"}
@@ -83,15 +84,18 @@ def format_in(path: Path) -> str:
     """The format that the first bytes of a file show.
 
     Args:
-        path: A regular file.
+        path: A file with one of ``SUFFIXES``, not always the right one.
 
     Returns:
         As for :func:`format_of`.
 
     Raises:
-        InvalidInput: For other files, and one that cannot be opened.
+        InvalidInput: For other suffixes and files, and one that is missing, no regular file or cannot be opened.
         Unsupported: Where what reads it is not installed.
     """
+    if path.suffix.lower() != ".gif":  # which is refused with the number of its frames
+        format_of(path)
+    check_source(path)
     try:
         with open(path, "rb") as file:
             head = file.read(64)
@@ -104,7 +108,7 @@ def format_in(path: Path) -> str:
     if head.startswith(b"GIF8"):
         raise InvalidInput(f"{path} is a GIF{_frames(path)}; expected one picture in another format: save it as PNG")
     raise InvalidInput(
-        f"{path} begins with {head[:8]!r}, which is not a {format_of(path)} image; "
+        f"{path} begins with {head[:8]!r}, which is not a {SUFFIXES.get(path.suffix.lower(), 'GIF')} image; "
         f"expected the content of one of {', '.join(FORMATS)}"
     )
 

@@ -23,7 +23,7 @@ from .planes import SCALE, check_range, to_array, to_tensor
 from .readers import READERS as _READERS
 from .readers import read_tiff
 from .replace import replace_file
-from .source import MAX_PIXELS, check_source
+from .source import MAX_PIXELS
 from .writers import WRITERS as _WRITERS
 
 
@@ -79,15 +79,12 @@ def read_image(
         Unsupported: Where what reads this format is not installed.
     """
     path = Path(path)
-    if path.suffix.lower() != ".gif":  # which is refused with the number of its frames
-        format_of(path)
     given, most = check_range(value_range), check_count(max_pixels, "max_pixels", low=1)
-    check_source(path)
     found = format_in(path)
-    if page is not None and check_count(page, "page", low=0) and found != "TIFF":
+    if page is not None and check_count(page, "page", low=0) > 0 and found != "TIFF":
         raise InvalidInput(f"{path} is a {found} file, which has one page, and page {page} is asked for; leave it out")
     try:
-        decoded = _READERS[found](path, most) if not page else read_tiff(path, most, page)
+        decoded = _READERS[found](path, most) if page is None or found != "TIFF" else read_tiff(path, most, page)
     except FastipError:
         raise
     except MemoryError:

@@ -14,7 +14,6 @@ from . import directories
 from .formats import format_in, format_of
 from .images import Kind, check_write, prepared
 from .replace import replace_file
-from .source import check_source
 from .writers import write_tiff
 
 # Bytes that a TIFF of offsets of 32 bits may hold, less room for what is no sample. Above it offsets have 64.
@@ -38,7 +37,6 @@ def count_pages(path: str | Path) -> int:
         Unsupported: Where what reads this format is not installed.
     """
     path = Path(path)
-    check_source(path)
     if format_in(path) != "TIFF":
         return 1
     try:
@@ -75,18 +73,19 @@ def write_pages(path: str | Path, pages: Iterable[tuple[Tensor, Kind]], *, count
     if format_of(path) != "TIFF":
         raise InvalidInput(f"{path} is to hold {count} pages, which only a TIFF can; write it as .tif")
     source = iter(pages)
-    first = next(source, None)
-    if first is None:
+    page = next(source, None)
+    if page is None:
         raise InvalidInput(f"there is no page to write to {path}; expected at least one image")
-    content = prepared(path, *first)
+    content = prepared(path, *page)
     large = content[0].nbytes * count > _MOST_BYTES
 
     def write(file: BinaryIO) -> None:
-        nonlocal content
+        nonlocal content, page
         with tifffile.TiffWriter(file, bigtiff=large) as out:
-            write_tiff(out, *content)
-            del content
-            for page in source:
-                write_tiff(out, *prepared(path, *page))
+            while page is not None:
+                write_tiff(out, *content)
+                del content, page  # before the next one is made
+                if (page := next(source, None)) is not None:
+                    content = prepared(path, *page)
 
     replace_file(path, write)
