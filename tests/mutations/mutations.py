@@ -167,8 +167,8 @@ MUTATIONS = (
     Mutation(
         "alpha-left-in-colours",
         "fastip/io/alpha.py",
-        "if premultiplied else x * w",
-        "if premultiplied and x.shape[1] > 3 else x * w",
+        "if premultiplied else colour * w",
+        "if premultiplied and x.shape[1] > 3 else colour * w",
         "premultiplied colours are taken for straight ones, dark where alpha is small",
         ("io/test_tiff.py",),
     ),
