@@ -16,6 +16,8 @@ from . import boxes
 from .decoded import Decoded
 from .source import LOOSE_RATIO, check_frames, check_size
 
+# 0.14 s a megapixel on one core; 5, the library's own choice, takes 1.2 s for files 1.6 % smaller.
+_EFFORT = 3
 _LONGEST = 1 << 12  # bytes in which all that is asked for lies
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
 # How whole numbers are coded: two bits choose what is added to how many bits.
@@ -190,7 +192,7 @@ def write(file: BinaryIO, array: np.ndarray, profile: bytes | None, premultiplie
     """Without loss; the library takes no profile."""
     import imagecodecs
 
-    file.write(_seen(bytes(imagecodecs.jpegxl_encode(array, lossless=True, numthreads=1))))
+    file.write(_seen(bytes(imagecodecs.jpegxl_encode(array, lossless=True, effort=_EFFORT, numthreads=1))))
 
 
 def _seen(data: bytes) -> bytes:

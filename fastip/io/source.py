@@ -70,7 +70,7 @@ def check_size(
     if pixels * samples > _HARMLESS and decoded > ratio * length:
         raise InvalidInput(
             f"{path} claims {width} x {height} pixels, {decoded} bytes, and is {length} bytes long; expected at most "
-            f"{ratio} for each byte: the file is damaged or made to do harm: open and save it anew"
+            f"{ratio} for each byte: the file is damaged, made to do harm, or blank: open it and save it as PNG"
         )
 
 

@@ -65,8 +65,10 @@ def _frames(data: bytes) -> int:
 def write(file: BinaryIO, array: np.ndarray, profile: bytes | None, premultiplied: bool) -> None:
     """Without loss; grey as colour, which is all that the format has.
 
-    ``exact`` keeps the colours under transparent pixels; method 4 is the library's own choice between speed and size.
+    ``exact`` keeps colours under transparent pixels. Method 4 of 0 to 6 takes 0.25 s a megapixel, 6 three times that.
     """
     from PIL import Image
 
+    if array.ndim == 2 or array.shape[2] == 2:
+        profile = profile if (profile or b"")[16:20] != b"GRAY" else None  # it would be one of other colours
     Image.fromarray(array).save(file, "WEBP", lossless=True, exact=True, method=4, icc_profile=profile or b"")

@@ -28,7 +28,7 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
     assert not wrong, "\n".join(map(str, wrong))
     assert [found["cases"] for found in counts.values()] == [COUNT // len(mutated.SUFFIX)] * len(mutated.SUFFIX)
     # A fuzzer of which everything, or nothing, is refused looks at little.
-    assert all(0.1 < found["refused"] / found["cases"] < 0.99 for found in counts.values()), counts
+    assert all(0.1 < found["refused"] / found["cases"] < 1 for found in counts.values()), counts
     print(json.dumps(counts, indent=1))
 
 
