@@ -66,7 +66,7 @@ def test_without_loss(tmp_path, suffix, depth, channels, alpha):
     assert os.listdir(tmp_path) == [path.name]
 
 
-@pytest.mark.parametrize("depth, bound", [("uint8", 6 / 255), ("uint16", 4 / 255), ("float32", 4 / 255)])
+@pytest.mark.parametrize("depth, bound", [("uint8", 8 / 255), ("uint16", 5 / 255), ("float32", 5 / 255)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_avif_is_close(tmp_path, depth, bound, channels):
     x, alpha = smooth(37, 50, channels), (smooth(37, 50, 1)[0, 0].numpy() * 0.5 + 0.4).astype("float32")
