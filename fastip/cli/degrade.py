@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,10 +15,13 @@ from .console import out
 from .options import MAX_PIXELS, MaxPixels, Range, reading, same_place
 from .psf_file import Background, Centre, read_given
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def degrade(
     source: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="An image (PNG, JPEG, TIFF, NPY).", show_default=False)
+        Path, typer.Argument(metavar="INPUT", help="An image (PNG, JPEG, TIFF, NPY, ...).", show_default=False)
     ],
     task: Annotated[
         str, typer.Option(help="The task whose data are made; 'fastip tasks' lists them.", show_default=False)
@@ -44,18 +47,38 @@ def degrade(
     chosen = fastip.tasks.get(task)
     if same_place(output, source):
         raise InvalidInput(f"the output {output} is the input itself; choose another name")
-    from ..arrays import check_count
+    import torch
+
+    from ..arrays import check_count, check_number
 
     if check_count(seed, "--seed", low=0) >= 2**63:
         raise InvalidInput(f"--seed is {seed}; expected less than 2^63")
     options = reading(value_range, max_pixels)
     problem = chosen.problem(psf=read_given(psf, psf_background, psf_centre), boundary=boundary)
-    x, kind = fastip.io.read_image(source, **options)
-    y = fastip.data.degrade(x, problem.op, problem.noise or 0.0 if noise is None else noise, generator=seed)
-    if y.ndim == 4:
-        fastip.io.write_image(output, y, like=kind)
+    pages, sizes = fastip.io.count_pages(source), []
+    level = problem.noise or 0.0 if noise is None else check_number(noise, "noise", low=0.0)
+    generator = torch.Generator().manual_seed(seed)
+
+    def degraded(page: int | None) -> tuple[Tensor, fastip.io.Kind]:
+        x, kind = fastip.io.read_image(source, page=page, **options)
+        shape = problem.op.output_shape(tuple(x.shape))
+        if len(shape) == 4:
+            fastip.io.check_write(output, channels=shape[1], like=kind, size=(shape[2], shape[3]))
+        elif pages > 1:
+            raise InvalidInput(f"{source} has {pages} pages, and measurements are those of one image: split it first")
+        y = fastip.data.degrade(x, problem.op, level, generator=generator)
+        size = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
+        sizes.append(f"{x.shape[3]} × {x.shape[2]} -> {size}")
+        return y, kind
+
+    if pages > 1:
+        fastip.io.write_pages(output, map(degraded, range(pages)), count=pages)
     else:
-        fastip.io.write_vector(output, y)
-    size = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
+        y, kind = degraded(None)
+        if y.ndim == 4:
+            fastip.io.write_image(output, y, like=kind)
+        else:
+            fastip.io.write_vector(output, y)
+    many = f"{pages} pages, " if pages > 1 else ""
     made_by = chosen.data_text if psf is None else f"psf {psf}"
-    out.print(f"{output}  {x.shape[3]} × {x.shape[2]} -> {size}, {chosen.name}, {made_by}", soft_wrap=True)
+    out.print(f"{output}  {many}{', '.join(dict.fromkeys(sizes))}, {chosen.name}, {made_by}", soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,9 @@ from .psf_file import Background, Centre, read_given
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from torch import Tensor
+
+    from ..solution import Solution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +52,7 @@ def restore(
         Path,
         typer.Argument(
             metavar="INPUT",
-            help="An image (PNG, JPEG, TIFF, NPY), measurements (NPY), or a folder.",
+            help="An image (PNG, JPEG, TIFF, NPY, ...), measurements (NPY), or a folder.",
             show_default=False,
         ),
     ],
@@ -163,29 +167,86 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
 
 
 def _restore_file(read: Path, write: Path, settings: Settings, figure: Path | None) -> str:
-    """Restore one file, and say what was done."""
+    """Restore one file, page by page, and say what was done."""
     start = time.perf_counter()
-    y, kind = settings.task.read(read, **settings.reading)
-    problem = settings.problem(kind.depth)
-    fastip.io.check_write(write, channels=problem.op.input_shape(tuple(y.shape))[1])
-    with _progress() as progress:
-        job = progress.add_task(read.name, total=problem.iterations)
-        solution = problem.solve(y, report=lambda done: progress.update(job, completed=done))
-        if solution.status is fastip.Status.UNSTABLE:
-            raise InvalidInput(f"{read} was not restored: {solution.status}")
-        x, s = solution.x, settings.task.stride
-        if settings.crop and y.ndim == 4:
-            x = fastip.tasks.crop_valid(x, problem.op, (s * y.shape[2], s * y.shape[3]))
-        fastip.io.write_image(write, x, like=kind)
+    pages = settings.task.pages(read)
+    if pages > 1 and figure is not None:
+        raise InvalidInput(f"--figure {figure} draws one image and {read} has {pages} pages; restore that page alone")
+    done: list[_Told] = []
+    if pages == 1:
+        page = _restored(read, write, settings, None, read.name)
+        fastip.io.write_image(write, page.x, like=page.kind)
         if figure is not None:
-            shown = y if y.ndim == 4 else problem.op.adjoint(y)
-            fastip.figures.restoration(
-                figure, shown, x, solution, name=settings.task.name, settings=f"{solution.iterations} iterations"
-            )
-    given = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
-    ended = f", {str(solution.status).partition(':')[0]}" if problem.tolerance > 0 else ""
-    took = f"{solution.iterations} iterations, {time.perf_counter() - start:.1f} s{ended}"
-    return f"{write}  {given} -> {x.shape[3]} × {x.shape[2]}, {settings.words()}, {took}"
+            page.draw(figure, settings)
+        done.append(page.told)
+    else:
+
+        def all_pages() -> Iterator[tuple[Tensor, fastip.io.Kind]]:
+            for number in range(pages):
+                try:
+                    page = _restored(read, write, settings, number, f"{read.name} {number + 1}/{pages}")
+                except FastipError as error:
+                    raise InvalidInput(f"page {number + 1} of {pages}: {error}") from error
+                done.append(page.told)
+                content = page.x, page.kind
+                del page  # or it would be held until the next one is there
+                yield content
+                del content
+
+        fastip.io.write_pages(write, all_pages(), count=pages)
+    sizes = ", ".join(dict.fromkeys(told.sizes for told in done))
+    ended = "".join(f", {status}" for status in dict.fromkeys(told.ended for told in done) if status)
+    took = f"{sum(told.iterations for told in done)} iterations, {time.perf_counter() - start:.1f} s{ended}"
+    return f"{write}  {f'{pages} pages, ' if pages > 1 else ''}{sizes}, {settings.words()}, {took}"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Told:
+    """What is said of a page."""
+
+    sizes: str
+    iterations: int
+    ended: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Page:
+    y: Tensor
+    x: Tensor
+    kind: fastip.io.Kind
+    problem: fastip.tasks.Problem
+    solution: Solution
+
+    @property
+    def told(self) -> _Told:
+        y, x = self.y, self.x
+        given = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
+        ended = str(self.solution.status).partition(":")[0] if self.problem.tolerance > 0 else ""
+        return _Told(f"{given} -> {x.shape[3]} × {x.shape[2]}", self.solution.iterations, ended)
+
+    def draw(self, figure: Path, settings: Settings) -> None:
+        shown = self.y if self.y.ndim == 4 else self.problem.op.adjoint(self.y)
+        fastip.figures.restoration(
+            *(figure, shown, self.x, self.solution),
+            name=settings.task.name,
+            settings=f"{self.solution.iterations} iterations",
+        )
+
+
+def _restored(read: Path, write: Path, settings: Settings, number: int | None, label: str) -> _Page:
+    """One page, after it is known that the file to write can hold what it becomes."""
+    y, kind = settings.task.read(read, page=number, **settings.reading)
+    problem, s = settings.problem(kind.depth), settings.task.stride
+    _, channels, h, w = problem.op.input_shape(tuple(y.shape))
+    cut = (s * y.shape[2], s * y.shape[3]) if settings.crop and y.ndim == 4 else None
+    fastip.io.check_write(write, channels=channels, like=kind, size=cut or (h, w))
+    with _progress() as progress:
+        job = progress.add_task(label, total=problem.iterations)
+        solution = problem.solve(y, report=lambda done: progress.update(job, completed=done))
+    if solution.status is fastip.Status.UNSTABLE:
+        raise InvalidInput(f"{read} was not restored: {solution.status}")
+    x = fastip.tasks.crop_valid(solution.x, problem.op, cut) if cut else solution.x
+    return _Page(y, x, kind, problem, solution)
 
 
 def _progress() -> Progress:

@@ -17,33 +17,78 @@ from ..errors import InvalidInput
 _NUMBERS = (256, 257, 259, 262, 277, 284, 322, 323, 32997, 32998)
 _SUBFILE, _OLD_SUBFILE = 254, 255
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
-# Of one image: itself and smaller copies, each half as large. More take longer to look at, fewer refuse no harm.
-_MOST_PAGES = 32
+# Of smaller copies in a row, each half as large as the one before; more take longer to look at, fewer refuse no harm.
+_MOST_COPIES = 32
+# Each is found by going through those before it: so many cost seconds in all. Fewer refuse long books.
+MOST_PAGES = 4096
 
 
-def only_page(path: Path) -> int:
-    """The index of the one page that is no smaller copy of another.
+def count_pages(path: Path) -> int:
+    """How many pages there are that are no smaller copy of another.
 
     Args:
         path: A file that begins as a TIFF does.
 
     Returns:
-        The index.
+        Their number.
 
     Raises:
-        InvalidInput: For several pages, for none, and for a list of pages that leads back to itself.
+        InvalidInput: For too many, for none, and for a list of pages that leads back to itself.
         ValueError: For a directory that is none.
         struct.error: For a file that ends within one.
     """
-    found: list[int] = []
+    count = sum(1 for _ in _full(path))
+    if not count:
+        raise InvalidInput(f"{path} holds no page; expected one image: open and save it anew")
+    return count
+
+
+def page_at(path: Path, page: int | None) -> int:
+    """The index of a page among all, smaller copies too.
+
+    Args:
+        path: A file that begins as a TIFF does.
+        page: Which of those that are no smaller copy, from 0; None where there must be one alone.
+
+    Returns:
+        The index.
+
+    Raises:
+        InvalidInput: For several pages where one is expected, for a page that is not there, and as for
+            :func:`count_pages`.
+        ValueError: For a directory that is none.
+        struct.error: For a file that ends within one.
+    """
+    first = None
+    for number, index in enumerate(_full(path)):
+        if page is None and number:
+            raise InvalidInput(
+                f"{path} holds several pages; expected one image: split the file first, or read it page by page"
+            )
+        if number == page:
+            return index
+        first = index
+    if first is None:
+        raise InvalidInput(f"{path} holds no page; expected one image: open and save it anew")
+    if page is not None:
+        raise InvalidInput(f"{path} holds {number + 1} pages, and page {page}, from 0, is asked for; ask for another")
+    return first
+
+
+def _full(path: Path) -> Iterator[int]:
+    """The index of each page that is no smaller copy."""
+    copies = pages = 0
     with open(path, "rb") as file:
         for index, reduced in enumerate(_pages(path, file)):
-            found += [] if reduced else [index]
-            if len(found) > 1 or index == _MOST_PAGES:
-                raise InvalidInput(f"{path} holds several pages; expected one image: split the file first")
-    if not found:
-        raise InvalidInput(f"{path} holds no page; expected one image: open and save it anew")
-    return found[0]
+            copies = copies + 1 if reduced else 0
+            pages += not reduced
+            if copies > _MOST_COPIES or pages > MOST_PAGES:
+                raise InvalidInput(
+                    f"{path} holds more than {MOST_PAGES} pages, or {_MOST_COPIES} smaller copies of one; "
+                    "expected several pages at most: split the file first"
+                )
+            if not reduced:
+                yield index
 
 
 def _pages(path: Path, file: BinaryIO) -> Iterator[bool]:

@@ -1,4 +1,4 @@
-"""Image files in and out: PNG, JPEG, TIFF (up to 16 bit, float) and NPY, as 1 c h w float32 tensors.
+"""Image files in and out, as 1 c h w float32 tensors; :mod:`fastip.io.formats` has the table of formats.
 
 Integers are scaled to [0, 1] by their own range; float TIFF and NPY (h w or h w c) keep their values unclipped, or are
 mapped from the range that the caller gives. EXIF orientation is applied on reading. An alpha channel is not restored:
@@ -18,23 +18,13 @@ from torch import Tensor
 from ..arrays import check_count, check_finite, check_image, check_number
 from ..errors import FastipError, InvalidInput, brief, strict_keywords
 from .alpha import opaque
+from .formats import FORMATS, check_codec, check_content, format_in, format_of
 from .planes import SCALE, check_range, to_array, to_tensor
 from .readers import READERS as _READERS
+from .readers import read_tiff
 from .replace import replace_file
-from .source import MAX_PIXELS, check_source
+from .source import MAX_PIXELS
 from .writers import WRITERS as _WRITERS
-
-SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".npy": "NPY"}
-_SIGNATURES = {
-    b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-    b"\x93NUMPY": "NPY",
-}
-
 
 DEPTHS = (*SCALE, "float32")
 
@@ -69,29 +59,13 @@ class Kind:
         check_number(self.opaque, "opaque", low=0, strict=True)
 
 
-def format_of(path: str | Path) -> str:
-    """The format that a file name stands for.
-
-    Args:
-        path: A file, which need not exist.
-
-    Returns:
-        "PNG", "JPEG", "TIFF" or "NPY".
-
-    Raises:
-        InvalidInput: For a suffix that fastip does not read or write.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InvalidInput(
-            f"{path} has the suffix {suffix!r}; expected one of {', '.join(SUFFIXES)}: convert or rename the file"
-        )
-    return SUFFIXES[suffix]
-
-
 @strict_keywords
 def read_image(
-    path: str | Path, *, value_range: tuple[float, float] | None = None, max_pixels: int = MAX_PIXELS
+    path: str | Path,
+    *,
+    value_range: tuple[float, float] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    page: int | None = None,
 ) -> tuple[Tensor, Kind]:
     """The image in a file, and what is needed to write a result in kind.
 
@@ -106,6 +80,7 @@ def read_image(
             (0, 1), which integers may have too, takes the values as they are, whatever they are. Alpha that is in
             [0, 1] stays there, other alpha is divided by white; both are written as they were read.
         max_pixels: Of height times width, as the header tells it: more is refused before anything is decoded.
+        page: Which of the pages of a TIFF, from 0; None where there must be one alone.
 
     Returns:
         A float32 tensor 1 c h w (c = 1 for grey, 3 for colour, any c for NPY), integers scaled to [0, 1], floats not
@@ -113,14 +88,20 @@ def read_image(
 
     Raises:
         InvalidInput: When the file is missing, no regular file, unreadable, not an image, truncated, too large, of
-            another kind, holds NaN, alpha of another scale, or floats of which more than 1 % lie outside [-1, 2]
-            while no range is given.
+            another kind, animated, without that page, holds NaN, alpha of another scale, or floats of which more than
+            1 % lie outside [-1, 2] while no range is given.
+        Unsupported: Where what reads this format is not installed.
     """
-    return read_file(path, value_range, max_pixels, filled=True)
+    return read_file(path, value_range, max_pixels, page, filled=True)
 
 
 def read_file(
-    path: str | Path, value_range: tuple[float, float] | None, max_pixels: int, *, filled: bool
+    path: str | Path,
+    value_range: tuple[float, float] | None,
+    max_pixels: int,
+    page: int | None = None,
+    *,
+    filled: bool,
 ) -> tuple[Tensor, Kind]:
     """What :func:`read_image` returns, or the colours as the file has them.
 
@@ -128,6 +109,7 @@ def read_file(
         path: As for :func:`read_image`.
         value_range: Likewise.
         max_pixels: Likewise.
+        page: Likewise.
         filled: Whether colours are straight, those of transparent pixels taken from around them. Else they are as they
             came, multiplied by alpha where the kind says so.
 
@@ -136,13 +118,15 @@ def read_file(
 
     Raises:
         InvalidInput: As :func:`read_image` does.
+        Unsupported: Likewise.
     """
     path = Path(path)
-    format_of(path)
     given, most = check_range(value_range), check_count(max_pixels, "max_pixels", low=1)
-    found = _signature(path)
+    found = format_in(path)
+    if page is not None and check_count(page, "page", low=0) > 0 and found != "TIFF":
+        raise InvalidInput(f"{path} is a {found} file, which has one page, and page {page} is asked for; leave it out")
     try:
-        decoded = _READERS[found](path, most)
+        decoded = _READERS[found](path, most) if page is None or found != "TIFF" else read_tiff(path, most, page)
     except FastipError:
         raise
     except MemoryError:
@@ -169,28 +153,14 @@ def read_file(
     return colours.contiguous(), kind
 
 
-def _signature(path: Path) -> str:
-    check_source(path)
-    try:
-        with open(path, "rb") as file:
-            head = file.read(8)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be opened: {error.strerror}") from error
-    for signature, found in _SIGNATURES.items():
-        if head.startswith(signature):
-            return found
-    raise InvalidInput(
-        f"{path} begins with {head!r}, which is not a {format_of(path)} image; expected PNG, JPEG, TIFF or NPY content"
-    )
-
-
 @strict_keywords
 def write_image(path: str | Path, x: Tensor, *, like: Kind | None = None) -> None:
     """Write an image in the format of the suffix; the file appears whole or not at all.
 
-    PNG holds 8 or 16 bits (16 for float sources), JPEG 8 (quality 95, no alpha), TIFF 8, 16 or float32, NPY float32
-    h w c (h w for grey). Integers are clip(x, 0, 1) times 255 or 65535, rounded; floats are kept unclipped, mapped from
-    [0, 1] to ``like.value_range``.
+    PNG, PNM, JPEG 2000 and JPEG XL hold 8 or 16 bits (16 for float sources), AVIF 8 or 12, JPEG 8 (quality 95, no
+    alpha), BMP and WebP 8 and nothing else, TIFF 8, 16 or float32, NPY float32 h w c (h w for grey). Integers are
+    clip(x, 0, 1) times the largest of them, rounded; floats are kept unclipped, mapped from [0, 1] to
+    ``like.value_range``. All but JPEG and AVIF are without loss.
 
     The file is written under a short name of its own in the same folder, then renamed. Where ``path`` is a symbolic
     link, or one of several hard links, the new file takes the place of the link: what it led to is not written.
@@ -201,42 +171,66 @@ def write_image(path: str | Path, x: Tensor, *, like: Kind | None = None) -> Non
         like: The depth, alpha and colour profile to write, as far as the format can; by default 8 bits and neither.
 
     Raises:
-        InvalidInput: For an unknown suffix, a shape the format cannot hold, NaN, or a folder that is missing or cannot
-            be written.
+        InvalidInput: For an unknown suffix, a shape, depth or alpha that the format cannot hold, NaN, or a folder that
+            is missing or cannot be written.
+        Unsupported: Where what writes this format is not installed.
     """
-    path, like = Path(path), like or Kind()
+    path = Path(path)
+    check_write(path)
+    content = prepared(path, x, like)
+    replace_file(path, lambda file: _WRITERS[format_of(path)](file, *content))
+
+
+def prepared(path: Path, x: Tensor, like: Kind | None) -> tuple[np.ndarray, bytes | None, bool]:
+    """What the writer of this file is given.
+
+    Args:
+        path: The file, for its format.
+        x: The image.
+        like: What it is to be like.
+
+    Returns:
+        An array, a profile, and whether its colours are multiplied by alpha.
+
+    Raises:
+        InvalidInput: For what the format cannot hold, NaN, and several images.
+    """
+    like = like or Kind()
     check_image(x, "the image to write")
-    check_write(path, channels=x.shape[1])
+    name = check_content(path, x.shape[1], like.depth, like.alpha is not None, (x.shape[2], x.shape[3]))
     check_finite(x, "the image to write")
-    kind = format_of(path)
     if x.shape[0] != 1:
         raise InvalidInput(f"the image to write has shape {tuple(x.shape)}; expected 1 c h w: write images one by one")
-    depth = {"NPY": "float32", "JPEG": "uint8"}.get(
-        kind, "uint16" if kind == "PNG" and like.depth == "float32" else like.depth
-    )
-    alpha = like.alpha if kind in ("PNG", "TIFF") else None
-    premultiplied = like.premultiplied and kind == "TIFF" and alpha is not None
-    array = to_array(x, depth, alpha, premultiplied, like.value_range)
-    if alpha is not None and depth == "float32":
+    held = FORMATS[name]
+    alpha = like.alpha if held.alpha else None
+    premultiplied = like.premultiplied and name == "TIFF" and alpha is not None
+    array = to_array(x, held.depths[like.depth], alpha, premultiplied, like.value_range, held.white)
+    if alpha is not None and array.dtype == np.float32:
         array[..., -1] *= like.opaque
-    replace_file(path, lambda file: _WRITERS[kind](file, array, like.profile, premultiplied))
+    return array, like.profile, premultiplied
 
 
 @strict_keywords
-def check_write(path: str | Path, *, channels: int = 3) -> None:
+def check_write(
+    path: str | Path, *, channels: int | None = None, like: Kind | None = None, size: tuple[int, int] | None = None
+) -> None:
     """Refuse, before any work is done, a path that an image could not be written to in the end.
 
     Args:
         path: The file to write.
-        channels: Of the image: 1 or 3, or any number for NPY.
+        channels: Of the image, without alpha; None where it is not known yet: then only the path is looked at.
+        like: What it is to be like, as for :func:`write_image`.
+        size: Height and width, where they are known.
 
     Raises:
-        InvalidInput: For an unknown suffix, channels that the format cannot hold, a folder in place of a file, and a
-            file in a folder that is missing or cannot be written.
+        InvalidInput: For an unknown suffix, channels, a depth, alpha or a size that the format cannot hold, a folder in
+            place of a file, and a file in a folder that is missing or cannot be written.
+        Unsupported: Where what writes this format is not installed.
     """
-    path = Path(path)
-    if format_of(path) != "NPY" and channels not in (1, 3):
-        raise InvalidInput(f"the image has {channels} channels and {path.name} can hold 1 or 3; write it as .npy")
+    path, like = Path(path), like or Kind()
+    check_codec(path, format_of(path))
+    if channels is not None:
+        check_content(path, channels, like.depth, like.alpha is not None, size)
     try:
         is_folder = stat.S_ISDIR(os.stat(path).st_mode)
     except FileNotFoundError:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..arrays import check_finite, check_number
 from ..errors import InvalidInput, brief
 from . import alpha
-from .readers import Decoded
+from .decoded import Decoded
 
 SCALE = {"uint8": 255, "uint16": 65535}
 Range = tuple[float, float]  # black and white
@@ -122,13 +122,27 @@ def _check_scale(path: Path, x: Tensor) -> None:
     )
 
 
-def to_array(x: Tensor, depth: str, a: np.ndarray | None, premultiplied: bool, given: Range | None) -> np.ndarray:
-    """1 c h w -> h w c (h w for one sample) of the given depth, in bands so that no second float image is held."""
+def to_array(
+    x: Tensor, depth: str, a: np.ndarray | None, premultiplied: bool, given: Range | None, white: int = 65535
+) -> np.ndarray:
+    """1 c h w -> h w c (h w for one sample) of the given depth, in bands so that no second float image is held.
+
+    Args:
+        x: The image.
+        depth: "uint8", "uint16" or "float32".
+        a: Alpha, h w on any grid, or None.
+        premultiplied: Whether colours are to be multiplied by it.
+        given: Black and white among floats.
+        white: Among 16-bit integers.
+
+    Returns:
+        The array.
+    """
     planes = x.detach().cpu()[0]
     c, h, w = planes.shape
     array = np.empty((h, w, c + (a is not None)), depth)
     low, high = given or (0.0, 1.0)
-    scale = SCALE.get(depth)
+    scale = white if depth == "uint16" else SCALE.get(depth)
     if a is not None:
         share = alpha.resample(a / SCALE.get(a.dtype.name, 1), h, w)
         array[..., c] = share if scale is None else np.round(np.clip(share, 0, 1) * scale)

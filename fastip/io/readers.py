@@ -7,30 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import InvalidInput
-from .directories import only_page
+from . import avif, jpeg2000, jpegxl, pnm, webp
+from .decoded import Decoded, from_pillow, oriented
+from .directories import page_at
 from .npy import read_array
-from .source import check_size
+from .source import check_frames, check_size
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-# Row and column flips, then a transposition: what undoes each EXIF orientation.
-_ORIENTATIONS = {
-    2: (1, -1, False),
-    3: (-1, -1, False),
-    4: (-1, 1, False),
-    5: (1, 1, True),
-    6: (-1, 1, True),
-    7: (-1, -1, True),
-    8: (1, -1, True),
-}
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the type of colour
 _MINISWHITE, _MINISBLACK, _RGB = 0, 1, 2  # PhotometricInterpretation
 # Compressions of TIFF whose decoders are told how much may come out: none, LZW, deflate (2), LZMA, PackBits, zstd.
@@ -40,43 +28,6 @@ _BOUNDED = (1, 5, 8, 32946, 34925, 32773, 50000)
 _LARGE_TILES = 1 << 22
 # A progressive JPEG has ten or so, each of which costs a pass over the image.
 _MOST_SCANS = 100
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What a decoder found.
-
-    Args:
-        array: h w or h w c, unsigned integers or floats.
-        top: Which value of an integer is white; 1 for floats.
-        profile: The embedded ICC colour profile, or None.
-        alpha: Whether the last channel is alpha.
-        premultiplied: Whether the colours are multiplied by it.
-        inverted: Whether 0 is white.
-    """
-
-    array: np.ndarray
-    top: int = 1
-    profile: bytes | None = None
-    alpha: bool = False
-    premultiplied: bool = False
-    inverted: bool = False
-
-
-def _from_pillow(file: Image.Image) -> Decoded:
-    """Anything of 8 bits a sample: palettes become colour, CMYK and YCbCr become RGB, grey stays grey."""
-    from PIL import ImageOps
-
-    profile = file.info.get("icc_profile")
-    image: Image.Image = ImageOps.exif_transpose(file)
-    if "transparency" in image.info:
-        image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
-    elif image.mode == "1":
-        image = image.convert("L")
-    elif image.mode not in ("L", "LA", "RGB", "RGBA"):
-        profile = None  # the profile described the colours before the conversion
-        image = image.convert("RGBA" if image.mode in ("PA", "RGBa") else "LA" if image.mode == "La" else "RGB")
-    return Decoded(np.asarray(image), 255, profile, image.mode in ("LA", "RGBA"))
 
 
 # The classes of Pillow are called by name: Image.open has a limit of its own, for the whole process.
@@ -89,13 +40,22 @@ def _read_png(path: Path, max_pixels: int) -> Decoded:
         header = file.read(26)[24:]  # depth and type of colour, of the IHDR chunk, which comes first
     with PngImageFile(path) as image:
         check_size(path, image.height, image.width, _PNG_SAMPLES[header[1]], header[0], max_pixels)
+        check_frames(path, getattr(image, "n_frames", 1))
         if header[0] != 16:
-            return _from_pillow(image)
+            return from_pillow(image)
         profile, orientation = image.info.get("icc_profile"), image.getexif().get(274, 1)
     import imagecodecs  # Pillow would cut 16-bit colour down to 8 bits
 
     array = imagecodecs.png_decode(path.read_bytes())
-    return Decoded(_orient(array, orientation), 65535, profile, array.ndim == 3 and array.shape[2] in (2, 4))
+    return Decoded(oriented(array, orientation), 65535, profile, array.ndim == 3 and array.shape[2] in (2, 4))
+
+
+def _read_bmp(path: Path, max_pixels: int) -> Decoded:
+    from PIL.BmpImagePlugin import BmpImageFile
+
+    with BmpImageFile(path) as image:
+        check_size(path, image.height, image.width, len(image.getbands()), 1 if image.mode == "1" else 8, max_pixels)
+        return from_pillow(image)
 
 
 def _read_jpeg(path: Path, max_pixels: int) -> Decoded:
@@ -106,13 +66,26 @@ def _read_jpeg(path: Path, max_pixels: int) -> Decoded:
         scans = path.read_bytes().count(b"\xff\xda")
         if scans > _MOST_SCANS:
             raise InvalidInput(f"{path} has {scans} scans; expected at most {_MOST_SCANS}: open and save it anew")
-        return _from_pillow(image)
+        return from_pillow(image)
 
 
-def _read_tiff(path: Path, max_pixels: int) -> Decoded:
+def read_tiff(path: Path, max_pixels: int, page_number: int | None = None) -> Decoded:
+    """One page of a TIFF.
+
+    Args:
+        path: The file.
+        max_pixels: Of height times width.
+        page_number: Which, from 0; None where there must be one alone.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        InvalidInput: For more pixels, other samples, and a page that is not there.
+    """
     import tifffile
 
-    index = only_page(path)
+    index = page_at(path, page_number)
     with tifffile.TiffFile(path) as file:
         page: Any = file.pages[index]
         _check_tiff_size(path, page, max_pixels)
@@ -124,7 +97,7 @@ def _read_tiff(path: Path, max_pixels: int) -> Decoded:
 
             with TiffImageFile(path) as image:
                 image.seek(index)
-                return _from_pillow(image)
+                return from_pillow(image)
         _check_samples(path, page, plain)
         array = page.asarray()
         if page.axes == "SYX":
@@ -136,7 +109,7 @@ def _read_tiff(path: Path, max_pixels: int) -> Decoded:
                 "save other channels as .npy"
             )
         return Decoded(
-            _orient(array, page.tags.valueof(274, default=1)),
+            oriented(array, page.tags.valueof(274, default=1)),
             1 if array.dtype.kind == "f" else 2**page.bitspersample - 1,
             page.tags.valueof(34675),  # the ICC profile; 274 is the orientation
             samples > colours,
@@ -187,12 +160,6 @@ def _name(value: Any) -> str:
     return str(getattr(value, "name", value))
 
 
-def _orient(array: np.ndarray, orientation: int) -> np.ndarray:
-    rows, columns, transpose = _ORIENTATIONS.get(orientation, (1, 1, False))
-    array = array[::rows, ::columns]
-    return np.swapaxes(array, 0, 1) if transpose else array
-
-
 def _read_npy(path: Path, max_pixels: int) -> Decoded:
     def check(shape: tuple[int, ...], dtype: np.dtype) -> None:
         if dtype.name not in ("float16", "float32", "float64"):
@@ -217,6 +184,12 @@ def _read_npy(path: Path, max_pixels: int) -> Decoded:
 READERS: dict[str, Callable[[Path, int], Decoded]] = {
     "PNG": _read_png,
     "JPEG": _read_jpeg,
-    "TIFF": _read_tiff,
+    "TIFF": read_tiff,
     "NPY": _read_npy,
+    "BMP": _read_bmp,
+    "PNM": pnm.read,
+    "WebP": webp.read,
+    "JPEG 2000": jpeg2000.read,
+    "JPEG XL": jpegxl.read,
+    "AVIF": avif.read,
 }

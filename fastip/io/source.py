@@ -14,6 +14,9 @@ MAX_PIXELS = 178_956_970
 # Bytes of samples from one byte of a file: deflate makes 1032 at most, LZW 1280 in the long run, JPEG with a quarter
 # of the colours a side 1365. What claims more is damaged, or packed by zstd or LZMA and all but blank.
 _MAX_RATIO = 1400
+# Of codings that model a picture as a whole (WebP, JPEG 2000, JPEG XL, AVIF): smooth photographs of low quality reach
+# thousands. A larger one lets a file of a few bytes take more memory, a smaller one refuses such photographs.
+LOOSE_RATIO = 1 << 14
 # Up to so many samples the ratio is not looked at: they take 16 MB as floats, and a blank icon may be packed by zstd.
 _HARMLESS = 1 << 22
 
@@ -39,7 +42,9 @@ def check_source(path: Path) -> None:
         raise InvalidInput(f"{path} is empty; expected a file with something in it")
 
 
-def check_size(path: Path, height: int, width: int, samples: int, bits: int, max_pixels: int) -> None:
+def check_size(
+    path: Path, height: int, width: int, samples: int, bits: int, max_pixels: int, ratio: int = _MAX_RATIO
+) -> None:
     """Refuse more pixels than asked for, and more than a file of this length can hold.
 
     Args:
@@ -49,6 +54,7 @@ def check_size(path: Path, height: int, width: int, samples: int, bits: int, max
         samples: A pixel.
         bits: Of a sample, uncompressed; 0 where the length of the file has been looked at.
         max_pixels: As for :func:`fastip.io.read_image`.
+        ratio: Of decoded bytes to those of the file, above which it is not believed.
 
     Raises:
         InvalidInput: For these.
@@ -61,8 +67,25 @@ def check_size(path: Path, height: int, width: int, samples: int, bits: int, max
             f"on the command line --max-pixels {pixels}"
         )
     decoded = pixels * samples * bits // 8
-    if pixels * samples > _HARMLESS and decoded > _MAX_RATIO * length:
+    if pixels * samples > _HARMLESS and decoded > ratio * length:
         raise InvalidInput(
             f"{path} claims {width} x {height} pixels, {decoded} bytes, and is {length} bytes long; expected at most "
-            f"{_MAX_RATIO} for each byte: the file is damaged or made to do harm: open and save it anew"
+            f"{ratio} for each byte: the file is damaged, made to do harm, or blank: open it and save it as PNG"
+        )
+
+
+def check_frames(path: Path, frames: int | None) -> None:
+    """Refuse an animation.
+
+    Args:
+        path: The file, for the message.
+        frames: How many pictures it has, None where nobody can tell.
+
+    Raises:
+        InvalidInput: For more than one, and for an unknown number.
+    """
+    if frames != 1:
+        what = "an animation" if frames is None else f"an animation of {frames} frames"
+        raise InvalidInput(
+            f"{path} is {what}; expected one picture: save the frames one by one, or as the pages of a TIFF"
         )

@@ -6,9 +6,14 @@ Only TIFF can say that colours are premultiplied by alpha.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+
+from . import avif, jpeg2000, jpegxl, pnm, webp
+
+if TYPE_CHECKING:
+    import tifffile
 
 
 def _write_png(file: BinaryIO, array: np.ndarray, profile: bytes | None, premultiplied: bool) -> None:
@@ -43,12 +48,24 @@ def _write_jpeg(file: BinaryIO, array: np.ndarray, profile: bytes | None, premul
 def _write_tiff(file: BinaryIO, array: np.ndarray, profile: bytes | None, premultiplied: bool) -> None:
     import tifffile
 
+    with tifffile.TiffWriter(file, bigtiff=array.nbytes > 2**32 - 2**25) as out:  # tifffile's own limit
+        write_tiff(out, array, profile, premultiplied)
+
+
+def write_tiff(out: tifffile.TiffWriter, array: np.ndarray, profile: bytes | None, premultiplied: bool) -> None:
+    """One page.
+
+    Args:
+        out: The file.
+        array: h w or h w c.
+        profile: The colour profile, or None.
+        premultiplied: Whether the colours are multiplied by alpha.
+    """
     samples = array.shape[2] if array.ndim == 3 else 1
     photometric, planes = "rgb" if samples >= 3 else "minisblack", "contig" if samples > 1 else None
     extra = ["assocalpha" if premultiplied else "unassalpha"] if samples in (2, 4) else None
     compression = "zlib" if array.dtype.kind == "u" else None
-    tifffile.imwrite(
-        file,
+    out.write(
         array,
         photometric=photometric,
         planarconfig=planes,
@@ -56,7 +73,14 @@ def _write_tiff(file: BinaryIO, array: np.ndarray, profile: bytes | None, premul
         compression=compression,
         iccprofile=profile,
         metadata=None,
+        contiguous=False,
     )
+
+
+def _write_bmp(file: BinaryIO, array: np.ndarray, profile: bytes | None, premultiplied: bool) -> None:
+    from PIL import Image
+
+    Image.fromarray(array).save(file, "BMP")
 
 
 def _write_npy(file: BinaryIO, array: np.ndarray, profile: bytes | None, premultiplied: bool) -> None:
@@ -68,4 +92,10 @@ WRITERS: dict[str, Callable[[BinaryIO, np.ndarray, bytes | None, bool], None]] =
     "JPEG": _write_jpeg,
     "TIFF": _write_tiff,
     "NPY": _write_npy,
+    "BMP": _write_bmp,
+    "PNM": pnm.write,
+    "WebP": webp.write,
+    "JPEG 2000": jpeg2000.write,
+    "JPEG XL": jpegxl.write,
+    "AVIF": avif.write,
 }

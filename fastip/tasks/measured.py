@@ -52,8 +52,17 @@ class MeasuredTask(Task[NpgdProblem]):
     def data_text(self) -> str:
         return "Gaussian matrix of seed 0"
 
+    def pages(self, path: Path) -> int:
+        """One: an NPY file has no pages."""
+        return 1
+
     def read(
-        self, path: Path, *, value_range: tuple[float, float] | None = None, max_pixels: int = io.MAX_PIXELS
+        self,
+        path: Path,
+        *,
+        value_range: tuple[float, float] | None = None,
+        max_pixels: int = io.MAX_PIXELS,
+        page: int | None = None,
     ) -> tuple[Tensor, io.Kind]:
         """The measurements in an NPY file, 1 m; the image will have 8 bits where its file can.
 
@@ -61,6 +70,7 @@ class MeasuredTask(Task[NpgdProblem]):
             path: The file.
             value_range: None: measurements have no black and white.
             max_pixels: Plays no role: there are as many numbers as the task says.
+            page: Plays no role.
 
         Returns:
             Both.

@@ -42,8 +42,17 @@ class Task(abc.ABC, Generic[Solved]):
         """What the data are, as far as the name does not say it."""
         return f"psf {self.psf or 'to be given'}"
 
+    def pages(self, path: Path) -> int:
+        """How many times the data are in a file, as :func:`fastip.io.count_pages` tells."""
+        return io.count_pages(path)
+
     def read(
-        self, path: Path, *, value_range: tuple[float, float] | None = None, max_pixels: int = io.MAX_PIXELS
+        self,
+        path: Path,
+        *,
+        value_range: tuple[float, float] | None = None,
+        max_pixels: int = io.MAX_PIXELS,
+        page: int | None = None,
     ) -> tuple[Tensor, io.Kind]:
         """The data in a file, an image 1 c h w, and what a result needs to be written in kind.
 
@@ -51,6 +60,7 @@ class Task(abc.ABC, Generic[Solved]):
             path: The file.
             value_range: As for :func:`fastip.io.read_image`.
             max_pixels: As for :func:`fastip.io.read_image`.
+            page: As for :func:`fastip.io.read_image`.
 
         Returns:
             Both.
@@ -58,7 +68,7 @@ class Task(abc.ABC, Generic[Solved]):
         Raises:
             InvalidInput: For what is no such file.
         """
-        return io.read_image(path, value_range=value_range, max_pixels=max_pixels)
+        return io.read_image(path, value_range=value_range, max_pixels=max_pixels, page=page)
 
     def problem(self, choice: Choice | None = None, **changes: Any) -> Solved:
         """The problem to solve, with what the caller chose.

@@ -27,8 +27,10 @@ from PIL import Image
 
 from fastip import io
 from fastip.errors import FastipError
+from fastip.io.writers import WRITERS
 
-SUFFIX = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "NPY": ".npy"}
+SUFFIX = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "NPY": ".npy", "BMP": ".bmp", "PNM": ".pnm", "WebP": ".webp"}
+SUFFIX |= {"JPEG 2000": ".jp2", "JPEG XL": ".jxl", "AVIF": ".avif"}
 SECONDS, MEGABYTES = 5.0, 1000.0  # of one read, beyond what the process has taken before the first
 INTERESTING = (0, 1, 2, 3, 7, 8, 15, 16, 255, 256, 4096, 32767, 32768, 65500, 65535, 10**6, 2**24, 2**31 - 1, 2**32 - 1)
 
@@ -37,7 +39,8 @@ INTERESTING = (0, 1, 2, 3, 7, 8, 15, 16, 255, 256, 4096, 32767, 32768, 65500, 65
 
 
 def whole(kind: str) -> list[bytes]:
-    return {"PNG": pngs, "JPEG": jpegs, "TIFF": tiffs, "NPY": npys}[kind]()
+    makers = {"PNG": pngs, "JPEG": jpegs, "TIFF": tiffs, "NPY": npys, "BMP": bmps, "PNM": pnms, "WebP": webps}
+    return {**makers, "JPEG 2000": jp2s, "JPEG XL": jxls, "AVIF": avifs}[kind]()
 
 
 def photograph(h: int, w: int, c: int, dtype: str = "uint8") -> np.ndarray:
@@ -101,6 +104,50 @@ def npys() -> list[bytes]:
         np.save(file, array)
         files.append(file.getvalue())
     return files
+
+
+def bmps() -> list[bytes]:
+    return [saved(photograph(23, 31, c), "BMP", mode) for c, mode in ((1, None), (3, None), (3, "P"), (3, "1"))]
+
+
+def pnms() -> list[bytes]:
+    files = [saved(photograph(23, 31, c), "PPM", mode) for c, mode in ((1, None), (3, None), (1, "1"))]
+    files += [b"P5 22 19 65535\n" + photograph(19, 22, 1, "uint16").astype(">u2").tobytes()]
+    text = b" ".join(b"%d" % level for level in photograph(9, 12, 3).ravel())
+    return [*files, b"P3\n# text\n12 9\n255\n" + text, b"P2 12 27 255\n" + text, b"P1 3 2\n010\n111"]
+
+
+def webps() -> list[bytes]:
+    exif = Image.Exif()
+    exif[274] = 6
+    options: list[dict[str, object]] = [{}, {"lossless": True}, {"exif": exif, "icc_profile": bytes(200)}]
+    return [saved(photograph(40, 33, c), "WEBP", None, **option) for c in (3, 4) for option in options]
+
+
+def jp2s() -> list[bytes]:
+    kinds: list[dict[str, object]] = [{"tile_size": (32, 32), "quality_layers": [20, 5]}, {"no_jp2": True}]
+    kinds += [{"precinct_size": (64, 64), "codeblock_size": (16, 16), "irreversible": True}, {"num_resolutions": 2}]
+    files = [saved(photograph(47, 50, 3), "JPEG2000", **kind) for kind in kinds]
+    arrays = [photograph(23, 31, c, dtype) for c in (1, 2, 3, 4) for dtype in ("uint8", "uint16")]
+    return [*files, *(written(array, "a.jp2") for array in arrays)]
+
+
+def written(array: np.ndarray, name: str) -> bytes:
+    """By fastip itself, with alpha and a profile, where it makes what others do not."""
+    file = memory.BytesIO()
+    WRITERS[io.format_of(name)](file, array.squeeze(), bytes(200), False)
+    return file.getvalue()
+
+
+def jxls() -> list[bytes]:
+    arrays = [photograph(33, 41, c, dtype) for c in (1, 3, 4) for dtype in ("uint8", "uint16")]
+    lossy = [bytes(imagecodecs.jpegxl_encode(photograph(40, 33, c), 60)) for c in (1, 3, 4)]
+    return [*(written(array, "a.jxl") for array in arrays), *lossy]
+
+
+def avifs() -> list[bytes]:
+    arrays = [photograph(33, 41, c, dtype) for c in (1, 3, 4) for dtype in ("uint8", "uint16")]
+    return [written(array // (16 if array.itemsize > 1 else 1), "a.avif") for array in arrays]
 
 
 # ---- damage ----------------------------------------------------------------------------------------------------------

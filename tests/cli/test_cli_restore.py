@@ -159,7 +159,7 @@ BAD = {
         lambda d: [(d / "h.png").write_bytes((d / "ok.png").read_bytes()[:200]) and "h.png"],
         "cannot be read",
     ),
-    "unknown suffix": (lambda d: [(d / "a.bmp").touch() or "a.bmp"], "suffix"),
+    "unknown suffix": (lambda d: [(d / "a.xyz").touch() or "a.xyz"], "suffix"),
     "nan in npy": (lambda d: [_npy(d, "n.npy", np.full((9, 9), np.nan, "float32"))], "NaN"),
     "integers in npy": (lambda d: [_npy(d, "i.npy", np.zeros((9, 9), "uint8"))], "dtype"),
     "several pages": (
@@ -181,7 +181,7 @@ BAD = {
     "no iterations": (lambda d: ["ok.png", "--iterations", "0"], "iterations"),
     "negative tolerance": (lambda d: ["ok.png", "--tolerance", "-1"], "tolerance"),
     "output folder missing": (lambda d: ["ok.png", "-o", d / "no" / "out.png"], "does not exist"),
-    "output suffix": (lambda d: ["ok.png", "-o", d / "out.webp"], "suffix"),
+    "output suffix": (lambda d: ["ok.png", "-o", d / "out.gif"], "suffix"),
     "output is the input": (lambda d: ["ok.png", "-o", d / "ok.png"], "input itself"),
     "figure suffix": (lambda d: ["ok.png", "--figure", d / "f.txt"], "suffix"),
     "figure folder missing": (lambda d: ["ok.png", "--figure", d / "no" / "f.png"], "is no folder"),

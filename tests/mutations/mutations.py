@@ -150,9 +150,9 @@ MUTATIONS = (
     ),
     Mutation(
         "eight-bits-for-floats",
-        "fastip/io/images.py",
-        '"uint16" if kind == "PNG"',
-        '"uint8" if kind == "PNG"',
+        "fastip/io/formats.py",
+        '_INTEGERS = {**_SAME, "float32": "uint16"}',
+        '_INTEGERS = {**_SAME, "float32": "uint8"}',
         "a float image is written to PNG with 8 bits",
         ("io/test_io.py",),
     ),
@@ -167,8 +167,8 @@ MUTATIONS = (
     Mutation(
         "alpha-left-in-colours",
         "fastip/io/alpha.py",
-        "if premultiplied else x * w",
-        "if premultiplied and x.shape[1] > 3 else x * w",
+        "if premultiplied else colour * w",
+        "if premultiplied and x.shape[1] > 3 else colour * w",
         "premultiplied colours are taken for straight ones, dark where alpha is small",
         ("io/test_tiff.py",),
     ),

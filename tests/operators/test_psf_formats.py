@@ -6,6 +6,7 @@ import io
 import sys
 import types
 
+import imagecodecs
 import numpy as np
 import pytest
 import scipy.io
@@ -48,6 +49,8 @@ WRITE = {
     "grey.png": lambda p: Image.fromarray(EIGHT).save(p),
     "grey.bmp": lambda p: Image.fromarray(EIGHT).save(p),
     "colour.bmp": lambda p: Image.fromarray(np.stack([EIGHT] * 3, axis=2)).save(p),
+    "sixteen.pgm": lambda p: p.write_bytes(b"P5 %d %d 65535 " % COUNTS.shape[::-1] + COUNTS.astype(">u2").tobytes()),
+    "sixteen.jp2": lambda p: p.write_bytes(imagecodecs.jpeg2k_encode(COUNTS.astype("uint16"), 0, reversible=True)),
     "palette.bmp": lambda p: Image.fromarray(EIGHT).convert("P").save(p),
 }
 

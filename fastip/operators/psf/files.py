@@ -83,13 +83,6 @@ def _read_image(path: Path) -> np.ndarray:
     return array if kind.alpha is None or kind.premultiplied else array * (kind.alpha[..., None] / (scale or 1))
 
 
-def _read_bmp(path: Path) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(path, formats=("BMP",)) as image:
-        return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-
-
 def _read_npy(path: Path) -> np.ndarray:
     array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that claims too much costs nothing
     if not isinstance(array, np.ndarray):
@@ -177,7 +170,6 @@ def _only(path: Path, held: Mapping[str, tuple[tuple[int, ...], str]]) -> str:
 
 _READERS: dict[str, Callable[[Path], np.ndarray]] = {
     **dict.fromkeys(io.SUFFIXES, _read_image),
-    ".bmp": _read_bmp,
     ".npy": _read_npy,
     ".npz": _read_npz,
     ".mat": _read_mat,
