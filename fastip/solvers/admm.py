@@ -101,8 +101,8 @@ def admm(
 
     for k in range(iterations):
         if betas[min(k, len(betas) - 1)] != step.beta:
-            q = q * (step.beta / betas[k])
-            step = bind(betas[k])
+            old, step = step.beta, bind(betas[k])
+            q = step.rescaled(q, old)
         q_new, r = step(x, q)
         pulled = step.pull(2 * q_new - q)
         x_new = prox(x + pulled, 1 / (2 * step.beta))
