@@ -56,7 +56,7 @@ class Split(StrictKeywords):
 
     def __init__(self, data_beta: float | None = None) -> None:
         self.data_beta = None if data_beta is None else check_number(data_beta, "data_beta", low=0.0, strict=True)
-        self._plan: tuple[tuple[object, ...], tuple[Tensor, ...]] | None = None
+        self.plan: tuple[tuple[object, ...], tuple[Tensor, ...]] | None = None
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> SplitStep:
         dtype = accumulator(y.dtype)
@@ -91,9 +91,9 @@ def _plan(
 ) -> tuple[Tensor, ...]:
     """What depends on the operator and the sizes alone, kept for the last of them: a new beta finds it again."""
     key = (op.fingerprint(), shape, dtype, device)
-    plan = split._plan
+    plan = split.plan
     if plan is None or plan[0] != key:
-        plan = split._plan = (key, tuple(_made(op, shape, dtype, device)))
+        plan = split.plan = (key, tuple(_made(op, shape, dtype, device)))
     return plan[1]
 
 
@@ -151,6 +151,7 @@ class SplitStep:
         inverse = 1 / (beta + data_beta * (self._spectrum.real.square() + self._spectrum.imag.square()))
         self._near, self._far = beta * inverse, data_beta * self._spectrum.conj() * inverse
         share = 1 / (self._seen + data_beta)
+        self._first: Tensor | None = None
         self._kept, self._target = data_beta * share, self._measured * share
 
     # ---- between the image and the grid ------------------------------------------------------------------------------
@@ -178,16 +179,14 @@ class SplitStep:
         beside = wide - self._wide(self._cut(wide))
         return torch.stack((-beside, self._convolved(wide)), dim=1)
 
-    @functools.cached_property
-    def _first(self) -> Tensor:
-        pulled = self.op.adjoint(self.y)
-        total = self._reach.sum(dim=(-2, -1), keepdim=True)
-        mean = pulled.sum(dim=(-2, -1), keepdim=True) / torch.where(total > 0, total, torch.ones_like(total))
-        faint = FAINT * self._reach.amax()
-        return ((pulled + faint * mean) / (self._reach + faint)).to(pulled.dtype)
-
     def guess(self) -> Tensor:
         """``A^T y / |A|^T |A| 1``: averages of the data; near their mean where hardly any datum sees the image."""
+        if self._first is None:
+            pulled = self.op.adjoint(self.y)
+            total = self._reach.sum(dim=(-2, -1), keepdim=True)
+            mean = pulled.sum(dim=(-2, -1), keepdim=True) / torch.where(total > 0, total, torch.ones_like(total))
+            faint = FAINT * self._reach.amax()
+            self._first = ((pulled + faint * mean) / (self._reach + faint)).to(pulled.dtype)
         return self._first
 
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:

@@ -77,9 +77,7 @@ def test_converged_is_close_to_the_minimum_of_cvxpy(total_variation: bool) -> No
             continue
         count += 1
         for tolerance in (1e-3, 1e-5):
-            found = fastip.admm(
-                known.y, known.op, known.prior, inverse=Split(), iterations=3000, tolerance=tolerance
-            )
+            found = fastip.admm(known.y, known.op, known.prior, inverse=Split(), iterations=3000, tolerance=tolerance)
             assert found.status is not Status.UNSTABLE
             if found.status is Status.CONVERGED:
                 assert known.gap(found.x) <= 10 * tolerance, known.name
@@ -143,9 +141,7 @@ def test_the_iterates_are_those_of_six_variables(name: str) -> None:
     betas = [0.3, 0.3, 0.05, 0.05, 0.8, 0.02, 0.02, 0.5]
     for prior in (ELASTIC, priors.TV(0.02) + priors.Box(0, 1)):
         for n in (1, 3, 8):
-            found = fastip.admm(
-                y, op, prior, beta=betas[:n], inverse=Split(0.2), init=x0, iterations=n, tolerance=0
-            ).x
+            found = fastip.admm(y, op, prior, beta=betas[:n], inverse=Split(0.2), init=x0, iterations=n, tolerance=0).x
             assert relative(found, textbook(op, y, prior, betas[:n], 0.2, x0)) < 1e-11
 
 
