@@ -190,7 +190,7 @@ class SplitStep:
         return self._first
 
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-        """(q', beta (q' - q)): the residual itself would cost four transforms more."""
+        """(q', beta (p' - p)): the residual itself would cost four transforms more."""
         p, s = q.unbind(1)
         w = self._wide(x) - p
         mixed = torch.addcmul(self._far * torch.fft.rfft2(s), self._near, torch.fft.rfft2(w))
@@ -198,7 +198,7 @@ class SplitStep:
         ahead = torch.sub(blurred, s - blurred)
         new = torch.addcmul(self._target, self._kept, ahead) + (s - blurred)
         found = torch.stack((self._dual(image, w), new), dim=1)
-        return found, self.beta * (found - q)
+        return found, self.beta * (found[:, :1] - q[:, :1])
 
     def _dual(self, image: Tensor, w: Tensor) -> Tensor:
         """X - w on the picture, -X beside it."""

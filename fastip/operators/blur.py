@@ -60,8 +60,8 @@ class Blur(Operator):
         self.stride = check_count(stride, "stride", low=1)
         if boundary == "natural":
             raise InvalidInput(
-                f"boundary is 'natural'; expected one of {', '.join(BOUNDARIES)}: for data that are a window of a larger "
-                'scene use boundary="valid" and inverses.Split() in fastip.admm, whose image is larger than the data'
+                f"boundary is 'natural'; expected one of {', '.join(BOUNDARIES)}: for data that are a window of a "
+                'larger scene use boundary="valid" and inverses.Split() in fastip.admm, its image being the larger one'
             )
         if boundary not in BOUNDARIES:
             close = difflib.get_close_matches(str(boundary).lower(), [*BOUNDARIES, "wrap", "symmetric", "constant"], 1)
