@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from ..arrays import accumulator, check_normal, check_number
 from ..contracts import LinearOperator, Scales, Shape, Window
 from ..errors import StrictKeywords, Unsupported
 from ..operators.base.fourier import fast_length
+from ..placement import borrowed
 from ..stopping import per_image, ratio
 from ..tracing import constant, fixed
 
@@ -56,12 +58,11 @@ class Split(StrictKeywords):
 
     def __init__(self, data_beta: float | None = None) -> None:
         self.data_beta = None if data_beta is None else check_number(data_beta, "data_beta", low=0.0, strict=True)
-        self.plan: tuple[tuple[object, ...], tuple[Tensor, ...]] | None = None
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> SplitStep:
         dtype = accumulator(y.dtype)
-        planned = _plan(self, op, fixed(y.shape, op), dtype, y.device)
-        data_beta, stride = _numbers(self, op, dtype)
+        planned = _plan(op, fixed(y.shape, op), dtype, y.device)
+        data_beta, stride = _numbers(op, self.data_beta, dtype)
         return SplitStep(op, y, beta, data_beta, stride, planned)
 
 
@@ -77,24 +78,25 @@ def _window(op: LinearOperator) -> Window:
 
 
 @constant
-def _numbers(split: Split, op: LinearOperator, dtype: torch.dtype) -> tuple[float, int]:
+def _numbers(op: LinearOperator, data_beta: float | None, dtype: torch.dtype) -> tuple[float, int]:
     """(data_beta, stride)."""
     window = _window(op)
     largest = 1.0 if window.weights is None else window.weights.square().max().item()
-    value = SHARE * largest if split.data_beta is None else split.data_beta
+    value = SHARE * largest if data_beta is None else data_beta
     return check_normal(value, "data_beta", dtype), window.convolution.stride
 
 
+_plans: WeakKeyDictionary[LinearOperator, tuple[tuple[object, ...], tuple[Tensor, ...]]] = WeakKeyDictionary()
+
+
 @constant
-def _plan(
-    split: Split, op: LinearOperator, shape: Shape, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, ...]:
+def _plan(op: LinearOperator, shape: Shape, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
     """What depends on the operator and the sizes alone, kept for the last of them: a new beta finds it again."""
-    key = (op.fingerprint(), shape, dtype, device)
-    plan = split.plan
+    key = (shape, dtype, device)
+    plan = _plans.get(op)
     if plan is None or plan[0] != key:
-        plan = split.plan = (key, tuple(_made(op, shape, dtype, device)))
-    return plan[1]
+        plan = _plans[op] = (key, tuple(_made(op, shape, dtype, device)))
+    return tuple(borrowed(t) for t in plan[1])
 
 
 def _made(op: LinearOperator, shape: Shape, dtype: torch.dtype, device: torch.device) -> list[Tensor]:

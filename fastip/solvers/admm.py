@@ -84,7 +84,8 @@ def admm(
     prox = prior.bind(y, op)
     check_exact(relaxation, prox, prior)
     if inverse == "auto":
-        inverse = auto.choose(op, y, betas[0], pointwise=prox.pointwise() is not None, relaxation=relaxation)
+        fits = {"pointwise": prox.pointwise() is not None, "exact": prox.exact}
+        inverse = auto.choose(op, y, betas[0], relaxation=relaxation, **fits)
     chosen = check_inverse(inverse)
 
     def bind(value: float) -> BoundInverse:

@@ -257,6 +257,41 @@ def test_a_callback_sees_and_stops() -> None:
     assert found.status is Status.STOPPED and found.iterations == 4 and seen[0].shape == (2, shape[0])
 
 
+# ---- the automatic choice --------------------------------------------------------------------------------------------
+
+WIDE = Blur(psf.gaussian(31, sigma=4.0), boundary="valid")  # 961 taps: no stencil is tried
+HOLED = Mask(uniform(81, 81, seed=2) > 0.2)
+
+
+@pytest.mark.parametrize(
+    "op, size",
+    [
+        (WIDE, 111),
+        (HOLED @ WIDE, 111),
+        (HOLED @ Blur(taps(3, 3), boundary="valid"), 83),
+        (HOLED @ Blur(taps(3, 3)), 81),
+    ],
+    ids=["wide psf", "holes", "holes, small psf", "holes, circular"],
+)
+def test_total_variation_gets_it_where_no_inverse_is_known(op: Any, size: int) -> None:
+    y, tv = observed(op, (1, 1, size, size)), priors.TV(0.01)
+    found = fastip.admm(y, op, tv, iterations=3, tolerance=0)
+    assert torch.equal(found.x, fastip.admm(y, op, tv, inverse=Split(), iterations=3, tolerance=0).x)
+    assert "second split" in fastip.explain(op, tv, y)
+    assert "conjugate gradients" in fastip.explain(op, priors.L1(0.01), y)
+    assert type(inverses.choose(op, y, 0.1, pointwise=False)) is inverses.ConjugateGradient
+    assert type(inverses.choose(op, y, 0.1, pointwise=False, exact=False)) is Split
+
+
+def test_it_is_not_chosen_where_more_is_known() -> None:
+    for op, size in ((Blur(psf.motion(5, 30), boundary="valid"), 85), (WIDE, 60), (Blur(psf.motion(9, 30)), 81)):
+        y = observed(op, (1, 1, size, size))
+        assert type(inverses.choose(op, y, 0.1, pointwise=False, exact=False)) in (inverses.Stencil, inverses.Exact)
+    op = Blur(taps(5, 5), boundary="zero")  # of both signs: no window
+    y = observed(op, (1, 1, 90, 90))
+    assert type(inverses.choose(op, y, 1e-4, pointwise=False, exact=False)) is not Split
+
+
 # ---- refusals --------------------------------------------------------------------------------------------------------
 
 
