@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from fastip.operators.base.fourier import fast_length
 from fastip.solvers import BackProjection
 
 Blur, Mask, Split = operators.Blur, operators.Mask, inverses.Split
+COUNT = int(os.environ.get("FASTIP_CONVERGED", "20"))  # random problems; the short form looks at three of each kind
 WEIGHTS = noise((8, 9), seed=4).abs()
 HOLES = noise((8, 9), seed=5) > -0.7
 
@@ -71,19 +73,21 @@ def test_it_ends_where_the_dense_inverse_ends(name: str, data_beta: float | None
 @pytest.mark.parametrize("total_variation", [False, True], ids=["pointwise", "total variation"])
 def test_converged_is_close_to_the_minimum_of_cvxpy(total_variation: bool) -> None:
     count = 0
-    for seed in range(30):
+    for seed in range(COUNT):
         known = optima.problem(seed, total_variation)
-        if known.op.window() is None:
+        window = known.op.window()
+        if window is None or window.convolution.psf.numel() == 1:
             continue
         count += 1
-        for tolerance in (1e-3, 1e-5):
+        for tolerance in (1e-3, 1e-6):
             found = fastip.admm(known.y, known.op, known.prior, inverse=Split(), iterations=3000, tolerance=tolerance)
             assert found.status is not Status.UNSTABLE
             if found.status is Status.CONVERGED:
                 assert known.gap(found.x) <= 10 * tolerance, known.name
-        assert known.gap(found.x) <= 1e-4, known.name
-        if count == 6:
-            break
+        if COUNT == 20:
+            assert known.gap(found.x) <= 1e-5, known.name
+            if count == 3:
+                break
 
 
 def test_what_a_mask_hides_does_not_matter() -> None:
