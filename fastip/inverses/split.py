@@ -44,7 +44,8 @@ class Split(StrictKeywords):
 
     Args:
         data_beta: e, the penalty of the second split, > 0, beside the squared weights of the data; None is 0.1 times
-            the largest of these. It changes the speed, not the answer. A Solution is resumed with the same one.
+            the largest of these. It changes the speed, not the answer; plug and play in a few iterations, which does
+            not come to rest, wants 0.5 to 1.5. A Solution is resumed with the same one.
 
     Raises:
         InvalidInput: For a data_beta that is not > 0.
