@@ -23,10 +23,10 @@ NEAR = 0.1
 SLOW = 0.25
 # Products a data point that cost as much as one complex FFT pair. Larger keeps stencils where the FFT is faster.
 FFT = 100
-SPLIT = -1  # stands for the split where a graph keeps the half-width of a stencil
 WIDEST = 256  # psf taps a pixel beyond which stencils are not tried: small ones are no inverse of so wide a psf
 
 _offered: dict[str, list[Learned]] = {}  # by the fingerprint of the operator
+SPLIT = -1  # stands for the split where a graph keeps the half-width of a stencil
 
 
 @strict_keywords
