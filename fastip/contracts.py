@@ -85,6 +85,28 @@ class Convolution:
     boundary: str
 
 
+@dataclass(frozen=True)
+class Window:
+    """A = M H: a circular convolution H on a grid that is large enough, of which M sees weighted pixels.
+
+    ``y[i] = weights[i] sum_t psf[t] x[stride * i + offset - t]``
+
+    Attributes:
+        convolution: psf, stride and boundary. "valid": every x that is read lies in the image, so that H may be
+            circular on any grid that holds the image; "circular": on that of the image itself.
+        weights: Real float64 on the CPU, 1 or b, 1 or c, h, w, on the grid of the data; None: all are 1.
+    """
+
+    convolution: Convolution
+    weights: Tensor | None = None
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """What is read at i = 0 through the first tap."""
+        kh, kw = self.convolution.psf.shape
+        return (kh - 1, kw - 1) if self.convolution.boundary == "valid" else (kh // 2, kw // 2)
+
+
 @runtime_checkable
 class LinearOperator(Protocol):
     """A linear map A, its adjoint, and what is known of A A^T."""
@@ -96,6 +118,7 @@ class LinearOperator(Protocol):
     def gram(self, input_shape: Shape) -> Structure | None: ...
     def cogram(self, output_shape: Shape) -> Structure | None: ...
     def convolution(self) -> Convolution | None: ...
+    def window(self) -> Window | None: ...
     def norm(self, input_shape: Shape | None = None) -> float: ...
     def fingerprint(self) -> str: ...
 
@@ -161,6 +184,7 @@ class BoundInverse(Protocol):
     """An inverse bound to an operator, the data and beta: the data step ``q' = q + C (y - A x - beta q)``."""
 
     beta: float
+    inverts: bool  # whether a call from q = 0 applies C and nothing else: solvers without a prior need that
 
     @property
     def size(self) -> Tensor:
@@ -172,8 +196,15 @@ class BoundInverse(Protocol):
         """``||A^T y||`` per image, shape (b,)."""
         ...
 
-    def start(self) -> Tensor:
-        """The zero dual, in the shape this step keeps (data side: like y; image side: p = A^T q, like x)."""
+    def start(self, x: Tensor | None = None) -> Tensor:
+        """The zero dual, in the shape this step keeps (data side: like y; image side: p = A^T q, like x).
+
+        A step that keeps more takes the rest from the first image, x or the guess.
+        """
+        ...
+
+    def rescaled(self, q: Tensor, old: float) -> Tensor:
+        """The dual of a step with another beta, ``old``, as this one's: ``q old / beta``."""
         ...
 
     def guess(self) -> Tensor:

@@ -58,7 +58,8 @@ def explain(
     prox = prior.bind(y, op)
     check_exact(relaxation, prox, prior)
     if inverse == "auto":
-        inverse = auto.choose(op, y, betas[0], pointwise=prox.pointwise() is not None, relaxation=relaxation)
+        fits = {"pointwise": prox.pointwise() is not None, "exact": prox.exact}
+        inverse = auto.choose(op, y, betas[0], relaxation=relaxation, **fits)
     step = check_inverse(inverse).bind(op, y, betas[0], relaxation)
     x, q = initial(None, step, shape, y)
     several = len(betas) > 1

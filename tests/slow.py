@@ -45,6 +45,7 @@ SLOW = {  # seconds of processor time on two cores with AVX-512, the longest cas
     "experiments/test_updates.py::test_the_references_are_certified": 15,
     "inverses/test_learned.py::test_admm_reaches_the_exact_optimum": 11,
     "inverses/test_learned.py::test_auto_considers_what_was_offered": 5,
+    "inverses/test_split.py::test_converged_is_close_to_the_minimum_of_cvxpy": 5,
     "io/test_alpha.py::test_a_network_leaves_no_fringe": 4,
     "kernels/test_library_ops.py::test_opcheck": 6,
     "operators/test_psf.py::test_the_largest_take_memory_in_proportion": 5,

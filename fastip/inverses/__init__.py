@@ -14,6 +14,7 @@ from .identity import woodbury as woodbury
 from .learned import Learned as Learned
 from .paper import Printed as Printed
 from .paper import Uncorrected as Uncorrected
+from .split import Split as Split
 from .stencil import Stencil as Stencil
 from .trained import Stored as Stored
 from .trained import Trained as Trained

@@ -23,7 +23,17 @@ def beside(step: StencilStep, device: torch.device) -> StencilStep:
     return StencilStep(Convolution(placed(c.psf, device), c.stride, c.boundary), placed(step.taps, device), step.beta)
 
 
-class DataStep:
+class Inverting:
+    """What steps share that apply a C and keep the dual alone."""
+
+    inverts = True
+    beta: float
+
+    def rescaled(self, q: Tensor, old: float) -> Tensor:
+        return q * (old / self.beta)
+
+
+class DataStep(Inverting):
     """q' = q + C (y - A x - beta q) with q on the data grid; ``apply`` is C.
 
     Fixed points solve the problem exactly whatever C is.
@@ -45,7 +55,7 @@ class DataStep:
     def size(self) -> Tensor:
         return per_image(self.y)
 
-    def start(self) -> Tensor:
+    def start(self, x: Tensor | None = None) -> Tensor:
         return torch.zeros_like(self.y)
 
     def guess(self) -> Tensor:
@@ -102,7 +112,7 @@ class DataStep:
         return self._description
 
 
-class ImageStep:
+class ImageStep(Inverting):
     """p' = p + K (A^T (y - A x) - beta p) with p = A^T q on the image grid.
 
     ``apply`` is K = (beta I + A^T A)^-1 or close to it.
@@ -114,7 +124,7 @@ class ImageStep:
         self._description = description
         self.size = self.floor = per_image(self._pulled)
 
-    def start(self) -> Tensor:
+    def start(self, x: Tensor | None = None) -> Tensor:
         return torch.zeros_like(self._pulled)
 
     def guess(self) -> Tensor:
@@ -153,7 +163,7 @@ class ImageStep:
         return self._description
 
 
-class FourierStep:
+class FourierStep(Inverting):
     """The image side with A^T A = F^-1 g F, exact, p staying in Fourier space.
 
     p' = offset + gain (p - F x), gain = g / (beta + g). An iteration costs one rfft2 and one irfft2. ``spectrum``
@@ -174,7 +184,7 @@ class FourierStep:
         self._description = description
         self._first: Tensor | None = None
 
-    def start(self) -> Tensor:
+    def start(self, x: Tensor | None = None) -> Tensor:
         return torch.zeros_like(self._offset)
 
     def guess(self) -> Tensor:

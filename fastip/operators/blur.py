@@ -58,6 +58,11 @@ class Blur(Operator):
                 "expected at least one tap that is not 0"
             )
         self.stride = check_count(stride, "stride", low=1)
+        if boundary == "natural":
+            raise InvalidInput(
+                f"boundary is 'natural'; expected one of {', '.join(BOUNDARIES)}: for data that are a window of a "
+                'larger scene use boundary="valid" and inverses.Split() in fastip.admm, its image being the larger one'
+            )
         if boundary not in BOUNDARIES:
             close = difflib.get_close_matches(str(boundary).lower(), [*BOUNDARIES, "wrap", "symmetric", "constant"], 1)
             meant = (

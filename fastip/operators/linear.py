@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import as_tensor, check_number
-from ..contracts import Convolution, Scalar, Shape, Structure
+from ..contracts import Convolution, Scalar, Shape, Structure, Window
 from ..errors import InvalidInput, StrictKeywords
 from .base import convolutions, structures
 from .base.autograd import AdjointBackward
@@ -18,6 +18,7 @@ from .base.fingerprint import value_digest
 from .base.lanczos import largest_singular_value
 from .base.remembered import PREFIX, last
 
+WINDOWED = ("valid", "circular")  # boundaries where no pixel is read outside of the image, or where it repeats
 FINGERPRINT = f"{PREFIX}fingerprint"  # computed once, for every solve asks for it
 
 
@@ -67,6 +68,11 @@ class Operator(StrictKeywords, abc.ABC):
     def convolution(self) -> Convolution | None:
         """A itself as one strided convolution, where it is one."""
         return None
+
+    def window(self) -> Window | None:
+        """A as weighted pixels of a circular convolution on a larger grid, where it is that."""
+        convolution = self.convolution()
+        return None if convolution is None or convolution.boundary not in WINDOWED else Window(convolution)
 
     def _own_shape(self) -> Shape | None:
         """The image shape (batch 1) this operator was made for, where its parameters fix it."""
@@ -277,6 +283,19 @@ class Composition(Operator):
     def convolution(self) -> Convolution | None:
         return self._convolution
 
+    def window(self) -> Window | None:
+        """Weights after a convolution, several of each merged."""
+        left, right = self.left.window(), self.right.window()
+        if left is None or right is None:
+            return None
+        if right.weights is None:
+            merged = convolutions.merge(left.convolution, right.convolution)
+            return None if merged is None else Window(merged, left.weights)
+        if left.convolution.psf.numel() > 1 or left.convolution.stride > 1:
+            return None
+        weights = right.weights * left.convolution.psf.item()
+        return Window(right.convolution, weights if left.weights is None else weights * left.weights)
+
     def _own_shape(self) -> Shape | None:
         shape = self.left._own_shape()
         return self.right._own_shape() or (None if shape is None else self.right.input_shape(shape))
@@ -339,6 +358,13 @@ class Scaled(Operator):
     def convolution(self) -> Convolution | None:
         a = self.op.convolution()
         return None if a is None else Convolution(self.factor * a.psf, a.stride, a.boundary)
+
+    def window(self) -> Window | None:
+        window = self.op.window()
+        if window is None:
+            return None
+        a = window.convolution
+        return Window(Convolution(self.factor * a.psf, a.stride, a.boundary), window.weights)
 
     def norm(self, input_shape: Shape | None = None) -> float:
         return abs(self.factor) * self.op.norm(input_shape)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from ..contracts import Diagonal, Shape, Structure
+from ..contracts import Convolution, Diagonal, Shape, Structure, Window
 from ..errors import InvalidInput
 from ..placement import Constant
 from .base.door import check_grid
@@ -67,6 +68,9 @@ class Mask(Operator):
 
     def cogram(self, output_shape: Shape) -> Structure:
         return self.gram(output_shape)
+
+    def window(self) -> Window:
+        return Window(Convolution(torch.ones(1, 1, dtype=torch.float64), 1, "circular"), self.mask)
 
     def _own_shape(self) -> Shape:
         return tuple(self.mask.shape)

@@ -84,7 +84,8 @@ def admm(
     prox = prior.bind(y, op)
     check_exact(relaxation, prox, prior)
     if inverse == "auto":
-        inverse = auto.choose(op, y, betas[0], pointwise=prox.pointwise() is not None, relaxation=relaxation)
+        fits = {"pointwise": prox.pointwise() is not None, "exact": prox.exact}
+        inverse = auto.choose(op, y, betas[0], relaxation=relaxation, **fits)
     chosen = check_inverse(inverse)
 
     def bind(value: float) -> BoundInverse:
@@ -101,8 +102,8 @@ def admm(
 
     for k in range(iterations):
         if betas[min(k, len(betas) - 1)] != step.beta:
-            q = q * (step.beta / betas[k])
-            step = bind(betas[k])
+            old, step = step.beta, bind(betas[k])
+            q = step.rescaled(q, old)
         q_new, r = step(x, q)
         pulled = step.pull(2 * q_new - q)
         x_new = prox(x + pulled, 1 / (2 * step.beta))

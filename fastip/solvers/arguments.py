@@ -21,7 +21,7 @@ from ..arrays import (
     not_finite,
 )
 from ..contracts import BoundInverse, BoundPrior, Inverse, LinearOperator, Prior, Shape, Solution
-from ..errors import InvalidInput, brief
+from ..errors import InvalidInput, Unsupported, brief
 from ..tracing import check_traceable, check_uncaptured, norm, real_dtype
 
 SUPPORTED = (torch.float32, torch.float64, torch.complex64, torch.complex128)
@@ -146,6 +146,16 @@ def check_inverse(inverse: Any) -> Inverse:
     return inverse
 
 
+def check_inverts(step: BoundInverse, solver: str) -> BoundInverse:
+    """``step`` when it applies a C, which a solver without a prior step needs."""
+    if not step.inverts:
+        raise Unsupported(
+            f"{solver} needs an inverse that is applied by itself, but this one ({step.describe()}) is a step of "
+            "fastip.admm alone: use inverse='auto' or inverses.ConjugateGradient()"
+        )
+    return step
+
+
 def check_prior(prior: Any) -> Prior:
     """``prior`` when it can be bound."""
     if isinstance(prior, type) or not all(callable(getattr(prior, name, None)) for name in ASKED):
@@ -182,8 +192,9 @@ def initial(init: Any, step: BoundInverse, shape: Shape, like: Tensor) -> tuple[
     """(x0, q0) from nothing, an image, or a Solution to resume (its dual rescaled to the new beta)."""
     if init is None:
         return step.guess(), step.start()
-    q = step.start()
+    resumed: Tensor | None = None
     if isinstance(init, Solution):
+        q = step.start()
         if init.q is None or init.q.shape != q.shape or init.q.dtype != q.dtype:
             raise InvalidInput(
                 f"init is a Solution whose dual is {_told(init.q)}; this inverse keeps {_told(q)}: "
@@ -195,7 +206,7 @@ def initial(init: Any, step: BoundInverse, shape: Shape, like: Tensor) -> tuple[
                 "pass init=solution.x moved there"
             )
         check_finite(init.q, "the dual of init")
-        q = init.q if init.beta is None else init.q * (init.beta / step.beta)
+        resumed = init.q if init.beta is None else step.rescaled(init.q, init.beta)
         init = init.x
     x, _ = as_tensor(init, "init")
     check_shape(x, shape, "init", "the shape of the image")
@@ -205,7 +216,8 @@ def initial(init: Any, step: BoundInverse, shape: Shape, like: Tensor) -> tuple[
             f"init has dtype {x.dtype} on {x.device}; expected {real} on {like.device}, as y: convert it"
         )
     check_finite(x, "init")
-    return x.clone(), q  # the fused kernel writes its result over x
+    x = x.clone()  # the fused kernel writes its result over x
+    return x, step.start(x) if resumed is None else resumed
 
 
 def _told(q: Tensor | None) -> str:

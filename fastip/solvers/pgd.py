@@ -14,7 +14,7 @@ from ..errors import InvalidInput, StrictKeywords, strict_keywords
 from ..inverses import auto
 from ..stopping import StopRule, per_image, relative_change
 from ..tracing import norm
-from .arguments import check_data, check_inverse, check_prior, check_seen, check_tolerance, start
+from .arguments import check_data, check_inverse, check_inverts, check_prior, check_seen, check_tolerance, start
 from .monitor import Callback, ended, look
 
 
@@ -100,7 +100,7 @@ class BackProjection(StrictKeywords):
         inverse: Any = (
             auto.choose(op, y, beta, pointwise=False, relaxation=SAFE) if self.inverse == "auto" else self.inverse
         )
-        return _BoundBackProjection(inverse.bind(op, y, beta, SAFE))
+        return _BoundBackProjection(check_inverts(inverse.bind(op, y, beta, SAFE), type(self).__name__))
 
 
 SAFE = 2.0  # the certificate of this relaxation is lambda_max(C (epsilon I + A A^T)) < 1: the step never overshoots

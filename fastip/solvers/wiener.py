@@ -11,7 +11,7 @@ from ..contracts import Inverse, LinearOperator, Solution, Status
 from ..errors import strict_keywords
 from ..inverses import auto
 from ..stopping import StopRule, relative_change
-from .arguments import check_data, check_inverse, check_tolerance
+from .arguments import check_data, check_inverse, check_inverts, check_tolerance
 from .monitor import ended
 
 
@@ -60,7 +60,7 @@ def wiener(
     constant = check_normal(check_number(constant, "constant", low=0.0, strict=True), "constant", y.dtype)
     rule = StopRule(check_tolerance(tolerance, y), check_count(iterations, "iterations", low=1))
     chosen: Any = auto.choose(op, y, constant, pointwise=False) if inverse == "auto" else check_inverse(inverse)
-    step = chosen.bind(op, y, constant)
+    step = check_inverts(chosen.bind(op, y, constant), "wiener")
     q = step.start()
     x = step.pull(q)
     done, verdict = 0, None

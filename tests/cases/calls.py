@@ -136,6 +136,7 @@ class Draw:
             inverses.Stencil(self.count(0, 3)),
             inverses.ConjugateGradient(maximum=self.count(1, 20)),
             inverses.GradientDescent(self.count(1, 5)),
+            inverses.Split(),
             inverses.Exact() if self.often(0.8) else self.one("exact", None),
         )
 

@@ -101,6 +101,11 @@ def every_inverse() -> dict[str, Bound]:
         "learned-paper": Bound(
             inverses.Learned(net_of(nets.PaperInverseNet, beta_range=(1e-3, 1.0))), blur(), (2, 2, 16, 20)
         ),
+        "split-valid": Bound(inverses.Split(), blur(2, "valid"), (2, 3, 21, 25)),
+        "split-masked": Bound(
+            inverses.Split(), mask @ operators.Blur(psf.motion(5, 30), boundary="valid"), (2, 3, 16, 18)
+        ),
+        "split-circular": Bound(inverses.Split(), mask @ motion, image),
         "uncorrected": Bound(inverses.Uncorrected(inverses.Stencil(1)), blur(2), image),
         "printed": Bound(inverses.Printed(inverses.Exact(side="data")), blur(2), image),
         "descent": Bound(inverses.GradientDescent(3), motion, image),

@@ -74,6 +74,22 @@ MUTATIONS = (
         ("inverses/test_certificate.py", "inverses/test_stencil.py"),
     ),
     Mutation(
+        "prior-beside-the-picture",
+        "fastip/inverses/split.py",
+        "torch.where(self._inside, image - w, -image)",
+        "image - w",
+        "what lies beside the picture is held to zero, and pixels near the border with it",
+        ("inverses/test_split.py",),
+    ),
+    Mutation(
+        "dual-of-a-schedule",
+        "fastip/inverses/split.py",
+        "(old / self.beta - 1)",
+        "(self.beta / old - 1)",
+        "a new beta scales the dual the wrong way: it starts far off",
+        ("inverses/test_split.py",),
+    ),
+    Mutation(
         "one-gradient-step-too-many",
         "fastip/inverses/conjugate_gradient.py",
         "for _ in range(self.steps - 1):",

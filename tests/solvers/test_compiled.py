@@ -65,6 +65,18 @@ PROBLEMS: dict[str, tuple[LinearOperator, Any, tuple[int, ...], dict[str, Any]]]
         (2, 1, 9, 8),
         {},
     ),
+    "split": (
+        MASKS[0] @ operators.Blur(psf.gaussian(4, sigma=1.0), boundary="valid"),
+        TV,
+        (2, 2, 11, 9),
+        {"inverse": inverses.Split(), "beta": [0.1, 0.1, 0.02], "iterations": 4},
+    ),
+    "split, chosen": (
+        operators.Mask((random(65, 66, seed=3) > 0.4).double()) @ operators.Blur(MOTION, boundary="valid"),
+        TV,
+        (1, 1, 65, 66),
+        {},
+    ),
     "inner loop": (
         2.0 * BLUR,
         priors.L1(torch.full((1, 3, 1, 1), 1e-2)),

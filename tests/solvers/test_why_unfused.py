@@ -15,6 +15,7 @@ from cases.priors import CASES as PRIORS
 from fastip import inverses, kernels, nets, operators, priors, psf
 from fastip.contracts import BoundInverse
 from fastip.errors import FastipError
+from fastip.inverses.split import SplitStep
 from fastip.inverses.steps import FourierStep, ImageStep
 from fastip.kernels import choose
 from fastip.solvers import fused
@@ -29,6 +30,7 @@ INVERSES: dict[str, Any] = {
     "conjugate gradients, image": inverses.ConjugateGradient(side="image"),
     "gradient step": inverses.GradientDescent(1),
     "gradient steps": inverses.GradientDescent(2),
+    "split": inverses.Split(),
     "uncorrected": inverses.Uncorrected(inverses.Exact(side="data")),
     "printed": inverses.Printed(inverses.Exact(side="data")),
 }
@@ -70,6 +72,8 @@ def due(case: Case, inverse: str, step: BoundInverse) -> str | None:
     convolution = op.convolution()
     if inverse in ("uncorrected", "printed"):
         return "the update is not q + C (y - A x - beta q)"
+    if inverse == "split":
+        return "the data step has a second split"
     if isinstance(step, FourierStep):
         return None
     if isinstance(step, ImageStep):
@@ -109,7 +113,7 @@ def test_what_is_named_is_what_must_change(case: Case) -> None:
     reasons = {
         name: reason(case, step, priors.Box())
         for name in INVERSES
-        if (step := bound(case, name)) is not None and not isinstance(step, (ImageStep, FourierStep))
+        if (step := bound(case, name)) is not None and not isinstance(step, (ImageStep, FourierStep, SplitStep))
     }
     if any("C is not applied" in str(found) for found in reasons.values()):
         assert "C is not applied" not in str(reasons["stencil"])

@@ -1,0 +1,256 @@
+"""The exact data step of weighted pixels of a circular convolution, by a second split and without an inner loop."""
+
+from __future__ import annotations
+
+import functools
+from weakref import WeakKeyDictionary
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..arrays import accumulator, check_normal, check_number
+from ..contracts import LinearOperator, Scales, Shape, Window
+from ..errors import StrictKeywords, Unsupported
+from ..operators.base.fourier import fast_length
+from ..placement import borrowed
+from ..stopping import per_image, ratio
+from ..tracing import constant, fixed
+
+# data_beta over the largest squared weight; docs/mathematics.md measures it.
+SHARE = 0.1
+# Of the largest: pixels that the data reach with less begin near the mean. Smaller divides small numbers by small ones.
+FAINT = 1e-3
+
+
+class Split(StrictKeywords):
+    """The data step of A = M H by ``u = H x`` as a second split: H circular on a larger grid, M weights of its pixels.
+
+    With b = beta and e = data_beta, w = x - p on the picture (p = A^T q) and w = x beside it, s = u + d with d the
+    scaled dual of the second split, and M y spread over the grid::
+
+        X = (b I + e H^T H)^-1 (b w + e H^T s)           exact, in Fourier space
+        p' = p + X - x
+        s' = u' + s - H X,    u' = (M y + e (2 H X - s)) / (M^2 + e)
+
+    and the solver goes on with ``x' = prox_{R / 2 beta}(x + 2 p' - p)``; beside the picture nothing is asked of the
+    image, so w' = X there. At rest x minimises ``||y - A x||^2 + R(x)`` for the A given, on its own image, whatever
+    beta and data_beta are, both > 0. It converges for every convex R and every relaxation 0 < a < 2. An iteration
+    costs four real transforms of the grid, whatever the size of the psf; the dual of a Solution is b 2 c h w, (p, -w
+    beside the picture) and s on that grid.
+
+    It serves what states ``op.window()``: blurs with a valid or circular boundary, of any psf and stride, box averages,
+    masks, and masks (holes, weights of pixels) after these.
+
+    Args:
+        data_beta: e, the penalty of the second split, > 0, beside the squared weights of the data; None is 0.1 times
+            the largest of these. It changes the speed, not the answer; plug and play in a few iterations, which does
+            not come to rest, wants 0.5 to 1.5. A Solution is resumed with the same one.
+
+    Raises:
+        InvalidInput: For a data_beta that is not > 0.
+        Unsupported: At ``bind``, for an operator that is not of this kind.
+
+    References:
+        Almeida and Figueiredo, Deconvolving images with unknown boundaries using the alternating direction method of
+        multipliers, 2013. Matakos, Ramani and Fessler, Accelerated edge-preserving image restoration without boundary
+        artifacts, 2013.
+    """
+
+    def __init__(self, data_beta: float | None = None) -> None:
+        self.data_beta = None if data_beta is None else check_number(data_beta, "data_beta", low=0.0, strict=True)
+
+    def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> SplitStep:
+        dtype = accumulator(y.dtype)
+        planned = _plan(op, fixed(y.shape, op), dtype, y.device)
+        data_beta, stride = _numbers(op, self.data_beta, dtype)
+        return SplitStep(op, y, beta, data_beta, stride, planned)
+
+
+def _window(op: LinearOperator) -> Window:
+    window = op.window()
+    if window is None:
+        raise Unsupported(
+            f"inverses.Split needs weighted pixels of a circular convolution, and {type(op).__name__} does not state "
+            'that it gives them: use operators.Blur(psf, stride, boundary="valid"), a mask after it, or '
+            "inverse='auto'"
+        )
+    return window
+
+
+@constant
+def _numbers(op: LinearOperator, data_beta: float | None, dtype: torch.dtype) -> tuple[float, int]:
+    """(data_beta, stride)."""
+    window = _window(op)
+    largest = 1.0 if window.weights is None else window.weights.square().max().item()
+    value = SHARE * largest if data_beta is None else data_beta
+    return check_normal(value, "data_beta", dtype), window.convolution.stride
+
+
+_plans: WeakKeyDictionary[LinearOperator, tuple[tuple[object, ...], tuple[Tensor, ...]]] = WeakKeyDictionary()
+
+
+@constant
+def _plan(op: LinearOperator, shape: Shape, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+    """What depends on the operator and the sizes alone, kept for the last of them: a new beta finds it again."""
+    key = (shape, dtype, device)
+    plan = _plans.get(op)
+    if plan is None or plan[0] != key:
+        plan = _plans[op] = (key, tuple(_made(op, shape, dtype, device)))
+    return tuple(borrowed(t) for t in plan[1])
+
+
+def _made(op: LinearOperator, shape: Shape, dtype: torch.dtype, device: torch.device) -> list[Tensor]:
+    """The spectrum of H, M^2 on the grid, and what the data reach of the image: ``|A|^T |A| 1``."""
+    window = _window(op)
+    a = window.convolution
+    height, width = op.input_shape(shape)[2:]
+    grid = (fast_length(height), fast_length(width)) if a.boundary == "valid" else (height, width)
+
+    def transform(psf: Tensor) -> Tensor:
+        kh, kw = psf.shape
+        wide = F.pad(psf, (0, grid[1] - kw, 0, grid[0] - kh)).roll((-window.offset[0], -window.offset[1]), (0, 1))
+        return torch.fft.rfft2(wide)
+
+    weights = torch.ones(1, 1, *shape[2:], dtype=torch.float64) if window.weights is None else window.weights
+    seen = spread(weights.square(), a.stride, grid)
+    sums = torch.fft.rfft2(seen) * transform(a.psf.abs()).conj()
+    reach = a.psf.abs().sum() * torch.fft.irfft2(sums, s=grid)[..., :height, :width].clamp_min(0.0)
+    spectrum = transform(a.psf)
+    return [spectrum.to(dtype.to_complex()).to(device), *(t.to(dtype).to(device) for t in (weights, seen, reach))]
+
+
+def spread(values: Tensor, stride: int, grid: tuple[int, int]) -> Tensor:
+    """``values``, b c h w, on every stride-th pixel of a grid, from its corner on, and 0 elsewhere."""
+    h, w = ((n - 1) * stride + 1 for n in values.shape[-2:])
+    wide = values.new_zeros(*values.shape[:2], *grid)
+    wide[..., :h:stride, :w:stride] = values
+    return wide
+
+
+class SplitStep:
+    """:class:`Split` in one solve; half precision goes through float32.
+
+    Args:
+        op: A.
+        y: The data.
+        beta: The penalty of the first split.
+        data_beta: That of the second.
+        stride: Grid pixels from one data point to the next.
+        planned: The spectrum of H, M on the grid of the data, M^2 on that of H, ``|A|^T |A| 1`` on the image.
+    """
+
+    inverts = False
+
+    def __init__(
+        self, op: LinearOperator, y: Tensor, beta: float, data_beta: float, stride: int, planned: tuple[Tensor, ...]
+    ) -> None:
+        self.op, self.y, self.beta, self.data_beta = op, y, beta, data_beta
+        self._spectrum, weights, self._seen, self._reach = planned
+        self._grid, self._size = (self._seen.shape[-2], self._seen.shape[-1]), tuple(self._reach.shape[-2:])
+        inside = torch.ones(self._size, dtype=torch.bool, device=y.device)
+        self._inside = None if self._grid == self._size else F.pad(inside, self._beside())
+        self._measured = spread(y.to(weights.dtype) * weights, stride, self._grid)  # M y
+        inverse = 1 / (beta + data_beta * (self._spectrum.real.square() + self._spectrum.imag.square()))
+        self._near, self._far = beta * inverse, data_beta * self._spectrum.conj() * inverse
+        share = 1 / (self._seen + data_beta)
+        self._first: Tensor | None = None
+        self._kept, self._target = data_beta * share, self._measured * share
+
+    # ---- between the image and the grid ------------------------------------------------------------------------------
+
+    def _beside(self) -> tuple[int, int, int, int]:
+        (height, width), (h, w) = self._grid, self._size
+        return (0, width - w, 0, height - h)
+
+    def _wide(self, x: Tensor, mode: str = "constant") -> Tensor:
+        x = x.to(self._seen.dtype)
+        return x if self._grid == self._size else F.pad(x, self._beside(), mode=mode)
+
+    def _cut(self, wide: Tensor) -> Tensor:
+        return wide[..., : self._size[0], : self._size[1]]
+
+    def _convolved(self, x: Tensor) -> Tensor:
+        """H x."""
+        return torch.fft.irfft2(self._spectrum * torch.fft.rfft2(x), s=self._grid)
+
+    # ---- the step ----------------------------------------------------------------------------------------------------
+
+    def start(self, x: Tensor | None = None) -> Tensor:
+        """p = 0 and d = 0, with w and u = H w of the image x, whose last pixels are repeated beside it."""
+        wide = self._wide(self.guess() if x is None else x, "replicate")
+        beside = wide - self._wide(self._cut(wide))
+        return torch.stack((-beside, self._convolved(wide)), dim=1)
+
+    def guess(self) -> Tensor:
+        """``A^T y / |A|^T |A| 1``: averages of the data; near their mean where hardly any datum sees the image."""
+        if self._first is None:
+            pulled = self.op.adjoint(self.y)
+            total = self._reach.sum(dim=(-2, -1), keepdim=True)
+            mean = pulled.sum(dim=(-2, -1), keepdim=True) / torch.where(total > 0, total, torch.ones_like(total))
+            faint = FAINT * self._reach.amax()
+            self._first = ((pulled + faint * mean) / (self._reach + faint)).to(pulled.dtype)
+        return self._first
+
+    def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        """(q', beta (p' - p)): the residual itself would cost four transforms more."""
+        p, s = q.unbind(1)
+        w = self._wide(x) - p
+        mixed = torch.addcmul(self._far * torch.fft.rfft2(s), self._near, torch.fft.rfft2(w))
+        image, blurred = (torch.fft.irfft2(t, s=self._grid) for t in (mixed, self._spectrum * mixed))
+        ahead = torch.sub(blurred, s - blurred)
+        new = torch.addcmul(self._target, self._kept, ahead) + (s - blurred)
+        found = torch.stack((self._dual(image, w), new), dim=1)
+        return found, self.beta * (found[:, :1] - q[:, :1])
+
+    def _dual(self, image: Tensor, w: Tensor) -> Tensor:
+        """X - w on the picture, -X beside it."""
+        return image - w if self._inside is None else torch.where(self._inside, image - w, -image)
+
+    def residual(self, x: Tensor, q: Tensor) -> Tensor:
+        """A^T (y - A x) - beta p, in the place of p."""
+        r = torch.addcmul(self._measured, self._seen, self._convolved(self._wide(x)), value=-1)
+        pulled = self._cut(torch.fft.irfft2(self._spectrum.conj() * torch.fft.rfft2(r), s=self._grid))
+        r = self._wide(torch.sub(pulled, self._cut(q[:, 0]), alpha=self.beta))
+        return torch.stack((r, torch.zeros_like(r)), dim=1)
+
+    def pull(self, q: Tensor) -> Tensor:
+        return self._cut(q[:, 0]).to(self.y.dtype)
+
+    def rescaled(self, q: Tensor, old: float) -> Tensor:
+        """Of another beta: p alone is scaled, not what lies beside the picture, nor s."""
+        p = self._cut(q[:, 0])
+        scaled = q[:, 0] + self._wide(p * (old / self.beta - 1))
+        return torch.stack((scaled, q[:, 1]), dim=1)
+
+    # ---- what the stop rule asks -------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def floor(self) -> Tensor:
+        return per_image(self.op.adjoint(self.y))
+
+    @property
+    def size(self) -> Tensor:
+        return self.floor
+
+    def norm(self, r: Tensor) -> Tensor:
+        return ratio(self.pending(r), self.size)
+
+    def pending(self, r: Tensor) -> Tensor:
+        return per_image(self._cut(r[:, 0]))
+
+    def misfit(self, x: Tensor) -> Tensor:
+        return per_image(self.y - self.op(x)).square()
+
+    def scales(self) -> Scales:
+        return Scales(1.0, self.size, self.floor)
+
+    def fused(self) -> None:
+        return None
+
+    def why_unfused(self) -> str:
+        return "the data step has a second split, which no fused solve has"
+
+    def describe(self) -> str:
+        h, w = self._grid
+        return f"exact by a second split, FFT on {h} x {w} pixels, data_beta = {self.data_beta:.3g}"
