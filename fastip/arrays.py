@@ -231,17 +231,19 @@ def check_image(tensor: Tensor, name: str) -> None:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one pixel")
 
 
-def not_finite(tensor: Tensor) -> int:
-    """How many values are NaN or Inf (one pass over them: the sum of a finite tensor of ordinary size is finite).
+def not_finite(*tensors: Tensor) -> int:
+    """How many values of tensors on one device are NaN or Inf.
 
-    While torch.compile traces, and while a CUDA graph is captured, there are no values yet to look at: none.
+    One pass over them, and one wait for a GPU: the sum of finite numbers of ordinary size is finite. While
+    torch.compile traces, and while a CUDA graph is captured, there are no values yet to look at: none.
     """
-    if torch.compiler.is_compiling() or (tensor.is_cuda and torch.cuda.is_current_stream_capturing()):
+    on_gpu = any(tensor.is_cuda for tensor in tensors)
+    if torch.compiler.is_compiling() or (on_gpu and torch.cuda.is_current_stream_capturing()):
         return 0
-    detached = tensor.detach()
-    if math.isfinite(abs(complex(detached.sum(dtype=accumulator(tensor.dtype)).item()))):
+    total = sum(tensor.detach().sum(dtype=accumulator(tensor.dtype)) for tensor in tensors)
+    if not isinstance(total, Tensor) or math.isfinite(abs(complex(total.item()))):
         return 0
-    return int((~torch.isfinite(detached)).sum())
+    return sum(int((~torch.isfinite(tensor.detach())).sum()) for tensor in tensors)
 
 
 def check_finite(tensor: Tensor, name: str) -> None:

@@ -94,4 +94,4 @@ def look(
 
 def ended(status: Status, *state: Tensor | None) -> Status:
     """``status``; UNSTABLE where what a solve ends with holds NaN or Inf, which only this sees without a tolerance."""
-    return Status.UNSTABLE if any(t is not None and not_finite(t) for t in state) else status
+    return Status.UNSTABLE if not_finite(*(t for t in state if t is not None)) else status

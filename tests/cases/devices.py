@@ -135,7 +135,7 @@ def wavelet() -> priors.Wavelet:
 
 
 SOLVERS: dict[str, Callable[..., Any]] = {
-    "admm": lambda y, op, n: fastip.admm(y, op, priors.L1(1e-2), iterations=n, tolerance=0),
+    "admm": lambda y, op, n: fastip.admm(y, op, priors.L1(2e-2), iterations=n, tolerance=0),
     "admm-relaxed": lambda y, op, n: fastip.admm(
         y, op, priors.TV(1e-3) + priors.Box(), beta=BETA, iterations=n, tolerance=0, relaxation=0.8
     ),
