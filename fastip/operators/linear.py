@@ -11,24 +11,22 @@ from torch import Tensor
 from ..arrays import as_tensor, check_number
 from ..contracts import Convolution, Scalar, Shape, Structure, Window
 from ..errors import InvalidInput, StrictKeywords
-from .base import convolutions, structures
+from .base import convolutions, structures, windows
 from .base.autograd import AdjointBackward
 from .base.door import check_tensor
 from .base.fingerprint import value_digest
 from .base.lanczos import largest_singular_value
 from .base.remembered import PREFIX, last
 
-WINDOWED = ("valid", "circular")  # boundaries where no pixel is read outside of the image, or where it repeats
 FINGERPRINT = f"{PREFIX}fingerprint"  # computed once, for every solve asks for it
 
 
 class Operator(StrictKeywords, abc.ABC):
     """A linear map A with its adjoint: y = op(x), x = op.adjoint(y).
 
-    A subclass gives ``_forward``, ``_adjoint``, the two shape rules and ``_parameters``; it states ``gram``, ``cogram``
-    and ``convolution`` where it knows them. Tensors, NumPy and CuPy arrays come in and go out as themselves, on any
-    device; everything is differentiable, the gradient of A being A^T. An operator has no device of its own: parameters
-    from anywhere are kept in float64 on the CPU and copied once to each device whose data the operator meets.
+    A subclass gives ``_forward``, ``_adjoint``, the two shape rules and ``_parameters``; it states ``gram``, ``cogram``,
+    ``convolution`` and ``window`` where it knows them. Tensors, NumPy and CuPy arrays come in and go out as themselves,
+    on any device, differentiable. Parameters are kept in float64 on the CPU, and copied once to each device of data.
     """
 
     complex_input = False  # for complex data A^T is the adjoint of Re <A x, y>, so images stay real
@@ -71,8 +69,7 @@ class Operator(StrictKeywords, abc.ABC):
 
     def window(self) -> Window | None:
         """A as weighted pixels of a circular convolution on a larger grid, where it is that."""
-        convolution = self.convolution()
-        return None if convolution is None or convolution.boundary not in WINDOWED else Window(convolution)
+        return windows.of(self.convolution())
 
     def _own_shape(self) -> Shape | None:
         """The image shape (batch 1) this operator was made for, where its parameters fix it."""
@@ -108,11 +105,9 @@ class Operator(StrictKeywords, abc.ABC):
     @last
     def _norm(self, shape: Shape) -> float:
         structure = self.cogram(self.output_shape(shape)) or self.gram(shape)
-        return (
-            structures.largest(structure) ** 0.5
-            if structure is not None
-            else largest_singular_value(self, shape, self.complex_input)  # float64, its residual added: not too small
-        )
+        if structure is not None:
+            return structures.largest(structure) ** 0.5
+        return largest_singular_value(self, shape, self.complex_input)  # float64, its residual added: not too small
 
     def _known_shape(self) -> Shape:
         shape = self._own_shape()
@@ -122,9 +117,7 @@ class Operator(StrictKeywords, abc.ABC):
                 return shape
         except InvalidInput:  # the parameters fix the size but not the channels
             pass
-        raise InvalidInput(
-            f"the norm of {type(self).__name__} depends on the image size; pass it, e.g. op.norm(x.shape)"
-        )
+        raise InvalidInput(f"the norm of {type(self).__name__} depends on the image size; pass it: op.norm(x.shape)")
 
     def fingerprint(self) -> str:
         """sha256 of class and parameters up to rounding, in hex: the same in every process and on every processor."""
@@ -234,9 +227,8 @@ class Composition(Operator):
         self.left, self.right = _operator(left, "left"), _operator(right, "right")
         if left.complex_input != right.complex_output:
             takes, gives = ("complex", "real") if left.complex_input else ("real", "complex")
-            names = type(left).__name__, type(right).__name__
             raise InvalidInput(
-                f"{names[0]} takes {takes} data but {names[1]} gives {gives} data; "
+                f"{type(left).__name__} takes {takes} data but {type(right).__name__} gives {gives} data; "
                 "put an adjoint (op.T) or a real operator in between"
             )
         self.complex_input, self.complex_output = right.complex_input, left.complex_output
@@ -272,29 +264,17 @@ class Composition(Operator):
         self.output_shape(input_shape)
         if self._convolution is not None:
             return convolutions.gram(self._convolution, *input_shape[2:])
-        return _product(self.right.T, self.left.T, input_shape) or self._filtered(input_shape)
-
-    def _filtered(self, input_shape: Shape) -> Structure | None:
-        """right^T G right = G right^T right when right is a convolution and it and G = left^T left are circulant."""
-        if self.right.convolution() is None:
-            return None
+        found = _product(self.right.T, self.left.T, input_shape)
+        if found is not None or self.right.convolution() is None:
+            return found
+        # right^T G right = G right^T right where right is a convolution and it and G = left^T left are circulant
         return structures.multiply(self.right.gram(input_shape), self.left.gram(self.right.output_shape(input_shape)))
 
     def convolution(self) -> Convolution | None:
         return self._convolution
 
     def window(self) -> Window | None:
-        """Weights after a convolution, several of each merged."""
-        left, right = self.left.window(), self.right.window()
-        if left is None or right is None:
-            return None
-        if right.weights is None:
-            merged = convolutions.merge(left.convolution, right.convolution)
-            return None if merged is None else Window(merged, left.weights)
-        if left.convolution.psf.numel() > 1 or left.convolution.stride > 1:
-            return None
-        weights = right.weights * left.convolution.psf.item()
-        return Window(right.convolution, weights if left.weights is None else weights * left.weights)
+        return windows.composed(self.left.window(), self.right.window())
 
     def _own_shape(self) -> Shape | None:
         shape = self.left._own_shape()
@@ -311,9 +291,7 @@ def _product(left: Operator, right: Operator, output_shape: Shape) -> Structure 
     if isinstance(inner, Scalar):
         return structures.scale(left.cogram(output_shape), inner.value)
     outer = left.cogram(output_shape) if left.pixelwise and right.channelwise else None
-    if isinstance(outer, Scalar):
-        return structures.scale(right.cogram(output_shape), outer.value)
-    return None
+    return structures.scale(right.cogram(output_shape), outer.value) if isinstance(outer, Scalar) else None
 
 
 class Scaled(Operator):
@@ -356,15 +334,10 @@ class Scaled(Operator):
         return structures.scale(self.op.cogram(output_shape), self.factor**2)
 
     def convolution(self) -> Convolution | None:
-        a = self.op.convolution()
-        return None if a is None else Convolution(self.factor * a.psf, a.stride, a.boundary)
+        return windows.scaled_convolution(self.op.convolution(), self.factor)
 
     def window(self) -> Window | None:
-        window = self.op.window()
-        if window is None:
-            return None
-        a = window.convolution
-        return Window(Convolution(self.factor * a.psf, a.stride, a.boundary), window.weights)
+        return windows.scaled(self.op.window(), self.factor)
 
     def norm(self, input_shape: Shape | None = None) -> float:
         return abs(self.factor) * self.op.norm(input_shape)
