@@ -24,7 +24,7 @@ FINGERPRINT = f"{PREFIX}fingerprint"  # computed once, for every solve asks for 
 class Operator(StrictKeywords, abc.ABC):
     """A linear map A with its adjoint: y = op(x), x = op.adjoint(y).
 
-    A subclass gives ``_forward``, ``_adjoint``, the two shape rules and ``_parameters``; it states ``gram``, ``cogram``,
+    A subclass gives ``_forward``, ``_adjoint``, two shape rules and ``_parameters``; it states ``gram``, ``cogram``,
     ``convolution`` and ``window`` where it knows them. Tensors, NumPy and CuPy arrays come in and go out as themselves,
     on any device, differentiable. Parameters are kept in float64 on the CPU, and copied once to each device of data.
     """
