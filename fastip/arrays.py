@@ -263,13 +263,11 @@ def check_shape(tensor: Tensor, expected: Sequence[int], name: str, why: str) ->
 
 
 def check_number(value: Any, name: str, *, low: float = -math.inf, strict: bool = False) -> float:
-    """``value`` as a float, refused unless finite and ``>= low`` (``> low`` when ``strict``); text is no number."""
+    """``value`` as a float, refused unless finite and ``>= low`` (``> low`` when ``strict``)."""
     try:
         number = float(value)
     except (TypeError, ValueError):
-        number = None
-    if number is None or isinstance(value, (str, bytes)):
-        raise InvalidInput(f"{name} is {brief(value)}; expected a number")
+        raise InvalidInput(f"{name} is {brief(value)}; expected a number") from None
     if not math.isfinite(number) or number < low or (strict and number == low):
         bound = f"a finite number {'>' if strict else '>='} {low:g}" if low > -math.inf else "a finite number"
         raise InvalidInput(f"{name} is {value!r}; expected {bound}")

@@ -119,6 +119,9 @@ def test_the_loop_in_fourier_space_ends_as_the_table_says(script, monkeypatch):
         def advance(self):
             return self.z, self.z
 
+        def rebalance(self):
+            pass
+
         def ratios(self, *arguments):
             return next(looks)
 

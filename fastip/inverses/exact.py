@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from ..arrays import HALF, accumulator
+from ..arrays import HALF, accumulator, check_products
 from ..contracts import (
     Apply,
     Circulant,
@@ -121,7 +121,7 @@ _vectors: Any = WeakTensorKeyDictionary()  # a symmetric matrix -> its eigenvalu
 
 def _decomposed(matrix: Tensor) -> tuple[Tensor, Tensor]:
     if matrix not in _vectors:
-        values, vectors = torch.linalg.eigh(matrix)
+        values, vectors = torch.linalg.eigh(check_products(matrix))
         _vectors[matrix] = values.clamp_min(0), vectors
     known: tuple[Tensor, Tensor] = _vectors[matrix]
     return known
@@ -129,6 +129,7 @@ def _decomposed(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 def _eigen(structure: Kronecker, device: torch.device) -> _Eigen:
     (down, vertical), (across, horizontal) = _decomposed(structure.vertical), _decomposed(structure.horizontal)
+    check_products(down[-1] * across[-1])
     spectrum = placed(down, device)[:, None] * placed(across, device)
     return _Eigen(placed(vertical, device), placed(horizontal, device), spectrum)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..contracts import BoundInverse, LinearOperator
+from ..contracts import BoundInverse, Inverse, Kronecker, LinearOperator
 from ..errors import StrictKeywords
 from ..inverses import ConjugateGradient, Exact
 from ..inverses.steps import DataStep
@@ -37,14 +37,16 @@ class EvenStart(DataStep):
 class Close(StrictKeywords):
     """The exact inverse where the operator states a structure, else conjugate gradients to 3e-3.
 
-    Images that wrap and psfs no wider than the stride have such a structure.
+    Images that wrap, psfs no wider than the stride and separable ones have such a structure.
     """
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> BoundInverse:
         exact = Exact()
-        if exact.structure(op, y) is not None:
-            return exact.bind(op, y, beta, relaxation)
-        step = ConjugateGradient(ENOUGH).bind(op, y, beta, relaxation)
+        known = exact.structure(op, y)
+        inverse: Inverse = ConjugateGradient(ENOUGH) if known is None else exact
+        step = inverse.bind(op, y, beta, relaxation)
+        if known is not None and not isinstance(known[1], Kronecker):
+            return step
         convolution = op.convolution()
         if convolution is not None and convolution.boundary == "valid" and isinstance(step, DataStep):
             return EvenStart(op, y, beta, step.apply, step.describe())
