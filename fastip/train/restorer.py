@@ -87,7 +87,7 @@ def restorer(
     how = run_of(run, batch=4, steps=20_000, learning_rate=1e-4, average=0.999, clip=1.0)
     settings = Settings(**how.decisive, iterations=iterations)
     seen = [] if validation is None else list(validation.batch(range(min(LOOKED_AT, len(validation)))).split(1))
-    work = Tuning(net, images, draw, examples(seen, lambda size: draw, settings.seed), settings, trained)
+    work = Tuning(net, images, draw, examples(seen, draw, settings.seed), settings, trained)
     return work.course(how.output, how.plan(), how.accelerator, dtype=how.dtype)
 
 

@@ -19,7 +19,7 @@ from fastip import checkpoint, data, priors
 from fastip.checkpoint import shipped
 from fastip.errors import InvalidInput
 from fastip.train.engine import long_training, loop
-from fastip.train.recipes import photo_denoiser
+from fastip.train.recipes import photo_denoiser, photo_restorer
 from fastip.train.recipes.photo_denoiser import Stage, train_photo_denoiser
 
 STEPS = 12
@@ -239,3 +239,27 @@ def test_what_is_better_is_exported_and_nothing_else(at, tmp_path, monkeypatch, 
         os.stat(target / "photo-denoiser.safetensors").st_mtime_ns == before
         and (target / "photo-denoiser.json").read_text() == log
     )
+
+
+def test_a_restorer_that_is_not_shipped_yet_is_exported(at, tmp_path, monkeypatch):
+    """Begun with the denoiser; its first export needs no weights to beat."""
+    pictures = [shade(-k, 48)[None] for k in range(1, 8)]
+    monkeypatch.setattr(photo_restorer, "denoiser", small)
+    monkeypatch.setattr(data, "validation_photographs", lambda size=192: pictures)
+    monkeypatch.setattr(photo_denoiser, "test_photographs", lambda size=256: pictures[:6])
+    (tmp_path / "package" / "restorers").mkdir(parents=True)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "package")
+    about = {"pictures": Shades(48), "validation": pictures, "steps": 9, "batch": 1, "iterations": 2}
+    own = partial(photo_restorer.train_photo_restorer, **about)
+    with pytest.raises(KeyboardInterrupt):
+        long_training.go_on("photo-restorer", train=own, progress=False, report=stop_at(2))
+    found = long_training.export("photo-restorer", tmp_path / "package" / "restorers")
+    assert found.shipped == {} and found.step == 2 and found.columns == photo_restorer.KINDS
+    made = shipped.restorer("photo")
+    assert made.iterations == 2 and made.trained == photo_restorer.known()
+    scored = photo_restorer.psnr(made, photo_restorer.problems(pictures))
+    assert scored == pytest.approx(found.trained["validation"], nan_ok=True)
+    begun = long_training.shipped_start("photo-restorer", lambda text: None)
+    assert begun.history.step == 2 and same(begun.net.state_dict(), weights(made))
+    with pytest.raises(InvalidInput, match="did you mean"):
+        long_training.export("photo-restorers", tmp_path)

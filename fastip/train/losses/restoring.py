@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -84,12 +84,12 @@ class Feed:
         return example(self.batches(step, rank), drawn(self.draw, generator), generator)
 
 
-def examples(pictures: Sequence[Tensor], draw: Callable[[int], Draw], seed: int) -> list[Example]:
-    """One for each picture, always the same: what a training is scored on; ``draw(size)`` for pictures of a size."""
+def examples(pictures: Sequence[Tensor], draw: Draw, seed: int) -> list[Example]:
+    """One for each picture, always the same: what a training is scored on."""
     found = []
     for number, x in enumerate(pictures):
         generator = torch.Generator().manual_seed(schedule.stream(seed, number, -1))
-        found.append(example(x, drawn(draw(min(x.shape[-2:])), generator), generator))
+        found.append(example(x, drawn(draw, generator), generator))
     return found
 
 
