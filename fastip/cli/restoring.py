@@ -130,7 +130,7 @@ def _restored(read: Path, write: Path, settings: Settings, number: int | None, l
     if solution.status is fastip.Status.UNSTABLE:
         raise InvalidInput(f"{read} was not restored: {solution.status}")
     x = solution.x
-    if settings.choice.crop and x.shape == problem.op.input_shape(tuple(y.shape)):
+    if settings.choice.crop:
         x = fastip.tasks.under_data(x, problem.op, tuple(y.shape))
     return _Page(y, x, like, problem, solution)
 

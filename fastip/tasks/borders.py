@@ -31,7 +31,18 @@ def blurred(taps: Tensor, stride: int, boundary: str) -> operators.Blur:
     """The operator of a psf, a stride and one of ``BOUNDARIES``."""
     if check_boundary(boundary) != NATURAL:
         return operators.Blur(taps, stride=stride, boundary=boundary)
-    return operators.Blur(widened(operators.Blur(taps).psf, stride), stride=stride, boundary="valid")
+    return operators.Blur(widened(trimmed(operators.Blur(taps).psf), stride), stride=stride, boundary="valid")
+
+
+def trimmed(taps: Tensor) -> Tensor:
+    """The smallest psf that does the same, its centre at k // 2 again: what no datum sees need not be restored."""
+    for axis in (0, 1):
+        at = taps.abs().sum(dim=1 - axis).nonzero()
+        centre = taps.shape[axis] // 2
+        before, after = centre - int(at[0]), int(at[-1]) - centre
+        size = max(2 * before, 2 * after + 1)
+        taps = taps.narrow(axis, centre - size // 2, size)
+    return taps
 
 
 def widened(taps: Tensor, stride: int) -> Tensor:
@@ -47,7 +58,7 @@ def widened(taps: Tensor, stride: int) -> Tensor:
 def crop_valid(x: Tensor, op: LinearOperator, size: tuple[int, int]) -> Tensor:
     """The part of a restored image that lies under the data, pixel 0 of the data at pixel 0 of the result.
 
-    Only a valid boundary restores more than that; others give x back.
+    Only a valid boundary restores more than that; of others x is given back, and so is one that was cut before.
 
     Args:
         x: The restored image, b c H W, with H = (h - 1) stride + k for data with h rows and a psf with k.
@@ -60,7 +71,11 @@ def crop_valid(x: Tensor, op: LinearOperator, size: tuple[int, int]) -> Tensor:
     convolution = op.convolution()
     if convolution is None or convolution.boundary != "valid":
         return x
-    top, left = (k - 1 - k // 2 for k in convolution.psf.shape)
+    taps, stride = convolution.psf.shape, convolution.stride
+    seen = tuple((n // stride - 1) * stride + k for n, k in zip(size, taps, strict=True))
+    if seen != tuple(x.shape[-2:]) == tuple(size):
+        return x
+    top, left = (k - 1 - k // 2 for k in taps)
     return x[..., top : top + size[0], left : left + size[1]]
 
 

@@ -34,7 +34,7 @@ class ClassicalTask(Task[AdmmProblem]):
 
     @property
     def prior_text(self) -> str:
-        return next(iter(WAYS))
+        return f"{next(iter(WAYS))}, weight by noise"
 
     @abc.abstractmethod
     def operator(self, choice: Choice) -> LinearOperator:
@@ -85,4 +85,4 @@ class ClassicalTask(Task[AdmmProblem]):
         problem = at(Level(ASSUMED, DEFAULT))
         if not chosen.follows(choice):
             return replace(problem, noise=None, source=None)
-        return NoisyProblem(**vars(problem), at=at)
+        return NoisyProblem(**vars(problem), at=at, first=problem)
