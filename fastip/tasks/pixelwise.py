@@ -16,7 +16,9 @@ from ..errors import InvalidInput, strict_keywords
 from ..io.planes import SCALE
 from .choice import Choice
 from .classical import ClassicalTask
+from .settings import PRIORS
 
+ALONE = ("l1", "l2")  # priors of each pixel alone: the least of them in a hole is black
 HALF = 0.5  # of white, and of opaque: from here on a pixel is known
 
 
@@ -64,6 +66,11 @@ class InpaintTask(ClassicalTask):
             raise InvalidInput(
                 f"task {self.name!r} needs a mask of the known pixels; give one: an image file that is white where the "
                 "picture is known and black where it is to be filled, or a tensor h w of ones and zeros"
+            )
+        if choice.prior in ALONE:
+            raise InvalidInput(
+                f"prior is {choice.prior!r}, which looks at each pixel alone and leaves holes black; "
+                f"task {self.name!r} takes {', '.join(name for name in PRIORS if name not in ALONE)}"
             )
         return operators.Mask(read_mask(choice.mask) if isinstance(choice.mask, (str, Path)) else _checked(choice.mask))
 
