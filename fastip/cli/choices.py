@@ -16,9 +16,9 @@ BOUNDARIES = ("natural", "circular", "reflect", "zero", "valid")
 PROGRAMS = ("pillow", "opencv", "torch", "torch-antialias", "matlab")
 METHODS = ("area", "bilinear", "bicubic", "lanczos")
 COLLECTIONS = ("digits", "fashion", "photos", "photos-more", "avatars", "faces")
-LONG = "photo-denoiser"  # the recipe that is trained for hours, in parts
+LONG = ("photo-denoiser", "photo-restorer")  # the recipes that are trained for hours, in parts
 RECIPES = (
-    *(LONG, "photo-denoiser-small"),
+    *(*LONG, "photo-denoiser-small"),
     *("photo-sr4", "photo-sr4-wide", "photo-deblur-motion", "colorize-sr2", "digits-sr4"),
     *("digits-autoencoder", "digits-projector", "fashion-projector", "avatars-projector"),
 )

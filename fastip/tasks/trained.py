@@ -18,12 +18,12 @@ from ..arrays import REAL, check_count
 from ..checkpoint import load_prior, shipped
 from ..contracts import LinearOperator
 from ..errors import InvalidInput, closest, strict_keywords
+from ..inverses.close import Close
 from ..operators import psf as point_spread
 from ..operators.blur import BOUNDARIES
 from ..priors import memory as bounds
 from .borders import NATURAL, check_boundary
 from .choice import Choice
-from .data_step import Close
 from .iterated import AdmmProblem
 from .prior import TaskPrior
 from .settings import INVERSES
