@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidInput
-from . import avif, jpeg2000, jpegxl, pnm, webp
+from .codecs import avif, jpeg2000, jpegxl, pnm, webp
 from .decoded import Decoded, from_pillow, oriented
 from .directories import page_at
 from .npy import read_array

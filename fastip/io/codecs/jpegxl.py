@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
+from ..decoded import Decoded
+from ..source import LOOSE_RATIO, check_frames, check_size
 from . import boxes
-from .decoded import Decoded
-from .source import LOOSE_RATIO, check_frames, check_size
 
 # 0.14 s a megapixel on one core; 5, the library's own choice, takes 1.2 s for files 1.6 % smaller.
 _EFFORT = 3

@@ -9,10 +9,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
+from ..decoded import Decoded
+from ..source import LOOSE_RATIO, check_size
 from . import boxes
-from .decoded import Decoded
-from .source import LOOSE_RATIO, check_size
 
 # Kinds of colours that are there as they are: RGB in sRGB, and grey.
 _COLOURS = {16: 3, 17: 1}

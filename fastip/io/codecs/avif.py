@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
+from ..decoded import Decoded, oriented
+from ..source import LOOSE_RATIO, check_frames, check_size
 from . import boxes
-from .decoded import Decoded, oriented
-from .source import LOOSE_RATIO, check_frames, check_size
 
 # Of 100, which is without loss. A result must not lose again what was restored: as for JPEG.
 _QUALITY = 95
