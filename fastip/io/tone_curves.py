@@ -29,7 +29,7 @@ def _check_ends(black: float, white: float) -> None:
 
 @dataclass(frozen=True)
 class Parametric:
-    """``(a x + b)^g + e`` from d on, ``c x + f`` below: the most general form of ICC profiles, which has all others.
+    """``(a x + b)^g + e`` above d, ``c x + f`` up to it: the most general form of ICC profiles, which has all others.
 
     Where rounded constants let the curve fall at d, the line goes on to where the two meet; where it is flat there, it
     rises by less than half a step of 16 bits. Values below 0 are taken for 0, those above 1 follow the curve; the curve
@@ -74,7 +74,7 @@ class Parametric:
         if self == LINEAR:
             return x
         join, c, f = self._join
-        low = (x < join) | (x <= 0)
+        low = (x <= join) | (x <= 0)
         power = (self.a * torch.where(low, 1.0, x) + self.b).clamp(min=0) ** self.g + self.e
         return torch.where(low, c * x.clamp(min=0) + f, power)
 
