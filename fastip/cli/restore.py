@@ -15,7 +15,8 @@ import fastip
 from ..errors import FastipError, InvalidInput, closest
 from .choices import BOUNDARY, INVERSES, PRIORS, PSF, TASKS
 from .console import complain, err, out
-from .options import MAX_PIXELS, MaxPixels, Range, reading, same_place
+from .light import Light, check_linear, light_of
+from .options import MAX_PIXELS, Linear, MaxPixels, Range, reading, same_place
 from .psf_file import Background, Centre, read_given
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Settings:
     psf: str | None
     choice: fastip.tasks.Choice
     crop: bool
+    linear: bool
     reading: dict[str, Any]
 
     def problem(self, depth: str) -> fastip.tasks.Problem:
@@ -89,6 +91,7 @@ def restore(
     crop: Annotated[
         bool, typer.Option("--crop/--no-crop", help="With valid: cut off what lies outside the input.")
     ] = True,
+    linear: Linear = False,
     value_range: Range = None,
     max_pixels: MaxPixels = MAX_PIXELS,
     figure: Annotated[
@@ -103,7 +106,8 @@ def restore(
     taps = read_given(psf, psf_background, psf_centre)
     numbers: dict[str, Any] = {"weight": weight, "beta": beta, "iterations": iterations, "tolerance": tolerance}
     choice = fastip.tasks.Choice(psf=taps, boundary=boundary, prior=prior, inverse=inverse, memory=memory, **numbers)
-    settings = Settings(chosen, psf, choice, crop, reading(value_range, max_pixels))
+    settings = Settings(chosen, psf, choice, crop, linear, reading(value_range, max_pixels))
+    check_linear(linear, chosen)
     settings.problem("uint8")  # refuse bad options before any file is read
     pairs = _pairs(source, output)
     if figure is not None and source.is_dir():
@@ -216,16 +220,17 @@ class _Page:
     kind: fastip.io.Kind
     problem: fastip.tasks.Problem
     solution: Solution
+    light: Light
 
     @property
     def told(self) -> _Told:
         y, x = self.y, self.x
         given = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
         ended = str(self.solution.status).partition(":")[0] if self.problem.tolerance > 0 else ""
-        return _Told(f"{given} -> {x.shape[3]} × {x.shape[2]}", self.solution.iterations, ended)
+        return _Told(f"{given} -> {x.shape[3]} × {x.shape[2]}{self.light.words}", self.solution.iterations, ended)
 
     def draw(self, figure: Path, settings: Settings) -> None:
-        shown = self.y if self.y.ndim == 4 else self.problem.op.adjoint(self.y)
+        shown = self.light.read.encode(self.y) if self.y.ndim == 4 else self.problem.op.adjoint(self.y)
         fastip.figures.restoration(
             *(figure, shown, self.x, self.solution),
             name=settings.task.name,
@@ -240,13 +245,15 @@ def _restored(read: Path, write: Path, settings: Settings, number: int | None, l
     _, channels, h, w = problem.op.input_shape(tuple(y.shape))
     cut = (s * y.shape[2], s * y.shape[3]) if settings.crop and y.ndim == 4 else None
     fastip.io.check_write(write, channels=channels, like=kind, size=cut or (h, w))
+    light = light_of(settings.linear, kind, write)
+    y = light.read.decode(y)
     with _progress() as progress:
         job = progress.add_task(label, total=problem.iterations)
         solution = problem.solve(y, report=lambda done: progress.update(job, completed=done))
     if solution.status is fastip.Status.UNSTABLE:
         raise InvalidInput(f"{read} was not restored: {solution.status}")
     x = fastip.tasks.crop_valid(solution.x, problem.op, cut) if cut else solution.x
-    return _Page(y, x, kind, problem, solution)
+    return _Page(y, light.written.encode(x), kind, problem, solution, light)
 
 
 def _progress() -> Progress:

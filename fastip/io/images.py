@@ -63,21 +63,32 @@ class Kind:
         if self.told is not None and not isinstance(self.told, Transfer):
             raise InvalidInput(f"told is {brief(self.told)}; expected an io.Transfer, such as io.Transfer.srgb()")
 
-    def transfer(self) -> Transfer:
+    def transfer(self, to: str | Path | None = None) -> Transfer:
         """The curve between the values of the file and light, as the file tells it, or as it is assumed.
 
         Its profile comes first, then what else it tells (of a PNG the chunk sRGB, then gAMA, then EXIF). Where it says
         nothing, integers are assumed to be of sRGB, and floats to be light as they are.
 
+        Args:
+            to: A file that will be written like this, for the curve by which it will be read: NPY files hold light, as
+                they say nothing of it; floats without a profile that become integers become those of sRGB.
+
         Returns:
             The curve, with where it is from as ``said``.
 
         Raises:
-            InvalidInput: For a profile that is none, or has no curve for each channel, as those of printers.
+            InvalidInput: For a profile that is none, or has no curve for each channel, as those of printers; for a
+                suffix that fastip does not write.
         """
+        depth = self.depth
+        if to is not None:
+            name = format_of(to)
+            depth = FORMATS[name].depths.get(depth, depth)
+            if name == "NPY":
+                return assumed(floats=True)
         if self.profile:
             return Transfer.icc(self.profile)
-        return self.told or assumed(self.depth not in SCALE)
+        return self.told or assumed(floats=depth not in SCALE)
 
 
 @strict_keywords

@@ -168,6 +168,19 @@ def test_floats_are_light(tmp_path: Path) -> None:
         assert torch.equal(kind.transfer().decode(found), x)
 
 
+def test_a_file_is_written_by_the_curve_that_it_will_be_read_by(tmp_path: Path) -> None:
+    profile = icc.profile([icc.gamma(2.0)] * 3)
+    for kind in (io.Kind(), io.Kind("uint16"), io.Kind("float32"), io.Kind("float32", profile=profile)):
+        for name in ("a.png", "a.tif", "a.npy", "a.jpg"):
+            light = torch.linspace(0.1, 0.9, 3 * 16 * 24).reshape(1, 3, 16, 24)
+            io.write_image(tmp_path / name, kind.transfer(to=tmp_path / name).encode(light), like=kind)
+            x, found = io.read_image(tmp_path / name)
+            step = 0.02 if name == "a.jpg" else 0.006
+            assert (found.transfer().decode(x) - light).abs().max() < step, (kind, name)
+    with pytest.raises(InvalidInput, match="has the suffix '.xyz'"):
+        io.Kind().transfer(to="a.xyz")
+
+
 SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SAVED = {
     "none": None,
