@@ -74,7 +74,7 @@ class Parametric:
         if self == LINEAR:
             return x
         join, c, f = self._join
-        low = (x <= join) | (x <= 0)
+        low = x <= join  # which is at least 0
         power = (self.a * torch.where(low, 1.0, x) + self.b).clamp(min=0) ** self.g + self.e
         return torch.where(low, c * x.clamp(min=0) + f, power)
 

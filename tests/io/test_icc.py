@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io as memory
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -98,6 +99,18 @@ def test_refusals(profile: bytes, words: str) -> None:
 def test_a_profile_is_bytes() -> None:
     with pytest.raises(InvalidInput, match="is a str; expected its bytes"):
         io.Transfer.icc("sRGB")
+
+
+def test_tags_that_all_claim_a_large_profile_take_no_memory() -> None:
+    profile = icc.profile([SRGB] * 3, more=[(b"abcd", b"")] * 200) + bytes(1 << 24)
+    claimed = bytearray(profile)
+    for at in range(132 + 8, 132 + 12 * 200, 12):
+        claimed[at : at + 4] = struct.pack(">I", len(profile))
+    tracemalloc.start()
+    io.Transfer.icc(bytes(claimed))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 3 * len(profile)
 
 
 def test_curves_are_taken_where_there_are_tables_too() -> None:

@@ -131,6 +131,12 @@ def test_jpeg(tmp_path: Path, data: bytes, words: str) -> None:
     assert read(tmp_path / "a.webp", saved(COLOURS, "WEBP", exif=data)).said == words
 
 
+def test_what_is_told_of_inks_is_not_told_of_colours(tmp_path: Path) -> None:
+    file = memory.BytesIO()
+    Image.fromarray(COLOURS).convert("CMYK").save(file, "JPEG", exif=exif(2), icc_profile=icc.profile([]))
+    assert read(tmp_path / "a.jpg", file.getvalue()).said == "by sRGB, assumed"
+
+
 def test_exif_in_a_tiff(tmp_path: Path) -> None:
     for array in (COLOURS, FINE):
         for space, words in ((1, "by sRGB, as EXIF says"), (2, "by Adobe RGB, as EXIF says"), (7, "by sRGB, assumed")):

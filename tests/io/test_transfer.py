@@ -73,6 +73,12 @@ def test_what_lies_outside(name: str) -> None:
     assert torch.equal(curve.decode(-torch.ones(1)), curve.decode(torch.zeros(1)))
 
 
+def test_a_table_that_ends_flat_goes_on_with_slope_1() -> None:
+    """Else light a little above white would be values of thousands, which floats would hold."""
+    found = transfer("flat table").encode(torch.tensor([1.0, 1.05, 2.0], dtype=torch.float64))
+    torch.testing.assert_close(found, torch.tensor([1.0, 1.05, 2.0], dtype=torch.float64))
+
+
 def test_light_stays_as_it_is() -> None:
     x = torch.tensor([-0.5, 0.25, 3.0])
     assert io.Transfer.linear().decode(x) is x and io.Transfer.linear().encode(x) is x
