@@ -14,9 +14,9 @@ PRIORS = ("tv", "wavelet", "l1", "l2")
 INVERSES = ("auto", "exact", "stencil", "cg")
 BOUNDARIES = ("circular", "reflect", "zero", "valid")
 COLLECTIONS = ("digits", "fashion", "photos", "photos-more", "avatars", "faces")
-LONG = "photo-denoiser"  # the recipe that is trained for hours, in parts
+LONG = ("photo-denoiser", "photo-restorer")  # the recipes that are trained for hours, in parts
 RECIPES = (
-    *(LONG, "photo-denoiser-small"),
+    *(*LONG, "photo-denoiser-small"),
     *("photo-sr4", "photo-sr4-wide", "photo-deblur-motion", "colorize-sr2", "digits-sr4"),
     *("digits-autoencoder", "digits-projector", "fashion-projector", "avatars-projector"),
 )

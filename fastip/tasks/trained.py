@@ -18,12 +18,12 @@ from ..arrays import REAL, check_count
 from ..checkpoint import load_prior, shipped
 from ..contracts import LinearOperator
 from ..errors import InvalidInput, closest, strict_keywords
+from ..inverses.close import Close
 from ..operators import psf as point_spread
 from ..operators.blur import BOUNDARIES
 from ..priors import memory as bounds
 from .choice import Choice
 from .classical import INVERSES
-from .data_step import Close
 from .prior import TaskPrior
 from .problem import AdmmProblem
 from .task import Task

@@ -14,10 +14,10 @@ import fastip
 from cases.tasks import SCHEDULE, network, register, small
 from fastip import inverses, operators, priors, save_prior, tasks
 from fastip.errors import InvalidInput, UnknownKeyword
+from fastip.inverses.close import Close
 from fastip.operators import psf
 from fastip.priors.fitted import native
 from fastip.priors.trained import likeness
-from fastip.tasks.data_step import Close
 
 NAMES = ["photo-sr4", "photo-sr4-wide", "photo-deblur-motion", "digits-sr4", "colorize-sr2"]
 
