@@ -69,6 +69,34 @@ def test_nothing_is_lost_on_the_way(tmp_path, name):
     assert np.array_equal(io.read_image(tmp_path / "out.tif")[1].alpha, kind.alpha)
 
 
+def test_holes_are_filled_with_light(tmp_path):
+    """Transparent pixels are what is to be filled, in light as by hand; the others keep their values."""
+    x = picture(tmp_path / "x.png", 30, 33)
+    alpha = np.full((30, 33), 255, np.uint8)
+    alpha[11:14, 9:17] = 0
+    io.write_image(tmp_path / "in.png", x, like=io.Kind("uint8", alpha))
+    told = ["restore", tmp_path / "in.png", "--task", "inpaint", "--noise", 0.001, "--weight", 1e-3]
+    found, line = written(tmp_path, *told, "--linear")
+    assert "linear light by sRGB, assumed" in line
+    y, curve = io.read_image(tmp_path / "in.png")[0], io.Transfer.srgb()
+    mask = torch.from_numpy(alpha / 255).float()[None, None]
+    problem = tasks.get("inpaint").problem(mask=mask, noise=0.001, weight=1e-3).fitted(curve.decode(y))
+    expected = curve.encode(problem.solve(curve.decode(y)).x).clamp(0, 1)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.0022)  # half a step, and rounding
+    plain, _ = written(tmp_path, *told)
+    assert not torch.equal(plain, found)
+
+
+def test_the_noise_is_that_of_light(tmp_path):
+    x = torch.linspace(0.2, 0.8, 96 * 96).reshape(1, 1, 96, 96)
+    curve = io.Transfer.srgb()
+    light = curve.decode(x) + 0.02 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    io.write_image(tmp_path / "in.tif", curve.encode(light), like=io.Kind("uint16"))
+    _, line = written(tmp_path, "restore", tmp_path / "in.tif", "--task", "denoise", "--linear")
+    level = float(line.partition("noise ")[2].split()[0])
+    assert level == pytest.approx(0.02, rel=0.1) and "estimated" in line
+
+
 def test_each_page_has_its_curve(tmp_path):
     array = np.random.default_rng(0).integers(0, 255, (16, 18, 3), np.uint8)
     with tifffile.TiffWriter(tmp_path / "in.tif") as file:

@@ -18,7 +18,7 @@ from ...priors.plug_and_play import BoundPlugAndPlay
 from ...priors.prior import image_shape
 from ...restorer import DATA_BETA
 from ...solvers.admm import admm
-from ...tasks.problem import crop_valid
+from ...tasks.borders import crop_valid
 from ..degradation import Draw, Example, drawn, example
 from ..engine import schedule
 from ..engine.average import follow
