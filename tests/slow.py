@@ -15,6 +15,7 @@ FUZZERS = (
     "checkpoint/test_fuzzed.py",
     "inverses/test_wide_certificates.py",
     "io/test_mutated_files.py",
+    "io/test_mutated_profiles.py",
     "solvers/test_converged.py",
     "test_random_calls.py",
 )
