@@ -82,7 +82,7 @@ class ClassicalTask(Task[AdmmProblem]):
 
         if noise is not None:
             return at(Level(noise, GIVEN))
-        problem = at(Level(ASSUMED, DEFAULT))
+        problem = replace(at(Level(ASSUMED, DEFAULT)), noise=None, source=None)
         if not chosen.follows(choice):
-            return replace(problem, noise=None, source=None)
+            return problem
         return NoisyProblem(**vars(problem), at=at, first=problem)
