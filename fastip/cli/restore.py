@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,7 +102,9 @@ def restore(
     choice = fastip.tasks.Choice(prior=prior, inverse=inverse, memory=memory, **numbers, **made)
     settings = Settings(chosen, psf, choice, linear, reading(value_range, max_pixels))
     check_linear(linear, chosen)
-    chosen.check(choice)  # bad options are refused before any file is read
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        chosen.check(choice)  # bad options are refused before any file is read, which will have its own warnings
     pairs = _pairs(source, output)
     if figure is not None and source.is_dir():
         raise InvalidInput(f"--figure {figure} draws one image and {source} is a folder; restore that image alone")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import fastip
 
 from ..errors import FastipError, InvalidInput
-from .console import err
+from .console import err, warned
 from .light import Light, light_of
 
 if TYPE_CHECKING:
@@ -123,11 +123,12 @@ class _Page:
 def _restored(read: Path, write: Path, settings: Settings, number: int | None, label: str) -> _Page:
     """One page, after it is known that the file to write can hold what it becomes."""
     y, kind = settings.task.read(read, page=number, **settings.reading)
-    problem, like = settings.problem(kind)
-    fastip.io.check_write(write, like=like, **_form(problem, y, settings.choice.crop))
-    light = light_of(settings.linear, kind, write)
-    y = light.read.decode(y)
-    problem = problem.fitted(y)
+    with warned():
+        problem, like = settings.problem(kind)
+        fastip.io.check_write(write, like=like, **_form(problem, y, settings.choice.crop))
+        light = light_of(settings.linear, kind, write)
+        y = light.read.decode(y)
+        problem = problem.fitted(y)
     _tell_of_holes(problem, read)
     with _progress() as progress:
         job = progress.add_task(label, total=problem.iterations)
