@@ -60,7 +60,7 @@ class Clipped(StrictKeywords):
         least = placed(high, y.device) if isinstance(high, Tensor) else None if high is None else y >= high
         most = placed(low, y.device) if isinstance(low, Tensor) else None if low is None else y <= low
         if least is not None and most is not None:
-            least, most = least & ~most, most & ~least
+            least, most = least > most, most > least
         return OneSided(y.to(dtype), None, least, most)
 
     def describe(self) -> str:

@@ -16,7 +16,7 @@ class FidelitySplit:
     """:class:`fastip.inverses.Split` for ``D(A x) + R(x)``: its u' is ``argmin_u D(M u) + e ||u - (2 H X - s)||^2``.
 
     D may be any convex function of each datum by itself, and convergence is that of the split. data_beta None is 0.1
-    times the largest squared weight of a datum, that of D counted.
+    times the largest squared weight of a datum, times that of D.
 
     Args:
         split: The inverse, with its data_beta.
