@@ -29,6 +29,7 @@ LAYERS = (
     ("solvers",),
     ("explanation",),
     ("metrics", "noise", "rec"),
+    ("restorer",),
     ("checkpoint", "data"),
     ("tasks", "figures"),
     ("train",),
