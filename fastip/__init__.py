@@ -55,8 +55,9 @@ if TYPE_CHECKING:
 # test compares the two.
 _PUBLIC = {
     "": (
-        *("checkpoint", "checkpoint.shipped", "data", "experiments", "fidelities", "figures", "inverses", "io", "kernels"),
-        *("metrics", "nets", "operators", "operators.psf", "priors", "rec", "restorer", "solvers", "tasks", "train"),
+        *("checkpoint", "checkpoint.shipped", "data", "experiments", "fidelities", "figures", "inverses", "io"),
+        *("kernels", "metrics", "nets", "operators", "operators.psf", "priors", "rec", "restorer"),
+        *("solvers", "tasks", "train"),
     ),
     "checkpoint": (
         *("load_generator", "load_inverse", "load_prior", "load_projector", "load_restorer"),
