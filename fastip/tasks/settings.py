@@ -113,6 +113,9 @@ class Classical:
         }
 
 
+FIXED = ("weight", "beta", "iterations", "tolerance")  # by the training of a network
+
+
 @dataclass(frozen=True)
 class Learned:
     """A restorer that comes with fastip: its network is told the noise, and has its own betas and iterations.
@@ -128,7 +131,7 @@ class Learned:
         return "network"
 
     def check(self, choice: Choice, task: str) -> None:
-        for option, value in choice.given("weight", "beta", "iterations", "tolerance").items():
+        for option, value in choice.given(*FIXED).items():
             raise InvalidInput(
                 f"{option} is {value!r}, and the network of prior {self.name!r} has its own: leave it out, "
                 f"or choose one of {', '.join(n for n, way in WAYS.items() if isinstance(way, Classical))}"
@@ -182,6 +185,7 @@ def suggested_weight(prior: str, noise: float, op: LinearOperator) -> float:
 
 # ``--prior`` takes these names; the first is what a task takes where no prior is named.
 WAYS: dict[str, Way] = {
+    "photo": Learned("photo"),
     "tv": Classical("tv", priors.TV),
     "wavelet": Classical("wavelet", priors.Wavelet, boxed=False),
     "l1": Classical("l1", priors.L1, noisy=False),
@@ -193,6 +197,6 @@ PRIORS = tuple(WAYS)
 
 
 def way(choice: Choice) -> Way:
-    """That of the prior which was chosen, or the usual one: with a weight total variation, which has one."""
-    usual = next(iter(WAYS)) if choice.weight is None else "tv"
+    """That of the prior which was chosen, or the usual one: total variation where numbers of its solve are chosen."""
+    usual = "tv" if choice.given(*FIXED) else next(iter(WAYS))
     return WAYS[closest(choice.prior or usual, WAYS, "prior")]
