@@ -12,6 +12,7 @@ import fastip
 
 from ..errors import FastipError, InvalidInput
 from .console import err, warned
+from .light import Light, light_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -27,6 +28,7 @@ class Settings:
     task: fastip.tasks.Task[Any]
     psf: str | None
     choice: fastip.tasks.Choice
+    linear: bool
     reading: dict[str, Any]
 
     def problem(self, kind: fastip.io.Kind) -> tuple[fastip.tasks.Problem, fastip.io.Kind]:
@@ -99,17 +101,18 @@ class _Page:
     kind: fastip.io.Kind
     problem: fastip.tasks.Problem
     solution: Solution
+    light: Light
 
     @property
     def told(self) -> _Told:
         y, x = self.y, self.x
         given = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
         ended = str(self.solution.status).partition(":")[0] if self.problem.tolerance > 0 else ""
-        sizes = f"{given} -> {x.shape[3]} × {x.shape[2]}"
+        sizes = f"{given} -> {x.shape[3]} × {x.shape[2]}{self.light.words}"
         return _Told(sizes, self.solution.iterations, ended, self.problem.level)
 
     def draw(self, figure: Path, settings: Settings) -> None:
-        shown = self.y if self.y.ndim == 4 else self.problem.op.adjoint(self.y)
+        shown = self.light.read.encode(self.y) if self.y.ndim == 4 else self.problem.op.adjoint(self.y)
         fastip.figures.restoration(
             *(figure, shown, self.x, self.solution),
             name=settings.task.name,
@@ -123,6 +126,8 @@ def _restored(read: Path, write: Path, settings: Settings, number: int | None, l
     with warned():
         problem, like = settings.problem(kind)
         fastip.io.check_write(write, like=like, **_form(problem, y, settings.choice.crop))
+        light = light_of(settings.linear, kind, write)
+        y = light.read.decode(y)
         problem = problem.fitted(y)
     _tell_of_holes(problem, read)
     with _progress() as progress:
@@ -133,7 +138,7 @@ def _restored(read: Path, write: Path, settings: Settings, number: int | None, l
     x = solution.x
     if settings.choice.crop:
         x = fastip.tasks.under_data(x, problem.op, tuple(y.shape))
-    return _Page(y, x, like, problem, solution)
+    return _Page(y, light.written.encode(x), like, problem, solution, light)
 
 
 def _form(problem: fastip.tasks.Problem, y: Tensor, crop: bool) -> dict[str, Any]:
