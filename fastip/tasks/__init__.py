@@ -29,6 +29,7 @@ from .quality import quality as quality
 from .task import Task as Task
 from .trained import TASKS as LEARNED
 from .trained import LearnedTask as LearnedTask
+from .weights import suggested_weight as suggested_weight
 
 _TASKS: dict[str, Task[Problem]] = {task.name: task for task in (*CLASSICAL, *LEARNED, *MEASURED)}
 
