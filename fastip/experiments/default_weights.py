@@ -15,7 +15,6 @@ from ..contracts import LinearOperator, Prior
 from ..errors import InvalidInput, closest
 from ..operators import psf
 from . import drawing
-from .inner_loop.photo_prior import shake
 from .markdown import rounded, table
 from .record import Experiment, Numbers, Outcome, Report, silent
 from .scores import fitted, mean, psnr, under_data
@@ -55,7 +54,7 @@ OPERATORS: Mapping[str, Callable[[int], LinearOperator]] = {
     "9 × 9 motion, 45°": _valid(psf.motion(9, angle=45)),
     "7 × 7 disk": _valid(psf.disk(7)),
     "9 × 9 Gaussian 1.6": _valid(psf.gaussian(9, sigma=1.6)),
-    "25 × 25 camera shake": _valid(shake(25, 1)),
+    "25 × 25 camera shake": _valid(psf.shake(25, 1)),
     **{f"thumbnail × {factor}, bicubic": _thumbnail(factor) for factor in (2, 3, 4)},
     **{f"9 × 9 Gaussian 1.6, stride {stride}": _valid(psf.gaussian(9, sigma=1.6), stride) for stride in (2, 3, 4)},
     "noise alone": lambda size: operators.Identity(),
