@@ -46,6 +46,7 @@ from .trained import TASKS as LEARNED
 from .trained import LearnedTask as LearnedTask
 from .upscale import TASKS as RESIZED
 from .upscale import UpscaleTask as UpscaleTask
+from .weights import suggested_weight as suggested_weight
 
 CLASSICAL = (*RESIZED, *BLURRED, *PIXELWISE)
 _TASKS: dict[str, Task[Problem]] = {task.name: task for task in (*CLASSICAL, *LEARNED, *MEASURED)}
