@@ -25,7 +25,7 @@ def test_every_kind_has_every_weight(outcome):
         assert len(row["psnr"]) == 7 and len(row["assumed"]) == 2 and 10 < min(row["psnr"]) < max(row["psnr"]) < 80
     strong = rows[3]
     assert strong["weight"] == pytest.approx(tasks.suggested_weight("tv", 10 / 255, operators.Identity()), rel=1e-3)
-    # 10 levels of noise are 28.1 dB; an eighth of the weight leaves them nearly as they are, so does that for noise 0.01
+    # 10 levels of noise are 28.1 dB; an eighth of the weight leaves them nearly as they are; so does that for 0.01
     assert 28 < strong["psnr"][0] < strong["assumed"][0] < strong["assumed"][1] < strong["psnr"][3] - 2
     assert default_weights.lost(strong) == max(strong["psnr"]) - strong["psnr"][3] < 1
 
