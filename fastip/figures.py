@@ -1,4 +1,4 @@
-"""Figures of a restoration: images side by side with a magnified part, and the residuals of the solve."""
+"""Figures of a restoration: images with a magnified part, the residuals of the solve, the search of a blur."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from .stopping import EVERY
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from .operators.psf import Estimate
 
 INK, ACCENT, MUTED = "#1b1f24", "#d1495b", "#8a94a0"
 SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
@@ -180,6 +182,61 @@ def _save(figure: Figure, path: Path) -> None:
     kind = path.suffix[1:].lower()
     metadata: dict[str, Any] | None = {"Software": None} if kind == "png" else None
     replace_file(path, lambda file: figure.savefig(file, format=kind, dpi=110, metadata=metadata))
+
+
+@strict_keywords
+def blur(path: str | Path, estimate: Estimate) -> None:
+    """Write what ``fastip.psf.estimate`` saw to a file: the cost over the radius, or over length and angle.
+
+    Args:
+        path: The file: PNG, PDF, SVG or JPEG by its suffix.
+        estimate: Of a disk or a motion; the value that was chosen is marked.
+
+    Raises:
+        InvalidInput: For a path that cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    path = check_figure(path)
+    figure = Figure(figsize=(7.5, 4.2), layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    draw_blur(axes, estimate)
+    _save(figure, path)
+
+
+def draw_blur(axes: Axes, estimate: Estimate) -> None:
+    """Draw the curve of an estimate and the value that was chosen.
+
+    Args:
+        axes: Where to.
+        estimate: Of a disk or a motion.
+    """
+    chosen, curve = estimate.parameters, estimate.curve
+    cost = curve["cost"].double().numpy()
+    low, high = float(cost.min()), max(0.0, float(np.median(cost)))  # far above the minimum there is nothing to see
+    if "radius" in chosen:
+        axes.plot(curve["radius"].numpy(), cost, color=INK, linewidth=1.5, marker="o", markersize=3)
+        axes.set_ylim(low - 0.05 * (high - low), high)
+        axes.axhline(0, color=MUTED, linewidth=1, linestyle=":")
+        axes.axvline(chosen["radius"], color=ACCENT, linewidth=1.5)
+        axes.set(xlabel="radius, pixels", ylabel="cost above a smooth spectrum, nats")
+    else:
+        lengths, angles = curve["length"].numpy(), curve["angle"].numpy()
+        image = axes.pcolormesh(angles, lengths, cost, cmap="gray", shading="nearest", vmin=low, vmax=high)
+        ring = {"markeredgecolor": ACCENT, "markerfacecolor": "none", "markersize": 14, "markeredgewidth": 2}
+        axes.plot([chosen["angle"]], [chosen["length"]], marker="o", **ring)
+        axes.set(xlabel="angle, degrees", ylabel="length, pixels", yscale="log")
+        ticks = [tick for tick in (2, 5, 10, 20, 40) if lengths[0] <= tick <= lengths[-1]]
+        axes.yaxis.set_ticks(ticks, labels=[str(tick) for tick in ticks])
+        axes.minorticks_off()
+        bar = axes.figure.colorbar(image, ax=axes)
+        bar.set_label("cost above a smooth spectrum, nats", color=INK, fontsize=9.5)
+    axes.set_title(str(estimate), loc="left", fontsize=12, color=INK)
+    told = "clear" if estimate.clear else "not a blur of this kind"
+    axes.set_title(told, loc="right", fontsize=10.5, color=MUTED if estimate.clear else ACCENT)
+    axes.tick_params(colors=INK, labelsize=9)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
 
 
 def draw_panel(axes: Axes, shown: Panel, zoom: tuple[float, float, float]) -> None:

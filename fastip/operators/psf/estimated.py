@@ -27,7 +27,7 @@ WIDEST = {"disk": 1 / 16, "motion": 1 / 6}
 RATIO, ANGLES = 1.12, 30  # of the lengths of the coarse search, and angles 6 degrees apart
 STARTS = 4  # lengths that are refined
 # What is called clear, in nats for each frequency that shows more than noise.
-CLEAR = {"disk": 0.08, "motion": 0.3}
+CLEAR = {"disk": 0.08, "motion": 0.5}
 LEAST = {"disk": 1.0, "motion": 3.0}  # pixels: smaller ones are like any other slight blur
 KINDS = ("disk", "motion")
 
@@ -176,6 +176,7 @@ def _estimate_motion(search: Search, limit: float, coarse: Spectrum) -> Estimate
     # Short motions lower the cost of a picture whose details point one way, and of round blurs, which a disk fits
     # better.
     rival = float(search.costs([(radius,) for radius in radii], maker=_disk).min())
+    search.end()
     clear = search.gain(cost) >= CLEAR["motion"] and LEAST["motion"] <= length < lengths[-1] and cost < rival
     smooth, share = coarse.smooth()
     curve = {"length": torch.tensor(lengths, dtype=torch.float64), "angle": torch.tensor(angles, dtype=torch.float64)}

@@ -42,6 +42,11 @@ class Search:
                 self._report(min(self._done, self.total), self.total)
         return torch.cat(found)
 
+    def end(self) -> None:
+        """Report the last of them; a search may need fewer than were counted."""
+        if self._report is not None and self._done < self.total:
+            self._report(self.total, self.total)
+
     def refine(self, point: Point, steps: Point, rounds: int) -> tuple[float, Point]:
         """The best point about this one, and its cost, by steps that are halved each round."""
         best = math.inf
