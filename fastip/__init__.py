@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from . import operators as operators
     from . import priors as priors
     from . import rec as rec
+    from . import restorer as restorer
     from . import solvers as solvers
     from . import tasks as tasks
     from . import train as train
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from .checkpoint import load_inverse as load_inverse
     from .checkpoint import load_prior as load_prior
     from .checkpoint import load_projector as load_projector
+    from .checkpoint import load_restorer as load_restorer
     from .checkpoint import save_generator as save_generator
     from .checkpoint import save_inverse as save_inverse
     from .checkpoint import save_prior as save_prior
     from .checkpoint import save_projector as save_projector
+    from .checkpoint import save_restorer as save_restorer
     from .checkpoint import shipped as shipped
     from .errors import FastipError as FastipError
     from .explanation import explain as explain
@@ -52,11 +55,11 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "": (
         *("checkpoint", "checkpoint.shipped", "data", "experiments", "figures", "inverses", "io", "kernels", "metrics"),
-        *("nets", "operators", "operators.psf", "priors", "rec", "solvers", "tasks", "train"),
+        *("nets", "operators", "operators.psf", "priors", "rec", "restorer", "solvers", "tasks", "train"),
     ),
     "checkpoint": (
-        *("load_generator", "load_inverse", "load_prior", "load_projector"),
-        *("save_generator", "save_inverse", "save_prior", "save_projector"),
+        *("load_generator", "load_inverse", "load_prior", "load_projector", "load_restorer"),
+        *("save_generator", "save_inverse", "save_prior", "save_projector", "save_restorer"),
     ),
     "errors": ("FastipError",),
     "explanation": ("explain",),

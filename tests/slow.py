@@ -29,7 +29,13 @@ def count(short: int, long: int) -> int:
 LIMIT = 30.0  # seconds of processor time, even on a slow machine: a test that takes more and is not named here fails
 
 # paths below tests/: code for GPUs emulated, interpreted, compiled; sessions rehearsed
-GPU_TOOLS = ("cuda/", "gpu/", "kernels/test_triton_")
+GPU_TOOLS = (
+    *("cuda/", "gpu/", "kernels/test_triton_"),
+    "kernels/test_admm.py::test_no_iteration_is_refused[triton",
+    "kernels/test_capture.py::test_new_places_of_triton",
+    "kernels/test_capture.py::test_no_kernel_of_a_whole_solve_looks_in_a_capture[triton",
+    "kernels/test_soft_threshold.py::test_what_is_added_must_fit[triton",
+)
 
 SLOW = {  # seconds of processor time on two cores with AVX-512, the longest case of each
     "checkpoint/test_shipped.py::test_the_projectors_that_come_with_fastip": 3,

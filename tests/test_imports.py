@@ -29,6 +29,7 @@ LAYERS = (
     ("solvers",),
     ("explanation",),
     ("metrics", "rec"),
+    ("restorer",),
     ("checkpoint", "data"),
     ("tasks", "figures"),
     ("train",),

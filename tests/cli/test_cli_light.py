@@ -44,6 +44,6 @@ def test_the_names_are_those_of_what_they_stand_for() -> None:
     """They are written again where nothing is loaded."""
     assert list(choices.TASKS) == tasks.names()
     assert choices.PRIORS == tuple(tasks.PRIORS) and choices.INVERSES == tuple(tasks.INVERSES)
-    assert set(choices.BOUNDARIES) == set(kernels.reference.BOUNDARIES)
+    assert set(choices.BOUNDARIES) == set(tasks.BOUNDARIES) == {"natural", *kernels.reference.BOUNDARIES}
     assert choices.COLLECTIONS == tuple(data.COLLECTIONS)
     assert choices.RECIPES == tuple(train.RECIPES) and choices.LONG in choices.RECIPES

@@ -174,7 +174,7 @@ BAD = {
     "bad psf number": (lambda d: ["ok.png", "--psf", "gaussian:nine:1"], "not a number"),
     "missing psf file": (lambda d: ["ok.png", "--psf", "k.png"], "does not exist"),
     "zero psf": (lambda d: ["ok.png", "--psf", d / _npy(d, "z.npy", np.zeros((3, 3), "float32"))], "sums to"),
-    "psf larger than the image": (lambda d: ["ok.png", "--psf", "gaussian:99:9"], "psf"),
+    "psf larger than the image": (lambda d: ["ok.png", "--psf", "gaussian:99:9", "--boundary", "zero"], "psf"),
     "deblur without psf": (lambda d: ["ok.png", "--task", "deblur"], "needs the psf"),
     "negative weight": (lambda d: ["ok.png", "--weight", "-1"], "weight"),
     "zero beta": (lambda d: ["ok.png", "--beta", "0"], "beta"),

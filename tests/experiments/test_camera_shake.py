@@ -7,7 +7,6 @@ import torch
 
 from fastip import operators, priors
 from fastip.experiments.inner_loop import camera_shake
-from fastip.experiments.inner_loop.photo_prior import shake
 from fastip.experiments.record import plain
 from fastip.operators.base.fourier import fast_length
 
@@ -33,15 +32,6 @@ def test_the_split_comes_to_the_minimum(betas):
 @pytest.mark.parametrize(("n", "fast"), [(1, 1), (7, 8), (11, 12), (13, 15), (226 + 30, 256), (257, 270)])
 def test_sizes_of_quick_transforms(n, fast):
     assert fast_length(n) == fast
-
-
-@pytest.mark.parametrize("size", [25, 31])
-def test_a_shake_is_a_centred_psf(size):
-    taps = shake(size, 5)
-    assert taps.shape == (size, size) and float(taps.sum()) == pytest.approx(1.0) and taps.min() >= 0
-    at = torch.arange(size, dtype=torch.float64)
-    assert all(abs(float((taps.sum(dim=axis) * at).sum()) - size // 2) <= 0.5 for axis in (0, 1))
-    assert not torch.equal(taps, shake(size, 6)) and torch.equal(taps, shake(size, 5))
 
 
 @pytest.fixture(scope="module")

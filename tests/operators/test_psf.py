@@ -226,3 +226,46 @@ def test_misspelt_keyword_names_the_right_one():
 
 def test_public_face():
     assert fastip.psf is psf
+
+
+# ---- camera shake ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [6, 7, 25, 31])
+def test_a_shake_is_a_centred_psf_of_a_path(size):
+    taps = psf.shake(size, 7)
+    assert taps.shape == (size, size) and taps.dtype == torch.float64
+    assert float(taps.sum()) == pytest.approx(1, abs=1e-12) and float(taps.min()) >= 0
+    assert torch.equal(taps, psf.shake(size, 7)) and not torch.equal(taps, psf.shake(size, 8))
+    grid = torch.arange(size, dtype=torch.float64)
+    for axis in (0, 1):
+        line = taps.sum(dim=1 - axis)
+        off = float((line * grid).sum()) - size // 2
+        assert abs(off) <= 1 or (line[0] > 0 and off > 0) or (line[-1] > 0 and off < 0)  # or the path is as wide
+    assert size < 8 or 20 < int((taps > 0).sum()) < size**2 / 2
+
+
+def test_a_shake_by_hand():
+    """The walk written out with tensors, a pixel of room for what is centred."""
+    size, generator = 25, torch.Generator().manual_seed(3)
+    pushes = torch.randn(501, 2, dtype=torch.float64, generator=generator)
+    place, velocity = torch.full((2,), size / 2, dtype=torch.float64), pushes[0]
+    total = torch.zeros(size, size, dtype=torch.float64)
+    for push in pushes[1:]:
+        velocity = 0.97 * velocity + 0.12 * push
+        velocity = velocity / max(1.0, float(velocity.norm()))
+        place = (place + 0.15 * velocity).clamp(2, size - 3)
+        (i, j), (a, b) = place.long().tolist(), (place % 1).tolist()
+        total[i : i + 2, j : j + 2] += torch.tensor([[1 - a, 0], [0, a]], dtype=torch.float64) @ torch.tensor(
+            [[1 - b, b], [1 - b, b]], dtype=torch.float64
+        )
+    total /= total.sum()
+    found = psf.shake(size, 3)
+    shifts = [(i, j) for i in range(-12, 13) for j in range(-12, 13)]
+    assert min(float((total.roll(shift, (0, 1)) - found).abs().max()) for shift in shifts) < 1e-12
+
+
+@pytest.mark.parametrize(("size", "seed", "message"), [(5, 0, "6 to 4095"), (4096, 0, "6 to 4095"), (9, -1, "seed")])
+def test_shakes_that_cannot_be(size, seed, message):
+    with pytest.raises(InvalidInput, match=message):
+        psf.shake(size, seed)

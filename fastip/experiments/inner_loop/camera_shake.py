@@ -17,7 +17,7 @@ from torch import Tensor
 from ... import data, nets
 from ...arrays import check_counts
 from ...contracts import Prior
-from ...operators import Blur
+from ...operators import Blur, psf
 from ...operators.base.fourier import fast_length
 from ...priors import TV, Denoiser, PlugAndPlay, Schedule, schedule
 from ...solvers import admm
@@ -26,7 +26,7 @@ from ..markdown import table
 from ..photographs import NAMES
 from ..record import Experiment, Numbers, Outcome, Report, silent
 from ..scores import mean, psnr
-from .photo_prior import read, shake
+from .photo_prior import read
 
 SIZES = (25, 27, 27, 29, 31, 31)  # sides of the psf
 OURS, PEER, VARIATION, OLD, GIVEN = (
@@ -69,7 +69,7 @@ def cases(
     found = []
     pictures = data.held_out_photographs(photos)
     for number, size in enumerate(sizes):
-        taps = shake(size, number + 1)
+        taps = psf.shake(size, number + 1)
         for border in borders:
             op = Blur(taps, boundary="circular" if border == CIRCULAR else "valid")
             for k, name in enumerate(photos):

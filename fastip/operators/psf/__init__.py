@@ -15,3 +15,4 @@ from .forms import gaussian as gaussian
 from .forms import motion as motion
 from .forms import parse as parse
 from .measured import read as read
+from .shake import shake as shake

@@ -1,0 +1,135 @@
+"""How a task is solved with each prior: its weight, from the noise, and what ``admm`` needs beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .. import inverses, operators, priors
+from ..arrays import check_count, check_number
+from ..contracts import Inverse, LinearOperator, Prior
+from ..errors import InvalidInput, closest
+from .choice import Choice
+
+INVERSES: dict[str, Callable[[], str | Inverse]] = {
+    "auto": lambda: "auto",
+    "exact": inverses.Exact,
+    "split": inverses.Split,
+    "stencil": inverses.Stencil,
+    "cg": inverses.ConjugateGradient,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usual:
+    """What a task passes to ``admm`` where the caller chose nothing.
+
+    Attributes:
+        beta: The penalty of the splitting; None is that which the prior suggests.
+        inverse: A name of ``INVERSES``.
+        iterations: At most.
+        tolerance: Of the stop.
+    """
+
+    beta: float | None = None
+    inverse: str = "auto"
+    iterations: int = 100  # a bound alone: the tolerance is met after 10 to 60
+    tolerance: float = 3e-2
+
+
+class Way(Protocol):
+    """A prior by its name: all that a task has to know of it."""
+
+    def check(self, choice: Choice, task: str) -> None:
+        """Refuse what this prior cannot use, for the task of that name."""
+
+    def follows(self, choice: Choice) -> bool:
+        """Whether its numbers depend on the noise."""
+
+    def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual) -> dict[str, Any]:
+        """The keywords prior, beta, inverse, iterations and tolerance of ``AdmmProblem``."""
+
+
+@dataclass(frozen=True)
+class Classical:
+    """A prior with one weight.
+
+    Attributes:
+        name: For :func:`suggested_weight`.
+        make: The prior of a weight.
+        boxed: Whether it keeps an exact prox when a box is added.
+        noisy: Whether the usual weight follows the noise.
+    """
+
+    name: str
+    make: Callable[[float], Prior]
+    boxed: bool = True
+    noisy: bool = True
+
+    def check(self, choice: Choice, task: str) -> None:
+        for option, value in choice.given("memory", "dtype").items():
+            without = f"task {task!r} has no network whose {option} could be chosen"
+            raise InvalidInput(f"{option} is {value!r}, and {without}; leave it out")
+        if choice.noise is not None and choice.weight is None and not self.noisy:
+            raise InvalidInput(
+                f"noise is {choice.noise!r}, and the weight of prior {self.name!r} does not follow it: "
+                f"give a weight instead, or one of {', '.join(n for n, way in WAYS.items() if way.follows(Choice()))}"
+            )
+
+    def follows(self, choice: Choice) -> bool:
+        return self.noisy and choice.weight is None
+
+    def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual) -> dict[str, Any]:
+        weight = suggested_weight(self.name, noise, op) if choice.weight is None else choice.weight
+        prior = self.make(check_number(weight, "weight", low=0.0))
+        if choice.bounded and self.boxed:
+            prior = prior + priors.Box(0.0, 1.0)  # type: ignore[operator]
+        beta, count, tolerance = (
+            getattr(usual if getattr(choice, name) is None else choice, name)
+            for name in ("beta", "iterations", "tolerance")
+        )
+        return {
+            "prior": prior,
+            "beta": None if beta is None else check_number(beta, "beta", low=0.0, strict=True),
+            "inverse": INVERSES[closest(choice.inverse or usual.inverse, INVERSES, "inverse")](),
+            "iterations": check_count(count, "iterations", low=1),
+            "tolerance": check_number(tolerance, "tolerance", low=0.0),
+        }
+
+
+# The weight of each prior at noise 0.01, by the stride of the operator; see the table of the blurs for total variation.
+_WEIGHTS = {
+    "tv": {1: 1.5e-3, 2: 6e-4, 4: 5e-4},
+    "wavelet": {1: 4e-3, 2: 2e-3, 4: 1e-3},
+    "l1": {1: 5e-3, 2: 2e-3, 4: 1e-4},
+    "l2": {1: 2e-2, 2: 1e-2, 4: 1e-4},
+}
+
+
+def suggested_weight(prior: str, noise: float, op: LinearOperator) -> float:
+    """The weight of a prior where none is chosen."""
+    convolution = op.convolution()
+    if getattr(op, "pixelwise", False) or isinstance(op, operators.Mask):
+        return max(1.2 * noise, 1e-3) if prior in ("tv", "wavelet") else _WEIGHTS[prior][1]
+    stride = 4 if convolution is None else convolution.stride
+    table = _WEIGHTS[prior]
+    return table[min(table, key=lambda known: abs(known - stride))]
+
+
+# ``--prior`` takes these names. A prior with other needs, as one with a network, is another class with the methods of
+# Way; the first is what a task takes where no prior is named.
+WAYS: dict[str, Way] = {
+    "tv": Classical("tv", priors.TV),
+    "wavelet": Classical("wavelet", priors.Wavelet, boxed=False),
+    "l1": Classical("l1", priors.L1, noisy=False),
+    "l2": Classical("l2", priors.L2, noisy=False),
+}
+
+
+PRIORS = tuple(WAYS)
+
+
+def way(choice: Choice) -> Way:
+    """That of the prior which was chosen, or the usual one."""
+    return WAYS[closest(choice.prior or next(iter(WAYS)), WAYS, "prior")]
