@@ -100,9 +100,7 @@ def estimate(
     limit = WIDEST[kind] * spectrum.side
     if kind == "disk":
         return _estimate_disk(Search(spectrum, _disk, report), limit)
-    return _estimate_motion(
-        Search(spectrum, _motion, report), limit, Spectrum(grey, COARSE_SIDE, level, torch.float32)
-    )
+    return _estimate_motion(Search(spectrum, _motion, report), limit, Spectrum(grey, COARSE_SIDE, level, torch.float32))
 
 
 def _seen(y: Any, noise: float | None) -> tuple[Tensor, float]:
