@@ -72,6 +72,7 @@ class Row:
         zoom: (top, left, size) of the magnified square, as fractions of the height, the width and the height.
         unit: What the curves are drawn against, "iterations" or "seconds".
         title: Stands at the left of the first panel.
+        blur: An estimate whose search is drawn at the right of all, or None.
     """
 
     panels: Sequence[Panel]
@@ -79,6 +80,7 @@ class Row:
     zoom: tuple[float, float, float]
     unit: str
     title: str = ""
+    blur: Estimate | None = None
 
 
 @strict_keywords
@@ -106,7 +108,16 @@ def check_figure(path: str | Path) -> Path:
 
 
 @strict_keywords
-def restoration(path: str | Path, y: Tensor, x: Tensor, solution: Solution, *, name: str, settings: str) -> None:
+def restoration(
+    path: str | Path,
+    y: Tensor,
+    x: Tensor,
+    solution: Solution,
+    *,
+    name: str,
+    settings: str,
+    blur: Estimate | None = None,
+) -> None:
     """Write input, result and residual curves of one solve to a file.
 
     Args:
@@ -116,6 +127,7 @@ def restoration(path: str | Path, y: Tensor, x: Tensor, solution: Solution, *, n
         solution: That of the solve, for its residuals; without looks at the stop rule there is no plot.
         name: The title of the result.
         settings: Stands at the left of the images.
+        blur: The estimate of the psf, whose search is drawn too, or None.
 
     Raises:
         InvalidInput: For a path that cannot be written.
@@ -136,7 +148,7 @@ def restoration(path: str | Path, y: Tensor, x: Tensor, solution: Solution, *, n
         Panel(y, "input", size(y.shape[3], y.shape[2])),
         Panel(x, name, size(x.shape[3], x.shape[2]), strong=True),
     ]
-    compare(path, [Row(panels, curves, (0.4, 0.4, 0.2), "iterations", settings)])
+    compare(path, [Row(panels, curves, (0.4, 0.4, 0.2), "iterations", settings, blur)])
 
 
 @strict_keywords
@@ -160,13 +172,16 @@ def compare(path: str | Path, rows: Sequence[Row]) -> None:
     # Inches: a narrower panel leaves no room for its titles, a wider one makes the page huge.
     panel = min(max(height * w / h, 2.0), 8.0)
     curves = [3.0] if any(row.curves for row in rows) else []
+    blurs = [4.0] if any(row.blur for row in rows) else []
     figure = Figure(
-        figsize=(columns * panel + 1.2 * sum(curves), (height + 0.35) * len(rows) + 0.1),
+        figsize=(columns * panel + 1.2 * sum(curves + blurs), (height + 0.35) * len(rows) + 0.1),
         layout="constrained",
         facecolor="white",
     )
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.02, hspace=0.02)  # type: ignore[union-attr, call-arg]
-    grid = figure.add_gridspec(len(rows), columns + len(curves), width_ratios=[panel] * columns + curves)
+    grid = figure.add_gridspec(
+        len(rows), columns + len(curves + blurs), width_ratios=[panel] * columns + curves + blurs
+    )
     for i, row in enumerate(rows):
         for j, shown in enumerate(row.panels):
             axes = figure.add_subplot(grid[i, j])
@@ -175,6 +190,8 @@ def compare(path: str | Path, rows: Sequence[Row]) -> None:
                 axes.set_ylabel(row.title, fontsize=11, color=INK)
         if row.curves:
             _curves(figure.add_subplot(grid[i, columns]), row)
+        if row.blur is not None:
+            draw_blur(figure.add_subplot(grid[i, -1]), row.blur)
     _save(figure, path)
 
 
@@ -223,8 +240,7 @@ def draw_blur(axes: Axes, estimate: Estimate) -> None:
     else:
         lengths, angles = curve["length"].numpy(), curve["angle"].numpy()
         image = axes.pcolormesh(angles, lengths, cost, cmap="gray", shading="nearest", vmin=low, vmax=high)
-        ring = {"markeredgecolor": ACCENT, "markerfacecolor": "none", "markersize": 14, "markeredgewidth": 2}
-        axes.plot([chosen["angle"]], [chosen["length"]], marker="o", **ring)
+        axes.plot(chosen["angle"], chosen["length"], "o", color=ACCENT, fillstyle="none", markersize=14)
         axes.set(xlabel="angle, degrees", ylabel="length, pixels", yscale="log")
         ticks = [tick for tick in (2, 5, 10, 20, 40) if lengths[0] <= tick <= lengths[-1]]
         axes.yaxis.set_ticks(ticks, labels=[str(tick) for tick in ticks])

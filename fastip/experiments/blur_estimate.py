@@ -143,8 +143,8 @@ def page(numbers: Numbers) -> str:
 The middles of the photographs, {s["size"]} pixels a side at most, were blurred by disks of radius {RADII[0]:g} to \
 {RADII[1]:g} pixels and straight motions of length {LENGTHS[0]:g} to {LENGTHS[1]:g} at any angle, {s["draws"]} of each \
 drawn at random for each photograph: a window of a larger scene (a valid border), noise {s["noise"]:g} of 255, 8 bits. \
-`fastip.psf.estimate` then had the picture and the kind of blur alone. Right is within {NEAR["radius"]:g} pixels of the \
-radius, {NEAR["length"]:g} of the length and {NEAR["angle"]:g} degrees of the angle. The constants were chosen on \
+`fastip.psf.estimate` then had the picture and the kind of blur alone. Right is within {NEAR["radius"]:g} pixels of \
+the radius, {NEAR["length"]:g} of the length and {NEAR["angle"]:g} degrees of the angle. The constants were chosen on \
 validation photographs.
 
 {table(headings, by_photo)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,7 +21,7 @@ SMALLEST = 64  # pixels a side: fewer hold too few zeros of a blur
 LARGEST = 1024  # pixels a side of the middle part that is looked at: time grows with it, and little is gained
 SIDE, COARSE_SIDE = 256, 128  # of a block; half of it tells lengths of up to 40 apart well enough to begin with
 RADII, LENGTHS = (0.5, 16.0), (2.0, 40.0)
-# The largest radius and length as shares of the side of a block: the zeros of their spectra are then 8 and 6 bins apart.
+# The largest radius and length as shares of the side of a block: the zeros of their spectra are 8 and 6 bins apart.
 WIDEST = {"disk": 1 / 16, "motion": 1 / 6}
 RATIO, ANGLES = 1.12, 30  # of the lengths of the coarse search, and angles 6 degrees apart
 STARTS = 4  # lengths that are refined
@@ -141,7 +140,7 @@ def _estimate_disk(search: Search, limit: float) -> Estimate:
     start = radii[int(costs.argmin())]
     cost, (radius,) = search.refine((start,), (max(0.1, 0.025 * start),), 3)
     clear = search.gain(cost) >= CLEAR["disk"] and LEAST["disk"] <= radius < radii[-1]
-    curve = {"radius": torch.tensor(radii, dtype=torch.float64), "cost": -search.gain(costs)}
+    curve = {"radius": torch.tensor(radii, dtype=torch.float64), "cost": (costs - search.smooth) / search.share}
     return Estimate(_disk(radius), {"radius": radius}, curve, clear)
 
 

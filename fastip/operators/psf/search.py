@@ -26,7 +26,7 @@ class Search:
 
     def __init__(self, spectrum: Spectrum, maker: Callable[..., Tensor], report: Report | None) -> None:
         self.spectrum, self._maker = spectrum, maker
-        self._smooth, self._share = spectrum.smooth()
+        self.smooth, self.share = spectrum.smooth()
         self._report, self._done = report, 0
         self.total = 0
 
@@ -61,4 +61,4 @@ class Search:
 
     def gain(self, cost: float) -> float:
         """How far a cost is below that of a smooth spectrum, for each frequency that shows more than noise."""
-        return (self._smooth - cost) / self._share
+        return (self.smooth - cost) / self.share
