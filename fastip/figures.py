@@ -236,7 +236,7 @@ def draw_blur(axes: Axes, estimate: Estimate) -> None:
         axes.set_ylim(low - 0.05 * (high - low), high)
         axes.axhline(0, color=MUTED, linewidth=1, linestyle=":")
         axes.axvline(chosen["radius"], color=ACCENT, linewidth=1.5)
-        axes.set(xlabel="radius, pixels", ylabel="cost above a smooth spectrum, nats")
+        axes.set(xlabel="radius, pixels", ylabel="cost, nats (0: no such blur)")
     else:
         lengths, angles = curve["length"].numpy(), curve["angle"].numpy()
         image = axes.pcolormesh(angles, lengths, cost, cmap="gray", shading="nearest", vmin=low, vmax=high)
@@ -246,7 +246,7 @@ def draw_blur(axes: Axes, estimate: Estimate) -> None:
         axes.yaxis.set_ticks(ticks, labels=[str(tick) for tick in ticks])
         axes.minorticks_off()
         bar = axes.figure.colorbar(image, ax=axes)
-        bar.set_label("cost above a smooth spectrum, nats", color=INK, fontsize=9.5)
+        bar.set_label("cost, nats (0: no such blur)", color=INK, fontsize=9.5)
     axes.set_title(str(estimate), loc="left", fontsize=12, color=INK)
     told = "clear" if estimate.clear else "not a blur of this kind"
     axes.set_title(told, loc="right", fontsize=10.5, color=MUTED if estimate.clear else ACCENT)
