@@ -15,7 +15,7 @@ from .choices import BOUNDARY, INVERSES, PRIORS, PSF, TASKS
 from .console import complain, out
 from .light import check_linear
 from .options import MAX_PIXELS, Factor, Like, Linear, Mask, MaxPixels, Method, Range, noise_level, reading, same_place
-from .psf_file import Background, Centre, read_given
+from .psf_file import AUTO, Background, Centre, automatic, read_given
 from .restoring import Settings, restore_file
 
 
@@ -36,7 +36,9 @@ def restore(
         Path,
         typer.Option("--output", "-o", help="The image to write, or a folder: names are kept.", show_default=False),
     ],
-    psf: Annotated[str | None, typer.Option(help=PSF, show_default=False)] = None,
+    psf: Annotated[
+        str | None, typer.Option(help=f"{PSF[:-1]}; {' or '.join(AUTO)}: estimated.", show_default=False)
+    ] = None,
     psf_background: Background = None,
     psf_centre: Centre = False,
     prior: Annotated[str | None, typer.Option(help=f"One of {', '.join(PRIORS)}.", show_default=False)] = None,
@@ -88,7 +90,8 @@ def restore(
         if given is not None:
             closest(given, known, what)
     chosen = fastip.tasks.get(task)
-    taps = read_given(psf, psf_background, psf_centre)
+    kind = automatic(psf, psf_background, psf_centre, chosen)
+    taps = fastip.psf.delta() if kind else read_given(psf, psf_background, psf_centre)  # of each picture its own, later
     numbers: dict[str, Any] = {"weight": weight, "beta": beta, "iterations": iterations, "tolerance": tolerance}
     made: dict[str, Any] = {
         "psf": taps,
@@ -100,7 +103,7 @@ def restore(
     }
     numbers |= {"noise": noise_level(noise), "mask": None if mask is None else fastip.tasks.read_mask(mask)}
     choice = fastip.tasks.Choice(prior=prior, inverse=inverse, memory=memory, **numbers, **made)
-    settings = Settings(chosen, psf, choice, linear, reading(value_range, max_pixels))
+    settings = Settings(chosen, psf, choice, linear, reading(value_range, max_pixels), kind)
     check_linear(linear, chosen)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
