@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from . import checkpoint as checkpoint
     from . import data as data
     from . import experiments as experiments
+    from . import fidelities as fidelities
     from . import figures as figures
     from . import inverses as inverses
     from . import io as io
@@ -54,8 +55,9 @@ if TYPE_CHECKING:
 # test compares the two.
 _PUBLIC = {
     "": (
-        *("checkpoint", "checkpoint.shipped", "data", "experiments", "figures", "inverses", "io", "kernels", "metrics"),
-        *("nets", "operators", "operators.psf", "priors", "rec", "restorer", "solvers", "tasks", "train"),
+        *("checkpoint", "checkpoint.shipped", "data", "experiments", "fidelities", "figures", "inverses", "io"),
+        *("kernels", "metrics", "nets", "operators", "operators.psf", "priors", "rec", "restorer"),
+        *("solvers", "tasks", "train"),
     ),
     "checkpoint": (
         *("load_generator", "load_inverse", "load_prior", "load_projector", "load_restorer"),

@@ -13,8 +13,10 @@ import os
 # Random cases: few with the quick tests, many where FASTIP_LONG is set, which is what `make test-long` does with these.
 FUZZERS = (
     "checkpoint/test_fuzzed.py",
+    "fidelities/test_minimum.py",
     "inverses/test_wide_certificates.py",
     "io/test_mutated_files.py",
+    "io/test_mutated_profiles.py",
     "solvers/test_converged.py",
     "test_random_calls.py",
 )

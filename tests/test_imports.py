@@ -25,7 +25,7 @@ LAYERS = (
     ("stopping",),
     ("kernels",),
     ("operators", "nets"),
-    ("inverses", "priors"),
+    ("fidelities", "inverses", "priors"),
     ("solvers",),
     ("explanation",),
     ("metrics", "rec"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +9,7 @@ import typer
 import fastip
 
 from ..errors import InvalidInput, closest
-from .console import err
+from .console import warned
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,12 +34,8 @@ def read_psf(text: str, background: str | None, centre: bool) -> Tensor:
             raise InvalidInput(
                 f"--psf-background is {background!r}; expected auto, or a number in the units of the psf file"
             ) from None
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        taps = fastip.tasks.read_psf(text, background=level, centre=centre)
-    for warning in told:
-        err.print(f"warning: {warning.message}", style="yellow", soft_wrap=True)
-    return taps
+    with warned():
+        return fastip.tasks.read_psf(text, background=level, centre=centre)
 
 
 def read_given(text: str | None, background: str | None, centre: bool) -> Tensor | None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import fastip
 
 from ..errors import FastipError, InvalidInput
-from .console import err
+from .console import err, warned
+from .light import Light, light_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -27,6 +28,7 @@ class Settings:
     task: fastip.tasks.Task[Any]
     psf: str | None
     choice: fastip.tasks.Choice
+    linear: bool
     reading: dict[str, Any]
     auto: str | None = None  # the kind of blur whose psf is estimated
 
@@ -103,6 +105,7 @@ class _Page:
     kind: fastip.io.Kind
     problem: fastip.tasks.Problem
     solution: Solution
+    light: Light
     blur: fastip.psf.Estimate | None
 
     @property
@@ -110,11 +113,11 @@ class _Page:
         y, x = self.y, self.x
         given = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
         ended = str(self.solution.status).partition(":")[0] if self.problem.tolerance > 0 else ""
-        sizes = f"{given} -> {x.shape[3]} × {x.shape[2]}"
+        sizes = f"{given} -> {x.shape[3]} × {x.shape[2]}{self.light.words}"
         return _Told(sizes, self.solution.iterations, ended, self.problem.level, self.blur)
 
     def draw(self, figure: Path, settings: Settings) -> None:
-        shown = self.y if self.y.ndim == 4 else self.problem.op.adjoint(self.y)
+        shown = self.light.read.encode(self.y) if self.y.ndim == 4 else self.problem.op.adjoint(self.y)
         fastip.figures.restoration(
             *(figure, shown, self.x, self.solution),
             name=settings.task.name,
@@ -126,12 +129,15 @@ class _Page:
 def _restored(read: Path, write: Path, settings: Settings, number: int | None, label: str) -> _Page:
     """One page, after it is known that the file to write can hold what it becomes."""
     y, kind = settings.task.read(read, page=number, **settings.reading)
+    light = light_of(settings.linear, kind, write)
+    y = light.read.decode(y)
     blur = None if settings.auto is None else _estimated(y, read, settings.auto, settings.choice.noise, label)
     if blur is not None:
         settings = dataclasses.replace(settings, choice=settings.choice.but({"psf": blur.psf}))
-    problem, like = settings.problem(kind)
-    fastip.io.check_write(write, like=like, **_form(problem, y, settings.choice.crop))
-    problem = problem.fitted(y)
+    with warned():
+        problem, like = settings.problem(kind)
+        fastip.io.check_write(write, like=like, **_form(problem, y, settings.choice.crop))
+        problem = problem.fitted(y)
     _tell_of_holes(problem, read)
     with _progress() as progress:
         job = progress.add_task(label, total=problem.iterations)
@@ -141,7 +147,7 @@ def _restored(read: Path, write: Path, settings: Settings, number: int | None, l
     x = solution.x
     if settings.choice.crop:
         x = fastip.tasks.under_data(x, problem.op, tuple(y.shape))
-    return _Page(y, x, like, problem, solution, blur)
+    return _Page(y, light.written.encode(x), like, problem, solution, light, blur)
 
 
 def _estimated(y: Tensor, read: Path, kind: Any, noise: float | None, label: str) -> fastip.psf.Estimate:

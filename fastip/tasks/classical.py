@@ -11,7 +11,7 @@ from ..errors import InvalidInput
 from .choice import Choice
 from .iterated import AdmmProblem, NoisyProblem
 from .levels import ASSUMED, DEFAULT, GIVEN, Level, check_noise
-from .settings import WAYS, Usual, way
+from .settings import Usual, way
 from .task import Task
 
 # What every one of them takes, beside what its operator takes.
@@ -34,7 +34,7 @@ class ClassicalTask(Task[AdmmProblem]):
 
     @property
     def prior_text(self) -> str:
-        return f"{next(iter(WAYS))}, weight by noise"
+        return way(Choice()).text
 
     @abc.abstractmethod
     def operator(self, choice: Choice) -> LinearOperator:
@@ -82,7 +82,7 @@ class ClassicalTask(Task[AdmmProblem]):
 
         if noise is not None:
             return at(Level(noise, GIVEN))
-        problem = at(Level(ASSUMED, DEFAULT))
+        problem = replace(at(Level(ASSUMED, DEFAULT)), noise=None, source=None)
         if not chosen.follows(choice):
-            return replace(problem, noise=None, source=None)
+            return problem
         return NoisyProblem(**vars(problem), at=at, first=problem)

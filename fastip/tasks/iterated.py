@@ -122,12 +122,12 @@ class NoisyProblem(AdmmProblem):
         prior: Of a noise of 0.01.
         iterations: At most.
         tolerance: Of the stop.
-        noise: 0.01.
+        noise: None: that of each picture.
         inverse: "auto" or an object of ``fastip.inverses``.
         beta: The penalty for a noise of 0.01.
         cut: As for ``AdmmProblem``.
         known: As for ``AdmmProblem``.
-        source: "assumed".
+        source: None.
         at: Gives the problem of another level.
         first: What it gave for a noise of 0.01. Whatever is no longer its own (after ``dataclasses.replace``) stays.
     """

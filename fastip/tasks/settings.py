@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
+
 from .. import inverses, operators, priors
 from ..arrays import check_count, check_number
+from ..checkpoint import shipped
 from ..contracts import Inverse, LinearOperator, Prior
 from ..errors import InvalidInput, closest
+from ..priors import memory as bounds
+from ..restorer import Restorer
 from .choice import Choice
 
 INVERSES: dict[str, Callable[[], str | Inverse]] = {
@@ -41,6 +48,10 @@ class Usual:
 class Way(Protocol):
     """A prior by its name: all that a task has to know of it."""
 
+    @property
+    def text(self) -> str:
+        """What it is, in a word or two."""
+
     def check(self, choice: Choice, task: str) -> None:
         """Refuse what this prior cannot use, for the task of that name."""
 
@@ -66,6 +77,10 @@ class Classical:
     make: Callable[[float], Prior]
     boxed: bool = True
     noisy: bool = True
+
+    @property
+    def text(self) -> str:
+        return f"{self.name}, weight by noise" if self.noisy else self.name
 
     def check(self, choice: Choice, task: str) -> None:
         for option, value in choice.given("memory", "dtype").items():
@@ -98,6 +113,54 @@ class Classical:
         }
 
 
+@dataclass(frozen=True)
+class Learned:
+    """A restorer that comes with fastip: its network is told the noise, and has its own betas and iterations.
+
+    Attributes:
+        name: That of ``shipped.restorer``.
+    """
+
+    name: str
+
+    @property
+    def text(self) -> str:
+        return "network"
+
+    def check(self, choice: Choice, task: str) -> None:
+        for option, value in choice.given("weight", "beta", "iterations", "tolerance").items():
+            raise InvalidInput(
+                f"{option} is {value!r}, and the network of prior {self.name!r} has its own: leave it out, "
+                f"or choose one of {', '.join(n for n, way in WAYS.items() if isinstance(way, Classical))}"
+            )
+
+    def follows(self, choice: Choice) -> bool:
+        return True
+
+    def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual) -> dict[str, Any]:
+        bound = bounds.DEFAULT if choice.memory is None else bounds.parse(choice.memory)
+        restorer = _restorer(self.name, bound, choice.dtype)
+        outside = None if restorer.trained is None else restorer.trained.outside(op, noise)
+        if outside is not None:
+            warnings.warn(
+                f"prior {self.name!r} was not trained on {outside}: look at the result, or use another prior, e.g. tv",
+                stacklevel=2,
+            )
+        inverse = choice.inverse and INVERSES[closest(choice.inverse, INVERSES, "inverse")]()
+        return {
+            "prior": restorer.prior(noise),
+            "beta": restorer.beta(noise),
+            "inverse": inverse or restorer.inverse(op),
+            "iterations": restorer.iterations,
+            "tolerance": 0.0,
+        }
+
+
+@functools.lru_cache(maxsize=1)  # the pages of a file need one network
+def _restorer(name: str, memory: int, dtype: torch.dtype | None) -> Restorer:
+    return shipped.restorer(name, memory=memory, dtype=dtype)
+
+
 # The weight of each prior at noise 0.01, by the stride of the operator; see the table of the blurs for total variation.
 _WEIGHTS = {
     "tv": {1: 1.5e-3, 2: 6e-4, 4: 5e-4},
@@ -117,8 +180,7 @@ def suggested_weight(prior: str, noise: float, op: LinearOperator) -> float:
     return table[min(table, key=lambda known: abs(known - stride))]
 
 
-# ``--prior`` takes these names. A prior with other needs, as one with a network, is another class with the methods of
-# Way; the first is what a task takes where no prior is named.
+# ``--prior`` takes these names; the first is what a task takes where no prior is named.
 WAYS: dict[str, Way] = {
     "tv": Classical("tv", priors.TV),
     "wavelet": Classical("wavelet", priors.Wavelet, boxed=False),
@@ -131,5 +193,6 @@ PRIORS = tuple(WAYS)
 
 
 def way(choice: Choice) -> Way:
-    """That of the prior which was chosen, or the usual one."""
-    return WAYS[closest(choice.prior or next(iter(WAYS)), WAYS, "prior")]
+    """That of the prior which was chosen, or the usual one: with a weight total variation, which has one."""
+    usual = next(iter(WAYS)) if choice.weight is None else "tv"
+    return WAYS[closest(choice.prior or usual, WAYS, "prior")]
