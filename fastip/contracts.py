@@ -158,7 +158,7 @@ class Fidelity(Protocol):
     """What stands for ``||y - v||^2``, v = A x."""
 
     plain: bool  # whether it is just that
-    largest: float  # D rises at most that many times as fast
+    curvature: float  # what the default penalties are made for: that of D beside that of ||y - v||^2
 
     def known(self, y: Tensor) -> Tensor:
         """y, with zeros in the place of what does not count.

@@ -38,7 +38,10 @@ class Clipped(StrictKeywords):
     """
 
     plain = False
-    largest = 1.0  # of the weights
+    # Where no datum holds it the picture has far to go. Below 1 it goes there in fewer iterations and other pixels take
+    # more: 15 % clipped, total variation, 1 / 0.25 / 0.1: 11.8 / 12.9 / 13.5 dB after 100 iterations (rocket, motion
+    # 15, at rest 14), 27.39 / 27.62 / 27.73 (coffee, disk 11), gap after 50: 3e-4 / 3e-3 / 2e-2.
+    curvature = 0.25
 
     def __init__(self, high: Any = None, low: Any = None) -> None:
         if high is None and low is None:

@@ -31,13 +31,13 @@ class Squares(StrictKeywords):
 
     def __init__(self, weights: Any = None) -> None:
         self.weights: Tensor | None = None
-        self.largest = 1.0  # of the weights
+        self.curvature = 1.0  # the largest of the weights
         if weights is None:
             return
         self.weights = real_array(weights, "weights", range(5), of="a fidelity")
-        self.largest = float(self.weights.max())
-        if self.weights.min() < 0 or self.largest == 0:
-            wrong = "0 everywhere, so that no datum counts" if self.largest == 0 else "negative at some data"
+        self.curvature = float(self.weights.max())
+        if self.weights.min() < 0 or self.curvature == 0:
+            wrong = "0 everywhere, so that no datum counts" if self.curvature == 0 else "negative at some data"
             raise InvalidInput(f"weights are {wrong}; expected numbers >= 0, and one that is > 0")
         self._weights = Constant(self.weights)
 
@@ -58,7 +58,7 @@ class Squares(StrictKeywords):
         return OneSided(y, None if self.weights is None else self._weights.like(y))
 
     def describe(self) -> str:
-        return "squares" if self.weights is None else f"squares with weights up to {self.largest:.3g}"
+        return "squares" if self.weights is None else f"squares with weights up to {self.curvature:.3g}"
 
     def __repr__(self) -> str:
         return f"Squares({'' if self.weights is None else f'<{tuple(self.weights.shape)}>'})"

@@ -28,7 +28,7 @@ class FidelitySplit:
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> FidelityStep:
         y = self.fidelity.known(y)
-        data_beta, stride, plan = planned(op, y, self.split.data_beta, self.fidelity.largest)
+        data_beta, stride, plan = planned(op, y, self.split.data_beta, self.fidelity.curvature)
         return FidelityStep(op, y, beta, data_beta, stride, plan, self.fidelity)
 
 

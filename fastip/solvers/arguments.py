@@ -217,8 +217,8 @@ def schedule(
     """beta as a list: one number, or one per iteration. None: what suits the prior, else ``0.02 ||A||^2``."""
     check_prior(prior)
     if beta is None:
-        if fidelity is not None and fidelity.largest != 1.0 and isinstance(op, Operator):
-            return [_weighed(prior, op, fixed(shape, op), fidelity.largest)]
+        if fidelity is not None and fidelity.curvature != 1.0 and isinstance(op, Operator):
+            return [_weighed(prior, op, fixed(shape, op), fidelity.curvature)]
         implied = prior.suggested_beta(op, shape)
         implied = DEFAULT_BETA * norm(op, shape) ** 2 if implied is None else implied
         return [implied or check_seen(norm(op, shape), op)]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import torch
 
-from .. import inverses, operators, priors
+from .. import inverses, priors
 from ..arrays import check_count, check_number
 from ..checkpoint import shipped
 from ..contracts import Inverse, LinearOperator, Prior
@@ -18,6 +18,7 @@ from ..errors import InvalidInput, closest
 from ..priors import memory as bounds
 from ..restorer import Restorer
 from .choice import Choice
+from .weights import suggested_weight
 
 INVERSES: dict[str, Callable[[], str | Inverse]] = {
     "auto": lambda: "auto",
@@ -26,6 +27,8 @@ INVERSES: dict[str, Callable[[], str | Inverse]] = {
     "stencil": inverses.Stencil,
     "cg": inverses.ConjugateGradient,
 }
+# Of the noise that a weight is for: pictures of another scale may have more.
+MOST = 0.99
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +99,7 @@ class Classical:
         return self.noisy and choice.weight is None
 
     def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual) -> dict[str, Any]:
-        weight = suggested_weight(self.name, noise, op) if choice.weight is None else choice.weight
+        weight = suggested_weight(self.name, min(noise, MOST), op) if choice.weight is None else choice.weight
         prior = self.make(check_number(weight, "weight", low=0.0))
         if choice.bounded and self.boxed:
             prior = prior + priors.Box(0.0, 1.0)  # type: ignore[operator]
@@ -111,6 +114,9 @@ class Classical:
             "iterations": check_count(count, "iterations", low=1),
             "tolerance": check_number(tolerance, "tolerance", low=0.0),
         }
+
+
+FIXED = ("weight", "beta", "iterations", "tolerance")  # by the training of a network
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,7 @@ class Learned:
         return "network"
 
     def check(self, choice: Choice, task: str) -> None:
-        for option, value in choice.given("weight", "beta", "iterations", "tolerance").items():
+        for option, value in choice.given(*FIXED).items():
             raise InvalidInput(
                 f"{option} is {value!r}, and the network of prior {self.name!r} has its own: leave it out, "
                 f"or choose one of {', '.join(n for n, way in WAYS.items() if isinstance(way, Classical))}"
@@ -161,27 +167,9 @@ def _restorer(name: str, memory: int, dtype: torch.dtype | None) -> Restorer:
     return shipped.restorer(name, memory=memory, dtype=dtype)
 
 
-# The weight of each prior at noise 0.01, by the stride of the operator; see the table of the blurs for total variation.
-_WEIGHTS = {
-    "tv": {1: 1.5e-3, 2: 6e-4, 4: 5e-4},
-    "wavelet": {1: 4e-3, 2: 2e-3, 4: 1e-3},
-    "l1": {1: 5e-3, 2: 2e-3, 4: 1e-4},
-    "l2": {1: 2e-2, 2: 1e-2, 4: 1e-4},
-}
-
-
-def suggested_weight(prior: str, noise: float, op: LinearOperator) -> float:
-    """The weight of a prior where none is chosen."""
-    convolution = op.convolution()
-    if getattr(op, "pixelwise", False) or isinstance(op, operators.Mask):
-        return max(1.2 * noise, 1e-3) if prior in ("tv", "wavelet") else _WEIGHTS[prior][1]
-    stride = 4 if convolution is None else convolution.stride
-    table = _WEIGHTS[prior]
-    return table[min(table, key=lambda known: abs(known - stride))]
-
-
 # ``--prior`` takes these names; the first is what a task takes where no prior is named.
 WAYS: dict[str, Way] = {
+    "photo": Learned("photo"),
     "tv": Classical("tv", priors.TV),
     "wavelet": Classical("wavelet", priors.Wavelet, boxed=False),
     "l1": Classical("l1", priors.L1, noisy=False),
@@ -193,6 +181,6 @@ PRIORS = tuple(WAYS)
 
 
 def way(choice: Choice) -> Way:
-    """That of the prior which was chosen, or the usual one: with a weight total variation, which has one."""
-    usual = next(iter(WAYS)) if choice.weight is None else "tv"
+    """That of the prior which was chosen, or the usual one: total variation where numbers of its solve are chosen."""
+    usual = "tv" if choice.given(*FIXED) else next(iter(WAYS))
     return WAYS[closest(choice.prior or usual, WAYS, "prior")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 
 import pytest
 import torch
@@ -60,6 +61,13 @@ def test_more_noise_is_a_larger_weight():
     for prior in ("tv", "wavelet"):
         weights = [fastip.load_task("denoise", prior=prior, noise=noise).prior.weight for noise in (0.01, 0.05, 0.2)]
         assert weights == sorted(weights) and weights[0] < weights[2]
+
+
+def test_a_problem_can_be_pickled():
+    y = noisy(0.05, 32)
+    for name, chosen in (("denoise", {}), ("sr2", {}), ("inpaint", {"mask": torch.ones(32, 32)})):
+        problem = fastip.load_task(name, **chosen)
+        assert torch.equal(pickle.loads(pickle.dumps(problem)).solve(y).x, problem.solve(y).x)
 
 
 def test_what_was_replaced_stays():
