@@ -12,6 +12,7 @@ import torch
 from cases.scenes import NOISE, scene, seen
 from fastip import data, psf
 from fastip.errors import InvalidInput, UnknownKeyword, Unsupported
+from fastip.operators import Blur
 
 
 def turned(one: float, other: float) -> float:
@@ -64,6 +65,13 @@ def test_a_photograph_out_of_focus_and_without_noise():
 @pytest.mark.parametrize("taps", [None, psf.gaussian(9, 1.2), psf.disk(9, 3.1)], ids=["sharp", "gaussian", "disk"])
 def test_what_is_no_motion(taps):
     assert not psf.estimate(seen(scene(96, 111, 3), taps), "motion").clear
+
+
+def test_a_motion_along_the_columns_and_without_noise():
+    y = Blur(psf.motion(15, 179.5, 13.3), boundary="valid")(scene(120, 130, 7))
+    found = psf.estimate(y, "motion")
+    assert found.clear and abs(found.parameters["length"] - 13.3) < 0.5
+    assert turned(found.parameters["angle"], 179.5) < 3 and 0 <= found.parameters["angle"] < 180
 
 
 @pytest.mark.parametrize("kind", ["disk", "motion"])

@@ -72,6 +72,9 @@ def estimate(
     grid and then between; of pictures with less than 256 pixels a side radii up to a sixteenth and lengths up to a
     sixth of it. Of larger pictures than 1024 x 1024 the middle is looked at.
 
+    Disks below two pixels are often not told from another slight blur, and a picture full of lines along one direction,
+    such as masts, can mislead the search for motions and still be called clear.
+
     Args:
         y: One picture, 1 c h w with h, w >= 64, in [0, 1]: a tensor of a real floating dtype on any device, a NumPy or
             a CuPy array. Data as a camera gives them: a blur of a larger scene, and noise.
