@@ -16,6 +16,7 @@ FUZZERS = (
     "fidelities/test_minimum.py",
     "inverses/test_wide_certificates.py",
     "io/test_mutated_files.py",
+    "io/test_mutated_profiles.py",
     "solvers/test_converged.py",
     "test_random_calls.py",
 )
@@ -42,6 +43,7 @@ SLOW = {  # seconds of processor time on two cores with AVX-512, the longest cas
     "checkpoint/test_shipped.py::test_the_projectors_that_come_with_fastip": 3,
     "cli/test_cli_train.py::test_it_writes_what_it_says": 7,
     "experiments/test_adversarial.py::test_the_losses_lower_the_distance": 4,
+    "experiments/test_blur_estimate.py::test_the_blurs_are_found_and_nothing_else_is": 4,
     "experiments/test_denoiser_shapes.py::test_every_shape_is_trained_scored_and_timed": 7,
     "experiments/test_inner_loop.py::test_every_data_step_ends_at_half_the_square_of_y": 4,
     "experiments/test_noise_level.py::test_the_noise_is_found_and_the_plain_median_is_higher": 3,

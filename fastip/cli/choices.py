@@ -10,7 +10,7 @@ TASKS = (
     *("photo-sr4", "photo-sr4-wide", "photo-deblur-motion", "digits-sr4", "colorize-sr2"),
     *("digits-cs100", "fashion-cs100", "avatars-cs1000"),
 )
-PRIORS = ("tv", "wavelet", "l1", "l2")
+PRIORS = ("photo", "tv", "wavelet", "l1", "l2")
 INVERSES = ("auto", "exact", "split", "stencil", "cg")
 BOUNDARIES = ("natural", "circular", "reflect", "zero", "valid")
 PROGRAMS = ("pillow", "opencv", "torch", "torch-antialias", "matlab")

@@ -13,7 +13,8 @@ import fastip
 from ..errors import InvalidInput, closest
 from .choices import BOUNDARY, PSF, TASKS
 from .console import out
-from .options import MAX_PIXELS, Factor, Like, Mask, MaxPixels, Method, Range, noise_level, reading, same_place
+from .light import check_linear, light_of
+from .options import MAX_PIXELS, Factor, Like, Linear, Mask, MaxPixels, Method, Range, noise_level, reading, same_place
 from .psf_file import Background, Centre, read_given
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def degrade(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    linear: Linear = False,
     value_range: Range = None,
     max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
@@ -60,6 +62,7 @@ def degrade(
     """
     closest(task, TASKS, "task")
     chosen = fastip.tasks.get(task)
+    check_linear(linear, chosen)
     if same_place(output, source):
         raise InvalidInput(f"the output {output} is the input itself; choose another name")
     import torch
@@ -86,9 +89,10 @@ def degrade(
             fastip.io.check_write(output, channels=shape[1], like=kind, size=(shape[2], shape[3]))
         elif pages > 1:
             raise InvalidInput(f"{source} has {pages} pages, and measurements are those of one image: split it first")
-        y = fastip.data.degrade(x, problem.op, level, generator=generator)
+        light = light_of(linear, kind, output)
+        y = light.written.encode(fastip.data.degrade(light.read.decode(x), problem.op, level, generator=generator))
         size = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
-        sizes.append(f"{x.shape[3]} × {x.shape[2]} -> {size}{window}")
+        sizes.append(f"{x.shape[3]} × {x.shape[2]} -> {size}{window}{light.words}")
         return y, kind
 
     if pages > 1:

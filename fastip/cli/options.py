@@ -23,6 +23,14 @@ Range = Annotated[
         show_default=False,
     ),
 ]
+Linear = Annotated[
+    bool,
+    typer.Option(
+        "--linear",
+        help="Work on light, as lenses do: values are decoded by the curve of the file (ICC profile, PNG chunk, EXIF; "
+        "else sRGB; floats are light), and the result is encoded again. Noise is that of the light.",
+    ),
+]
 MaxPixels = Annotated[int, typer.Option("--max-pixels", help="Larger images are refused before they are decoded.")]
 
 Factor = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +13,9 @@ import fastip
 from ..errors import FastipError, InvalidInput, closest
 from .choices import BOUNDARY, INVERSES, PRIORS, PSF, TASKS
 from .console import complain, out
-from .options import MAX_PIXELS, Factor, Like, Mask, MaxPixels, Method, Range, noise_level, reading, same_place
-from .psf_file import Background, Centre, read_given
+from .light import check_linear
+from .options import MAX_PIXELS, Factor, Like, Linear, Mask, MaxPixels, Method, Range, noise_level, reading, same_place
+from .psf_file import AUTO, Background, Centre, automatic, read_given
 from .restoring import Settings, restore_file
 
 
@@ -34,7 +36,9 @@ def restore(
         Path,
         typer.Option("--output", "-o", help="The image to write, or a folder: names are kept.", show_default=False),
     ],
-    psf: Annotated[str | None, typer.Option(help=PSF, show_default=False)] = None,
+    psf: Annotated[
+        str | None, typer.Option(help=f"{PSF[:-1]}; {' or '.join(AUTO)}: estimated.", show_default=False)
+    ] = None,
     psf_background: Background = None,
     psf_centre: Centre = False,
     prior: Annotated[str | None, typer.Option(help=f"One of {', '.join(PRIORS)}.", show_default=False)] = None,
@@ -74,6 +78,7 @@ def restore(
     crop: Annotated[
         bool, typer.Option("--crop/--no-crop", help="With natural and valid: cut off what lies outside the input.")
     ] = True,
+    linear: Linear = False,
     value_range: Range = None,
     max_pixels: MaxPixels = MAX_PIXELS,
     figure: Annotated[
@@ -85,7 +90,8 @@ def restore(
         if given is not None:
             closest(given, known, what)
     chosen = fastip.tasks.get(task)
-    taps = read_given(psf, psf_background, psf_centre)
+    kind = automatic(psf, psf_background, psf_centre, chosen)
+    taps = fastip.psf.delta() if kind else read_given(psf, psf_background, psf_centre)  # of each picture its own, later
     numbers: dict[str, Any] = {"weight": weight, "beta": beta, "iterations": iterations, "tolerance": tolerance}
     made: dict[str, Any] = {
         "psf": taps,
@@ -97,8 +103,11 @@ def restore(
     }
     numbers |= {"noise": noise_level(noise), "mask": None if mask is None else fastip.tasks.read_mask(mask)}
     choice = fastip.tasks.Choice(prior=prior, inverse=inverse, memory=memory, **numbers, **made)
-    settings = Settings(chosen, psf, choice, reading(value_range, max_pixels))
-    chosen.check(choice)  # bad options are refused before any file is read
+    settings = Settings(chosen, psf, choice, linear, reading(value_range, max_pixels), kind)
+    check_linear(linear, chosen)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        chosen.check(choice)  # bad options are refused before any file is read, which will have its own warnings
     pairs = _pairs(source, output)
     if figure is not None and source.is_dir():
         raise InvalidInput(f"--figure {figure} draws one image and {source} is a folder; restore that image alone")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import fastip
 
 from ..errors import FastipError, InvalidInput
-from .console import err
+from .console import err, warned
+from .light import Light, light_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -27,7 +28,9 @@ class Settings:
     task: fastip.tasks.Task[Any]
     psf: str | None
     choice: fastip.tasks.Choice
+    linear: bool
     reading: dict[str, Any]
+    auto: str | None = None  # the kind of blur whose psf is estimated
 
     def problem(self, kind: fastip.io.Kind) -> tuple[fastip.tasks.Problem, fastip.io.Kind]:
         """The problem for a file of this kind, and the kind of its result.
@@ -70,7 +73,9 @@ def restore_file(read: Path, write: Path, settings: Settings, figure: Path | Non
     ended = "".join(f", {status}" for status in dict.fromkeys(told.ended for told in done) if status)
     levels = "".join(f", noise {text}" for text in _noises([told.level for told in done if told.level]))
     took = f"{sum(told.iterations for told in done)} iterations, {time.perf_counter() - start:.1f} s{ended}"
-    words = f"{sizes}, {settings.task.words(settings.choice, settings.psf)}{levels}, {took}"
+    psf = settings.psf if settings.auto is None else " and ".join(dict.fromkeys(str(told.blur) for told in done))
+    psf = psf if settings.auto is None else f"{psf}, estimated"
+    words = f"{sizes}, {settings.task.words(settings.choice, psf)}{levels}, {took}"
     return f"{write}  {f'{pages} pages, ' if pages > 1 else ''}{words}"
 
 
@@ -82,6 +87,7 @@ class _Told:
     iterations: int
     ended: str
     level: fastip.tasks.Level | None
+    blur: fastip.psf.Estimate | None
 
 
 def _noises(levels: list[fastip.tasks.Level]) -> Iterator[str]:
@@ -99,30 +105,39 @@ class _Page:
     kind: fastip.io.Kind
     problem: fastip.tasks.Problem
     solution: Solution
+    light: Light
+    blur: fastip.psf.Estimate | None
 
     @property
     def told(self) -> _Told:
         y, x = self.y, self.x
         given = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
         ended = str(self.solution.status).partition(":")[0] if self.problem.tolerance > 0 else ""
-        sizes = f"{given} -> {x.shape[3]} × {x.shape[2]}"
-        return _Told(sizes, self.solution.iterations, ended, self.problem.level)
+        sizes = f"{given} -> {x.shape[3]} × {x.shape[2]}{self.light.words}"
+        return _Told(sizes, self.solution.iterations, ended, self.problem.level, self.blur)
 
     def draw(self, figure: Path, settings: Settings) -> None:
-        shown = self.y if self.y.ndim == 4 else self.problem.op.adjoint(self.y)
+        shown = self.light.read.encode(self.y) if self.y.ndim == 4 else self.problem.op.adjoint(self.y)
         fastip.figures.restoration(
             *(figure, shown, self.x, self.solution),
             name=settings.task.name,
             settings=f"{self.solution.iterations} iterations",
+            blur=self.blur,
         )
 
 
 def _restored(read: Path, write: Path, settings: Settings, number: int | None, label: str) -> _Page:
     """One page, after it is known that the file to write can hold what it becomes."""
     y, kind = settings.task.read(read, page=number, **settings.reading)
-    problem, like = settings.problem(kind)
-    fastip.io.check_write(write, like=like, **_form(problem, y, settings.choice.crop))
-    problem = problem.fitted(y)
+    light = light_of(settings.linear, kind, write)
+    y = light.read.decode(y)
+    blur = None if settings.auto is None else _estimated(y, read, settings.auto, settings.choice.noise, label)
+    if blur is not None:
+        settings = dataclasses.replace(settings, choice=settings.choice.but({"psf": blur.psf}))
+    with warned():
+        problem, like = settings.problem(kind)
+        fastip.io.check_write(write, like=like, **_form(problem, y, settings.choice.crop))
+        problem = problem.fitted(y)
     _tell_of_holes(problem, read)
     with _progress() as progress:
         job = progress.add_task(label, total=problem.iterations)
@@ -132,7 +147,22 @@ def _restored(read: Path, write: Path, settings: Settings, number: int | None, l
     x = solution.x
     if settings.choice.crop:
         x = fastip.tasks.under_data(x, problem.op, tuple(y.shape))
-    return _Page(y, x, like, problem, solution)
+    return _Page(y, light.written.encode(x), like, problem, solution, light, blur)
+
+
+def _estimated(y: Tensor, read: Path, kind: Any, noise: float | None, label: str) -> fastip.psf.Estimate:
+    """The blur of a picture, where it is clear."""
+    with _progress("candidates") as progress:
+        job = progress.add_task(f"{label}, psf")
+        blur = fastip.psf.estimate(
+            *(y, kind, noise), report=lambda done, total: progress.update(job, completed=done, total=total)
+        )
+    if not blur.clear:
+        raise InvalidInput(
+            f"the psf of {read} is to be estimated (auto:{kind}), and the best, a {blur}, is not clear: not a blur of "
+            "this kind; give the psf"
+        )
+    return blur
 
 
 def _form(problem: fastip.tasks.Problem, y: Tensor, crop: bool) -> dict[str, Any]:
@@ -155,7 +185,7 @@ def _tell_of_holes(problem: fastip.tasks.Problem, read: Path) -> None:
         )
 
 
-def _progress() -> Progress:
+def _progress(unit: str = "iterations") -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -163,7 +193,7 @@ def _progress() -> Progress:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("iterations"),
+        TextColumn(unit),
         TimeElapsedColumn(),
     )
     return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)

@@ -46,6 +46,7 @@ from .trained import TASKS as LEARNED
 from .trained import LearnedTask as LearnedTask
 from .upscale import TASKS as RESIZED
 from .upscale import UpscaleTask as UpscaleTask
+from .weights import suggested_weight as suggested_weight
 
 CLASSICAL = (*RESIZED, *BLURRED, *PIXELWISE)
 _TASKS: dict[str, Task[Problem]] = {task.name: task for task in (*CLASSICAL, *LEARNED, *MEASURED)}
@@ -143,7 +144,8 @@ def load_task(
         noise: The standard deviation of the noise in the data, in units of [0, 1]: that of grey levels of 255 divided
             by 255. None: for each picture what :func:`fastip.noise_level` tells, else 0.01; ``task.fitted(y)`` has the
             number.
-        prior: A name of ``fastip.tasks.PRIORS``; total variation if None.
+        prior: A name of ``fastip.tasks.PRIORS``; if None the learned restorer, "photo", and total variation where a
+            weight, beta, iterations or tolerance is given.
         weight: Of that prior, >= 0, larger is smoother; None follows the noise.
         memory: Bytes that a solve may take in all (2 GB by default), or a text such as "800MB"; larger images go
             through the network in tiles.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 from ..contracts import LinearOperator
@@ -11,7 +13,7 @@ from ..errors import InvalidInput
 from .choice import Choice
 from .iterated import AdmmProblem, NoisyProblem
 from .levels import ASSUMED, DEFAULT, GIVEN, Level, check_noise
-from .settings import WAYS, Usual, way
+from .settings import Usual, way
 from .task import Task
 
 # What every one of them takes, beside what its operator takes.
@@ -34,7 +36,7 @@ class ClassicalTask(Task[AdmmProblem]):
 
     @property
     def prior_text(self) -> str:
-        return f"{next(iter(WAYS))}, weight by noise"
+        return way(Choice()).text
 
     @abc.abstractmethod
     def operator(self, choice: Choice) -> LinearOperator:
@@ -75,14 +77,17 @@ class ClassicalTask(Task[AdmmProblem]):
         noise = None if choice.noise is None else check_noise(choice.noise)
         op = self.operator(choice)
         usual, more = self.usual(choice), self.beside(choice, op)
-
-        def at(level: Level) -> AdmmProblem:
-            settings = chosen.settings(op, level.value, choice, usual)
-            return AdmmProblem(op=op, noise=level.value, source=level.source, **settings, **more)
-
+        at = partial(_settled, partial(chosen.settings, choice=choice, usual=usual), more)
         if noise is not None:
-            return at(Level(noise, GIVEN))
-        problem = at(Level(ASSUMED, DEFAULT))
+            return at(op, Level(noise, GIVEN))
+        problem = replace(at(op, Level(ASSUMED, DEFAULT)), noise=None, source=None)
         if not chosen.follows(choice):
-            return replace(problem, noise=None, source=None)
+            return problem
         return NoisyProblem(**vars(problem), at=at, first=problem)
+
+
+def _settled(
+    settings: Callable[..., dict[str, Any]], fixed: dict[str, Any], op: LinearOperator, level: Level
+) -> AdmmProblem:
+    """The problem of one operator and level; a partial of it can be pickled."""
+    return AdmmProblem(op=op, noise=level.value, source=level.source, **fixed, **settings(op, level.value))

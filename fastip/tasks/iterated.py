@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import as_tensor
-from ..contracts import Inverse, Solution, Status
+from ..contracts import Inverse, LinearOperator, Solution, Status
 from ..operators import Mask
 from ..priors.filling import filled
 from ..solvers.admm import admm
@@ -122,23 +122,23 @@ class NoisyProblem(AdmmProblem):
         prior: Of a noise of 0.01.
         iterations: At most.
         tolerance: Of the stop.
-        noise: 0.01.
+        noise: None: that of each picture.
         inverse: "auto" or an object of ``fastip.inverses``.
         beta: The penalty for a noise of 0.01.
         cut: As for ``AdmmProblem``.
         known: As for ``AdmmProblem``.
-        source: "assumed".
-        at: Gives the problem of another level.
+        source: None.
+        at: Gives the problem of an operator and a level.
         first: What it gave for a noise of 0.01. Whatever is no longer its own (after ``dataclasses.replace``) stays.
     """
 
-    at: Callable[[Level], AdmmProblem]
+    at: Callable[[LinearOperator, Level], AdmmProblem]
     first: AdmmProblem
 
     def fitted(self, y: Any) -> AdmmProblem:
         level = level_of(self.counted(as_tensor(y, "y")[0], float("nan")))
         own = {name: value for name, value in vars(self.first).items() if getattr(self, name) is not value}
-        return dataclasses.replace(self.at(level), **{name: getattr(self, name) for name in own})
+        return dataclasses.replace(self.at(self.op, level), **{name: getattr(self, name) for name in own})
 
     @torch.no_grad()
     def solve(self, y: Any, *, report: Report | None = None) -> Solution:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .. import inverses, operators, priors
+import torch
+
+from .. import inverses, priors
 from ..arrays import check_count, check_number
+from ..checkpoint import shipped
 from ..contracts import Inverse, LinearOperator, Prior
 from ..errors import InvalidInput, closest
+from ..priors import memory as bounds
+from ..restorer import Restorer
 from .choice import Choice
+from .weights import suggested_weight
 
 INVERSES: dict[str, Callable[[], str | Inverse]] = {
     "auto": lambda: "auto",
@@ -19,6 +27,8 @@ INVERSES: dict[str, Callable[[], str | Inverse]] = {
     "stencil": inverses.Stencil,
     "cg": inverses.ConjugateGradient,
 }
+# Of the noise that a weight is for: pictures of another scale may have more.
+MOST = 0.99
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +50,10 @@ class Usual:
 
 class Way(Protocol):
     """A prior by its name: all that a task has to know of it."""
+
+    @property
+    def text(self) -> str:
+        """What it is, in a word or two."""
 
     def check(self, choice: Choice, task: str) -> None:
         """Refuse what this prior cannot use, for the task of that name."""
@@ -67,6 +81,10 @@ class Classical:
     boxed: bool = True
     noisy: bool = True
 
+    @property
+    def text(self) -> str:
+        return f"{self.name}, weight by noise" if self.noisy else self.name
+
     def check(self, choice: Choice, task: str) -> None:
         for option, value in choice.given("memory", "dtype").items():
             without = f"task {task!r} has no network whose {option} could be chosen"
@@ -81,7 +99,7 @@ class Classical:
         return self.noisy and choice.weight is None
 
     def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual) -> dict[str, Any]:
-        weight = suggested_weight(self.name, noise, op) if choice.weight is None else choice.weight
+        weight = suggested_weight(self.name, min(noise, MOST), op) if choice.weight is None else choice.weight
         prior = self.make(check_number(weight, "weight", low=0.0))
         if choice.bounded and self.boxed:
             prior = prior + priors.Box(0.0, 1.0)  # type: ignore[operator]
@@ -98,28 +116,60 @@ class Classical:
         }
 
 
-# The weight of each prior at noise 0.01, by the stride of the operator; see the table of the blurs for total variation.
-_WEIGHTS = {
-    "tv": {1: 1.5e-3, 2: 6e-4, 4: 5e-4},
-    "wavelet": {1: 4e-3, 2: 2e-3, 4: 1e-3},
-    "l1": {1: 5e-3, 2: 2e-3, 4: 1e-4},
-    "l2": {1: 2e-2, 2: 1e-2, 4: 1e-4},
-}
+FIXED = ("weight", "beta", "iterations", "tolerance")  # by the training of a network
 
 
-def suggested_weight(prior: str, noise: float, op: LinearOperator) -> float:
-    """The weight of a prior where none is chosen."""
-    convolution = op.convolution()
-    if getattr(op, "pixelwise", False) or isinstance(op, operators.Mask):
-        return max(1.2 * noise, 1e-3) if prior in ("tv", "wavelet") else _WEIGHTS[prior][1]
-    stride = 4 if convolution is None else convolution.stride
-    table = _WEIGHTS[prior]
-    return table[min(table, key=lambda known: abs(known - stride))]
+@dataclass(frozen=True)
+class Learned:
+    """A restorer that comes with fastip: its network is told the noise, and has its own betas and iterations.
+
+    Attributes:
+        name: That of ``shipped.restorer``.
+    """
+
+    name: str
+
+    @property
+    def text(self) -> str:
+        return "network"
+
+    def check(self, choice: Choice, task: str) -> None:
+        for option, value in choice.given(*FIXED).items():
+            raise InvalidInput(
+                f"{option} is {value!r}, and the network of prior {self.name!r} has its own: leave it out, "
+                f"or choose one of {', '.join(n for n, way in WAYS.items() if isinstance(way, Classical))}"
+            )
+
+    def follows(self, choice: Choice) -> bool:
+        return True
+
+    def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual) -> dict[str, Any]:
+        bound = bounds.DEFAULT if choice.memory is None else bounds.parse(choice.memory)
+        restorer = _restorer(self.name, bound, choice.dtype)
+        outside = None if restorer.trained is None else restorer.trained.outside(op, noise)
+        if outside is not None:
+            warnings.warn(
+                f"prior {self.name!r} was not trained on {outside}: look at the result, or use another prior, e.g. tv",
+                stacklevel=2,
+            )
+        inverse = choice.inverse and INVERSES[closest(choice.inverse, INVERSES, "inverse")]()
+        return {
+            "prior": restorer.prior(noise),
+            "beta": restorer.beta(noise),
+            "inverse": inverse or restorer.inverse(op),
+            "iterations": restorer.iterations,
+            "tolerance": 0.0,
+        }
 
 
-# ``--prior`` takes these names. A prior with other needs, as one with a network, is another class with the methods of
-# Way; the first is what a task takes where no prior is named.
+@functools.lru_cache(maxsize=1)  # the pages of a file need one network
+def _restorer(name: str, memory: int, dtype: torch.dtype | None) -> Restorer:
+    return shipped.restorer(name, memory=memory, dtype=dtype)
+
+
+# ``--prior`` takes these names; the first is what a task takes where no prior is named.
 WAYS: dict[str, Way] = {
+    "photo": Learned("photo"),
     "tv": Classical("tv", priors.TV),
     "wavelet": Classical("wavelet", priors.Wavelet, boxed=False),
     "l1": Classical("l1", priors.L1, noisy=False),
@@ -131,5 +181,6 @@ PRIORS = tuple(WAYS)
 
 
 def way(choice: Choice) -> Way:
-    """That of the prior which was chosen, or the usual one."""
-    return WAYS[closest(choice.prior or next(iter(WAYS)), WAYS, "prior")]
+    """That of the prior which was chosen, or the usual one: total variation where numbers of its solve are chosen."""
+    usual = "tv" if choice.given(*FIXED) else next(iter(WAYS))
+    return WAYS[closest(choice.prior or usual, WAYS, "prior")]

@@ -90,7 +90,8 @@ def test_alpha_comes_along(tmp_path):
     assert np.array_equal(np.asarray(Image.open(tmp_path / "b.png"))[::2, ::2, 3], rgba[..., 3])
 
 
-def test_no_crop_keeps_the_whole_valid_image(tmp_path):
+@pytest.mark.parametrize("boundary", ["natural", "valid"])
+def test_no_crop_keeps_the_whole_valid_image(tmp_path, boundary):
     picture(tmp_path / "in.png")
     words = [
         "restore",
@@ -98,7 +99,7 @@ def test_no_crop_keeps_the_whole_valid_image(tmp_path):
         "--task",
         "sr4",
         "--boundary",
-        "valid",
+        boundary,
         "--iterations",
         2,
         "-o",

@@ -79,6 +79,25 @@ def test_motion_is_the_bilinear_line_integral(size, angle):
         assert kernel[i, j].item() == pytest.approx(exact, abs=2e-5)
 
 
+@pytest.mark.parametrize("angle, length", [(0.0, 6.0), (37.0, 4.0), (110.0, 8.0)])
+def test_a_shorter_motion_is_that_of_a_smaller_psf(angle, length):
+    around = (8 - int(length)) // 2
+    expected = torch.nn.functional.pad(psf.motion(int(length) + 1, angle), [around] * 4)
+    torch.testing.assert_close(psf.motion(9, angle, length=length), expected, rtol=0, atol=2e-5)
+    assert torch.equal(psf.motion(9, angle, 8), psf.motion(9, angle))
+    assert torch.allclose(psf.motion(5, angle, 0), psf.delta(5))
+    row, column = (torch.arange(9.0).double() - 4).reshape(-1, 1), torch.arange(9.0).double() - 4
+    spread = float((psf.motion(9, angle, 5.3) * (row.square() + column.square())).sum())
+    other = float((psf.motion(9, angle, 5.8) * (row.square() + column.square())).sum())
+    assert 0 < other - spread < (5.8**2 - 5.3**2) / 12 + 0.3
+
+
+@pytest.mark.parametrize("length", [8.01, -1, float("nan"), "long"])
+def test_a_motion_that_is_longer_than_its_psf_is_refused(length):
+    with pytest.raises(InvalidInput, match="^length is"):
+        psf.motion(9, 10.0, length)
+
+
 @pytest.mark.parametrize(
     "size, radius", [(1, 0.5), (4, 1.0), (5, 2.5), (8, 1.25), (9, 4.5), (9, 7.0), (13, 6.1), (6, 1e200)]
 )
@@ -140,6 +159,7 @@ def test_disk_area_and_symmetry():
         (" gaussian:4:0.5 ", psf.gaussian(4, 0.5)),
         ("motion:9:45", psf.motion(9, 45)),
         ("motion:7:-12.5", psf.motion(7, -12.5)),
+        ("motion:9:20:6.5", psf.motion(9, 20, 6.5)),
         ("disk:7:3", psf.disk(7, 3)),
         ("disk:7", psf.disk(7)),
         ("box:3", psf.box(3)),
@@ -155,7 +175,7 @@ def test_text_forms(text, kernel):
     "text, says",
     [
         ("gausian:9:1.6", "did you mean gaussian:SIZE:SIGMA"),
-        ("Motion:9:45", "did you mean motion:SIZE:ANGLE"),
+        ("Motion:9:45", "did you mean motion:SIZE:ANGLE:LENGTH"),
         ("airy:9", "expected one of gaussian:SIZE:SIGMA"),
         ("", "names no psf"),
         ("gaussian", "expected gaussian:SIZE:SIGMA"),

@@ -3,6 +3,8 @@
 Axis 0 is rows (down), axis 1 columns (right).
 """
 
+from .estimated import Estimate as Estimate
+from .estimated import estimate as estimate
 from .files import SUFFIXES as SUFFIXES
 from .forms import FORMS as FORMS
 from .forms import LARGEST as LARGEST

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ... import checkpoint, data, metrics, nets
+from ... import checkpoint, data, metrics, nets, operators
 from ...arrays import check_count
 from ...checkpoint import shipped
 from ...restorer import ITERATIONS, Distribution, Restorer
@@ -120,11 +120,13 @@ def problems(pictures: Sequence[Tensor]) -> list[Example]:
     found = []
     for number, x in enumerate(pictures):
         generator = torch.Generator().manual_seed(schedule.stream(SEED, number, -1))
-        draw = PhotoDegradations(min(x.shape[-2:]))
+        side = min(x.shape[-2:])
+        draw = PhotoDegradations(side)
         degradation = draw(generator)
         while type(degradation.op).__name__ != _TURNS[number % len(_TURNS)]:
             degradation = draw(generator)
-        found.append(example(x, degradation, generator))
+        masked = isinstance(degradation.op, operators.Mask)  # which are as wide as high
+        found.append(example(x[..., :side, :side] if masked else x, degradation, generator))
     return found
 
 
