@@ -20,7 +20,7 @@ LAYERS = (
     ("_version", "_C"),
     ("errors", "forks"),
     ("arrays", "tracing"),
-    ("placement", "io", "solution", "noise"),
+    ("placement", "io", "solution", "terms", "noise"),
     ("contracts", "streams"),
     ("stopping",),
     ("kernels",),

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastip import inverses, operators, priors
+from fastip import fidelities, inverses, operators, priors
 
 Choice = TypeVar("Choice")
 BOUNDARIES = ("circular", "zero", "valid", "reflect")
@@ -128,6 +128,16 @@ class Draw:
             call.update(low=0.0, high=1.0)
         return found
 
+    def fidelity(self, shape: tuple[int, ...]) -> Any:
+        return self.one(
+            fidelities.Squares(),
+            fidelities.Squares(self.number(-2, 2)),
+            fidelities.Squares(self.normal(*shape).abs()),
+            fidelities.Clipped(self.number(-1, 1)),
+            fidelities.Clipped(low=self.normal(*shape) > 0.8),
+            fidelities.Clipped(high=0.4, low=-0.3) if self.often(0.8) else self.one("clipped", fidelities.Clipped),
+        )
+
     def inverse(self) -> Any:
         if self.often(0.5):
             return "auto"
@@ -167,6 +177,8 @@ def call(seed: int) -> Call:
             keywords["init"] = draw.one(keywords["init"][..., :-1], keywords["init"].int(), 3.0)
     if draw.often(0.02):
         keywords["weight"] = 1
+    if draw.often(0.1):
+        keywords["fidelity"] = draw.fidelity(tuple(y.shape)[-2:] if isinstance(y, Tensor) else (1, 1))
     if (
         draw.often(0.1)
         and isinstance(y, Tensor)

