@@ -259,7 +259,7 @@ def test_load_task(monkeypatch, tmp_path):
     assert classical.op.boundary == "zero" and classical.op.stride == 2
     for options in ({"memory": "1GB"}, {"dtype": torch.float32}):
         with pytest.raises(InvalidInput, match="has no network"):
-            fastip.load_task("sr2", **options)
+            fastip.load_task("sr2", prior="tv", **options)
     with pytest.raises(InvalidInput, match="needs the psf"):
         fastip.load_task("deblur")
     with pytest.raises(UnknownKeyword, match="boundary"):
