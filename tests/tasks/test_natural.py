@@ -98,18 +98,18 @@ def test_a_window_is_restored_up_to_its_border(name, kernel, gain):
 
 
 def test_it_is_the_optimum_of_the_valid_problem():
-    y = torch.rand(1, 1, 12, 14, dtype=torch.float64)
+    y = torch.rand(1, 1, 8, 9, dtype=torch.float64)
     problem = fastip.load_task("deblur", psf="disk:5:2", weight=1e-2, boundary="natural")
-    exact = tasks.get("deblur").problem(psf="disk:5:2", weight=1e-2, tolerance=1e-6, iterations=2000).solve(y).x
+    exact = tasks.get("deblur").problem(psf="disk:5:2", weight=1e-2, tolerance=1e-5, iterations=1000).solve(y).x
     prior = priors.TV(1e-2) + priors.Box(0, 1)
     op = operators.Blur(psf.disk(5, 2), boundary="valid")
-    known = fastip.admm(y, op, prior, inverse=inverses.ConjugateGradient(1e-10), iterations=2000, tolerance=1e-6).x
+    known = fastip.admm(y, op, prior, inverse=inverses.ConjugateGradient(1e-8), iterations=1000, tolerance=1e-5).x
 
     def objective(x):
         return float((y - op(x)).square().sum() + prior.value(x).sum())
 
-    whole = tasks.get("deblur").problem(psf="disk:5:2", weight=1e-2, tolerance=1e-6, iterations=2000, crop=False)
-    assert objective(whole.solve(y).x) == pytest.approx(objective(known), rel=1e-4)
+    whole = tasks.get("deblur").problem(psf="disk:5:2", weight=1e-2, tolerance=1e-5, iterations=1000, crop=False)
+    assert objective(whole.solve(y).x) == pytest.approx(objective(known), rel=1e-3)
     assert torch.equal(tasks.under_data(whole.solve(y).x, op, tuple(y.shape)), exact)
     assert psnr(problem.solve(y).x, exact) > 30
 
