@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..contracts import BoundInverse, Inverse, Kronecker, LinearOperator
+from ..contracts import BoundInverse, Inverse, LinearOperator
 from ..errors import StrictKeywords
+from ..operators import Blur
 from .conjugate_gradient import ConjugateGradient
 from .exact import Exact
-from .split import Split
+from .split import FAINT, Split
 from .steps import DataStep
 
 # A network sees the iterations that it was trained through and no others, so C must be close to exact from the first
@@ -18,22 +19,25 @@ from .steps import DataStep
 # conjugate gradients to 1e-3, 3e-3, 1e-2 33.3, 33.2 and 32.9, all in 1.9, 1.6 and 1.3 times the time of the exact one.
 # Super-resolution with the wide blur: 27.1; 26.8 with the stencil; 27.2 with each of the others, in no more time.
 ENOUGH = 3e-3
-# Four validation photographs, valid, super-resolution with the wide blur: 23.9 dB from A^T C y, which is dark on the
-# frame that no datum looks at straight, 24.8 and 24.9 from the even start with 0.3 and 0.1 here. Little blur and
-# deblurring: the same to 0.02 dB.
-LEAST = 0.1
 
 
 class EvenStart(DataStep):
-    """The data step from ``x0 = A^T C y / max(A^T C A 1, 0.1)``.
+    """The data step from ``x0 = A^T y / |A|^T |A| 1``, averages of the data as in :class:`Split`.
 
-    It is as bright where few data look, at the frame of a valid boundary, as inside.
+    It is as bright where few data look, at the frame of a valid boundary, as inside. A^T C y is dark there, and few
+    iterations leave it so. Six of the restorer for photographs, x 4, 9 x 9 Gaussian, windows of four validation
+    photographs, after A^T C y / max(A^T C A 1, 0.1) and after this: 27.93 and 28.03 dB, the last three rows 23.09 and
+    23.86; a flat picture of 0.6 is off by 0.2 and by 0.005.
     """
 
     def guess(self) -> Tensor:
-        shape = self.op.input_shape(tuple(self.y.shape))
-        seen = self.op.adjoint(self.apply(self.op(torch.ones(shape, dtype=self.y.dtype, device=self.y.device))))
-        return super().guess() / seen.clamp_min(LEAST)
+        pulled, a = self.op.adjoint(self.y), self.op.convolution()
+        assert a is not None
+        magnitude = Blur(a.psf.abs(), stride=a.stride, boundary=a.boundary)
+        reach = magnitude.adjoint(magnitude(torch.ones_like(pulled[:1, :1])))
+        mean = pulled.sum(dim=(-2, -1), keepdim=True) / reach.sum(dim=(-2, -1), keepdim=True)
+        faint = FAINT * reach.amax()
+        return (pulled + faint * mean) / (reach + faint)
 
 
 class Close(StrictKeywords):
@@ -56,9 +60,8 @@ class Close(StrictKeywords):
             return self.split.bind(op, y, beta, relaxation)
         inverse: Inverse = ConjugateGradient(ENOUGH) if known is None else exact
         step = inverse.bind(op, y, beta, relaxation)
-        if known is not None and not isinstance(known[1], Kronecker):
-            return step
-        convolution = op.convolution()
-        if convolution is not None and convolution.boundary == "valid" and isinstance(step, DataStep):
+        a = op.convolution()
+        framed = a is not None and a.boundary == "valid" and max(a.psf.shape) > a.stride
+        if framed and isinstance(step, DataStep):
             return EvenStart(op, y, beta, step.apply, step.describe())
         return step

