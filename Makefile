@@ -2,6 +2,7 @@
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 THREADS ?= 1
+LONG ?= photo-restorer
 
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
@@ -49,10 +50,10 @@ bench: $(READY)
 train-photo: $(READY)
 	nice -n 19 $(BIN)/fastip data fetch photos photos-more
 	@[ "$$(ps -o sess= -p $$PPID | tr -d ' ')" != "$$PPID" ] || { echo 19 > /proc/self/autogroup; } 2>/dev/null || true
-	OMP_NUM_THREADS=$(THREADS) nice -n 19 $(BIN)/fastip train task photo-denoiser
+	OMP_NUM_THREADS=$(THREADS) nice -n 19 $(BIN)/fastip train task $(LONG)
 
 train-photo-export: $(READY)
-	$(BIN)/fastip train export photo-denoiser -o fastip/weights/priors
+	$(BIN)/fastip train export $(LONG)
 
 # sdist, wheel out of the sdist, manylinux wheel (one OpenMP runtime in a process: torch's, so libgomp stays outside), and a solve in an empty environment
 wheel: $(READY)

@@ -98,7 +98,7 @@ def compared(name: str, problem: tasks.Problem) -> dict[str, Found]:
 @pytest.mark.parametrize("name", photo_tasks.NAMES)
 def test_restoration(benchmark: Any, name: str) -> None:
     try:
-        problem = fastip.load_task(name)
+        problem = fastip.load_task(name, boundary="circular")
     except InvalidInput as missing:
         pytest.skip(str(missing))
     benchmark.group = f"{name}, seven photographs of {SIZE}²"

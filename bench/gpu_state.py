@@ -159,7 +159,7 @@ def _joined(paths: Sequence[Path]) -> Kept:
 
 def home() -> Path:
     """The state of the CPU's training."""
-    path = long_training.files().state
+    path = long_training.files(photo_denoiser.NAME).state
     assert path is not None
     return path
 
@@ -186,7 +186,7 @@ def join(folder: Path) -> state.History:
     kept = read_parts(folder)
     if kept is None:
         raise InvalidInput(f"{folder} holds no parts of a training; give the folder that `train` wrote into")
-    place = long_training.folder()
+    place = long_training.folder(photo_denoiser.NAME)
     place.mkdir(parents=True, exist_ok=True)
     with long_training.alone(place):
         _check_newer(kept, place)
@@ -233,7 +233,9 @@ def planned(
 
 def begun(settings: Mapping[str, Any], say: Say) -> Kept:
     """A state without moments: the shipped weights at their step, else the network's first ones."""
-    start = long_training.shipped_start(say) or photo_denoiser.Start(photo_denoiser.network(), state.History())
+    start = long_training.shipped_start(photo_denoiser.NAME, say) or photo_denoiser.Start(
+        photo_denoiser.network(), state.History()
+    )
     if json.loads(json.dumps(start.net.config())) != settings["net"]["config"]:
         raise InvalidInput("the pack was made for a network of another shape; pack again")
     weights = start.net.state_dict()

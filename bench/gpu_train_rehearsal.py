@@ -109,7 +109,9 @@ def _go_on(photographs: Sequence[np.ndarray], validation: list[Tensor], before: 
 
     try:
         about = {"pictures": Few(photographs, 32, stop), "validation": validation} | REHEARSED
-        long_training.go_on(train=partial(photo_denoiser.train_photo_denoiser, **about), progress=False)
+        long_training.go_on(
+            photo_denoiser.NAME, train=partial(photo_denoiser.train_photo_denoiser, **about), progress=False
+        )
     except KeyboardInterrupt:
         pass
     record = checkpoint.read_record(home(), "training")

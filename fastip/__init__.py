@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from . import checkpoint as checkpoint
     from . import data as data
     from . import experiments as experiments
+    from . import fidelities as fidelities
     from . import figures as figures
     from . import inverses as inverses
     from . import io as io
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from . import operators as operators
     from . import priors as priors
     from . import rec as rec
+    from . import restorer as restorer
     from . import solvers as solvers
     from . import tasks as tasks
     from . import train as train
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
     from .checkpoint import load_inverse as load_inverse
     from .checkpoint import load_prior as load_prior
     from .checkpoint import load_projector as load_projector
+    from .checkpoint import load_restorer as load_restorer
     from .checkpoint import save_generator as save_generator
     from .checkpoint import save_inverse as save_inverse
     from .checkpoint import save_prior as save_prior
     from .checkpoint import save_projector as save_projector
+    from .checkpoint import save_restorer as save_restorer
     from .checkpoint import shipped as shipped
     from .errors import FastipError as FastipError
     from .explanation import explain as explain
@@ -51,12 +55,13 @@ if TYPE_CHECKING:
 # test compares the two.
 _PUBLIC = {
     "": (
-        *("checkpoint", "checkpoint.shipped", "data", "experiments", "figures", "inverses", "io", "kernels", "metrics"),
-        *("nets", "operators", "operators.psf", "priors", "rec", "solvers", "tasks", "train"),
+        *("checkpoint", "checkpoint.shipped", "data", "experiments", "fidelities", "figures", "inverses", "io"),
+        *("kernels", "metrics", "nets", "operators", "operators.psf", "priors", "rec", "restorer"),
+        *("solvers", "tasks", "train"),
     ),
     "checkpoint": (
-        *("load_generator", "load_inverse", "load_prior", "load_projector"),
-        *("save_generator", "save_inverse", "save_prior", "save_projector"),
+        *("load_generator", "load_inverse", "load_prior", "load_projector", "load_restorer"),
+        *("save_generator", "save_inverse", "save_prior", "save_projector", "save_restorer"),
     ),
     "errors": ("FastipError",),
     "explanation": ("explain",),

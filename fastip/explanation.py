@@ -7,16 +7,16 @@ from typing import Any
 
 from . import kernels
 from .arrays import as_tensor
-from .contracts import Inverse, LinearOperator, Prior
+from .contracts import Fidelity, Inverse, LinearOperator, Prior
 from .errors import strict_keywords
-from .inverses import auto
 from .solvers import fused
 from .solvers.arguments import (
     check_data,
     check_exact,
-    check_inverse,
+    check_fidelity,
     check_relaxation,
     check_tolerance,
+    chosen,
     initial,
     schedule,
 )
@@ -29,6 +29,7 @@ def explain(
     y: Any,
     *,
     inverse: str | Inverse = "auto",
+    fidelity: Fidelity | None = None,
     beta: float | Sequence[float] | None = None,
     tolerance: float = 1e-3,
     relaxation: float = 1.0,
@@ -40,6 +41,7 @@ def explain(
         prior: An object of ``fastip.priors``.
         y: The data, of the shape that ``op`` maps to, as for a solve: a torch tensor, a NumPy or a CuPy array.
         inverse: "auto" or an object of ``fastip.inverses``.
+        fidelity: An object of ``fastip.fidelities``, or None.
         beta: The penalty, > 0, or one for each iteration. None: what suits the prior, else ``0.02 ||A||^2``.
         tolerance: As for the solve.
         relaxation: As for the solve.
@@ -49,18 +51,17 @@ def explain(
 
     Raises:
         InvalidInput: For data that ``op`` cannot have given, NaN, Inf, a bad operator, prior, inverse or number.
-        Unsupported: Where an inverse does not fit the operator.
+        Unsupported: Where an inverse does not fit the operator or the fidelity.
     """
     y, _ = as_tensor(y, "y")
-    shape = check_data(y, op)
+    fidelity = check_fidelity(fidelity)
+    shape = check_data(y, op, fidelity)
+    y = y if fidelity is None else fidelity.known(y)
     tolerance, relaxation = check_tolerance(tolerance, y), check_relaxation(relaxation)
-    betas = schedule(beta, op, prior, shape)
+    betas = schedule(beta, op, prior, shape, fidelity)
     prox = prior.bind(y, op)
     check_exact(relaxation, prox, prior)
-    if inverse == "auto":
-        fits = {"pointwise": prox.pointwise() is not None, "exact": prox.exact}
-        inverse = auto.choose(op, y, betas[0], relaxation=relaxation, **fits)
-    step = check_inverse(inverse).bind(op, y, betas[0], relaxation)
+    step = chosen(inverse, fidelity, op, y, betas[0], relaxation, prox).bind(op, y, betas[0], relaxation)
     x, q = initial(None, step, shape, y)
     several = len(betas) > 1
     why = "beta changes between iterations" if several else fused.why_unfused(step, prox, x, q, y, tolerance)

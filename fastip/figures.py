@@ -1,4 +1,4 @@
-"""Figures of a restoration: images side by side with a magnified part, and the residuals of the solve."""
+"""Figures of a restoration: images with a magnified part, the residuals of the solve, the search of a blur."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from .stopping import EVERY
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from .operators.psf import Estimate
 
 INK, ACCENT, MUTED = "#1b1f24", "#d1495b", "#8a94a0"
 SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
@@ -70,6 +72,7 @@ class Row:
         zoom: (top, left, size) of the magnified square, as fractions of the height, the width and the height.
         unit: What the curves are drawn against, "iterations" or "seconds".
         title: Stands at the left of the first panel.
+        blur: An estimate whose search is drawn at the right of all, or None.
     """
 
     panels: Sequence[Panel]
@@ -77,6 +80,7 @@ class Row:
     zoom: tuple[float, float, float]
     unit: str
     title: str = ""
+    blur: Estimate | None = None
 
 
 @strict_keywords
@@ -104,7 +108,16 @@ def check_figure(path: str | Path) -> Path:
 
 
 @strict_keywords
-def restoration(path: str | Path, y: Tensor, x: Tensor, solution: Solution, *, name: str, settings: str) -> None:
+def restoration(
+    path: str | Path,
+    y: Tensor,
+    x: Tensor,
+    solution: Solution,
+    *,
+    name: str,
+    settings: str,
+    blur: Estimate | None = None,
+) -> None:
     """Write input, result and residual curves of one solve to a file.
 
     Args:
@@ -114,6 +127,7 @@ def restoration(path: str | Path, y: Tensor, x: Tensor, solution: Solution, *, n
         solution: That of the solve, for its residuals; without looks at the stop rule there is no plot.
         name: The title of the result.
         settings: Stands at the left of the images.
+        blur: The estimate of the psf, whose search is drawn too, or None.
 
     Raises:
         InvalidInput: For a path that cannot be written.
@@ -134,7 +148,7 @@ def restoration(path: str | Path, y: Tensor, x: Tensor, solution: Solution, *, n
         Panel(y, "input", size(y.shape[3], y.shape[2])),
         Panel(x, name, size(x.shape[3], x.shape[2]), strong=True),
     ]
-    compare(path, [Row(panels, curves, (0.4, 0.4, 0.2), "iterations", settings)])
+    compare(path, [Row(panels, curves, (0.4, 0.4, 0.2), "iterations", settings, blur)])
 
 
 @strict_keywords
@@ -158,13 +172,16 @@ def compare(path: str | Path, rows: Sequence[Row]) -> None:
     # Inches: a narrower panel leaves no room for its titles, a wider one makes the page huge.
     panel = min(max(height * w / h, 2.0), 8.0)
     curves = [3.0] if any(row.curves for row in rows) else []
+    blurs = [4.0] if any(row.blur for row in rows) else []
     figure = Figure(
-        figsize=(columns * panel + 1.2 * sum(curves), (height + 0.35) * len(rows) + 0.1),
+        figsize=(columns * panel + 1.2 * sum(curves + blurs), (height + 0.35) * len(rows) + 0.1),
         layout="constrained",
         facecolor="white",
     )
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.02, hspace=0.02)  # type: ignore[union-attr, call-arg]
-    grid = figure.add_gridspec(len(rows), columns + len(curves), width_ratios=[panel] * columns + curves)
+    grid = figure.add_gridspec(
+        len(rows), columns + len(curves + blurs), width_ratios=[panel] * columns + curves + blurs
+    )
     for i, row in enumerate(rows):
         for j, shown in enumerate(row.panels):
             axes = figure.add_subplot(grid[i, j])
@@ -173,6 +190,8 @@ def compare(path: str | Path, rows: Sequence[Row]) -> None:
                 axes.set_ylabel(row.title, fontsize=11, color=INK)
         if row.curves:
             _curves(figure.add_subplot(grid[i, columns]), row)
+        if row.blur is not None:
+            draw_blur(figure.add_subplot(grid[i, -1]), row.blur)
     _save(figure, path)
 
 
@@ -180,6 +199,60 @@ def _save(figure: Figure, path: Path) -> None:
     kind = path.suffix[1:].lower()
     metadata: dict[str, Any] | None = {"Software": None} if kind == "png" else None
     replace_file(path, lambda file: figure.savefig(file, format=kind, dpi=110, metadata=metadata))
+
+
+@strict_keywords
+def blur(path: str | Path, estimate: Estimate) -> None:
+    """Write what ``fastip.psf.estimate`` saw to a file: the cost over the radius, or over length and angle.
+
+    Args:
+        path: The file: PNG, PDF, SVG or JPEG by its suffix.
+        estimate: Of a disk or a motion; the value that was chosen is marked.
+
+    Raises:
+        InvalidInput: For a path that cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    path = check_figure(path)
+    figure = Figure(figsize=(7.5, 4.2), layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    draw_blur(axes, estimate)
+    _save(figure, path)
+
+
+def draw_blur(axes: Axes, estimate: Estimate) -> None:
+    """Draw the curve of an estimate and the value that was chosen.
+
+    Args:
+        axes: Where to.
+        estimate: Of a disk or a motion.
+    """
+    chosen, curve = estimate.parameters, estimate.curve
+    cost = curve["cost"].double().numpy()
+    low, high = float(cost.min()), max(0.0, float(np.median(cost)))  # far above the minimum there is nothing to see
+    if "radius" in chosen:
+        axes.plot(curve["radius"].numpy(), cost, color=INK, linewidth=1.5, marker="o", markersize=3)
+        axes.set_ylim(low - 0.05 * (high - low), high)
+        axes.axhline(0, color=MUTED, linewidth=1, linestyle=":")
+        axes.axvline(chosen["radius"], color=ACCENT, linewidth=1.5)
+        axes.set(xlabel="radius, pixels", ylabel="cost, nats (0: no such blur)")
+    else:
+        lengths, angles = curve["length"].numpy(), curve["angle"].numpy()
+        image = axes.pcolormesh(angles, lengths, cost, cmap="gray", shading="nearest", vmin=low, vmax=high)
+        axes.plot(chosen["angle"], chosen["length"], "o", color=ACCENT, fillstyle="none", markersize=14)
+        axes.set(xlabel="angle, degrees", ylabel="length, pixels", yscale="log")
+        ticks = [tick for tick in (2, 5, 10, 20, 40) if lengths[0] <= tick <= lengths[-1]]
+        axes.yaxis.set_ticks(ticks, labels=[str(tick) for tick in ticks])
+        axes.minorticks_off()
+        bar = axes.figure.colorbar(image, ax=axes)
+        bar.set_label("cost, nats (0: no such blur)", color=INK, fontsize=9.5)
+    axes.set_title(str(estimate), loc="left", fontsize=12, color=INK)
+    told = "clear" if estimate.clear else "not a blur of this kind"
+    axes.set_title(told, loc="right", fontsize=10.5, color=MUTED if estimate.clear else ACCENT)
+    axes.tick_params(colors=INK, labelsize=9)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
 
 
 def draw_panel(axes: Axes, shown: Panel, zoom: tuple[float, float, float]) -> None:

@@ -59,7 +59,7 @@ def _mark(items: list[pytest.Item]) -> None:
         seen |= {name, name.partition("::")[0]}
         if name.startswith(slow.FUZZERS):
             item.add_marker("fuzz")
-        if name.startswith(slow.GPU_TOOLS):
+        if f"{name}{item.name.removeprefix(item.function.__name__)}".startswith(slow.GPU_TOOLS):  # type: ignore[attr-defined]
             item.add_marker("gpu_tools")
         elif name in slow.SLOW:
             item.add_marker("slow")

@@ -13,8 +13,10 @@ import os
 # Random cases: few with the quick tests, many where FASTIP_LONG is set, which is what `make test-long` does with these.
 FUZZERS = (
     "checkpoint/test_fuzzed.py",
+    "fidelities/test_minimum.py",
     "inverses/test_wide_certificates.py",
     "io/test_mutated_files.py",
+    "io/test_mutated_profiles.py",
     "solvers/test_converged.py",
     "test_random_calls.py",
 )
@@ -29,12 +31,19 @@ def count(short: int, long: int) -> int:
 LIMIT = 30.0  # seconds of processor time, even on a slow machine: a test that takes more and is not named here fails
 
 # paths below tests/: code for GPUs emulated, interpreted, compiled; sessions rehearsed
-GPU_TOOLS = ("cuda/", "gpu/", "kernels/test_triton_")
+GPU_TOOLS = (
+    *("cuda/", "gpu/", "kernels/test_triton_"),
+    "kernels/test_admm.py::test_no_iteration_is_refused[triton",
+    "kernels/test_capture.py::test_new_places_of_triton",
+    "kernels/test_capture.py::test_no_kernel_of_a_whole_solve_looks_in_a_capture[triton",
+    "kernels/test_soft_threshold.py::test_what_is_added_must_fit[triton",
+)
 
 SLOW = {  # seconds of processor time on two cores with AVX-512, the longest case of each
     "checkpoint/test_shipped.py::test_the_projectors_that_come_with_fastip": 3,
     "cli/test_cli_train.py::test_it_writes_what_it_says": 7,
     "experiments/test_adversarial.py::test_the_losses_lower_the_distance": 4,
+    "experiments/test_blur_estimate.py::test_the_blurs_are_found_and_nothing_else_is": 4,
     "experiments/test_denoiser_shapes.py::test_every_shape_is_trained_scored_and_timed": 7,
     "experiments/test_inner_loop.py::test_every_data_step_ends_at_half_the_square_of_y": 4,
     "experiments/test_noise_level.py::test_the_noise_is_found_and_the_plain_median_is_higher": 3,

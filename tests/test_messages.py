@@ -196,9 +196,9 @@ def test_brief() -> None:
 
 
 def test_a_number_is_no_misspelling() -> None:
-    """sr3 is no task, and sr4 is not what was meant."""
-    text = refusal(lambda: tasks.get("sr3"))
-    assert "did you mean" not in text and "expected one of sr4, sr2, deblur" in text
+    """sr5 is no task, and sr4 is not what was meant."""
+    text = refusal(lambda: tasks.get("sr5"))
+    assert "did you mean" not in text and "expected one of upscale, sr4, sr3, sr2, deblur" in text
     assert "did you mean 'photo-sr4'" in refusal(lambda: tasks.get("foto-sr4"))
     assert "did you mean 'sr4'" in refusal(lambda: closest("SR_4", ["sr4", "sr2"], "task"))
     assert "did you mean 'digits'" in refusal(lambda: fastip.shipped.projector("digit"))

@@ -20,3 +20,5 @@ from .prior import load_prior as load_prior
 from .prior import save_prior as save_prior
 from .projector import load_projector as load_projector
 from .projector import save_projector as save_projector
+from .restorer import load_restorer as load_restorer
+from .restorer import save_restorer as save_restorer

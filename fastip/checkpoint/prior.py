@@ -58,7 +58,7 @@ def save_prior(
     weights = prior.net.state_dict()
     check_weights(weights)
     if dtype is not None:
-        weights = _stored(weights, dtype)
+        weights = stored(weights, dtype)
     record = {
         "net": {"name": name, "config": prior.net.config()},
         "operator": None if op is None else {"fingerprint": op.fingerprint()} | describe(op),
@@ -80,7 +80,7 @@ def check_dtype(dtype: Any) -> None:
         )
 
 
-def _stored(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+def stored(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
     """The weights in this precision; counts and flags stay what they are."""
     check_dtype(dtype)
     stored = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}

@@ -12,18 +12,20 @@ import torch
 
 from .. import checkpoint, nets, priors
 from ..errors import InvalidInput, closest, strict_keywords
+from ..restorer import Restorer
 
 FOLDER = resources.files("fastip") / "weights"
-KINDS = ("inverses", "priors", "projectors", "tasks")
+KINDS = ("inverses", "priors", "projectors", "restorers", "tasks")
 SUFFIX = checkpoint.SUFFIX
 DENOISERS = {"photo": "photo-denoiser"}  # by the pictures that they know
+RESTORERS = {"photo": "photo-restorer"}  # likewise
 
 
 def names(kind: str) -> list[str]:
     """The names that there are weights of.
 
     Args:
-        kind: "inverses", "priors", "projectors" or "tasks".
+        kind: "inverses", "priors", "projectors", "restorers" or "tasks".
 
     Returns:
         The names, sorted.
@@ -41,7 +43,7 @@ def weights(kind: str, name: str) -> Iterator[Path]:
     """The file with the weights of this kind and name.
 
     Args:
-        kind: "inverses", "priors", "projectors" or "tasks".
+        kind: "inverses", "priors", "projectors", "restorers" or "tasks".
         name: One of :func:`names`.
 
     Yields:
@@ -140,3 +142,26 @@ def prior(
             "give the noise of the data, images in [0, 1]"
         )
     return priors.PlugAndPlay(found.net, schedule=schedule, memory=memory, dtype=dtype)
+
+
+@strict_keywords
+def restorer(name: str, *, memory: int | str = "2GB", dtype: torch.dtype | None = None) -> Restorer:
+    """A learned restorer that comes with fastip: one network for any known blur, reduction, mask and noise.
+
+    As in ``x = fastip.shipped.restorer("photo").solve(y, op).x``.
+
+    Args:
+        name: The pictures that it knows, "photo".
+        memory: Bytes that the network may take, or a text such as "800MB", as for ``priors.PlugAndPlay``.
+        dtype: The precision of the network's weights; None is bfloat16 where that is native, as for
+            ``priors.PlugAndPlay``.
+
+    Returns:
+        The restorer, frozen, on the CPU.
+
+    Raises:
+        InvalidInput: For an unknown name, with the closest one, and for a bad memory or dtype.
+    """
+    closest(name, RESTORERS, "restorer")
+    with weights("restorers", RESTORERS[name]) as path:
+        return checkpoint.load_restorer(path, memory=memory, dtype=dtype)

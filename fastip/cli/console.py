@@ -6,7 +6,8 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import typer
@@ -47,6 +48,16 @@ def lost(error: OSError) -> FastipError:
     return FastipError(
         f"the standard output cannot be written: {error.strerror or error}; free space, or print elsewhere"
     )
+
+
+@contextlib.contextmanager
+def warned() -> Iterator[None]:
+    """Each warning inside as one yellow line, once."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+    for text in dict.fromkeys(str(warning.message) for warning in told):
+        err.print(f"warning: {text}", style="yellow", soft_wrap=True)
 
 
 def complain(error: FastipError | str) -> None:

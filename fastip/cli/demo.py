@@ -99,10 +99,10 @@ def restore(scene: Scene, *, repeats: int = 2) -> Result:
         The data and the runs.
     """
     task = tasks.learned(scene.task)
-    learned = task.problem()
+    learned = task.problem(boundary="circular")
     exact = learned.op(scene.truth)
     y = exact + task.noise * torch.randn(exact.shape, generator=torch.Generator().manual_seed(0))
-    classical = tasks.classical(task.instead or "deblur").problem(psf=task.psf)
+    classical = tasks.classical(task.instead or "deblur").problem(psf=task.psf, boundary="circular", noise=task.noise)
     baseline = dataclasses.replace(
         classical, inverse=inverses.ConjugateGradient(), iterations=classical.solve(y).iterations, tolerance=0.0
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InvalidInput
+from .choices import METHOD, PROGRAM
 
 MAX_PIXELS = 178_956_970  # that of fastip.io, told without loading it; a test compares the two
 
@@ -21,7 +23,57 @@ Range = Annotated[
         show_default=False,
     ),
 ]
+Linear = Annotated[
+    bool,
+    typer.Option(
+        "--linear",
+        help="Work on light, as lenses do: values are decoded by the curve of the file (ICC profile, PNG chunk, EXIF; "
+        "else sRGB; floats are light), and the result is encoded again. Noise is that of the light.",
+    ),
+]
 MaxPixels = Annotated[int, typer.Option("--max-pixels", help="Larger images are refused before they are decoded.")]
+
+Factor = Annotated[
+    float | None,
+    typer.Option(help="Of upscale: how many times larger, from 1 to 16, e.g. 1.5, 2, 3, 4, 8.", show_default=False),
+]
+Method = Annotated[
+    str | None,
+    typer.Option(help=f"Of upscale: how a program made it small: {METHOD}.", show_default=False),
+]
+Like = Annotated[
+    str | None,
+    typer.Option(help=f"Of upscale: the program: {PROGRAM}.", show_default=False),
+]
+Mask = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="IMAGE",
+        help="Of inpaint: white where the picture is known, black where it is to be filled; "
+        "left out, transparent pixels are filled.",
+        show_default=False,
+    ),
+]
+
+
+def noise_level(text: str | None) -> float | None:
+    """The number in the text of --noise: 0.01, or 2.55/255."""
+    if text is None:
+        return None
+    parts = text.split("/")
+    try:
+        values = [float(part) for part in parts]
+        level = values[0] if len(parts) == 1 else values[0] / values[1]
+    except (ValueError, ZeroDivisionError):
+        level = math.nan
+    if len(parts) > 2 or not math.isfinite(level) or level < 0:
+        raise InvalidInput(f"--noise is {text!r}; expected a standard deviation such as 0.01 or 2.55/255")
+    if level >= 1:
+        raise InvalidInput(
+            f"--noise is {text!r}; expected a standard deviation in units of [0, 1], below 1: "
+            f"for that of grey levels from 0 to 255 write {text}/255"
+        )
+    return level
 
 
 def reading(value_range: str | None, max_pixels: int) -> dict[str, Any]:

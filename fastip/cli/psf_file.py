@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import fastip
 
-from ..errors import InvalidInput
-from .console import err
+from ..errors import InvalidInput, closest
+from .console import warned
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +20,7 @@ Background = Annotated[
         "--psf-background", help="Of a psf file: auto, or a number in its units, to subtract.", show_default=False
     ),
 ]
+AUTO = ("auto:disk", "auto:motion")
 Centre = Annotated[bool, typer.Option("--psf-centre", help="Move the centroid of a psf file to its centre.")]
 
 
@@ -34,12 +34,8 @@ def read_psf(text: str, background: str | None, centre: bool) -> Tensor:
             raise InvalidInput(
                 f"--psf-background is {background!r}; expected auto, or a number in the units of the psf file"
             ) from None
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        taps = fastip.tasks.read_psf(text, background=level, centre=centre)
-    for warning in told:
-        err.print(f"warning: {warning.message}", style="yellow", soft_wrap=True)
-    return taps
+    with warned():
+        return fastip.tasks.read_psf(text, background=level, centre=centre)
 
 
 def read_given(text: str | None, background: str | None, centre: bool) -> Tensor | None:
@@ -47,3 +43,17 @@ def read_given(text: str | None, background: str | None, centre: bool) -> Tensor
     if text is None and (background is not None or centre):
         raise InvalidInput("--psf-background and --psf-centre are for a psf file, and --psf is missing: give one")
     return None if text is None else read_psf(text, background, centre)
+
+
+def automatic(text: str | None, background: str | None, centre: bool, task: fastip.tasks.Task[Any]) -> str | None:
+    """The kind of blur that ``--psf auto:KIND`` leaves to be estimated, or None for another text."""
+    if text is None or text.partition(":")[0] != "auto":
+        return None
+    kind = closest(text, AUTO, "--psf").partition(":")[2]
+    if background is not None or centre:
+        raise InvalidInput(f"--psf-background and --psf-centre are for a psf file, and --psf is {text}: leave them out")
+    if not isinstance(task, fastip.tasks.BlurTask) or task.stride > 1:
+        raise InvalidInput(
+            f"--psf is {text}, and task {task.name!r} cannot use a blur of the picture itself; expected the task deblur"
+        )
+    return kind

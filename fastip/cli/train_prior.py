@@ -204,21 +204,23 @@ def task(
     begin: Annotated[
         str | None,
         typer.Option(
-            "--from", help=f"nothing: train it anew. shipped ({LONG} only, its default): go on with its long training."
+            "--from",
+            help=f"nothing: train it anew. shipped ({' and '.join(LONG)} only, their default): go on with the long "
+            "training.",
         ),
     ] = None,
 ) -> None:
     """Train a shipped network again from nothing, as it was made. Called again after a stop, it goes on where it was.
 
-    photo-denoiser is trained for hours, in parts: its state is kept in fastip's cache folder, \
+    photo-denoiser and photo-restorer are trained for hours, in parts: their state is kept in fastip's cache folder, \
 and where it is gone the training goes on from the shipped
-    weights. 'fastip train export photo-denoiser' writes its weights.
+    weights. 'fastip train export NAME' writes the weights.
     """
-    long = name == LONG
+    long = name in LONG
     if begin not in (None, "nothing", "shipped") or (begin == "shipped" and not long):
         raise InvalidInput(
             f"--from is {begin!r}; expected nothing"
-            + (", or shipped" if long else f"; only {LONG} goes on from what is shipped")
+            + (", or shipped" if long else f"; only {' and '.join(LONG)} go on from what is shipped")
         )
     if not long or begin == "nothing":
         folder = Path("trained") if output is None else output
@@ -233,44 +235,58 @@ and where it is gone the training goes on from the shipped
         given = "--output" if output is not None else "--steps"
         raise InvalidInput(
             f"{given} is for a training of its own: add --from nothing; "
-            f"the long one keeps its state in {long_training.folder()}"
+            f"the long one keeps its state in {long_training.folder(name)}"
         )
     try:
-        _run(long_training.folder() / f"{name}.safetensors", lambda: long_training.go_on(accelerator=accelerator))
+        _run(
+            long_training.folder(name) / f"{name}.safetensors",
+            lambda: long_training.go_on(name, accelerator=accelerator),
+        )
     except long_training.Busy as busy:
         err.print(str(busy), soft_wrap=True)
 
 
 def export(
-    name: Annotated[str, typer.Argument(help=f"{LONG}.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the weights and their record.")] = Path(
-        "fastip/weights/priors"
-    ),
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(LONG)}.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The folder for the weights and their record; by default that of fastip/weights.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write the averaged weights of a long training, if they are better on validation photographs \
 than those that are shipped.
     """  # noqa: D205 - one line of help
-    if name != LONG:
-        raise InvalidInput(f"there is no long training {name!r}; expected {LONG}")
-    if not output.is_dir():
-        raise InvalidInput(f"the folder {output} does not exist; give the one for the weights: -o FOLDER")
+    if name not in LONG:
+        raise InvalidInput(f"there is no long training {name!r}; expected one of {', '.join(LONG)}")
     from ..train.engine import long_training
+    from ..train.recipes.long_recipes import recipe
 
-    found = long_training.export(output, say=lambda text: err.print(text))
+    folder = Path("fastip/weights") / recipe(name).shelf if output is None else output
+    if not folder.is_dir():
+        raise InvalidInput(f"the folder {folder} does not exist; give the one for the weights: -o FOLDER")
+    found = long_training.export(name, folder, say=lambda text: err.print(text))
     from rich.table import Table
 
-    table = Table("PSNR at 15, 25, 50 of 255", "shipped", "trained", box=None)
+    table = Table(f"PSNR of {', '.join(found.columns)}", "shipped", "trained", box=None)
     for pictures in found.trained:
         table.add_row(
             f"{pictures} photographs",
-            *(f"{' / '.join(f'{v:.2f}' for v in row)}" for row in (found.shipped[pictures], found.trained[pictures])),
+            *(
+                " / ".join(f"{v:.2f}" for v in row)
+                for row in (found.shipped.get(pictures, []), found.trained[pictures])
+            ),
         )
     out.print(table)
     what = f"{found.written} is written" if found.written else "not better on validation: nothing is written"
     out.print(f"step {found.step}, {found.seconds / 3600:.2f} h: {what}", soft_wrap=True)
 
 
-def _run(output: Path, work: Callable[[], fastip.priors.PixelShuffleAutoencoder | fastip.priors.Projector]) -> None:
+def _run(output: Path, work: Callable[[], Any]) -> None:
     before = output.exists()
     try:
         made = work()
@@ -281,10 +297,9 @@ def _run(output: Path, work: Callable[[], fastip.priors.PixelShuffleAutoencoder 
     out.print(_table(output, made))
 
 
-def _table(output: Path, made: fastip.priors.PixelShuffleAutoencoder | fastip.priors.Projector) -> Table:
-    training = fastip.checkpoint.read_record(
-        output, "projector" if isinstance(made, fastip.priors.Projector) else "prior"
-    )["training"]
+def _table(output: Path, made: Any) -> Table:
+    kinds = {fastip.priors.Projector: "projector", fastip.restorer.Restorer: "restorer"}
+    training = fastip.checkpoint.read_record(output, kinds.get(type(made), "prior"))["training"]
     from rich.table import Table
 
     table = Table(show_header=False, box=None)
@@ -292,13 +307,12 @@ def _table(output: Path, made: fastip.priors.PixelShuffleAutoencoder | fastip.pr
     table.add_row("training", f"{training['settings']['steps']} steps, {training['seconds']:.0f} s")
     if "scores" in training:
         table.add_row("validation", f"PSNR {training['scores']['score'][-1]:.2f} dB")
-    trained = None if isinstance(made, fastip.priors.Projector) else made.trained
-    if trained is None:
+    if not isinstance(made, fastip.priors.PixelShuffleAutoencoder) or made.trained is None:
         return table
-    if trained.schedule:
-        table.add_row("beta, level", ", ".join(f"{beta:.3g}, {level:.3g}" for beta, level in trained.schedule))
+    if made.trained.schedule:
+        table.add_row("beta, level", ", ".join(f"{beta:.3g}, {level:.3g}" for beta, level in made.trained.schedule))
     else:
-        table.add_row("levels", f"{trained.levels[0]:g} to {trained.levels[1]:g}")
+        table.add_row("levels", f"{made.trained.levels[0]:g} to {made.trained.levels[1]:g}")
     return table
 
 

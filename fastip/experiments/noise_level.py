@@ -14,7 +14,6 @@ from ..errors import InvalidInput
 from ..noise import SMALLEST, noise_level
 from ..operators import Blur, Identity, ToGray, psf
 from . import drawing
-from .inner_loop.photo_prior import shake
 from .markdown import rounded, table
 from .record import Experiment, Numbers, Outcome, Report, silent
 from .scores import mean
@@ -27,7 +26,7 @@ SHARP, REDUCED = "sharp", f"reduced by {REDUCTION}"
 BLURS = {
     "9 × 9 Gaussian 1.6": lambda: psf.gaussian(9, sigma=1.6),
     "9 × 9 motion, 45°": lambda: psf.motion(9, angle=45),
-    "25 × 25 camera shake": lambda: shake(25, 1),
+    "25 × 25 camera shake": lambda: psf.shake(25, 1),
 }
 COLOURS = ("grey", "colour")
 BESIDE = 1.05  # how far the kinds stand apart in the figure, as a factor

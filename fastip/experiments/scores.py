@@ -16,9 +16,13 @@ from ..data import comparators
 from ..errors import InvalidInput, Unsupported, strict_keywords
 from ..inverses import ConjugateGradient, Exact
 from ..solvers import wiener
+from ..tasks import fitted as fitted
 
 # of the Wiener filters, 1e-4 to 1: a finer grid takes longer, a coarser or narrower one makes the baseline weaker
 CONSTANTS = tuple(10 ** (exponent / 4) for exponent in range(-16, 1))
+# Weight and beta of total variation by the stride: the best mean PSNR on five photographs, blurred as the tasks blur,
+# for super-resolution a compromise between no noise and noise of 0.01, for deblurring for noise of 0.01.
+VARIATION = {4: (5e-4, 1e-2), 3: (5e-4, 1e-2), 2: (6e-4, 3e-2), 1: (1.5e-3, 3e-2)}
 Scores = dict[str, list[float]]  # psnr, ssim and, where there is a comparator, distance: one number for each image
 
 
@@ -54,27 +58,12 @@ def mean(values: Sequence[float]) -> float:
 
 
 @strict_keywords
-def fitted(x: Tensor, op: LinearOperator) -> Tensor:
-    """The largest part of b c h w, from its first pixel, that ``op`` takes.
-
-    All of it but for a valid boundary, where the stride divides size - k.
-    """
-    convolution = op.convolution()
-    if convolution is None or convolution.boundary != "valid":
-        return x
-    h, w = (n - (n - k) % convolution.stride for n, k in zip(x.shape[-2:], convolution.psf.shape, strict=True))
-    return x[..., :h, :w]
-
-
-@strict_keywords
 def under_data(x: Tensor, op: LinearOperator, y: Tensor) -> Tensor:
     """The part of an image that lies under its data, by which restorations are judged.
 
     All of it but for a valid boundary.
     """
-    convolution = op.convolution()
-    stride = 1 if convolution is None else convolution.stride
-    return tasks.crop_valid(x, op, (y.shape[-2] * stride, y.shape[-1] * stride))
+    return tasks.under_data(x, op, tuple(y.shape))
 
 
 @strict_keywords
@@ -114,5 +103,7 @@ def total_variation(op: LinearOperator) -> tasks.AdmmProblem:
     convolution = op.convolution()
     if convolution is None:
         raise InvalidInput(f"{op!r} is no convolution; the weightless tasks are for those")
-    task = tasks.classical(f"sr{convolution.stride}" if convolution.stride > 1 else "deblur")
-    return task.problem(psf=convolution.psf, boundary=convolution.boundary)
+    stride = convolution.stride
+    task = tasks.classical(f"sr{stride}" if stride > 1 else "deblur")
+    weight, beta = VARIATION[stride]
+    return task.problem(psf=convolution.psf, boundary=convolution.boundary, weight=weight, beta=beta)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..contracts import Convolution, Diagonal, Inverse, Kronecker, LinearOperator, Scalar, Shape
-from ..errors import FastipError, InvalidInput, Unsupported, strict_keywords
+from ..contracts import Convolution, Diagonal, Fidelity, Inverse, Kronecker, LinearOperator, Scalar, Shape
+from ..errors import FastipError, InvalidInput, Unsupported, brief, strict_keywords
 from ..tracing import constant, fixed
 from .certificate import Certificate
 from .conjugate_gradient import ConjugateGradient
 from .exact import LARGEST_FACTOR, Exact
 from .learned import Learned
 from .split import Split
+from .split_fidelity import FidelitySplit
 from .stencil import Stencil, fitted, products
 
 # rho up to which a strided problem takes as many iterations with a stencil as with the exact inverse. Larger costs
@@ -97,6 +98,40 @@ def choose(
             return Split()
         return Exact() if half_width is None else Stencil(half_width)
     return _choose(op, y, beta, pointwise, relaxation, exact)
+
+
+def serving(fidelity: Fidelity, inverse: str | Inverse, op: LinearOperator) -> Inverse:
+    """The data step of another data term than ``||y - A x||^2``: the second split, which alone has one.
+
+    Args:
+        fidelity: D.
+        inverse: "auto" or a Split.
+        op: The operator A.
+
+    Returns:
+        An inverse that is not bound yet.
+
+    Raises:
+        Unsupported: For another inverse, and for an operator that does not state a window.
+    """
+    name, split = type(fidelity).__name__, Split() if isinstance(inverse, str) else inverse
+    if not isinstance(split, Split):
+        raise Unsupported(
+            f"fidelities.{name} needs inverses.Split, and inverse is {brief(inverse)}, which solves for plain squares: "
+            "use inverse='auto' or inverses.Split()"
+        )
+    if not _has_window(op):
+        raise Unsupported(
+            f"fidelities.{name} needs inverses.Split, for weighted pixels of a circular convolution, and "
+            f"{type(op).__name__} does not state that it gives them: use operators.Blur(psf, stride, "
+            'boundary="valid"), a mask, or a mask after a blur; or leave the fidelity out'
+        )
+    return FidelitySplit(split, fidelity)
+
+
+@constant
+def _has_window(op: LinearOperator) -> bool:
+    return op.window() is not None
 
 
 @constant

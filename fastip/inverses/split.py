@@ -65,10 +65,16 @@ class Split(StrictKeywords):
         self.data_beta = None if data_beta is None else check_number(data_beta, "data_beta", low=0.0, strict=True)
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> SplitStep:
-        dtype = accumulator(y.dtype)
-        planned = _plan(op, fixed(y.shape, op), dtype, y.device)
-        data_beta, stride = _numbers(op, self.data_beta, dtype)
-        return SplitStep(op, y, beta, data_beta, stride, planned)
+        return SplitStep(op, y, beta, *planned(op, y, self.data_beta))
+
+
+def planned(
+    op: LinearOperator, y: Tensor, data_beta: float | None, weight: float = 1.0
+) -> tuple[float, int, tuple[Tensor, ...]]:
+    """data_beta (None: 0.1 times the largest weight, ``weight`` that of the data term), stride and plan of a step."""
+    dtype = accumulator(y.dtype)
+    plan = _plan(op, fixed(y.shape, op), dtype, y.device)
+    return *_numbers(op, data_beta, weight, dtype), plan
 
 
 def _window(op: LinearOperator) -> Window:
@@ -83,11 +89,11 @@ def _window(op: LinearOperator) -> Window:
 
 
 @constant
-def _numbers(op: LinearOperator, data_beta: float | None, dtype: torch.dtype) -> tuple[float, int]:
+def _numbers(op: LinearOperator, data_beta: float | None, weight: float, dtype: torch.dtype) -> tuple[float, int]:
     """(data_beta, stride)."""
     window = _window(op)
     largest = 1.0 if window.weights is None else window.weights.square().max().item()
-    value = SHARE * largest if data_beta is None else data_beta
+    value = SHARE * largest * weight if data_beta is None else data_beta
     return check_normal(value, "data_beta", dtype), window.convolution.stride
 
 
@@ -105,7 +111,7 @@ def _plan(op: LinearOperator, shape: Shape, dtype: torch.dtype, device: torch.de
 
 
 def _made(op: LinearOperator, shape: Shape, dtype: torch.dtype, device: torch.device) -> list[Tensor]:
-    """The spectrum of H, M^2 on the grid, and what the data reach of the image: ``|A|^T |A| 1``."""
+    """As :class:`SplitStep` has it."""
     window = _window(op)
     a = window.convolution
     height, width = op.input_shape(shape)[2:]
@@ -118,10 +124,16 @@ def _made(op: LinearOperator, shape: Shape, dtype: torch.dtype, device: torch.de
 
     weights = torch.ones(1, 1, *shape[2:], dtype=torch.float64) if window.weights is None else window.weights
     seen = spread(weights.square(), a.stride, grid)
-    sums = torch.fft.rfft2(seen) * transform(a.psf.abs()).conj()
-    reach = a.psf.abs().sum() * torch.fft.irfft2(sums, s=grid)[..., :height, :width].clamp_min(0.0)
-    spectrum = transform(a.psf)
-    return [spectrum.to(dtype.to_complex()).to(device), *(t.to(dtype).to(device) for t in (weights, seen, reach))]
+    magnitudes = transform(a.psf.abs())
+    reach = reached(seen, magnitudes)[..., :height, :width]
+    spectra = (t.to(dtype.to_complex()).to(device) for t in (transform(a.psf), magnitudes))
+    return [*spectra, *(t.to(dtype).to(device) for t in (weights, seen, reach))]
+
+
+def reached(seen: Tensor, magnitudes: Tensor) -> Tensor:
+    """``|H|^T (seen |H| 1)``, from the spectrum of ``|H|``."""
+    sums = torch.fft.rfft2(seen) * magnitudes.conj()
+    return magnitudes[0, 0].real * torch.fft.irfft2(sums, s=seen.shape[-2:]).clamp_min(0.0)
 
 
 def spread(values: Tensor, stride: int, grid: tuple[int, int]) -> Tensor:
@@ -141,7 +153,8 @@ class SplitStep:
         beta: The penalty of the first split.
         data_beta: That of the second.
         stride: Grid pixels from one data point to the next.
-        planned: The spectrum of H, M on the grid of the data, M^2 on that of H, ``|A|^T |A| 1`` on the image.
+        planned: The spectra of H and ``|H|``, M on the grid of the data, M^2 on that of H, ``|A|^T |A| 1`` on the
+            image.
     """
 
     inverts = False
@@ -150,9 +163,10 @@ class SplitStep:
         self, op: LinearOperator, y: Tensor, beta: float, data_beta: float, stride: int, planned: tuple[Tensor, ...]
     ) -> None:
         self.op, self.y, self.beta, self.data_beta = op, y, beta, data_beta
-        self._spectrum, weights, self._seen, self._reach = planned
+        self._spectrum, self._magnitudes, self._weights, self._seen, self._reach = planned
+        self._stride = stride
         self._grid, self._size = (self._seen.shape[-2], self._seen.shape[-1]), tuple(self._reach.shape[-2:])
-        self._measured = spread(y.to(weights.dtype) * weights, stride, self._grid)  # M y
+        self._measured = spread(y.to(self._weights.dtype) * self._weights, stride, self._grid)  # M y
         inverse = 1 / (beta + data_beta * (self._spectrum.real.square() + self._spectrum.imag.square()))
         self._near, self._far = beta * inverse, data_beta * self._spectrum.conj() * inverse
         share = 1 / (self._seen + data_beta)
@@ -187,12 +201,16 @@ class SplitStep:
     def guess(self) -> Tensor:
         """``A^T y / |A|^T |A| 1``: averages of the data; near their mean where hardly any datum sees the image."""
         if self._first is None:
-            pulled = self.op.adjoint(self.y)
-            total = self._reach.sum(dim=(-2, -1), keepdim=True)
+            pulled, reach = self._counted()
+            total = reach.sum(dim=(-2, -1), keepdim=True)
             mean = pulled.sum(dim=(-2, -1), keepdim=True) / torch.where(total > 0, total, torch.ones_like(total))
-            faint = FAINT * self._reach.amax()
-            self._first = ((pulled + faint * mean) / (self._reach + faint)).to(pulled.dtype)
+            faint = FAINT * reach.amax(dim=(1, 2, 3), keepdim=True)
+            self._first = ((pulled + faint * mean) / (reach + faint)).to(self.y.dtype)
         return self._first
+
+    def _counted(self) -> tuple[Tensor, Tensor]:
+        """``A^T y`` and ``|A|^T |A| 1``, each datum as often as it counts."""
+        return self.op.adjoint(self.y), self._reach
 
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         """(q', beta (p' - p)): the residual itself would cost four transforms more."""
@@ -200,7 +218,11 @@ class SplitStep:
         w, s = kernels.split_open(x, q), q[:, 1]
         alone = w.is_cpu and self._seen.numel() >= LONE and kernels.why_reference((w, s)) is None
         image, blurred = (self._plane_by_plane if alone else self._mixed)(w, s)
-        return kernels.split_close(image, blurred, x, q, self._kept, self._target, self.beta)
+        return kernels.split_close(image, blurred, x, q, *self._agreed(blurred, s), self.beta)
+
+    def _agreed(self, blurred: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+        """(kept, target): ``target + kept v`` is ``argmin_u ||y - M u||^2 + e ||u - v||^2`` for v = 2 H X - s."""
+        return self._kept, self._target
 
     def _mixed(self, w: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         """X and H X."""
@@ -224,10 +246,14 @@ class SplitStep:
 
     def residual(self, x: Tensor, q: Tensor) -> Tensor:
         """A^T (y - A x) - beta p, in the place of p."""
-        r = torch.addcmul(self._measured, self._seen, self._convolved(self._wide(x)), value=-1)
+        r = self._misfitted(self._convolved(self._wide(x)))
         pulled = self._cut(torch.fft.irfft2(self._spectrum.conj() * torch.fft.rfft2(r), s=self._grid))
         r = self._wide(torch.sub(pulled, self._cut(q[:, 0]), alpha=self.beta))
         return torch.stack((r, torch.zeros_like(r)), dim=1)
+
+    def _misfitted(self, blurred: Tensor) -> Tensor:
+        """M (y - M H x) on the grid, from H x."""
+        return torch.addcmul(self._measured, self._seen, blurred, value=-1)
 
     def pull(self, q: Tensor) -> Tensor:
         return self._cut(q[:, 0]).to(self.y.dtype)

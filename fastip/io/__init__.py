@@ -10,5 +10,6 @@ from .images import write_image as write_image
 from .pages import count_pages as count_pages
 from .pages import write_pages as write_pages
 from .source import MAX_PIXELS as MAX_PIXELS
+from .transfer import Transfer as Transfer
 from .vectors import read_vector as read_vector
 from .vectors import write_vector as write_vector

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .transfer import Transfer, of_pillow
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -33,6 +35,7 @@ class Decoded:
         alpha: Whether the last channel is alpha.
         premultiplied: Whether the colours are multiplied by it.
         inverted: Whether 0 is white.
+        told: The tone curve that the file tells besides its profile, or None.
     """
 
     array: np.ndarray
@@ -41,6 +44,7 @@ class Decoded:
     alpha: bool = False
     premultiplied: bool = False
     inverted: bool = False
+    told: Transfer | None = None
 
 
 def oriented(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -53,12 +57,14 @@ def oriented(array: np.ndarray, orientation: int) -> np.ndarray:
 def from_pillow(image: Image.Image) -> Decoded:
     """Anything of 8 bits a sample: palettes become colour, CMYK and YCbCr become RGB, grey stays grey."""
     image.load()  # turns a TIFF itself
-    profile, orientation = image.info.get("icc_profile"), image.getexif().get(274, 1)
+    profile, orientation, told = image.info.get("icc_profile"), image.getexif().get(274, 1), of_pillow(image)
     if "transparency" in image.info:
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     elif image.mode == "1":
         image = image.convert("L")
     elif image.mode not in ("L", "LA", "RGB", "RGBA"):
-        profile = None  # the profile described the colours before the conversion
+        if image.mode not in ("P", "PA", "La", "RGBa"):
+            profile = told = None  # they described the colours before the conversion
         image = image.convert("RGBA" if image.mode in ("PA", "RGBa") else "LA" if image.mode == "La" else "RGB")
-    return Decoded(oriented(np.asarray(image), orientation), 255, profile, image.mode in ("LA", "RGBA"))
+    alpha = image.mode in ("LA", "RGBA")
+    return Decoded(oriented(np.asarray(image), orientation), 255, profile, alpha, told=told)

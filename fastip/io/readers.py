@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidInput
-from . import avif, jpeg2000, jpegxl, pnm, webp
+from .codecs import avif, jpeg2000, jpegxl, pnm, webp
 from .decoded import Decoded, from_pillow, oriented
 from .directories import page_at
 from .npy import read_array
 from .source import check_frames, check_size
+from .transfer import Transfer, of_exif, of_pillow
 
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the type of colour
 _MINISWHITE, _MINISBLACK, _RGB = 0, 1, 2  # PhotometricInterpretation
@@ -43,11 +44,12 @@ def _read_png(path: Path, max_pixels: int) -> Decoded:
         check_frames(path, getattr(image, "n_frames", 1))
         if header[0] != 16:
             return from_pillow(image)
-        profile, orientation = image.info.get("icc_profile"), image.getexif().get(274, 1)
+        profile, orientation, told = image.info.get("icc_profile"), image.getexif().get(274, 1), of_pillow(image)
     import imagecodecs  # Pillow would cut 16-bit colour down to 8 bits
 
     array = imagecodecs.png_decode(path.read_bytes())
-    return Decoded(oriented(array, orientation), 65535, profile, array.ndim == 3 and array.shape[2] in (2, 4))
+    alpha = array.ndim == 3 and array.shape[2] in (2, 4)
+    return Decoded(oriented(array, orientation), 65535, profile, alpha, told=told)
 
 
 def _read_bmp(path: Path, max_pixels: int) -> Decoded:
@@ -115,7 +117,15 @@ def read_tiff(path: Path, max_pixels: int, page_number: int | None = None) -> De
             samples > colours,
             samples > colours and int(page.extrasamples[0]) == 1,
             kind == _MINISWHITE,
+            _told(page),
         )
+
+
+def _told(page: Any) -> Transfer | None:
+    try:
+        return of_exif(page.tags.valueof(34665, default={}).get("ColorSpace"))
+    except Exception:  # damaged EXIF says nothing
+        return None
 
 
 def _check_tiff_size(path: Path, page: Any, max_pixels: int) -> None:

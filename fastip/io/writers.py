@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from . import avif, jpeg2000, jpegxl, pnm, webp
+from .codecs import avif, jpeg2000, jpegxl, pnm, webp
 
 if TYPE_CHECKING:
     import tifffile

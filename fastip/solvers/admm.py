@@ -7,12 +7,20 @@ from functools import partial
 from typing import Any
 
 from ..arrays import as_tensor, check_count, check_normal
-from ..contracts import BoundInverse, Inverse, LinearOperator, Prior, Solution, Status
+from ..contracts import BoundInverse, Fidelity, Inverse, LinearOperator, Prior, Solution, Status
 from ..errors import strict_keywords
-from ..inverses import auto
 from ..stopping import StopRule
 from . import fused
-from .arguments import check_data, check_exact, check_inverse, check_relaxation, check_tolerance, initial, schedule
+from .arguments import (
+    check_data,
+    check_exact,
+    check_fidelity,
+    check_relaxation,
+    check_tolerance,
+    chosen,
+    initial,
+    schedule,
+)
 from .monitor import Callback, Iteration, ended, look
 
 
@@ -24,6 +32,7 @@ def admm(
     *,
     beta: float | Sequence[float] | None = None,
     inverse: str | Inverse = "auto",
+    fidelity: Fidelity | None = None,
     iterations: int = 100,
     tolerance: float = 1e-3,
     relaxation: float = 1.0,
@@ -49,6 +58,8 @@ def admm(
             None: what suits the prior and A (its ``suggested_beta``; for images in [0, 1] that of a weight, for
             denoisers noise^2 / sigma^2), else ``0.02 ||A||^2`` (docs/mathematics.md has the measurements).
         inverse: "auto" or an object of ``fastip.inverses``.
+        fidelity: An object of ``fastip.fidelities``, D: ``D(A x) + R(x)`` is minimised. It needs ``inverses.Split``,
+            which "auto" then is. None: ``||y - A x||^2``.
         iterations: At most, a whole number >= 1.
         tolerance: Stop when x is known to be close to a minimiser, for every image (``fastip.stopping`` has the
             test): with a convex prior the relative gap of the objective is then below ten times the tolerance, in
@@ -68,28 +79,27 @@ def admm(
         InvalidInput: A ValueError, for bad values: data that ``op`` cannot have produced or that hold NaN or Inf,
             numbers out of range, a beta that contradicts the prior or that it cannot imply, an ``init`` of
             another shape.
-        Unsupported: Where an inverse does not fit the operator, and for a tolerance inside torch.compile or while a
-            CUDA graph is captured.
+        Unsupported: Where an inverse does not fit the operator or the fidelity, and for a tolerance inside
+            torch.compile or while a CUDA graph is captured.
 
     References:
         Fan, Wei, Carin and Heller, An inner-loop free solution to inverse problems using deep neural networks, NIPS
         2017, in residual two-line form.
     """
     y, restore = as_tensor(y, "y")
-    shape = check_data(y, op)
+    fidelity = check_fidelity(fidelity)
+    shape = check_data(y, op, fidelity)
+    y = y if fidelity is None else fidelity.known(y)
     iterations = check_count(iterations, "iterations", low=1)
     tolerance = check_tolerance(tolerance, y)
     relaxation = check_normal(check_relaxation(relaxation), "relaxation", y.dtype, "1 is none, which suits every prior")
-    betas = [check_normal(value, "beta", y.dtype) for value in schedule(beta, op, prior, shape)]
+    betas = [check_normal(value, "beta", y.dtype) for value in schedule(beta, op, prior, shape, fidelity)]
     prox = prior.bind(y, op)
     check_exact(relaxation, prox, prior)
-    if inverse == "auto":
-        fits = {"pointwise": prox.pointwise() is not None, "exact": prox.exact}
-        inverse = auto.choose(op, y, betas[0], relaxation=relaxation, **fits)
-    chosen = check_inverse(inverse)
+    unbound = chosen(inverse, fidelity, op, y, betas[0], relaxation, prox)
 
     def bind(value: float) -> BoundInverse:
-        return chosen.bind(op, y, value, relaxation)
+        return unbound.bind(op, y, value, relaxation)
 
     step = bind(betas[0])
     x, q = initial(init, step, shape, y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,9 +21,11 @@ from ..arrays import (
     four_dimensions,
     not_finite,
 )
-from ..contracts import BoundInverse, BoundPrior, Inverse, LinearOperator, Prior, Shape, Solution
+from ..contracts import BoundInverse, BoundPrior, Fidelity, Inverse, LinearOperator, Prior, Shape, Solution
 from ..errors import InvalidInput, Unsupported, brief
-from ..tracing import check_traceable, check_uncaptured, norm, real_dtype
+from ..inverses import auto
+from ..operators.linear import Operator, Scaled
+from ..tracing import check_traceable, check_uncaptured, constant, fixed, norm, real_dtype
 
 SUPPORTED = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 # Times ||A||^2, for priors that suggest none: a box alone, a prior of the user's. docs/mathematics.md measures it.
@@ -30,8 +33,11 @@ DEFAULT_BETA = 0.02
 ASKED = ("bind", "suggested_beta", "check_beta")  # of a prior, before anything else
 
 
-def check_data(y: Tensor, op: LinearOperator) -> Shape:
-    """Refuse data that ``op`` cannot have produced, or that holds NaN or Inf; returns the shape of the image."""
+def check_data(y: Tensor, op: LinearOperator, fidelity: Fidelity | None = None) -> Shape:
+    """Refuse data that ``op`` cannot have produced, or that holds NaN or Inf; returns the shape of the image.
+
+    What does not count in the fidelity may be anything.
+    """
     if not isinstance(op, LinearOperator):
         raise InvalidInput(
             f"op is {type(op).__name__}; expected an operator, "
@@ -60,8 +66,20 @@ def check_data(y: Tensor, op: LinearOperator) -> Shape:
     check_shape(
         y, op.output_shape(shape), "y", f"the shape that {type(op).__name__} gives for an image of shape {tuple(shape)}"
     )
-    _check_measured(y, op)
+    _check_measured(y if fidelity is None else fidelity.known(y), op)
     return shape
+
+
+def check_fidelity(fidelity: Any) -> Fidelity | None:
+    """``fidelity`` when it can be bound; None for plain squares."""
+    if fidelity is None:
+        return None
+    if isinstance(fidelity, type) or not isinstance(fidelity, Fidelity):
+        raise InvalidInput(
+            f"fidelity is {brief(fidelity)}; expected an object of fastip.fidelities, such as "
+            "fidelities.Clipped(high=1.0), or None for squares"
+        )
+    return None if fidelity.plain else fidelity
 
 
 def _batched(shape: Shape, op: LinearOperator) -> str:
@@ -146,6 +164,24 @@ def check_inverse(inverse: Any) -> Inverse:
     return inverse
 
 
+def chosen(
+    inverse: Any,
+    fidelity: Fidelity | None,
+    op: LinearOperator,
+    y: Tensor,
+    beta: float,
+    relaxation: float,
+    prox: BoundPrior,
+) -> Inverse:
+    """The inverse of a solve, "auto" chosen."""
+    if fidelity is not None:
+        return auto.serving(fidelity, inverse if inverse == "auto" else check_inverse(inverse), op)
+    if inverse == "auto":
+        fits = {"pointwise": prox.pointwise() is not None, "exact": prox.exact}
+        inverse = auto.choose(op, y, beta, relaxation=relaxation, **fits)
+    return check_inverse(inverse)
+
+
 def check_inverts(step: BoundInverse, solver: str) -> BoundInverse:
     """``step`` when it applies a C, which a solver without a prior step needs."""
     if not step.inverts:
@@ -171,10 +207,18 @@ def check_prior(prior: Any) -> Prior:
     return prior
 
 
-def schedule(beta: float | Sequence[float] | None, op: LinearOperator, prior: Prior, shape: Shape) -> list[float]:
+def schedule(
+    beta: float | Sequence[float] | None,
+    op: LinearOperator,
+    prior: Prior,
+    shape: Shape,
+    fidelity: Fidelity | None = None,
+) -> list[float]:
     """beta as a list: one number, or one per iteration. None: what suits the prior, else ``0.02 ||A||^2``."""
     check_prior(prior)
     if beta is None:
+        if fidelity is not None and fidelity.curvature != 1.0 and isinstance(op, Operator):
+            return [_weighed(prior, op, fixed(shape, op), fidelity.curvature)]
         implied = prior.suggested_beta(op, shape)
         implied = DEFAULT_BETA * norm(op, shape) ** 2 if implied is None else implied
         return [implied or check_seen(norm(op, shape), op)]
@@ -186,6 +230,12 @@ def schedule(beta: float | Sequence[float] | None, op: LinearOperator, prior: Pr
     for value in betas:
         prior.check_beta(value)
     return betas if len(set(betas)) > 1 else betas[:1]
+
+
+@constant
+def _weighed(prior: Prior, op: Operator, shape: Shape, weight: float) -> float:
+    """The beta of squares with this weight, which are those of A times its root."""
+    return schedule(None, Scaled(math.sqrt(weight), op), prior, shape)[0]
 
 
 def initial(init: Any, step: BoundInverse, shape: Shape, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -112,8 +112,11 @@ class Spectral:
 
     def rebalance(self) -> None:
         """Choose the factors for the sizes that image and dual have now."""
-        dual, before = self.image(self.p), self.factors
-        self.factors = self.balanced(*(unpack(part, self.shape) for part in (self.z, self.guess, dual)))
+        before, x = self.factors, unpack(self.z, self.shape)
+        if before is None and self.balanced(x) is None:  # the dual is not looked at, which costs a transform
+            return
+        dual = self.image(self.p)
+        self.factors = self.balanced(x, *(unpack(part, self.shape) for part in (self.guess, dual)))
         if self.factors is not None or before is not None:
             self.offset, self.p = self.transform(self.guess), self.transform(dual)
 

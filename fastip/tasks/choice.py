@@ -19,13 +19,19 @@ class Choice:
 
     Args:
         psf: A tensor kh x kw or a text for :func:`fastip.tasks.read_psf`.
-        boundary: "circular", "reflect", "zero" or "valid".
+        boundary: "natural" (a window of a larger scene), "circular", "reflect", "zero" or "valid".
+        factor: How many times larger the picture gets, 1 to 16.
+        method: By which a program made the picture small, as for ``operators.Resize``.
+        like: The program, as there.
+        mask: Which pixels are known: a tensor or an array, 0 where not, else 1, or an image file.
+        noise: The standard deviation of the noise in the data, in units of [0, 1].
         prior: A name of ``fastip.tasks.PRIORS``.
-        weight: Of that prior, >= 0; larger is smoother.
+        weight: Of that prior, >= 0; larger is smoother. Where it is given the noise plays no role.
         beta: The penalty of the splitting, > 0.
         inverse: A name of ``fastip.tasks.INVERSES``.
         iterations: The solver's, at most.
         tolerance: The solver's; 0 runs all iterations.
+        crop: With a natural border: cuts the result to the data; else all that the data see is given.
         bounded: Adds 0 <= x <= 1 to the priors that can hold it.
         memory: Bytes that a solve may take, or a text such as "800MB".
         dtype: Of a network's weights.
@@ -33,12 +39,18 @@ class Choice:
 
     psf: str | Tensor | None = None
     boundary: str | None = None
+    factor: float | None = None
+    method: str | None = None
+    like: str | None = None
+    mask: Any = None
+    noise: float | None = None
     prior: str | None = None
     weight: float | None = None
     beta: float | None = None
     inverse: str | None = None
     iterations: int | None = None
     tolerance: float | None = None
+    crop: bool = True
     bounded: bool = True
     memory: int | str | None = None
     dtype: torch.dtype | None = None

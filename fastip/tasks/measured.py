@@ -19,6 +19,12 @@ from .choice import Choice
 from .problem import NpgdProblem
 from .task import Task
 
+# What random measurements and a trained projector leave no choice of.
+FIXED = (
+    *("psf", "boundary", "factor", "method", "like", "mask", "noise"),
+    *("prior", "weight", "beta", "inverse", "memory"),
+)
+
 
 @dataclass(frozen=True)
 class MeasuredTask(Task[NpgdProblem]):
@@ -97,7 +103,7 @@ class MeasuredTask(Task[NpgdProblem]):
         Raises:
             InvalidInput: For what random measurements and a trained projector leave no choice of, and for bad values.
         """
-        for option in choice.given("psf", "boundary", "prior", "weight", "beta", "inverse", "memory"):
+        for option in choice.given(*FIXED):
             fixed = f"task {self.name!r} is for measurements and a trained projector, which have none"
             raise InvalidInput(f"{option} is given, and {fixed}: leave it out")
         if choice.dtype is not None and choice.dtype not in REAL:

@@ -42,6 +42,18 @@ class Task(abc.ABC, Generic[Solved]):
         """What the data are, as far as the name does not say it."""
         return f"psf {self.psf or 'to be given'}"
 
+    def words(self, choice: Choice, psf: str | None = None) -> str:
+        """Its name, and what the data were made by as far as that can be chosen.
+
+        Args:
+            choice: What was chosen.
+            psf: The text that the psf was chosen by.
+
+        Returns:
+            A few words.
+        """
+        return self.name
+
     def pages(self, path: Path) -> int:
         """How many times the data are in a file, as :func:`fastip.io.count_pages` tells."""
         return io.count_pages(path)
@@ -69,6 +81,32 @@ class Task(abc.ABC, Generic[Solved]):
             InvalidInput: For what is no such file.
         """
         return io.read_image(path, value_range=value_range, max_pixels=max_pixels, page=page)
+
+    def check(self, choice: Choice) -> None:
+        """Refuse what the task cannot use, before any file is read.
+
+        Args:
+            choice: What was chosen.
+
+        Raises:
+            InvalidInput: For what the task cannot use.
+        """
+        self.problem(choice)
+
+    def for_file(self, choice: Choice, kind: io.Kind) -> tuple[Choice, io.Kind]:
+        """What was chosen, with what a file itself says, and the kind of its result.
+
+        Args:
+            choice: What was chosen.
+            kind: That of the file.
+
+        Returns:
+            Both.
+
+        Raises:
+            InvalidInput: Where the file does not say what the task needs.
+        """
+        return choice, kind
 
     def problem(self, choice: Choice | None = None, **changes: Any) -> Solved:
         """The problem to solve, with what the caller chose.

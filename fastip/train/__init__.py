@@ -4,6 +4,7 @@ All but ``encoder``, ``kernel``, ``measurements`` and ``networks`` need the extr
 'fastip[train]'.
 """
 
+from .degradation import Degradation as Degradation
 from .engine.run import Run as Run
 from .gan import gan as gan
 from .inverse import inverse as inverse
@@ -18,4 +19,5 @@ from .prior import unrolled as unrolled
 from .projector import projector as projector
 from .recipes import RECIPES as RECIPES
 from .recipes import task as task
+from .restorer import restorer as restorer
 from .vae import vae as vae

@@ -60,6 +60,7 @@ def saved(array: np.ndarray, kind: str, mode: str | None = None, **options: obje
 def pngs() -> list[bytes]:
     exif = Image.Exif()
     exif[274] = 6
+    exif.get_ifd(0x8769)[0xA001] = 1
     modes = [saved(photograph(23, 31, c), "PNG") for c in (1, 2, 3, 4)]
     modes += [saved(photograph(23, 31, 3), "PNG", mode) for mode in ("P", "1")]
     modes.append(saved(photograph(40, 33, 3), "PNG", exif=exif, icc_profile=bytes(200), optimize=True))
@@ -69,6 +70,7 @@ def pngs() -> list[bytes]:
 def jpegs() -> list[bytes]:
     exif = Image.Exif()
     exif[274] = 3
+    exif.get_ifd(0x8769)[0xA001] = 2
     array = photograph(48, 41, 3)
     options: list[dict[str, object]] = [{}, {"progressive": True}, {"subsampling": 0, "optimize": True}]
     options += [{"exif": exif, "icc_profile": bytes(300)}, {"restart_marker_blocks": 2}]
@@ -119,6 +121,7 @@ def pnms() -> list[bytes]:
 def webps() -> list[bytes]:
     exif = Image.Exif()
     exif[274] = 6
+    exif.get_ifd(0x8769)[0xA001] = 1
     options: list[dict[str, object]] = [{}, {"lossless": True}, {"exif": exif, "icc_profile": bytes(200)}]
     return [saved(photograph(40, 33, c), "WEBP", None, **option) for c in (3, 4) for option in options]
 
@@ -243,11 +246,15 @@ def most_memory() -> float:
 def read(path: Path) -> str | None:
     """What it told about the file, None where it was read."""
     try:
-        x, _ = io.read_image(path)
+        x, kind = io.read_image(path)
     except FastipError as error:
         assert path.name in str(error), f"a message without a name: {error}"
         return str(error)
     assert x.ndim == 4 and x.numel() and x.isfinite().all(), f"shape {tuple(x.shape)}"
+    try:
+        kind.transfer()
+    except FastipError as error:
+        assert "the ICC profile" in str(error)
     return None
 
 

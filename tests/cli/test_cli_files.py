@@ -108,14 +108,14 @@ def test_a_folder_goes_on_whatever_one_file_does(tmp_path, monkeypatch):
         "c.png": MemoryError(),
         "d.png": OSError(5, "I/O error"),
     }
-    whole = restore._restore_file
+    whole = restore.restore_file
 
     def broken(read, write, settings, figure):
         if read.name in errors:
             raise errors[read.name]
         return whole(read, write, settings, figure)
 
-    monkeypatch.setattr(restore, "_restore_file", broken)
+    monkeypatch.setattr(restore, "restore_file", broken)
     told = fastip("restore", source, *DEBLUR, "-o", tmp_path / "out")
     assert told.exit_code == 1 and "3 of 6 files" in told.output.splitlines()[-1]
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png", names[4], "z.png"]

@@ -9,6 +9,7 @@ import pytest
 
 from fastip import data, kernels, tasks, train
 from fastip.cli import choices
+from fastip.train.recipes import long_recipes
 
 LIGHT = {
     "--help": 0,
@@ -44,6 +45,6 @@ def test_the_names_are_those_of_what_they_stand_for() -> None:
     """They are written again where nothing is loaded."""
     assert list(choices.TASKS) == tasks.names()
     assert choices.PRIORS == tuple(tasks.PRIORS) and choices.INVERSES == tuple(tasks.INVERSES)
-    assert set(choices.BOUNDARIES) == set(kernels.reference.BOUNDARIES)
+    assert set(choices.BOUNDARIES) == set(tasks.BOUNDARIES) == {"natural", *kernels.reference.BOUNDARIES}
     assert choices.COLLECTIONS == tuple(data.COLLECTIONS)
-    assert choices.RECIPES == tuple(train.RECIPES) and choices.LONG in choices.RECIPES
+    assert choices.RECIPES == tuple(train.RECIPES) and set(choices.LONG) == set(long_recipes.RECIPES)

@@ -90,7 +90,8 @@ def test_alpha_comes_along(tmp_path):
     assert np.array_equal(np.asarray(Image.open(tmp_path / "b.png"))[::2, ::2, 3], rgba[..., 3])
 
 
-def test_no_crop_keeps_the_whole_valid_image(tmp_path):
+@pytest.mark.parametrize("boundary", ["natural", "valid"])
+def test_no_crop_keeps_the_whole_valid_image(tmp_path, boundary):
     picture(tmp_path / "in.png")
     words = [
         "restore",
@@ -98,7 +99,7 @@ def test_no_crop_keeps_the_whole_valid_image(tmp_path):
         "--task",
         "sr4",
         "--boundary",
-        "valid",
+        boundary,
         "--iterations",
         2,
         "-o",
@@ -174,7 +175,7 @@ BAD = {
     "bad psf number": (lambda d: ["ok.png", "--psf", "gaussian:nine:1"], "not a number"),
     "missing psf file": (lambda d: ["ok.png", "--psf", "k.png"], "does not exist"),
     "zero psf": (lambda d: ["ok.png", "--psf", d / _npy(d, "z.npy", np.zeros((3, 3), "float32"))], "sums to"),
-    "psf larger than the image": (lambda d: ["ok.png", "--psf", "gaussian:99:9"], "psf"),
+    "psf larger than the image": (lambda d: ["ok.png", "--psf", "gaussian:99:9", "--boundary", "zero"], "psf"),
     "deblur without psf": (lambda d: ["ok.png", "--task", "deblur"], "needs the psf"),
     "negative weight": (lambda d: ["ok.png", "--weight", "-1"], "weight"),
     "zero beta": (lambda d: ["ok.png", "--beta", "0"], "beta"),

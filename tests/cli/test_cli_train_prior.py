@@ -20,7 +20,7 @@ from fastip.checkpoint import shipped
 from fastip.cli import app, train_prior
 from fastip.train.engine import long_training, loop
 from fastip.train.engine.course import Course
-from fastip.train.recipes import photo_denoiser, workshop
+from fastip.train.recipes import photo_denoiser, photo_restorer, workshop
 
 PRIOR = ["--pictures", "shades", "--noise", "0.02:0.2", "--steps", 4, "--batch", 2, "--size", 24]
 UNROLLED = [
@@ -199,7 +199,9 @@ def test_a_start_that_cannot_be_conditioned(tmp_path):
 # ---- the recipes -----------------------------------------------------------------------------------------------------
 
 WEIGHTS = Path(train_prior.__file__).parents[1] / "weights"
-SHIPPED = {path.stem: path for folder in ("priors", "tasks") for path in (WEIGHTS / folder).glob("*.safetensors")}
+SHIPPED = {
+    path.stem: path for folder in ("priors", "restorers", "tasks") for path in (WEIGHTS / folder).glob("*.safetensors")
+}
 
 
 START = "photo-denoiser-small"  # where the photo tasks start; its weights are not shipped
@@ -209,7 +211,7 @@ def test_there_is_a_recipe_for_every_shipped_network():
     assert set(train.RECIPES) == set(SHIPPED) | {START} | {f"{name}-projector" for name in shipped.names("projectors")}
 
 
-@pytest.mark.parametrize("name", sorted(set(SHIPPED) - {photo_denoiser.NAME}))
+@pytest.mark.parametrize("name", sorted(set(SHIPPED) - {photo_denoiser.NAME, photo_restorer.NAME}))
 def test_the_recipe_is_what_made_the_weights(tmp_path, monkeypatch, name):
     """With the shipped files in the folder the recipe has nothing to do.
 
@@ -276,6 +278,7 @@ def recorded(monkeypatch, name, tmp_path):
     monkeypatch.setattr(data, "Photographs", lambda split, size: Shown(size))
     monkeypatch.setattr(photo_denoiser, "training_pictures", lambda: Shown(128))
     monkeypatch.setattr(data, "validation_photographs", lambda: [])
+    monkeypatch.setattr(data, "ReducedPhotographs", lambda split, size, sets: Shown(size))
     monkeypatch.setattr(Course, "run", lambda course, work, make: course)
     return json.loads(json.dumps(train.task(name, tmp_path, progress=False).record))
 
@@ -291,9 +294,10 @@ class Shown(data.Pictures):
         return torch.zeros(len(indices), 3, self.size, self.size)
 
 
-def test_the_long_recipe_is_what_made_the_weights(monkeypatch, tmp_path):
-    asked = recorded(monkeypatch, photo_denoiser.NAME, tmp_path)
-    kept = json.loads(SHIPPED[photo_denoiser.NAME].with_suffix(".json").read_text())["training"]["settings"]
+@pytest.mark.parametrize("name", [photo_denoiser.NAME, photo_restorer.NAME])
+def test_the_long_recipe_is_what_made_the_weights(monkeypatch, tmp_path, name):
+    asked = recorded(monkeypatch, name, tmp_path)
+    kept = json.loads(SHIPPED[name].with_suffix(".json").read_text())["training"]["settings"]
     assert kept.pop("images")["set"] == "ReducedPhotographs" and asked.pop("images")
     assert kept == asked
 
@@ -325,11 +329,14 @@ def test_where_a_task_begins(monkeypatch, tmp_path):
     """--from reaches the long training or the recipe; what cannot be is refused."""
     called = []
     monkeypatch.setattr(train_prior, "_run", lambda output, work: (called.append(output), work()))
-    monkeypatch.setattr(long_training, "go_on", lambda **told: called.append(told))
+    monkeypatch.setattr(long_training, "go_on", lambda name, **told: called.append({"name": name} | told))
     monkeypatch.setattr(train, "task", lambda name, folder, **told: called.append((name, folder)))
     monkeypatch.setenv("FASTIP_CACHE", str(tmp_path))
     long = tmp_path / "training" / "photo-denoiser" / "photo-denoiser.safetensors"
-    assert fastip("task", "photo-denoiser").exit_code == 0 and called == [long, {"accelerator": "auto"}]
+    assert fastip("task", "photo-denoiser").exit_code == 0 and called == [
+        long,
+        {"name": "photo-denoiser", "accelerator": "auto"},
+    ]
     assert fastip("task", "photo-denoiser", "--from", "shipped").exit_code == 0 and called[2] == long
     for words in (("--steps", 3), ("-o", tmp_path)):  # of a training of its own
         result = fastip("task", "photo-denoiser", *words)
@@ -344,7 +351,7 @@ def test_where_a_task_begins(monkeypatch, tmp_path):
 
 
 def test_a_training_that_runs_already_is_said_and_left_alone(monkeypatch, tmp_path):
-    def busy(**told):
+    def busy(name, **told):
         raise long_training.Busy("process 7 is at this training already; stop that one first, or leave it at work")
 
     monkeypatch.setenv("FASTIP_CACHE", str(tmp_path))
@@ -355,13 +362,16 @@ def test_a_training_that_runs_already_is_said_and_left_alone(monkeypatch, tmp_pa
 
 def test_export_says_what_it_found(monkeypatch, tmp_path):
     scores = {
+        "columns": ("noise 15", "noise 25", "noise 50"),
         "shipped": {"validation": [32.0, 29.0, 26.0], "test": [32.5, 30.0, 27.0]},
         "trained": {"validation": [33.0, 30.0, 27.0], "test": [34.0, 31.0, 28.0]},
     }
     monkeypatch.setattr(
         long_training,
         "export",
-        lambda output, say: long_training.Exported(9, 7200.0, **scores, written=output / "photo-denoiser.safetensors"),
+        lambda name, output, say: long_training.Exported(
+            9, 7200.0, **scores, written=output / "photo-denoiser.safetensors"
+        ),
     )
     result = fastip("export", "photo-denoiser", "-o", tmp_path)
     assert (
@@ -371,7 +381,7 @@ def test_export_says_what_it_found(monkeypatch, tmp_path):
         and "is written" in result.output
     )
     monkeypatch.setattr(
-        long_training, "export", lambda output, say: long_training.Exported(9, 7200.0, **scores, written=None)
+        long_training, "export", lambda name, output, say: long_training.Exported(9, 7200.0, **scores, written=None)
     )
     assert "nothing is written" in fastip("export", "photo-denoiser", "-o", tmp_path).output
     result = fastip("export", "photo-denoiser", "-o", tmp_path / "none")

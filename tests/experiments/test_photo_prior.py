@@ -75,16 +75,6 @@ def test_the_page_tells_the_numbers(outcome):
     assert len(outcome.figure.axes) == 5
 
 
-def test_camera_shakes():
-    for size, seed in ((25, 1), (31, 2)):
-        taps = photo_prior.shake(size, seed)
-        assert taps.shape == (size, size) and float(taps.sum()) == pytest.approx(1) and float(taps.min()) >= 0
-        assert 20 < int((taps > 0).sum()) < size**2 / 2 and torch.equal(taps, photo_prior.shake(size, seed))
-        at = torch.arange(size, dtype=torch.float64)
-        for axis in (0, 1):
-            assert abs(float((taps.sum(dim=1 - axis) * at).sum()) - size // 2) <= 1
-
-
 def test_scratches():
     mask = photo_prior.scratches(96, 4)
     assert set(mask.unique().tolist()) == {0.0, 1.0} and 0.1 < float((mask == 0).float().mean()) < 0.35

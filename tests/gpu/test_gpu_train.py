@@ -56,7 +56,7 @@ def at(tmp_path, monkeypatch):
     """An empty cache and a small network; the value is the folder of the long training."""
     monkeypatch.setenv("FASTIP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(photo_denoiser, "network", small)
-    return long_training.folder()
+    return long_training.folder("photo-denoiser")
 
 
 @pytest.fixture
@@ -74,9 +74,13 @@ def go_on(upto: int | None = None):
             os.kill(os.getpid(), signal.SIGINT)
 
     if upto is None:
-        return long_training.go_on(train=partial(photo_denoiser.train_photo_denoiser, **OWN), progress=False)
+        return long_training.go_on(
+            "photo-denoiser", train=partial(photo_denoiser.train_photo_denoiser, **OWN), progress=False
+        )
     with pytest.raises(KeyboardInterrupt):
-        long_training.go_on(train=partial(photo_denoiser.train_photo_denoiser, **OWN), progress=False, report=report)
+        long_training.go_on(
+            "photo-denoiser", train=partial(photo_denoiser.train_photo_denoiser, **OWN), progress=False, report=report
+        )
     return checkpoint.read(gpu_state.home(), "training")
 
 

@@ -14,7 +14,8 @@ from PIL import Image, ImageCms, features
 
 from fastip import io
 from fastip.errors import InvalidInput, Unsupported
-from fastip.io import boxes, formats, jpegxl
+from fastip.io import formats
+from fastip.io.codecs import boxes, jpegxl
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LOSSLESS = [".png", ".tif", ".bmp", ".webp", ".pnm", ".jp2", ".jxl"]

@@ -189,6 +189,14 @@ MUTATIONS = (
         ("io/test_tiff.py",),
     ),
     Mutation(
+        "dark-values-fall",
+        "fastip/io/tone_curves.py",
+        "(at / size / 2)[run == 0]",
+        "(at / size)[run == 0]",
+        "the table of a profile that begins flat falls behind it: dark values come back as others",
+        ("io/test_transfer.py", "io/test_icc.py"),
+    ),
+    Mutation(
         "noise-on-hidden-pixels",
         "fastip/data/degrade.py",
         " * e * _measured(x, op)",

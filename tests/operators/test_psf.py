@@ -79,6 +79,25 @@ def test_motion_is_the_bilinear_line_integral(size, angle):
         assert kernel[i, j].item() == pytest.approx(exact, abs=2e-5)
 
 
+@pytest.mark.parametrize("angle, length", [(0.0, 6.0), (37.0, 4.0), (110.0, 8.0)])
+def test_a_shorter_motion_is_that_of_a_smaller_psf(angle, length):
+    around = (8 - int(length)) // 2
+    expected = torch.nn.functional.pad(psf.motion(int(length) + 1, angle), [around] * 4)
+    torch.testing.assert_close(psf.motion(9, angle, length=length), expected, rtol=0, atol=2e-5)
+    assert torch.equal(psf.motion(9, angle, 8), psf.motion(9, angle))
+    assert torch.allclose(psf.motion(5, angle, 0), psf.delta(5))
+    row, column = (torch.arange(9.0).double() - 4).reshape(-1, 1), torch.arange(9.0).double() - 4
+    spread = float((psf.motion(9, angle, 5.3) * (row.square() + column.square())).sum())
+    other = float((psf.motion(9, angle, 5.8) * (row.square() + column.square())).sum())
+    assert 0 < other - spread < (5.8**2 - 5.3**2) / 12 + 0.3
+
+
+@pytest.mark.parametrize("length", [8.01, -1, float("nan"), "long"])
+def test_a_motion_that_is_longer_than_its_psf_is_refused(length):
+    with pytest.raises(InvalidInput, match="^length is"):
+        psf.motion(9, 10.0, length)
+
+
 @pytest.mark.parametrize(
     "size, radius", [(1, 0.5), (4, 1.0), (5, 2.5), (8, 1.25), (9, 4.5), (9, 7.0), (13, 6.1), (6, 1e200)]
 )
@@ -140,6 +159,7 @@ def test_disk_area_and_symmetry():
         (" gaussian:4:0.5 ", psf.gaussian(4, 0.5)),
         ("motion:9:45", psf.motion(9, 45)),
         ("motion:7:-12.5", psf.motion(7, -12.5)),
+        ("motion:9:20:6.5", psf.motion(9, 20, 6.5)),
         ("disk:7:3", psf.disk(7, 3)),
         ("disk:7", psf.disk(7)),
         ("box:3", psf.box(3)),
@@ -155,7 +175,7 @@ def test_text_forms(text, kernel):
     "text, says",
     [
         ("gausian:9:1.6", "did you mean gaussian:SIZE:SIGMA"),
-        ("Motion:9:45", "did you mean motion:SIZE:ANGLE"),
+        ("Motion:9:45", "did you mean motion:SIZE:ANGLE:LENGTH"),
         ("airy:9", "expected one of gaussian:SIZE:SIGMA"),
         ("", "names no psf"),
         ("gaussian", "expected gaussian:SIZE:SIGMA"),
@@ -206,3 +226,46 @@ def test_misspelt_keyword_names_the_right_one():
 
 def test_public_face():
     assert fastip.psf is psf
+
+
+# ---- camera shake ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [6, 7, 25, 31])
+def test_a_shake_is_a_centred_psf_of_a_path(size):
+    taps = psf.shake(size, 7)
+    assert taps.shape == (size, size) and taps.dtype == torch.float64
+    assert float(taps.sum()) == pytest.approx(1, abs=1e-12) and float(taps.min()) >= 0
+    assert torch.equal(taps, psf.shake(size, 7)) and not torch.equal(taps, psf.shake(size, 8))
+    grid = torch.arange(size, dtype=torch.float64)
+    for axis in (0, 1):
+        line = taps.sum(dim=1 - axis)
+        off = float((line * grid).sum()) - size // 2
+        assert abs(off) <= 1 or (line[0] > 0 and off > 0) or (line[-1] > 0 and off < 0)  # or the path is as wide
+    assert size < 8 or 20 < int((taps > 0).sum()) < size**2 / 2
+
+
+def test_a_shake_by_hand():
+    """The walk written out with tensors, a pixel of room for what is centred."""
+    size, generator = 25, torch.Generator().manual_seed(3)
+    pushes = torch.randn(501, 2, dtype=torch.float64, generator=generator)
+    place, velocity = torch.full((2,), size / 2, dtype=torch.float64), pushes[0]
+    total = torch.zeros(size, size, dtype=torch.float64)
+    for push in pushes[1:]:
+        velocity = 0.97 * velocity + 0.12 * push
+        velocity = velocity / max(1.0, float(velocity.norm()))
+        place = (place + 0.15 * velocity).clamp(2, size - 3)
+        (i, j), (a, b) = place.long().tolist(), (place % 1).tolist()
+        total[i : i + 2, j : j + 2] += torch.tensor([[1 - a, 0], [0, a]], dtype=torch.float64) @ torch.tensor(
+            [[1 - b, b], [1 - b, b]], dtype=torch.float64
+        )
+    total /= total.sum()
+    found = psf.shake(size, 3)
+    shifts = [(i, j) for i in range(-12, 13) for j in range(-12, 13)]
+    assert min(float((total.roll(shift, (0, 1)) - found).abs().max()) for shift in shifts) < 1e-12
+
+
+@pytest.mark.parametrize(("size", "seed", "message"), [(5, 0, "6 to 4095"), (4096, 0, "6 to 4095"), (9, -1, "seed")])
+def test_shakes_that_cannot_be(size, seed, message):
+    with pytest.raises(InvalidInput, match=message):
+        psf.shake(size, seed)

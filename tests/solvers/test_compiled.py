@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import fastip
-from fastip import inverses, nets, operators, priors, psf
+from fastip import fidelities, inverses, nets, operators, priors, psf
 from fastip.contracts import LinearOperator
 from fastip.solvers import BackProjection, Nesterov, pgd, wiener
 
@@ -76,6 +76,18 @@ PROBLEMS: dict[str, tuple[LinearOperator, Any, tuple[int, ...], dict[str, Any]]]
         TV,
         (1, 1, 65, 66),
         {},
+    ),
+    "split, weights": (
+        operators.Blur(psf.gaussian(4, sigma=1.0), 2, boundary="valid"),
+        priors.NonNegative(),
+        (2, 1, 5, 6),
+        {"fidelity": fidelities.Squares(3 * random(5, 6, seed=2)), "beta": None, "iterations": 3},
+    ),
+    "split, clipped": (
+        MASKS[0] @ operators.Blur(psf.gaussian(4, sigma=1.0), boundary="valid"),
+        TV,
+        (2, 2, 11, 9),
+        {"fidelity": fidelities.Clipped(high=random(2, 1, 11, 9, seed=1) > 0.7, low=0.2), "iterations": 3},
     ),
     "inner loop": (
         2.0 * BLUR,

@@ -10,24 +10,29 @@ import torch
 from PIL import Image
 
 import fastip
-from fastip import inverses, operators, priors, solvers, tasks
+from fastip import data, inverses, operators, priors, solvers, tasks
 from fastip.cli import demo
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.operators import psf
 
 
 def photograph(size=96):
-    data = pytest.importorskip("skimage.data")
-    crop = data.coffee()[120 : 120 + size, 180 : 180 + size + 4]
+    pictures = pytest.importorskip("skimage.data")
+    crop = pictures.coffee()[120 : 120 + size, 180 : 180 + size + 4]
     return torch.from_numpy(np.moveaxis(crop, -1, 0).copy()).float()[None] / 255
 
 
 def test_every_task_is_complete():
-    assert tasks.names()[:3] == ["sr4", "sr2", "deblur"] == [task.name for task in tasks.CLASSICAL]
+    names = ["upscale", "sr4", "sr3", "sr2", "deblur", "denoise", "inpaint"]
+    assert tasks.names()[:7] == names == [task.name for task in tasks.CLASSICAL]
+    given = {"upscale": {"factor": 3}, "deblur": {"psf": "motion:5:20"}, "inpaint": {"mask": torch.eye(48)}}
     for task in tasks.CLASSICAL:
-        assert tasks.get(task.name) is task and set(task.weights) == set(tasks.PRIORS) and task.beta > 0
-        problem = task.problem(psf="motion:5:20")
-        assert problem.op.output_shape((1, 3, 40, 48)) == (1, 3, 40 // task.stride, 48 // task.stride)
+        assert tasks.get(task.name) is task is tasks.classical(task.name)
+        for prior in tasks.PRIORS[: 2 if task.name == "inpaint" else None]:
+            problem = task.problem(prior=prior, **given.get(task.name, {}))
+            scale = 3 if task.name == "upscale" else task.stride
+            y = torch.rand(1, 3, 48, 48)
+            assert problem.solve(y).x.shape == (1, 3, 48 * scale, 48 * scale)
     assert torch.equal(tasks.get("sr4").problem().op.psf, psf.gaussian(9, 1.6))
 
 
@@ -56,8 +61,8 @@ def test_choices_reach_the_problem():
 @pytest.mark.parametrize(
     ("name", "choices", "message"),
     [
-        ("sr5", {}, "expected one of sr4, sr2, deblur, photo-sr4"),
-        ("denoise everything", {}, "expected one of sr4, sr2, deblur, photo-sr4"),
+        ("sr5", {}, "expected one of upscale, sr4, sr3, sr2, deblur, denoise, inpaint, photo-sr4"),
+        ("denoise everything", {}, "expected one of upscale, sr4, sr3, sr2, deblur, denoise, inpaint, photo-sr4"),
         ("deblur", {}, "needs the psf"),
         ("sr4", {"prior": "wavlet"}, "did you mean 'wavelet'"),
         ("sr4", {"inverse": "fft"}, "expected one of auto, exact"),
@@ -137,14 +142,15 @@ def test_a_valid_result_is_cut_to_the_pixels_under_the_data(k, stride):
 
 @pytest.mark.parametrize(
     ("name", "kernel", "noise", "gain"),
-    [("sr4", None, 0.0, 1.2), ("sr4", None, 0.01, 1.0), ("sr2", None, 0.01, 2.0), ("deblur", "motion:9:45", 0.01, 4.0)],
+    [("sr4", None, 0.0, 1.2), ("sr4", None, 0.01, 1.0), ("sr2", None, 0.01, 2.0), ("deblur", "motion:9:45", 0.01, 1.7)],
 )
 def test_the_defaults_restore_a_photograph(name, kernel, noise, gain):
     truth = photograph()
     task = tasks.get(name)
     problem = task.problem(psf=kernel)
-    y = problem.op(truth)
-    y = y + noise * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+    scene = tasks.fitted(truth, problem.op)
+    y = data.degrade(scene, problem.op, noise)
+    truth = tasks.under_data(scene, problem.op, tuple(y.shape))
     solution = problem.solve(y)
     simple = solvers.bicubic(y, task.stride) if task.stride > 1 else y
     assert solution.status is fastip.Status.CONVERGED

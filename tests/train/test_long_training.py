@@ -19,7 +19,7 @@ from fastip import checkpoint, data, priors
 from fastip.checkpoint import shipped
 from fastip.errors import InvalidInput
 from fastip.train.engine import long_training, loop
-from fastip.train.recipes import photo_denoiser
+from fastip.train.recipes import photo_denoiser, photo_restorer
 from fastip.train.recipes.photo_denoiser import Stage, train_photo_denoiser
 
 STEPS = 12
@@ -43,11 +43,13 @@ def at(tmp_path, monkeypatch):
     monkeypatch.setenv("FASTIP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(photo_denoiser, "network", small)
     monkeypatch.setattr(loop, "POINTS", 10**9)
-    return long_training.folder()
+    return long_training.folder("photo-denoiser")
 
 
 def run(report=None, **changed):
-    return long_training.go_on(train=partial(train_photo_denoiser, **ABOUT | changed), progress=False, report=report)
+    return long_training.go_on(
+        "photo-denoiser", train=partial(train_photo_denoiser, **ABOUT | changed), progress=False, report=report
+    )
 
 
 def stop_at(step):
@@ -77,7 +79,7 @@ def test_stopped_and_resumed_to_the_same_bits(at, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             run(stop_at(step))
         assert not left.exists()
-        record = checkpoint.read_record(long_training.files().state, "training")
+        record = checkpoint.read_record(long_training.files("photo-denoiser").state, "training")
         assert record["progress"]["step"] == step
     made = run()
     assert same(weights(made), weights(whole))
@@ -119,7 +121,7 @@ def one_thread():
 
 
 def test_killed_begun_twice_and_resumed(at, tmp_path, one_thread, child):
-    kept = long_training.files().state
+    kept = long_training.files("photo-denoiser").state
     deadline = time.monotonic() + 300
     while not kept.exists() and time.monotonic() < deadline and child.poll() is None:
         time.sleep(0.01)
@@ -176,19 +178,19 @@ def test_where_the_state_is_gone_it_goes_on_from_the_shipped_weights(at, tmp_pat
     said = []
     package = ship(monkeypatch, tmp_path, worse(), settings={"kind": "another"})
     assert (
-        long_training.shipped_start(said.append) is None
+        long_training.shipped_start("photo-denoiser", said.append) is None
         and "of another kind: the training begins from nothing" in said[-1]
     )
-    exported = long_training.export(package)
+    exported = long_training.export("photo-denoiser", package)
     assert exported.step == 7 and exported.written == package / "photo-denoiser.safetensors"
     shutil.rmtree(at)
     kept = checkpoint.load_prior(exported.written)
-    begun = long_training.shipped_start(said.append)
+    begun = long_training.shipped_start("photo-denoiser", said.append)
     assert "goes on from the shipped weights, at step 7 of 12" in said[-1]
     assert same(weights(kept), begun.net.state_dict()) and begun.history.step == begun.history.since == 7
     with pytest.raises(KeyboardInterrupt):
         run(stop_at(9))
-    record, tensors = checkpoint.read(long_training.files().state, "training")
+    record, tensors = checkpoint.read(long_training.files("photo-denoiser").state, "training")
     progress = record["progress"]
     assert progress["step"] == 9 and progress["since"] == 7 and progress["starts"] == 2
     # one curve over both parts
@@ -203,13 +205,13 @@ def test_where_the_state_is_gone_it_goes_on_from_the_shipped_weights(at, tmp_pat
 
 def test_what_is_better_is_exported_and_nothing_else(at, tmp_path, monkeypatch, judged):
     with pytest.raises(InvalidInput, match="holds no state"):
-        long_training.export(tmp_path)
+        long_training.export("photo-denoiser", tmp_path)
     with pytest.raises(KeyboardInterrupt):
         run(stop_at(5))
     package = ship(monkeypatch, tmp_path, worse())
     target, said = tmp_path / "to", []
     target.mkdir()
-    found = long_training.export(target, say=said.append)
+    found = long_training.export("photo-denoiser", target, say=said.append)
     assert found.written == target / "photo-denoiser.safetensors" and sum(found.trained["validation"]) > sum(
         found.shipped["validation"]
     )
@@ -232,8 +234,32 @@ def test_what_is_better_is_exported_and_nothing_else(at, tmp_path, monkeypatch, 
     before = os.stat(target / "photo-denoiser.safetensors").st_mtime_ns
     log = (target / "photo-denoiser.json").read_text()
     (target / "photo-denoiser.json").unlink()  # a call that was killed between the two files
-    assert long_training.export(target).written is None  # as good as what is shipped, not better
+    assert long_training.export("photo-denoiser", target).written is None  # as good as what is shipped, not better
     assert (
         os.stat(target / "photo-denoiser.safetensors").st_mtime_ns == before
         and (target / "photo-denoiser.json").read_text() == log
     )
+
+
+def test_a_restorer_that_is_not_shipped_yet_is_exported(at, tmp_path, monkeypatch):
+    """Begun with the denoiser; its first export needs no weights to beat."""
+    pictures = [shade(-k, 48)[None] for k in range(1, 8)]
+    monkeypatch.setattr(photo_restorer, "denoiser", small)
+    monkeypatch.setattr(data, "validation_photographs", lambda size=192: pictures)
+    monkeypatch.setattr(photo_denoiser, "test_photographs", lambda size=256: pictures[:6])
+    (tmp_path / "package" / "restorers").mkdir(parents=True)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "package")
+    about = {"pictures": Shades(48), "validation": pictures, "steps": 9, "batch": 1, "iterations": 2}
+    own = partial(photo_restorer.train_photo_restorer, **about)
+    with pytest.raises(KeyboardInterrupt):
+        long_training.go_on("photo-restorer", train=own, progress=False, report=stop_at(2))
+    found = long_training.export("photo-restorer", tmp_path / "package" / "restorers")
+    assert found.shipped == {} and found.step == 2 and found.columns == photo_restorer.KINDS
+    made = shipped.restorer("photo")
+    assert made.iterations == 2 and made.trained == photo_restorer.known()
+    scored = photo_restorer.psnr(made, photo_restorer.problems(pictures))
+    assert scored == pytest.approx(found.trained["validation"], nan_ok=True)
+    begun = long_training.shipped_start("photo-restorer", lambda text: None)
+    assert begun.history.step == 2 and same(begun.net.state_dict(), weights(made))
+    with pytest.raises(InvalidInput, match="did you mean"):
+        long_training.export("photo-restorers", tmp_path)

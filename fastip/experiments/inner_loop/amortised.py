@@ -42,7 +42,7 @@ def run(
     seed: int = 0,
 ) -> Outcome:
     """Train both through the solver on patches of photographs, then restore the held-out ones."""
-    known, problem = tasks.get(task), tasks.load_task(task)
+    known, problem = tasks.get(task), tasks.load_task(task, boundary="circular")
     op, noise = problem.op, problem.noise or 0.0
     base = denoiser().net
     assert isinstance(base, nets.PixelShuffleAutoencoder)

@@ -64,7 +64,7 @@ def run(
 
     ``first``, ``last`` and ``noise`` are the levels and ``beta = noise^2 / level^2`` of plug and play.
     """
-    problem, truth = tasks.learned(task).problem(), photographs(size, photos)
+    problem, truth = tasks.learned(task).problem(boundary="circular"), photographs(size, photos)
     op = problem.op
     y = data.degrade(truth, op, problem.noise or 0.0)
     found = {}

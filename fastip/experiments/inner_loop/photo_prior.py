@@ -120,33 +120,12 @@ def problems(size: int) -> dict[str, operators.Operator]:
     wide = psf.gaussian(9, sigma=1.6)
     enlarging = {f"× {stride}": operators.Blur(wide, stride=stride) for stride in (2, 3, 4) if size % stride == 0}
     return {
-        "camera shake, 25 × 25": operators.Blur(shake(25, 1)),
-        "camera shake, 31 × 31": operators.Blur(shake(31, 2)),
+        "camera shake, 25 × 25": operators.Blur(psf.shake(25, 1)),
+        "camera shake, 31 × 31": operators.Blur(psf.shake(31, 2)),
         **enlarging,
         "half of the pixels": operators.Mask(torch.rand(size, size, generator=torch.Generator().manual_seed(3)) < 0.5),
         "scratches": operators.Mask(scratches(size, 4)),
     }
-
-
-def shake(size: int, seed: int) -> Tensor:
-    """The path of a camera that is moved at random, size x size, float64, sum 1, its centre of mass in the middle.
-
-    500 steps of a velocity that remembers the last one.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    taps = torch.zeros(size, size, dtype=torch.float64)
-    pushes = torch.randn(501, 2, dtype=torch.float64, generator=generator)
-    place, velocity = torch.full((2,), size / 2, dtype=torch.float64), pushes[0]
-    # more memory or smaller pushes make a smoother path; longer steps spread it further, up to a frame of two pixels
-    for push in pushes[1:]:
-        velocity = 0.97 * velocity + 0.12 * push
-        velocity = velocity / max(1.0, float(velocity.norm()))
-        place = (place + 0.15 * velocity).clamp(2, size - 3)
-        (i, j), (a, b) = place.long().tolist(), (place % 1).tolist()
-        taps[i : i + 2, j : j + 2] += torch.tensor([[(1 - a) * (1 - b), (1 - a) * b], [a * (1 - b), a * b]])
-    taps /= taps.sum()
-    centre = [float((taps.sum(dim=1 - axis) * torch.arange(size)).sum()) for axis in (0, 1)]
-    return taps.roll([round(size // 2 - c) for c in centre], (0, 1))
 
 
 def scratches(size: int, seed: int) -> Tensor:

@@ -68,7 +68,7 @@ def timed(name: str, size: int, repeats: int, device: torch.device, batch: int =
 
     On size x size pixels; seconds for all of the batch.
     """
-    problem = tasks.load_task(name)
+    problem = tasks.load_task(name, boundary="circular")
     x = photographs(size, ("astronaut",)).expand(batch, -1, -1, -1)
     y = data.degrade(x, problem.op, problem.noise or 0.0).to(device)
     solves = {LEARNED: problem, VARIATION: total_variation(problem.op)}

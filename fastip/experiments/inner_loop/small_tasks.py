@@ -25,7 +25,7 @@ def digits(count: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
     And the images with the data and the truth.
     """
     x = data.Digits("test").batch(range(count)).float()
-    problem = tasks.load_task(DIGITS)
+    problem = tasks.load_task(DIGITS, boundary="circular")
     y = data.degrade(x, problem.op, problem.noise or 0.0)
     images = {ADJOINT: _adjoint(y, problem.op, x), BICUBIC: bicubic(y, problem.op), LEARNED: problem.solve(y).x}
     found = {}
@@ -47,7 +47,7 @@ def colour(pictures: Sequence[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
     The mean over the 64 x 64 tiles of each photograph, reduced, then over photographs.
     """
-    problem = tasks.load_task(COLOUR)
+    problem = tasks.load_task(COLOUR, boundary="circular")
     by_picture: dict[str, list[dict[str, float]]] = {}
     kept: dict[str, list[Tensor]] = {}
     for picture in data.held_out_photographs(pictures).values():

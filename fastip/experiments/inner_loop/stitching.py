@@ -48,7 +48,7 @@ def run(
 
     Whole, the network in tiles of ``window``, by patches with two guesses at what is beyond them.
     """
-    known, problem = tasks.get(task), tasks.load_task(task, dtype=torch.float32)
+    known, problem = tasks.get(task), tasks.load_task(task, boundary="circular", dtype=torch.float32)
     op = problem.op
     truth = _middle(data.held_out_photographs([photo])[photo], height, width)
     y = data.degrade(truth, op, problem.noise or 0.0)

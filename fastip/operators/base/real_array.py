@@ -14,13 +14,14 @@ from ...errors import InvalidInput, Unsupported
 from ...tracing import check_traceable
 
 
-def real_array(value: Any, name: str, dimensions: Sequence[int]) -> Tensor:
+def real_array(value: Any, name: str, dimensions: Sequence[int], of: str = "an operator") -> Tensor:
     """A copy of ``value`` (tensor, NumPy or CuPy array, nested sequence) as a float64 CPU tensor.
 
     Args:
         value: What becomes a parameter of an operator.
         name: What messages call it.
         dimensions: The numbers of axes that it can have.
+        of: Whose parameter it becomes.
 
     Returns:
         The copy, contiguous.
@@ -29,11 +30,11 @@ def real_array(value: Any, name: str, dimensions: Sequence[int]) -> Tensor:
         InvalidInput: For complex, non-finite or empty values and another number of axes.
         Unsupported: If a gradient is asked of it, and inside torch.compile.
     """
-    check_traceable(f"the making of an operator from its {name}", "its values are looked at", "make it before")
+    check_traceable(f"the making of {of} from its {name}", "its values are looked at", "make it before")
     if isinstance(value, Tensor):
         if value.requires_grad:
             raise Unsupported(
-                f"{name} requires a gradient, but the parameters of an operator are constants; pass {name}.detach()"
+                f"{name} requires a gradient, but the parameters of {of} are constants; pass {name}.detach()"
             )
         tensor = value
     elif hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):

@@ -3,6 +3,8 @@
 Axis 0 is rows (down), axis 1 columns (right).
 """
 
+from .estimated import Estimate as Estimate
+from .estimated import estimate as estimate
 from .files import SUFFIXES as SUFFIXES
 from .forms import FORMS as FORMS
 from .forms import LARGEST as LARGEST
@@ -13,3 +15,4 @@ from .forms import gaussian as gaussian
 from .forms import motion as motion
 from .forms import parse as parse
 from .measured import read as read
+from .shake import shake as shake

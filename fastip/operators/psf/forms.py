@@ -49,23 +49,27 @@ def gaussian(size: int, sigma: float) -> Tensor:
 
 
 @strict_keywords
-def motion(size: int, angle: float) -> Tensor:
-    """Straight motion: bilinear samples along a centred segment of length size - 1.
+def motion(size: int, angle: float, length: float | None = None) -> Tensor:
+    """Straight motion: bilinear samples along a centred segment.
 
     Args:
         size: Pixels a side, 1 to 4095.
         angle: Degrees from +column towards +row (0: horizontal, 45: top left to bottom right).
+        length: Of the segment in pixels, 0 to size - 1; None: size - 1.
 
     Returns:
         size x size, float64, sum 1.
 
     Raises:
-        InvalidInput: For another size or an angle that is no finite number.
+        InvalidInput: For another size or length, or an angle that is no finite number.
     """
     size = _check_size(size)
     angle = math.radians(check_number(angle, "angle"))
+    length = size - 1 if length is None else check_number(length, "length", low=0.0)
+    if length > size - 1:
+        raise InvalidInput(f"length is {length:g}; expected at most {size - 1}, which {size} x {size} pixels hold")
     steps = 64 * size  # dense enough that the quadrature error is far below the pixel grid's
-    t = ((torch.arange(steps, dtype=torch.float64) + 0.5) / steps - 0.5) * (size - 1)
+    t = ((torch.arange(steps, dtype=torch.float64) + 0.5) / steps - 0.5) * length
     (row, down), (column, right) = (
         _bilinear((t * direction + (size - 1) / 2).clamp(0, size - 1))
         for direction in (math.sin(angle), math.cos(angle))
@@ -157,7 +161,7 @@ def delta(size: int = 1) -> Tensor:
 
 FORMS: dict[str, tuple[Callable[..., Tensor], str, int, int]] = {
     "gaussian": (gaussian, "gaussian:SIZE:SIGMA", 2, 2),
-    "motion": (motion, "motion:SIZE:ANGLE", 2, 2),
+    "motion": (motion, "motion:SIZE:ANGLE:LENGTH", 2, 3),
     "disk": (disk, "disk:SIZE:RADIUS", 1, 2),
     "box": (box, "box:SIZE", 1, 1),
     "delta": (delta, "delta:SIZE", 0, 1),

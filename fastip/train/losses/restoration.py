@@ -137,7 +137,7 @@ class Unrolled(Restoration):
     def estimate(self, net: nets.PriorNet, x: Tensor, e: Tensor, levels: Tensor, n: Tensor) -> Tensor:
         kind = x.device.type
         prior = priors.PixelShuffleAutoencoder(
-            _Cast(net, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)), sigma=self.sigmas
+            Cast(net, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)), sigma=self.sigmas
         )
         with torch.autocast(kind, enabled=False):
             y = self.data(x, n)
@@ -154,7 +154,7 @@ class Unrolled(Restoration):
         return image / weights.clamp_min(1e-3)  # pixels that hardly a datum sees stay dark, not amplified noise
 
 
-class _Cast(nets.PriorNet):
+class Cast(nets.PriorNet):
     """A network under the autocast that the solver around it is kept out of: A and its inverse need full precision."""
 
     def __init__(self, net: nets.PriorNet, enabled: bool, dtype: torch.dtype) -> None:

@@ -11,8 +11,9 @@ import torch
 from ... import data, nets, priors, tasks
 from ...arrays import check_count
 from ...errors import InvalidInput, strict_keywords
+from ...restorer import Restorer
 from ..engine import loop
-from . import photo_denoiser
+from . import photo_denoiser, photo_restorer
 from .projector_recipes import PROJECTORS
 from .workshop import Prior, Workshop
 
@@ -26,7 +27,7 @@ def task(
     accelerator: str = "auto",
     progress: bool = True,
     report: loop.Report | None = None,
-) -> Prior | priors.Projector:
+) -> Prior | Restorer | priors.Projector:
     """Train the network of a task, after those it starts from.
 
     What is finished in the folder is taken, what was stopped goes on.
@@ -40,7 +41,7 @@ def task(
         report: Likewise.
 
     Returns:
-        The trained prior or projector, frozen, on the CPU.
+        The trained prior, restorer or projector, frozen, on the CPU.
 
     Raises:
         InvalidInput: For an unknown name, and for files of other settings in the folder.
@@ -66,6 +67,11 @@ def _photo_denoiser(shop: Workshop) -> Prior:
     Hours, in as many parts as it takes: see long_training.go_on.
     """
     return shop.long(photo_denoiser.NAME, photo_denoiser.train_photo_denoiser, steps=photo_denoiser.STEPS)
+
+
+def _photo_restorer(shop: Workshop) -> Restorer:
+    """One network for any known operator, tuned through the solver from that denoiser: hours too."""
+    return shop.long(photo_restorer.NAME, photo_restorer.train_photo_restorer, steps=photo_restorer.STEPS)
 
 
 def _small_photo_denoiser(shop: Workshop) -> Prior:
@@ -189,8 +195,9 @@ def _digits(shop: Workshop) -> Prior:
 
 
 # Steps of the photograph tasks: about half an hour on one core each.
-PRIORS: dict[str, Callable[[Workshop], Prior]] = {
+PRIORS: dict[str, Callable[[Workshop], Prior | Restorer]] = {
     "photo-denoiser": _photo_denoiser,
+    "photo-restorer": _photo_restorer,
     "photo-denoiser-small": _small_photo_denoiser,
     "photo-sr4": _photo_task("photo-sr4", 900),
     "photo-sr4-wide": _photo_task("photo-sr4-wide", 1100),
@@ -200,4 +207,4 @@ PRIORS: dict[str, Callable[[Workshop], Prior]] = {
     "digits-autoencoder": _digits_autoencoder,
 }
 
-RECIPES: dict[str, Callable[[Workshop], Prior | priors.Projector]] = {**PRIORS, **PROJECTORS}
+RECIPES: dict[str, Callable[[Workshop], Prior | Restorer | priors.Projector]] = {**PRIORS, **PROJECTORS}

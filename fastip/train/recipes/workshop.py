@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ... import data, nets, priors, tasks
 from ..gan import gan
@@ -13,6 +13,7 @@ from ..prior import prior, unrolled
 from ..projector import projector
 
 Prior = priors.PixelShuffleAutoencoder
+Made = TypeVar("Made")
 Splits = tuple[data.Pictures, data.Pictures]  # of training and validation
 
 
@@ -39,7 +40,7 @@ class Workshop:
         given = self._given(output or name, steps) | {"data_noise": known.noise}
         return unrolled(net, pictures[0], known.operator(), validation=pictures[1], **given, **settings)
 
-    def long(self, name: str, training: Callable[..., Prior], *, steps: int) -> Prior:
+    def long(self, name: str, training: Callable[..., Made], *, steps: int) -> Made:
         """A training that brings its own network and pictures."""
         return training(**self._given(name, steps))
 

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .decoded import Decoded, from_pillow
-from .source import LOOSE_RATIO, check_frames, check_size
+from ..decoded import Decoded, from_pillow
+from ..source import LOOSE_RATIO, check_frames, check_size
 
 
 def read(path: Path, max_pixels: int) -> Decoded:

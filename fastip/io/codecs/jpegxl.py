@@ -11,10 +11,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
+from ..decoded import Decoded
+from ..source import LOOSE_RATIO, check_frames, check_size
+from ..transfer import as_said
 from . import boxes
-from .decoded import Decoded
-from .source import LOOSE_RATIO, check_frames, check_size
 
 # 0.14 s a megapixel on one core; 5, the library's own choice, takes 1.2 s for files 1.6 % smaller.
 _EFFORT = 3
@@ -102,7 +103,8 @@ def read(path: Path, max_pixels: int) -> Decoded:
     samples = array.shape[2] if array.ndim == 3 else 1
     if samples not in ((2, 4) if head.alpha else (1, 3)):
         raise ValueError(f"{samples} samples a pixel, where alpha was {'' if head.alpha else 'not '}told")
-    return Decoded(array, 2**head.bits - 1, None, head.alpha, head.premultiplied)
+    told = as_said("sRGB", "the file")
+    return Decoded(array, 2**head.bits - 1, None, head.alpha, head.premultiplied, told=told)
 
 
 def _code(data: bytes) -> bytes:

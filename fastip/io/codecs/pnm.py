@@ -8,9 +8,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import InvalidInput
-from .decoded import Decoded
-from .source import check_size
+from ...errors import InvalidInput
+from ..decoded import Decoded
+from ..source import check_size
 
 _LONGEST = 1 << 16  # bytes of a header: its comments may be long
 _GAP = rb"(?:\s|#[^\n\r]*[\n\r])"

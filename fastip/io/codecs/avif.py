@@ -8,10 +8,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
+from ..decoded import Decoded, oriented
+from ..source import LOOSE_RATIO, check_frames, check_size
+from ..transfer import as_said
 from . import boxes
-from .decoded import Decoded, oriented
-from .source import LOOSE_RATIO, check_frames, check_size
 
 # Of 100, which is without loss. A result must not lose again what was restored: as for JPEG.
 _QUALITY = 95
@@ -20,6 +21,7 @@ _SPEED = 8
 _COLR = (b"meta", b"iprp", b"ipco", b"colr")
 # Primaries and curves whose numbers are those of sRGB, as near as makes no difference to be seen, or are not told.
 _PRIMARIES, _CURVES = (1, 2, 5, 6), (1, 2, 6, 13, 14, 15)
+_TOLD = {1: "BT.709", 6: "BT.709", 13: "sRGB", 14: "BT.709", 15: "BT.709"}
 
 
 def read(path: Path, max_pixels: int) -> Decoded:
@@ -44,7 +46,8 @@ def read(path: Path, max_pixels: int) -> Decoded:
         check_size(path, size[1], size[0], len(image.getbands()), 8, max_pixels, LOOSE_RATIO)
         check_frames(path, getattr(image, "n_frames", 1))
     colours = [found for found in boxes.found(data, *_COLR) if found[:4] == b"nclx"]
-    for primaries, curve in (struct.unpack_from(">HH", found, 4) for found in colours[: profile is None]):
+    curves = [struct.unpack_from(">HH", found, 4) for found in colours[: profile is None]]
+    for primaries, curve in curves:
         if primaries not in _PRIMARIES or curve not in _CURVES:
             raise InvalidInput(
                 f"{path} has colours of kind {primaries} and a curve of kind {curve} without a profile; "
@@ -60,7 +63,8 @@ def read(path: Path, max_pixels: int) -> Decoded:
     if int(array.max()) > top or array.dtype == np.uint16 and not coding[2] >> 6 & 1:
         raise ValueError("no depth of its samples")
     alpha = array.ndim == 3 and array.shape[2] in (2, 4)
-    return Decoded(oriented(array, orientation), top, profile, alpha)
+    told = next((as_said(_TOLD[curve], "the file") for _, curve in curves if curve in _TOLD), None)
+    return Decoded(oriented(array, orientation), top, profile, alpha, told=told)
 
 
 def write(file: BinaryIO, array: np.ndarray, profile: bytes | None, premultiplied: bool) -> None:

@@ -9,10 +9,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import InvalidInput
+from ...errors import InvalidInput
+from ..decoded import Decoded
+from ..source import LOOSE_RATIO, check_size
+from ..transfer import as_said
 from . import boxes
-from .decoded import Decoded
-from .source import LOOSE_RATIO, check_size
 
 # Kinds of colours that are there as they are: RGB in sRGB, and grey.
 _COLOURS = {16: 3, 17: 1}
@@ -61,7 +62,9 @@ def read(path: Path, max_pixels: int) -> Decoded:
     array = imagecodecs.jpeg2k_decode(code, numthreads=1)  # of a whole file it would change colours by their profile
     if array.shape[:2] != (head.h, head.w) or array.dtype.kind != "u":
         raise ValueError(f"an array of {array.dtype} and shape {array.shape}")
-    return Decoded(array, 2**head.bits - 1, profile, head.samples > colours, head.samples > colours and alpha == 2)
+    told = None if raw or profile else as_said("sRGB", "the file")
+    transparent = head.samples > colours
+    return Decoded(array, 2**head.bits - 1, profile, transparent, transparent and alpha == 2, told=told)
 
 
 def _header(path: Path, code: bytes) -> _Header:

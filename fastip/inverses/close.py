@@ -1,4 +1,4 @@
-"""The data step of the learned tasks: as close to exact as the one that their networks were trained with."""
+"""The data step for networks that see few iterations: as close to exact as it can be, from the first one on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from torch import Tensor
 
 from ..contracts import BoundInverse, Inverse, Kronecker, LinearOperator
 from ..errors import StrictKeywords
-from ..inverses import ConjugateGradient, Exact
-from ..inverses.steps import DataStep
+from .conjugate_gradient import ConjugateGradient
+from .exact import Exact
+from .split import Split
+from .steps import DataStep
 
 # A network sees the iterations that it was trained through and no others, so C must be close to exact from the first
 # one on; "auto" would take a stencil that is certified to converge in the end. Eight iterations of motion deblurring on
@@ -35,14 +37,23 @@ class EvenStart(DataStep):
 
 
 class Close(StrictKeywords):
-    """The exact inverse where the operator states a structure, else conjugate gradients to 3e-3.
+    """The exact inverse where the operator states a structure, else a second split, else conjugate gradients to 3e-3.
 
-    Images that wrap, psfs no wider than the stride and separable ones have such a structure.
+    Images that wrap, psfs no wider than the stride, separable ones and resizing have such a structure; the second split
+    (:class:`Split`) is for what states a window.
+
+    Args:
+        data_beta: That of the second split; None leaves it out.
     """
+
+    def __init__(self, data_beta: float | None = None) -> None:
+        self.split = None if data_beta is None else Split(data_beta)
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> BoundInverse:
         exact = Exact()
         known = exact.structure(op, y)
+        if known is None and self.split is not None and op.window() is not None:
+            return self.split.bind(op, y, beta, relaxation)
         inverse: Inverse = ConjugateGradient(ENOUGH) if known is None else exact
         step = inverse.bind(op, y, beta, relaxation)
         if known is not None and not isinstance(known[1], Kronecker):

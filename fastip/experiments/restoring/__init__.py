@@ -1,0 +1,1 @@
+"""What the learned restorer makes of photographs as people have them."""

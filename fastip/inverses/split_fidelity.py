@@ -1,0 +1,97 @@
+"""The data step of another data term than ``||y - A x||^2``: the second split again, with the prox of D in it."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+
+from ..contracts import Fidelity, LinearOperator
+from ..stopping import per_image
+from .split import Split, SplitStep, planned, reached, spread
+
+
+class FidelitySplit:
+    """:class:`fastip.inverses.Split` for ``D(A x) + R(x)``: its u' is ``argmin_u D(M u) + e ||u - (2 H X - s)||^2``.
+
+    D may be any convex function of each datum by itself, and convergence is that of the split. data_beta None is 0.1
+    times the largest squared weight of a datum, times that of D.
+
+    Args:
+        split: The inverse, with its data_beta.
+        fidelity: D.
+    """
+
+    def __init__(self, split: Split, fidelity: Fidelity) -> None:
+        self.split, self.fidelity = split, fidelity
+
+    def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> FidelityStep:
+        y = self.fidelity.known(y)
+        data_beta, stride, plan = planned(op, y, self.split.data_beta, self.fidelity.curvature)
+        return FidelityStep(op, y, beta, data_beta, stride, plan, self.fidelity)
+
+
+class FidelityStep(SplitStep):
+    """:class:`FidelitySplit` in one solve.
+
+    Args:
+        op: A.
+        y: The data.
+        beta: The penalty of the first split.
+        data_beta: That of the second.
+        stride: Grid pixels from one data point to the next.
+        planned: As of a SplitStep.
+        fidelity: D.
+    """
+
+    def __init__(
+        self,
+        op: LinearOperator,
+        y: Tensor,
+        beta: float,
+        data_beta: float,
+        stride: int,
+        planned: tuple[Tensor, ...],
+        fidelity: Fidelity,
+    ) -> None:
+        super().__init__(op, y, beta, data_beta, stride, planned)
+        self._fidelity, self._term = fidelity, fidelity.bind(y, self._seen.dtype)
+        self._nothing = torch.zeros_like(self._seen)
+
+    def _taken(self, wide: Tensor) -> Tensor:
+        """The pixels of the grid at which there are data: a view."""
+        h, w = ((n - 1) * self._stride + 1 for n in self.y.shape[-2:])
+        return wide[..., : h : self._stride, : w : self._stride]
+
+    def _counted(self) -> tuple[Tensor, Tensor]:
+        weights = self._term.weights
+        if weights is None:
+            return super()._counted()
+        seen = (self._weights.square() * weights).expand(-1, -1, *self.y.shape[2:])
+        reach = reached(spread(seen, self._stride, self._grid), self._magnitudes)
+        return self.op.adjoint(weights * self._term.y), self._cut(reach)
+
+    def _agreed(self, blurred: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+        """(0, u'): ``argmin_u D(M u) + e ||u - v||^2`` for v = 2 H X - s."""
+        ahead = torch.sub(blurred, s - blurred)
+        found = ahead.clone()
+        self._taken(found).copy_(self._term.prox(self._taken(ahead), self._weights, self.data_beta))
+        return self._nothing, found
+
+    def _misfitted(self, blurred: Tensor) -> Tensor:
+        """``-M D'(M H x) / 2``, which of squares is M (y - M H x)."""
+        slope = self._term.slope(self._weights * self._taken(blurred))
+        return spread(self._weights * slope, self._stride, self._grid)
+
+    @functools.cached_property
+    def floor(self) -> Tensor:
+        """``||A^T D'(0)|| / 2``, which of squares is ``||A^T y||``."""
+        return per_image(self.op.adjoint(self._term.slope(torch.zeros_like(self._term.y))))
+
+    def misfit(self, x: Tensor) -> Tensor:
+        """D(A x)."""
+        return self._term.value(self.op(x).to(self._term.y.dtype))
+
+    def describe(self) -> str:
+        return f"{super().describe()}, {self._fidelity.describe()}"

@@ -1,0 +1,1 @@
+"""The formats that need more than a call of a library: each with ``read`` and ``write``."""
