@@ -22,8 +22,9 @@ from ..tracing import constant, fixed
 SHARE = 0.1
 # Of the largest: pixels that the data reach with less begin near the mean. Smaller divides small numbers by small ones.
 FAINT = 1e-3
-# Pixels of a grid from which a CPU transforms its planes one by one, because torch copies what several inverse
-# transforms share. 1080 x 1600 x 3 take 0.85 of the time (float64: 0.5), 256 x 256 x 3 would take 1.2 times as long.
+# Pixels of a grid, for each thread, from which a CPU transforms its planes one by one, because torch copies what several
+# inverse transforms share. 1080 x 1600 x 3 take 0.85 of the time (float64: 0.5), 256 x 256 x 3 would take 1.2 times as
+# long; each transform opens a team, so that with two threads 500 x 576 x 3 would take 1.4 times as much of both.
 LONE = 1 << 18
 
 
@@ -216,7 +217,8 @@ class SplitStep:
         """(q', beta (p' - p)): the residual itself would cost four transforms more."""
         x = x.to(q.dtype)
         w, s = kernels.split_open(x, q), q[:, 1]
-        alone = w.is_cpu and self._seen.numel() >= LONE and kernels.why_reference((w, s)) is None
+        alone = w.is_cpu and kernels.why_reference((w, s)) is None
+        alone = alone and self._grid[0] * self._grid[1] >= LONE * torch.get_num_threads()
         image, blurred = (self._plane_by_plane if alone else self._mixed)(w, s)
         return kernels.split_close(image, blurred, x, q, *self._agreed(blurred, s), self.beta)
 

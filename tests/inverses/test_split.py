@@ -250,7 +250,7 @@ def test_planes_one_by_one_are_those_of_all_at_once(dtype: torch.dtype, monkeypa
     known = fastip.admm(y, op, ELASTIC, **given)
     asked: list[Any] = []
     whole = split.SplitStep._plane_by_plane
-    monkeypatch.setattr(split, "LONE", 1)
+    monkeypatch.setattr(split, "LONE", 0)
     monkeypatch.setattr(split.SplitStep, "_plane_by_plane", lambda self, *p: (asked.append(p), whole(self, *p))[1])
     found = fastip.admm(y, op, ELASTIC, **given)
     assert len(asked) == (9 if fastip.kernels.why_reference((y,)) is None else 0)
