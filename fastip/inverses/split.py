@@ -22,9 +22,9 @@ from ..tracing import constant, fixed
 SHARE = 0.1
 # Of the largest: pixels that the data reach with less begin near the mean. Smaller divides small numbers by small ones.
 FAINT = 1e-3
-# Pixels of a grid, for each thread, from which a CPU transforms its planes one by one, because torch copies what several
-# inverse transforms share. 1080 x 1600 x 3 take 0.85 of the time (float64: 0.5), 256 x 256 x 3 would take 1.2 times as
-# long; each transform opens a team, so that with two threads 500 x 576 x 3 would take 1.4 times as much of both.
+# Pixels of a grid, for each thread, from which a CPU transforms its planes one by one, because torch copies what
+# several inverse transforms share. On one thread 1080 x 1600 x 3 take 0.85 of the time (float64: 0.5), 256 x 256 x 3
+# would take 1.2 times as long; each transform opens a team, and two threads lose more by that at 500 x 576 x 3.
 LONE = 1 << 18
 
 
