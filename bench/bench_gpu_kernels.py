@@ -19,7 +19,7 @@ from torch import Tensor
 
 import gpu_machine
 from fastip.contracts import Pointwise
-from fastip.kernels import reference
+from fastip.kernels import reference, split_reference
 from fastip.kernels.family import Implementations
 from fastip.kernels.triton import start
 from gpu_baselines import DeviceCopy
@@ -93,6 +93,24 @@ def _fields(b: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, .
     return (*_image(b, dtype, device), u, u.clone())
 
 
+def _behind(b: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+    image, blurred, x, target = (_noise((b, *SHAPE[1:]), dtype, device, i) for i in range(11, 15))
+    kept = _noise((1, 1, *SHAPE[2:]), dtype, device, 15).sigmoid()
+    return image, blurred, x, _noise((b, 2, *SHAPE[1:]), dtype, device, 16), kept, target
+
+
+def _mixed(b: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+    shape = (b, *SHAPE[1:3], SHAPE[3] // 2 + 1)
+    w, s = (torch.complex(_noise(shape, dtype, device, i), _noise(shape, dtype, device, 9 + i)) for i in (17, 18))
+    # factors of at most 1: W and S are overwritten again and again
+    h, far = (torch.polar(0.4 * torch.ones_like(t), t) for t in (w[0, 0].real, s[0, 0].real))
+    return w, s, h, _noise(shape[2:], dtype, device, 19).sigmoid() / 2, far
+
+
+def _split(module: Any) -> Any:
+    return split_reference if module is reference else module
+
+
 def _spectral_step(module: Any, _: Any, f: Tensor, p: Tensor, offset: Tensor, gain: Tensor) -> Any:
     if module is reference:
         return module.spectral_step(f, p, offset, gain[:, :, 0])
@@ -121,6 +139,13 @@ FAMILIES = {
     "pixel_shuffle": Family(_phases, lambda m, w, v: m.pixel_shuffle(v, SHAPE[2], SHAPE[3]), 2),
     "soft_threshold": Family(_pair, lambda m, w, v, add: m.soft_threshold(v, 0.1, 0.9, -1.0, 1.0, add), 3),
     "spectral_step": Family(_spectra, _spectral_step, 10, dtypes=(torch.float32,)),
+    "split_open": Family(
+        lambda *sizes: _behind(*sizes)[2:4], lambda m, _, x, q: _split(m).split_open(x, q), 3, dtypes=(torch.float32,)
+    ),
+    "split_mix": Family(_mixed, lambda m, _, *given: _split(m).split_mix(*given), 4, dtypes=(torch.float32,)),
+    "split_close": Family(
+        _behind, lambda m, _, *given: _split(m).split_close(*given, BETA), 9, dtypes=(torch.float32,)
+    ),
     "tv_prox": Family(_fields, _tv_prox, 9 * STEPS, dtypes=(torch.float32,)),
 }
 MODULES = {"native": native, "triton": triton, "eager PyTorch": reference, "torch.compile": reference}

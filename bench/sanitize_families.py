@@ -24,7 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))  # python -P leaves it ou
 
 import gpu_machine
 from fastip.contracts import Convolution, Pointwise, Scales, StencilStep
-from fastip.kernels import reference
+from fastip.kernels import reference, split_reference
 from fastip.kernels.family import Implementations
 from fastip.stopping import StopRule
 
@@ -133,6 +133,24 @@ def spectral_step(on: Callable[[Tensor], Tensor]) -> Check:
         yield f"{shape}", tuple(map(torch.view_as_real, (f, p))), tuple(map(torch.view_as_real, expected))
 
 
+def split_step(on: Callable[[Tensor], Tensor]) -> Check:
+    """All three passes."""
+    for (b, c, h, w), grid, seen in (((1, 1, 1, 1), (1, 1), (1, 1)), ((2, 3, 33, 65), (36, 72), (2, 1))):
+        shapes = ((b, c, *grid), (b, c, *grid), (b, c, h, w), (b, 2, c, *grid), (*seen, *grid), (b, c, *grid))
+        given = [draw(*shape, seed=i) for i, shape in enumerate(shapes)]
+        held = [on(t) for t in given]
+        yield f"{grid}, before", native.split_open(*held[2:4]), split_reference.split_open(*given[2:4])
+        yield f"{grid}, after", native.split_close(*held, 0.3), split_reference.split_close(*given, 0.3)
+        parts = [(draw(b, c, *grid, seed=i), draw(b, c, *grid, seed=9 + i)) for i in range(4)]
+        near = draw(*grid, seed=20).sigmoid()
+        (w_on, s_on, h_on, far_on), (w_, s_, h_, far) = (
+            [torch.complex(to(a), to(b)) for a, b in parts] for to in (on, lambda t: t)
+        )
+        expected = split_reference.split_mix(w_, s_, h_[0, 0], near, far[0, 0])
+        found = native.split_mix(w_on, s_on, h_on[0, 0], on(near), far_on[0, 0])
+        yield f"{grid}, between", tuple(map(torch.view_as_real, found)), tuple(map(torch.view_as_real, expected))
+
+
 def tv_prox(on: Callable[[Tensor], Tensor]) -> Check:
     for shape in ((1, 1, 1, 1), (1, 2, 5, 7), (2, 3, 33, 65)):
         v, u = draw(*shape, seed=1), reference.differences(draw(*shape, seed=2)) / 10
@@ -179,6 +197,7 @@ EVERY = (
     pixel_shuffle,
     soft_threshold,
     spectral_step,
+    split_step,
     tv_prox,
     admm,
 )
@@ -196,7 +215,7 @@ def run(name: str, device: torch.device) -> int:
     wrong = 0
     for dtype in DTYPES:
         if dtype.itemsize == 2 and (
-            name == "spectral_step" or device.type == "cpu"
+            name in ("spectral_step", "split_step") or device.type == "cpu"
         ):  # there is no complex half precision
             continue
         errors = {

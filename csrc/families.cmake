@@ -7,6 +7,9 @@ set(FASTIP_FAMILIES
   "pixel_shuffle ShuffleArgs pixel_shuffle"
   "soft_threshold ThresholdArgs soft_threshold"
   "spectral_step SpectralArgs spectral_step"
+  "split_open SplitOpenArgs split_step"
+  "split_mix SplitMixArgs split_step"
+  "split_close SplitCloseArgs split_step"
   "tv_prox TvArgs tv_prox"
   "admm AdmmArgs admm")
 
@@ -16,7 +19,13 @@ set(FASTIP_STRUCTS
   "ShuffleArgs in:source out:out size:planes size:height size:width size:h size:w size:stride"
   # the data step in Fourier space: f (the image's transform in, the extrapolated dual out), p and offset are planes x n
   # real numbers, gain is n
-  "SpectralArgs out:f out:p in:offset in:gain size:planes size:n number:relaxation")
+  "SpectralArgs out:f out:p in:offset in:gain size:planes size:n number:relaxation"
+  # the passes of a second split: x and r are images x channels x height x width, the dual q and dual two such grids an
+  # image, height x width of grid_height x grid_width, all else images x channels grids; kept is broadcast to them
+  "SplitOpenArgs in:x in:q out:w size:images size:channels size:height size:width size:grid_height size:grid_width"
+  # w and s, in and out, are planes x n complex numbers, spectrum and far n, near n real ones
+  "SplitMixArgs out:w out:s in:spectrum in:near in:far size:planes size:n"
+  "SplitCloseArgs in:image in:blurred in:x in:q in:kept in:target out:dual out:r size:images size:channels size:height size:width size:grid_height size:grid_width size:kept_images size:kept_channels number:beta")
 set(_in "const void*")
 set(_out "void*")
 set(_size "std::int64_t")

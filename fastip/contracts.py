@@ -225,6 +225,10 @@ class BoundInverse(Protocol):
         """The dual on the image grid: A^T q (image side: q itself). Differentiable."""
         ...
 
+    def ahead(self, q: Tensor, new: Tensor) -> Tensor:
+        """A^T (2 q' - q), q' being ``new``: the extrapolated dual on the image grid. Differentiable."""
+        ...
+
     def norm(self, r: Tensor) -> Tensor:
         """``||r|| / ||y||`` per image (image side: over ``||A^T y||``), shape (b,); absolute where that is zero."""
         ...

@@ -67,6 +67,9 @@ class Played:
     def pull(self, q):
         return q
 
+    def ahead(self, q, new):
+        return 2 * new - q
+
     def residual(self, x, q):
         return q
 

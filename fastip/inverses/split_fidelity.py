@@ -57,6 +57,7 @@ class FidelityStep(SplitStep):
     ) -> None:
         super().__init__(op, y, beta, data_beta, stride, planned)
         self._fidelity, self._term = fidelity, fidelity.bind(y, self._seen.dtype)
+        self._nothing = torch.zeros_like(self._seen)
 
     def _taken(self, wide: Tensor) -> Tensor:
         """The pixels of the grid at which there are data: a view."""
@@ -71,11 +72,12 @@ class FidelityStep(SplitStep):
         reach = reached(spread(seen, self._stride, self._grid), self._magnitudes)
         return self.op.adjoint(weights * self._term.y), self._cut(reach)
 
-    def _agreed(self, ahead: Tensor) -> Tensor:
-        """``argmin_u D(M u) + e ||u - ahead||^2``."""
+    def _agreed(self, blurred: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+        """(0, u'): ``argmin_u D(M u) + e ||u - v||^2`` for v = 2 H X - s."""
+        ahead = torch.sub(blurred, s - blurred)
         found = ahead.clone()
         self._taken(found).copy_(self._term.prox(self._taken(ahead), self._weights, self.data_beta))
-        return found
+        return self._nothing, found
 
     def _misfitted(self, blurred: Tensor) -> Tensor:
         """``-M D'(M H x) / 2``, which of squares is M (y - M H x)."""

@@ -32,6 +32,12 @@ class Inverting:
     def rescaled(self, q: Tensor, old: float) -> Tensor:
         return q * (old / self.beta)
 
+    def ahead(self, q: Tensor, new: Tensor) -> Tensor:
+        return self.pull(2 * new - q)
+
+    def pull(self, q: Tensor) -> Tensor:
+        raise NotImplementedError
+
 
 class DataStep(Inverting):
     """q' = q + C (y - A x - beta q) with q on the data grid; ``apply`` is C.

@@ -19,6 +19,9 @@ from .family import FAMILIES
 from .shuffle import pixel_shuffle as pixel_shuffle
 from .shuffle import pixel_unshuffle as pixel_unshuffle
 from .spectral_step import spectral_step_ as spectral_step_
+from .split_step import split_close as split_close
+from .split_step import split_mix as split_mix
+from .split_step import split_open as split_open
 from .threshold import soft_threshold as soft_threshold
 from .total_variation import tv_prox as tv_prox
 from .whole_solve import solve as solve

@@ -115,7 +115,7 @@ def admm(
             old, step = step.beta, bind(betas[k])
             q = step.rescaled(q, old)
         q_new, r = step(x, q)
-        pulled = step.pull(2 * q_new - q)
+        pulled = step.ahead(q, q_new)
         x_new = prox(x + pulled, 1 / (2 * step.beta))
         told = Iteration(step, prox, (x, x_new), (q, q_new), r, pulled)
         verdict = look(rule, callback, k + 1, x_new, partial(told.ratios, tolerance))

@@ -26,6 +26,9 @@ FAMILIES = {
     "pixel_shuffle",
     "soft_threshold",
     "spectral_step",
+    "split_open",
+    "split_mix",
+    "split_close",
     "tv_prox",
     "admm",
 }

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fastip.contracts import Pointwise
-from fastip.kernels import reference
+from fastip.kernels import reference, split_reference
 from fastip.kernels.family import Implementations
 
 native = Implementations("native")
@@ -141,6 +141,28 @@ def test_spectral_step(relaxation, dtype):
     expected = reference.spectral_step(f, p, offset, gain, relaxation)
     native.spectral_step_(f, p, offset, gain[:, :, None].expand(9, 14, 2).contiguous(), relaxation)
     torch.testing.assert_close((f, p), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "shape, grid, seen",
+    [((1, 1, 1, 1), (1, 1), (1, 1)), ((2, 3, 5, 7), (8, 9), (2, 1)), ((2, 2, 9, 30), (9, 32), (1, 2))],
+)
+def test_split_step(shape, grid, seen, dtype):
+    (b, c), half = shape[:2], (grid[0], grid[1] // 2 + 1)
+    x, q, *wide = (draw(*s, seed=i) for i, s in enumerate((shape, (b, 2, c, *grid), *3 * ((b, c, *grid),))))
+    given = [t.to(dtype) for t in (*wide[:2], x, q, draw(*seen, *grid, seed=5).sigmoid(), wide[2])]
+    assert_close(native.split_open(*given[2:4]), split_reference.split_open(*(t.double() for t in given[2:4])), dtype)
+    exact = split_reference.split_close(*(t.double() for t in given), 0.3)
+    for found, expected in zip(native.split_close(*given, 0.3), exact, strict=True):
+        assert_close(found, expected, dtype)
+    w, s, h, far = (torch.complex(draw(b, c, *half, seed=i), draw(b, c, *half, seed=i + 9)) for i in range(4))
+    given = [t.to(dtype.to_complex()) for t in (w, s, h[0, 0], far[0, 0])]
+    near = draw(*half, seed=7).to(dtype)
+    given.insert(3, near)
+    exact = split_reference.split_mix(*(t.to(torch.complex128 if t.is_complex() else torch.float64) for t in given))
+    for found, expected in zip(native.split_mix(*given), exact, strict=True):
+        assert_close(torch.view_as_real(found), torch.view_as_real(expected), dtype)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -127,7 +127,7 @@ def test_memory_after_ten_thousand_calls_of_each_family(kernels: Any) -> None:
     phases, taps = reference.pixel_unshuffle(x, 4), torch.ones(3, 3, dtype=torch.float64) / 9
     f, gain = torch.fft.fft2(torch.complex(x, x)[0]), torch.full((12, 12, 2), 0.5, device=x.device)
     p, offset, u = torch.zeros_like(f), torch.zeros_like(f), x.new_zeros(2, *x.shape)
-    r = u.clone()
+    r, pair, spectra = u.clone(), torch.stack((x, x), dim=1), f[None].clone()
     calls = {
         "strided_conv": lambda: kernels.strided_conv(x, kernel, 4, "circular"),
         "strided_conv_adjoint": lambda: kernels.strided_conv_adjoint(y, kernel, 4, "circular"),
@@ -137,6 +137,9 @@ def test_memory_after_ten_thousand_calls_of_each_family(kernels: Any) -> None:
         "pixel_shuffle": lambda: kernels.pixel_shuffle(phases, 12, 12),
         "soft_threshold": lambda: kernels.soft_threshold(x, 0.1),
         "spectral_step_": lambda: kernels.spectral_step_(f, p, offset, gain),
+        "split_open": lambda: kernels.split_open(x, pair),
+        "split_mix": lambda: kernels.split_mix(spectra, spectra.clone(), f[0], gain[..., 0], f[0]),
+        "split_close": lambda: kernels.split_close(x, x, x, pair, x, x, 0.1),
         "tv_prox": lambda: kernels.tv_prox(x, u, r, 0.5, 0.2, 0.3, 2, True, PROX),
     }
     assert set(calls) == set(FAMILIES) - {"solve"}

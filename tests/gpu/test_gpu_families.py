@@ -15,7 +15,7 @@ from torch import Tensor
 from cases.gpu import DTYPES, GPU, KERNELS, PROX, draw, relative
 from cases.gpu import plain_float32 as plain_float32
 from fastip.kernels import family as product
-from fastip.kernels import reference
+from fastip.kernels import reference, split_reference
 from fastip.kernels.family import Implementations
 
 native = Implementations("native")
@@ -115,6 +115,24 @@ def _tv_prox(isotropic: bool) -> Callable[..., tuple[Tensor, ...]]:
     return call
 
 
+def _behind(shape: Shape) -> tuple[Tensor, ...]:
+    """X, H X, x, q, kept and target of a grid with two rows and three columns beside the picture."""
+    (b, c, h, w), grid = shape, (shape[2] + 2, shape[3] + 3)
+    image, blurred, target = (draw(b, c, *grid, seed=i) for i in (21, 22, 23))
+    kept, q = draw(1, c, *grid, seed=24).sigmoid(), draw(b, 2, c, *grid, seed=25)
+    return image, blurred, draw(b, c, h, w, seed=26), q, kept, target
+
+
+def _mixed(shape: Shape) -> tuple[Tensor, ...]:
+    """W, S, H, near and far."""
+    planes = [torch.complex(draw(*shape, seed=i), draw(*shape, seed=9 + i)) for i in range(30, 34)]
+    return *planes[:2], planes[2][0, 0], draw(*shape[2:], seed=44).sigmoid(), planes[3][0, 0]
+
+
+def _split(m: Any) -> Any:
+    return split_reference if m is reference else m
+
+
 FAMILIES = {
     **_convolutions(),
     "pixel_unshuffle": Family(_data, lambda m, x: (m.pixel_unshuffle(x, 3),)),
@@ -122,6 +140,9 @@ FAMILIES = {
     "soft_threshold": Family(_pair, lambda m, v, add: (m.soft_threshold(v, 0.1, 0.9, -1.0, 1.0, add),)),
     "soft_threshold-alone": Family(_data, lambda m, v: (m.soft_threshold(v, 0.2),)),
     "spectral_step": Family(_spectra, _spectral_step, beside=True, half=False),
+    "split_open": Family(lambda shape: _behind(shape)[2:4], lambda m, x, q: (_split(m).split_open(x, q),), half=False),
+    "split_mix": Family(_mixed, lambda m, *given: _split(m).split_mix(*given), beside=True, half=False),
+    "split_close": Family(_behind, lambda m, *given: _split(m).split_close(*given, 0.3), half=False),
     "tv_prox-isotropic": Family(_fields, _tv_prox(True), beside=True),
     "tv_prox-anisotropic": Family(_fields, _tv_prox(False), beside=True),
 }

@@ -16,6 +16,7 @@ from cases.problems import matrix
 from fastip import inverses, operators, priors, psf
 from fastip.contracts import Status
 from fastip.errors import InvalidInput, Unsupported
+from fastip.inverses import split
 from fastip.operators.base.fourier import fast_length
 from fastip.solvers import BackProjection
 
@@ -238,6 +239,25 @@ def test_data_of_any_size(scale: float) -> None:
     found = fastip.admm(y * scale, op, priors.L2(0.05), **given)
     assert one.status is found.status is Status.CONVERGED and one.iterations == found.iterations
     assert relative(found.x / scale, one.x) < 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_planes_one_by_one_are_those_of_all_at_once(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As large grids are transformed on a CPU, where no gradient is asked for."""
+    op = Mask(WEIGHTS) @ Blur(taps(3, 4), boundary="valid")
+    y = observed(op, (2, 3, 10, 12)).to(dtype)
+    given: dict[str, Any] = {"beta": 0.1, "inverse": Split(), "iterations": 9, "tolerance": 0}
+    known = fastip.admm(y, op, ELASTIC, **given)
+    asked: list[Any] = []
+    whole = split.SplitStep._plane_by_plane
+    monkeypatch.setattr(split, "LONE", 0)
+    monkeypatch.setattr(split.SplitStep, "_plane_by_plane", lambda self, *p: (asked.append(p), whole(self, *p))[1])
+    found = fastip.admm(y, op, ELASTIC, **given)
+    assert len(asked) == (9 if fastip.kernels.why_reference((y,)) is None else 0)
+    close = 1e-13 if dtype == torch.float64 else 1e-5
+    assert relative(found.x, known.x) < close and relative(found.q, known.q) < close
+    fastip.admm(y.requires_grad_(), op, ELASTIC, **given).x.sum().backward()
+    assert y.grad is not None and len(asked) in (0, 9)
 
 
 def test_gradients() -> None:

@@ -26,6 +26,9 @@ SHARED = {
     "solve": {"admm"},
     "soft_threshold": {"soft_threshold", "soft_threshold.Tensor"},
     "tv_prox": set(),
+    "split_open": set(),
+    "split_mix": set(),
+    "split_close": set(),
 }
 
 

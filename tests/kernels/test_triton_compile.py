@@ -159,6 +159,14 @@ def tv(dtype: torch.dtype, isotropic: bool) -> None:
     F.tv_prox(draw(1, 3, 128, 256, dtype=dtype), u, r, 0.5, 0.1, 0.7, 1, isotropic, Pointwise(low=0.0))
 
 
+def split(dtype: torch.dtype) -> None:
+    x, q, wide = (draw(*s, dtype=dtype) for s in ((1, 3, 120, 240), (1, 2, 3, 128, 256), (1, 3, 128, 256)))
+    F.split_open(x, q)
+    w, s = (torch.rand(1, 3, 128, 130, dtype=dtype.to_complex()) for _ in range(2))
+    F.split_mix(w, s, w[0, 0].clone(), w[0, 0].real.clone(), s[0, 0].clone())
+    F.split_close(wide, wide, x, q, wide[:, :1], wide, 0.1)
+
+
 class Case(NamedTuple):
     """A call, and how many accesses of a width each of its kernels has at least.
 
@@ -199,6 +207,14 @@ FAMILIES = {
         {"soft_threshold_kernel": {LOAD4: 8, STORE4: 4}},
     ),
     "spectral_step": Case(lambda: spectral(torch.complex64), {"spectral_step_kernel": {LOAD4: 16, STORE4: 8}}),
+    "split_open, split_mix and split_close": Case(
+        lambda: split(torch.float32),
+        {
+            "split_open_kernel": {LOAD4: 4, STORE4: 4},
+            "split_mix_kernel": {LOAD4: 18, STORE4: 8},
+            "split_close_kernel": {LOAD4: 24, STORE4: 8},
+        },
+    ),
     "tv_prox": Case(lambda: tv(torch.float32, True), {"tv_prox_kernel": {LOAD4: 8, STORE4: 2}}),
     "admm by planes": Case(
         lambda: solve(9, 4, "circular", torch.float32, 64, 1e-4, 1.6), {"plane_kernel": {LOAD4: 20, STORE4: 4}}
@@ -253,6 +269,7 @@ OTHERS = {
     "spectral_step complex128": Case(
         lambda: spectral(torch.complex128), {"spectral_step_kernel": {LOAD_DOUBLE: 16, STORE_DOUBLE: 8}}
     ),
+    "split_mix float64": Case(lambda: split(DOUBLE), {"split_mix_kernel": {LOAD_DOUBLE: 18, STORE_DOUBLE: 8}}),
     "tv_prox, each entry alone, float64": Case(lambda: tv(DOUBLE, False), {"tv_prox_kernel": {STORE_DOUBLE: 2}}),
     "tv_prox float16": Case(lambda: tv(torch.float16, True)),
     "admm by planes, to the end": Case(

@@ -1,6 +1,6 @@
 """Triton's families of one pass, interpreted on the CPU in a process of their own, against the float64 reference.
 
-Layout, prox, spectral step, TV.
+Layout, prox, spectral step, second split, TV.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from cases.interpretation import EPS, INTERPRETED, assert_close, draw, run_again
 from cases.interpretation import inspected as inspected
 from fastip.contracts import Pointwise
-from fastip.kernels import reference
+from fastip.kernels import reference, split_reference
 from fastip.kernels.family import Implementations
 
 triton = Implementations("triton")
@@ -96,6 +96,32 @@ class TestPointwise:
         F.spectral_step_(f, p, offset, gain[:, :, None].expand(*shape[1:], 2).contiguous(), relaxation)
         for a, b in ((f, expected[0]), (p, expected[1])):
             assert_close(torch.view_as_real(a), torch.view_as_real(b), dtype)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+    @pytest.mark.parametrize(
+        "shape, grid, seen",
+        [((1, 1, 1, 1), (1, 1), (1, 1)), ((2, 3, 5, 7), (8, 9), (2, 1)), ((2, 2, 40, 60), (48, 64), (1, 2))],
+        ids=str,
+    )
+    def test_split_step(
+        self, shape: tuple[int, ...], grid: tuple[int, int], seen: tuple[int, int], dtype: torch.dtype
+    ) -> None:
+        (b, c), half = shape[:2], (grid[0], grid[1] // 2 + 1)
+        x, q, *wide = (draw(*s, seed=i) for i, s in enumerate((shape, (b, 2, c, *grid), *3 * ((b, c, *grid),))))
+        kept = draw(*seen, *grid, seed=5).sigmoid()
+        given = [t.to(dtype) for t in (*wide[:2], x, q, kept, wide[2])]
+        exact = split_reference.split_close(*(t.double() for t in given), 0.3)
+        for a, e in zip(F.split_close(*given, 0.3), exact, strict=True):
+            assert_close(a, e, dtype)
+        assert_close(F.split_open(*given[2:4]), split_reference.split_open(*(t.double() for t in given[2:4])), dtype)
+        planes = [torch.complex(draw(*s, seed=i), draw(*s, seed=i + 9)) for i, s in enumerate(4 * ((b, c, *half),))]
+        w, s, h, far = (t.to(dtype.to_complex()) for t in (*planes[:2], *(t[0, 0] for t in planes[2:])))
+        near = draw(*half, seed=7).to(dtype)
+        mixed = split_reference.split_mix(
+            *(t.to(torch.complex128) for t in (w, s, h)), near.double(), far.to(torch.complex128)
+        )
+        for a, e in zip(F.split_mix(w, s, h, near, far), mixed, strict=True):
+            assert_close(torch.view_as_real(a), torch.view_as_real(e), dtype, units=2)
 
     @pytest.mark.parametrize("dtype", DTYPES, ids=str)
     @pytest.mark.parametrize("isotropic, shape", [(True, (1, 1, 1, 1)), (False, (2, 1, 7, 5)), (True, (1, 1, 17, 131))])
