@@ -111,7 +111,7 @@ def run_demo(
         Path, typer.Option("--output", "-o", help="The folder for demo.png, made if it is missing.")
     ] = Path("."),
 ) -> None:
-    """Restore two photographs, print PSNR and time against the baselines, and draw one figure."""
+    """Restore three photographs, print PSNR and time against the baselines, and draw one figure."""
     import torch
     from rich.table import Table
     from rich.text import Text
@@ -142,8 +142,7 @@ def run_demo(
     demo.draw(path, results)
     out.print(table)
     out.print(
-        "learned: the networks of the tasks; TV: total variation; "
-        "CG-ADMM: the same with conjugate gradients (to 1e-5, warm-started) inside."
+        "learned: the restorer, one network for all; TV: total variation; both are told no noise and estimate it."
     )
     out.print(f"figure: {path}", soft_wrap=True)
 

@@ -1,40 +1,58 @@
-"""The demonstration: real photographs, degraded by a known operator, restored in several ways.
+"""The demonstration: photographs as people have them, restored in several ways.
 
-The ways are a trained network, total variation, and the plainest one.
+A thumbnail, a camera shake, a torn picture; a trained network, total variation, and the plainest way.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from .. import figures, inverses, metrics, operators, priors, psf, tasks
 from ..arrays import check_count
-from ..contracts import Inverse, LinearOperator, Solution
+from ..contracts import Inverse, Solution
 from ..errors import Unsupported, strict_keywords
-from ..solvers import admm, bicubic, wiener
+from ..priors.filling import filled
+from ..solvers import admm, wiener
 from ..solvers.monitor import State
 
 # Of the Wiener filter: 1 to 1e-4 in quarters of a decade. A finer or wider grid costs a filtering for each constant, a
 # coarser one makes the baseline look worse than it is.
 CONSTANTS = tuple(10 ** (-k / 4) for k in range(17))
+FACTOR = 4  # of the thumbnail
+WIDTH, NOISE = 31, 2.55 / 255  # of the camera shake
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A photograph 1 c h w in [0, 1], the learned task that it demonstrates, and the part that the figure magnifies."""
+    """Data 1 c h w in 8 bits, what restores them, and the truth.
+
+    Attributes:
+        title: What happened.
+        photograph: Its name.
+        y: The data.
+        truth: What was there, of the size of the results.
+        task: The task for it.
+        options: What the task is told; the noise is not.
+        plain: The name of the plainest way, and what it makes of the data.
+        zoom: The part that the figure magnifies.
+    """
 
     title: str
     photograph: str
+    y: Tensor
     truth: Tensor
     task: str
+    options: dict[str, Any]
+    plain: tuple[str, Callable[[], Tensor]] = field(repr=False)
     zoom: tuple[float, float, float]
 
 
@@ -54,7 +72,6 @@ class Result:
     """What was shown to the methods, and what they made of it: the plainest way first, the network last."""
 
     scene: Scene
-    y: Tensor
     runs: list[Run]
 
 
@@ -67,72 +84,46 @@ def psnr(x: Tensor, truth: Tensor) -> float:
     return float(metrics.psnr(x.clamp(0, 1), truth))
 
 
-def timed(solves: Sequence[Callable[[], Solution]], repeats: int) -> list[tuple[Solution, float]]:
-    """Each solution and its shortest of ``repeats`` wall-clock times in seconds.
+def timed(solves: Sequence[Callable[[], Any]], repeats: int) -> list[tuple[Any, float]]:
+    """What each returns, and its shortest of ``repeats`` wall-clock times in seconds.
 
     The solves take turns, so that a busy moment hits all alike.
     """
     # The first call pays for plans and threads.
-    solutions, seconds = [solve() for solve in solves], [float("inf")] * len(solves)
+    found, seconds = [solve() for solve in solves], [float("inf")] * len(solves)
     for _ in range(repeats):
         for i, solve in enumerate(solves):
             start = time.perf_counter()
-            solutions[i] = solve()
+            found[i] = solve()
             seconds[i] = min(seconds[i], time.perf_counter() - start)
-    return list(zip(solutions, seconds, strict=True))
+    return list(zip(found, seconds, strict=True))
 
 
 @strict_keywords
 def restore(scene: Scene, *, repeats: int = 2) -> Result:
-    """Degrade the photograph by the task's operator and noise, then restore it in four ways.
+    """Restore a scene in three ways: the plainest one, total variation ("TV"), and the learned restorer ("learned").
 
-    Bicubic interpolation, or for deblurring the Wiener filter with the constant that suits this photograph best; total
-    variation ("TV"); the same with ``inverses.ConjugateGradient`` (to 1e-5, warm-started) as its data step, for as many
-    iterations ("CG-ADMM"); and the task's network ("learned"). All in the same process with the same threads. Times
-    include all set-up, but for the reading of the weights.
+    The last two as ``fastip restore`` does it, the noise estimated. All in the same process with the same threads.
+    Times include all set-up, but for the reading of the weights.
 
     Args:
         scene: What to restore.
         repeats: Of each solve, the fastest counts: more give steadier times and a longer demonstration.
 
     Returns:
-        The data and the runs.
+        The runs.
     """
-    task = tasks.learned(scene.task)
-    learned = task.problem(boundary="circular")
-    exact = learned.op(scene.truth)
-    y = exact + task.noise * torch.randn(exact.shape, generator=torch.Generator().manual_seed(0))
-    classical = tasks.classical(task.instead or "deblur").problem(psf=task.psf, boundary="circular", noise=task.noise)
-    baseline = dataclasses.replace(
-        classical, inverse=inverses.ConjugateGradient(), iterations=classical.solve(y).iterations, tolerance=0.0
-    )
-    ways = {"TV": classical, "CG-ADMM": baseline, "learned": learned}
-    runs = [_plain(y, learned.op, scene.truth, task.stride)]
-    for name, (solution, seconds) in zip(
-        ways, timed([_solving(problem, y) for problem in ways.values()], repeats), strict=True
-    ):
-        runs.append(Run(name, solution.x, psnr(solution.x, scene.truth), seconds, solution.iterations))
-    return Result(scene, y, runs)
+    name, plainly = scene.plain
+    problems = [tasks.get(scene.task).problem(prior=prior, **scene.options) for prior in ("tv", "photo")]
 
+    def solving(problem: tasks.Problem) -> Callable[[], Any]:
+        return lambda: problem.solve(scene.y)
 
-def _solving(problem: tasks.Problem, y: Tensor) -> Callable[[], Solution]:
-    return lambda: problem.solve(y)
-
-
-def _plain(y: Tensor, op: LinearOperator, truth: Tensor, factor: int) -> Run:
-    """Bicubic interpolation, or the Wiener filter with its best constant."""
-    if factor > 1:
-        start = time.perf_counter()
-        x = bicubic(y, factor)
-        return Run("bicubic", x, psnr(x, truth), time.perf_counter() - start, 0)
-    best: Run | None = None
-    for constant in CONSTANTS:
-        start = time.perf_counter()
-        x = wiener(y, op, constant).x
-        run = Run("Wiener", x, psnr(x, truth), time.perf_counter() - start, 0)
-        best = run if best is None or run.psnr > best.psnr else best
-    assert best is not None
-    return best
+    (plain, spent), *solved = timed([plainly, *map(solving, problems)], repeats)
+    runs = [Run(name, plain, psnr(plain, scene.truth), spent, 0)]
+    for method, (solution, seconds) in zip(("TV", "learned"), solved, strict=True):
+        runs.append(Run(method, solution.x, psnr(solution.x, scene.truth), seconds, solution.iterations))
+    return Result(scene, runs)
 
 
 @strict_keywords
@@ -176,7 +167,7 @@ def benchmark(*, size: int = 512, iterations: int = 30, repeats: int = 3) -> lis
 
 @strict_keywords
 def scenes() -> list[Scene]:
-    """Two photographs of the scikit-image wheel, cropped to 4 : 3; no network saw them.
+    """Three photographs of the scikit-image wheel; no network saw them.
 
     Returns:
         The scenes.
@@ -190,15 +181,72 @@ def scenes() -> list[Scene]:
         raise Unsupported(
             "the demonstration takes its photographs from scikit-image: pip install 'fastip[data]'"
         ) from None
-    astronaut, chelsea = _tensor(data.astronaut()[0:384]), _tensor(data.chelsea()[:, 40:440])
     return [
-        Scene("super-resolution × 4", "astronaut", astronaut, "photo-sr4-wide", (0.11, 0.36, 0.26)),
-        Scene("motion deblurring", "chelsea", chelsea, "photo-deblur-motion", (0.2, 0.2, 0.3)),
+        thumbnail(_tensor(data.astronaut()[0:384]), "astronaut", (0.11, 0.36, 0.26)),
+        shaken(_tensor(data.chelsea()[:, 30:420]), "chelsea", (0.2, 0.2, 0.3)),
+        torn(_tensor(data.coffee()[10:370, 60:540]), "coffee", (0.12, 0.16, 0.32)),
     ]
+
+
+def thumbnail(truth: Tensor, name: str, zoom: tuple[float, float, float]) -> Scene:
+    """A photograph that Pillow made four times smaller."""
+    small = _pillow(truth, 1 / FACTOR)
+    options = {"factor": FACTOR, "method": "bicubic", "like": "pillow"}
+    plain = "bicubic", lambda: _pillow(small, FACTOR)
+    return Scene("thumbnail × 4", name, small, truth, "upscale", options, plain, zoom)
+
+
+def shaken(scene: Tensor, name: str, zoom: tuple[float, float, float]) -> Scene:
+    """A window of a larger scene under a camera shake, with noise."""
+    taps = psf.shake(WIDTH, 5)
+    op = operators.Blur(taps, boundary="valid")
+    y = op(scene)
+    y = _rounded(y + NOISE * torch.randn(y.shape, generator=torch.Generator().manual_seed(0)))
+    truth = tasks.crop_valid(scene, op, (y.shape[-2], y.shape[-1]))
+    plain = "Wiener", lambda: _wiener(y, taps, truth)
+    return Scene("camera shake", name, y, truth, "deblur", {"psf": taps}, plain, zoom)
+
+
+def _wiener(y: Tensor, taps: Tensor, truth: Tensor) -> Tensor:
+    """The Wiener filter with the constant that suits this photograph best, as if it wrapped around."""
+    op = operators.Blur(taps)
+    return max((wiener(y, op, constant).x for constant in CONSTANTS), key=lambda x: psnr(x, truth))
+
+
+def torn(truth: Tensor, name: str, zoom: tuple[float, float, float]) -> Scene:
+    """A picture with a hole and scratches: what is known is known well."""
+    mask = tear(*truth.shape[-2:])
+    y = truth * mask
+    plain = "interpolated", lambda: filled(y, (mask == 0).expand_as(y))
+    return Scene("hole and scratches", name, y, truth, "inpaint", {"mask": mask}, plain, zoom)
+
+
+def tear(h: int, w: int) -> Tensor:
+    """A mask h w, 0 in a rectangle and along straight lines."""
+    rows, columns = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    mask = torch.ones(h, w)
+    mask[h // 4 : h // 4 + h // 12, w // 4 : w // 4 + w // 10] = 0
+    generator = torch.Generator().manual_seed(2)
+    for turn, i, j in torch.rand(12, 3, generator=generator).tolist():
+        angle = torch.pi * torch.tensor(turn)
+        mask[((rows - i * h) * torch.cos(angle) + (columns - j * w) * torch.sin(angle)).abs() < 1.5] = 0
+    return mask
 
 
 def _tensor(photograph: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(photograph, -1, 0))).float().div_(255)[None]
+
+
+def _rounded(x: Tensor) -> Tensor:
+    """As an 8-bit file has it."""
+    return x.clamp(0, 1).mul(255).round().div(255)
+
+
+def _pillow(x: Tensor, factor: float) -> Tensor:
+    """Pillow's bicubic resize, in 8 bits."""
+    image = Image.fromarray(x[0].mul(255).round().byte().permute(1, 2, 0).numpy())
+    size = round(image.width * factor), round(image.height * factor)
+    return _tensor(np.array(image.resize(size, Image.Resampling.BICUBIC)))
 
 
 # ---- showing ---------------------------------------------------------------------------------------------------------
@@ -211,21 +259,16 @@ def draw(path: str | Path, results: list[Result]) -> None:
 
 
 def _row(result: Result) -> figures.Row:
-    h, w = result.y.shape[-2:]
-    blurred = result.y.shape == result.scene.truth.shape
+    scene, (h, w) = result.scene, result.scene.y.shape[-2:]
+    same = scene.y.shape == scene.truth.shape
     given = figures.Panel(
-        result.y,
-        "blurred input" if blurred else f"input {w} × {h}",
-        f"{psnr(result.y, result.scene.truth):.2f} dB" if blurred else "",
+        scene.y, "input" if same else f"input {w} × {h}", f"{psnr(scene.y, scene.truth):.2f} dB" if same else ""
     )
-    runs = [run for run in result.runs if run.method != "CG-ADMM"]  # it looks as TV does
     shown = [
-        figures.Panel(run.x, run.method, f"{run.psnr:.2f} dB, {_seconds(run.seconds)}", strong=run is runs[-1])
-        for run in runs
+        figures.Panel(run.x, run.method, f"{run.psnr:.2f} dB, {_seconds(run.seconds)}", strong=run is result.runs[-1])
+        for run in result.runs
     ]
-    return figures.Row(
-        [given, *shown, figures.Panel(result.scene.truth, "truth")], [], result.scene.zoom, "", result.scene.title
-    )
+    return figures.Row([given, *shown, figures.Panel(scene.truth, "truth")], [], scene.zoom, "", scene.title)
 
 
 def _seconds(value: float) -> str:
