@@ -13,7 +13,7 @@ from ..errors import InvalidInput
 from .choice import Choice
 from .iterated import AdmmProblem, NoisyProblem
 from .levels import ASSUMED, DEFAULT, GIVEN, Level, check_noise
-from .settings import Usual, way
+from .settings import PRIORS, Usual, way
 from .task import Task
 
 # What every one of them takes, beside what its operator takes.
@@ -33,10 +33,11 @@ class ClassicalTask(Task[AdmmProblem]):
 
     takes: ClassVar[tuple[str, ...]] = ()
     without: ClassVar[str] = "has no {option}"
+    priors: ClassVar[tuple[str, ...]] = PRIORS
 
     @property
     def prior_text(self) -> str:
-        return way(Choice()).text
+        return f"{way(Choice()).text}, or {', '.join(self.priors[1:])}"
 
     @abc.abstractmethod
     def operator(self, choice: Choice) -> LinearOperator:

@@ -56,6 +56,7 @@ class InpaintTask(ClassicalTask):
 
     takes: ClassVar[tuple[str, ...]] = ("mask",)
     without: ClassVar[str] = "has no {option}: its data are pixels of the picture"
+    priors: ClassVar[tuple[str, ...]] = tuple(name for name in PRIORS if name not in ALONE)
 
     @property
     def data_text(self) -> str:
@@ -67,10 +68,10 @@ class InpaintTask(ClassicalTask):
                 f"task {self.name!r} needs a mask of the known pixels; give one: an image file that is white where the "
                 "picture is known and black where it is to be filled, or a tensor h w of ones and zeros"
             )
-        if choice.prior in ALONE:
+        if choice.prior in PRIORS and choice.prior not in self.priors:
             raise InvalidInput(
                 f"prior is {choice.prior!r}, which looks at each pixel alone and leaves holes black; "
-                f"task {self.name!r} takes {', '.join(name for name in PRIORS if name not in ALONE)}"
+                f"task {self.name!r} takes {', '.join(self.priors)}"
             )
         return operators.Mask(read_mask(choice.mask) if isinstance(choice.mask, (str, Path)) else _checked(choice.mask))
 
