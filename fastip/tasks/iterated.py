@@ -114,7 +114,7 @@ class AdmmProblem(Problem):
 class NoisyProblem(AdmmProblem):
     """A problem whose prior follows the noise, which each picture of the data tells.
 
-    Its parts, for ``fastip.admm``, are those of a noise of 0.01: give the task a noise for others. Each picture of a
+    Its parts, for ``fastip.admm``, are those of a noise of 0.015: give the task a noise for others. Each picture of a
     batch is solved alone, with its own noise.
 
     Attributes:
@@ -124,12 +124,12 @@ class NoisyProblem(AdmmProblem):
         tolerance: Of the stop.
         noise: None: that of each picture.
         inverse: "auto" or an object of ``fastip.inverses``.
-        beta: The penalty for a noise of 0.01.
+        beta: The penalty for a noise of 0.015.
         cut: As for ``AdmmProblem``.
         known: As for ``AdmmProblem``.
         source: None.
         at: Gives the problem of an operator and a level.
-        first: What it gave for a noise of 0.01. Whatever is no longer its own (after ``dataclasses.replace``) stays.
+        first: What it gave for a noise of 0.015. Whatever is no longer its own (after ``dataclasses.replace``) stays.
     """
 
     at: Callable[[LinearOperator, Level], AdmmProblem]

@@ -12,8 +12,9 @@ from ..arrays import check_number
 from ..errors import InvalidInput
 from ..noise import noise_level
 
-# Where a picture tells no noise: that of a good camera in daylight, and of the networks for photographs.
-ASSUMED = 0.01
+# Where a picture tells no noise. Total variation on validation photographs loses 1.7, 1.0, 0.1, 0.1, 1.0 and 4.3 dB
+# by it at noise 0.3, 1, 2.55, 5, 7.65 and 15 of 255; 0.01 loses 1.3, 0.5, 0, 0.8, 2.3 and 6.1.
+ASSUMED = 0.015
 GIVEN, ESTIMATED, DEFAULT = "given", "estimated", "assumed"
 
 

@@ -116,7 +116,7 @@ def test_pages_tell_their_noise_together(tmp_path):
 def test_what_a_small_picture_does_not_tell_is_assumed(tmp_path):
     picture(tmp_path / "in.png", h=9, w=9)
     told = fastip("restore", tmp_path / "in.png", "--task", "denoise", "-o", tmp_path / "out.png")
-    assert told.exit_code == 0 and "denoise, noise 0.01 assumed, " in told.output
+    assert told.exit_code == 0 and "denoise, noise 0.015 assumed, " in told.output
 
 
 REFUSED = {

@@ -35,7 +35,7 @@ def test_it_is_estimated(level, grey):
 def test_it_is_assumed_where_the_picture_does_not_tell(y):
     problem = fastip.load_task("denoise").fitted(y)
     if problem.level.source == "assumed":
-        assert problem.noise == 0.01 and str(problem.level) == "0.01 assumed"
+        assert problem.noise == 0.015 and str(problem.level) == "0.015 assumed"
     else:
         assert problem.noise < 1e-6  # all white: without noise
     assert bool(torch.isfinite(problem.solve(y).x).all())
