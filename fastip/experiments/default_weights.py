@@ -51,12 +51,12 @@ def _holes(share: float) -> Callable[[int], LinearOperator]:
 
 
 OPERATORS: Mapping[str, Callable[[int], LinearOperator]] = {
-    "9 × 9 motion, 45°": _valid(psf.motion(9, angle=45)),
+    "9 × 9 motion 45°": _valid(psf.motion(9, angle=45)),
     "7 × 7 disk": _valid(psf.disk(7)),
     "9 × 9 Gaussian 1.6": _valid(psf.gaussian(9, sigma=1.6)),
     "25 × 25 camera shake": _valid(psf.shake(25, 1)),
-    **{f"thumbnail × {factor}, bicubic": _thumbnail(factor) for factor in (2, 3, 4)},
-    **{f"9 × 9 Gaussian 1.6, stride {stride}": _valid(psf.gaussian(9, sigma=1.6), stride) for stride in (2, 3, 4)},
+    **{f"thumbnail × {factor} bicubic": _thumbnail(factor) for factor in (2, 3, 4)},
+    **{f"9 × 9 Gaussian 1.6 stride {stride}": _valid(psf.gaussian(9, sigma=1.6), stride) for stride in (2, 3, 4)},
     "noise alone": lambda size: operators.Identity(),
     **{f"{share:.0%} missing": _holes(share) for share in (0.3, 0.5, 0.8)},
 }

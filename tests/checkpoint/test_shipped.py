@@ -174,5 +174,5 @@ def test_noise_beyond_the_training_of_the_denoiser_is_refused():
 
 
 def test_a_kind_that_is_not_there():
-    with pytest.raises(InvalidInput, match="expected one of inverses, priors, projectors, tasks"):
+    with pytest.raises(InvalidInput, match="expected one of inverses, priors, projectors, restorers, tasks"):
         shipped.names("prior")

@@ -75,11 +75,11 @@ MUTATIONS = (
     ),
     Mutation(
         "prior-beside-the-picture",
-        "fastip/inverses/split.py",
-        "torch.where(self._inside, image - w, -image)",
-        "image - w",
-        "what lies beside the picture is held to zero, and pixels near the border with it",
-        ("inverses/test_split.py",),
+        "fastip/kernels/split_reference.py",
+        "torch.where(inside, p + F.pad(moved, beside), -image)",
+        "p + F.pad(moved, beside)",
+        "what lies beside the picture is not free, and pixels near the border suffer with it",
+        ("kernels/test_split_step.py",),
     ),
     Mutation(
         "dual-of-a-schedule",

@@ -36,7 +36,7 @@ def run(
     report: Report = silent,
     *,
     photos: tuple[str, ...] = data.EVERYDAY,
-    size: int = 384,
+    size: int = 288,
     factors: tuple[int, ...] = (2, 3, 4),
     methods: tuple[str, ...] = tuple(FILTERS),
     quality: int = 90,
