@@ -141,9 +141,7 @@ def run_demo(
         table.add_section()
     demo.draw(path, results)
     out.print(table)
-    out.print(
-        "learned: the restorer, one network for all; TV: total variation; both are told no noise and estimate it."
-    )
+    out.print("learned: the restorer, one network for all; TV: total variation; both estimate the noise.")
     out.print(f"figure: {path}", soft_wrap=True)
 
 
