@@ -18,7 +18,7 @@ from cases.photographs import small
 from cases.pretended import pretended
 from fastip import checkpoint, inverses, nets, operators, priors, psf
 from fastip.errors import InvalidInput, UnknownKeyword
-from fastip.restorer import DATA_BETA, Distribution, Restorer
+from fastip.restorer import DATA_BETA, WARM, Distribution, Restorer
 
 SHAKEN = operators.Blur(psf.shake(7, 3), boundary="valid")
 HALF = operators.Resize(2)
@@ -50,7 +50,12 @@ def test_the_plain_loop_with_its_network() -> None:
     plan, net = priors.schedule(0.03, steps=4), small().double()
     assert r.schedule(0.03) == plan and r.beta(0.03) == plan.betas
     denoiser = priors.Denoiser(lambda v, level: net(v, None, level), sigma=plan.levels)
-    how: dict[str, Any] = {"beta": plan.betas, "iterations": 4, "tolerance": 0, "inverse": inverses.Split(DATA_BETA)}
+    how: dict[str, Any] = {
+        "beta": plan.betas,
+        "iterations": 4,
+        "tolerance": 0,
+        "inverse": inverses.Split(DATA_BETA, warm=WARM),
+    }
     assert relative(r.solve(y, op, 0.03).x, fastip.admm(y, op, denoiser, **how).x) < 1e-12
 
 

@@ -48,10 +48,11 @@ class Close(StrictKeywords):
 
     Args:
         data_beta: That of the second split; None leaves it out.
+        warm: Its first steps, as for :class:`Split`.
     """
 
-    def __init__(self, data_beta: float | None = None) -> None:
-        self.split = None if data_beta is None else Split(data_beta)
+    def __init__(self, data_beta: float | None = None, *, warm: int = 0) -> None:
+        self.split = None if data_beta is None else Split(data_beta, warm=warm)
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> BoundInverse:
         exact = Exact()

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import kernels
-from ..arrays import accumulator, check_normal, check_number
+from ..arrays import accumulator, check_count, check_normal, check_number
 from ..contracts import LinearOperator, Scales, Shape, Window
 from ..errors import StrictKeywords, Unsupported
 from ..operators.base.fourier import fast_length
@@ -51,9 +51,11 @@ class Split(StrictKeywords):
         data_beta: e, the penalty of the second split, > 0, beside the squared weights of the data; None is 0.1 times
             the largest of these. It changes the speed, not the answer; plug and play in a few iterations, which does
             not come to rest, wants 0.5 to 1.5. A Solution is resumed with the same one.
+        warm: Steps of the second split alone before the first prior step, x held at its start, so that this one sees
+            what the data say beside the picture. A solve that comes to rest needs none; plug and play wants 20.
 
     Raises:
-        InvalidInput: For a data_beta that is not > 0.
+        InvalidInput: For a data_beta that is not > 0, and a warm that is no whole number >= 0.
         Unsupported: At ``bind``, for an operator that is not of this kind.
 
     References:
@@ -62,11 +64,12 @@ class Split(StrictKeywords):
         artifacts, 2013.
     """
 
-    def __init__(self, data_beta: float | None = None) -> None:
+    def __init__(self, data_beta: float | None = None, *, warm: int = 0) -> None:
         self.data_beta = None if data_beta is None else check_number(data_beta, "data_beta", low=0.0, strict=True)
+        self.warm = check_count(warm, "warm", low=0)
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> SplitStep:
-        return SplitStep(op, y, beta, *planned(op, y, self.data_beta))
+        return SplitStep(op, y, beta, *planned(op, y, self.data_beta), warm=self.warm)
 
 
 def planned(
@@ -156,14 +159,23 @@ class SplitStep:
         stride: Grid pixels from one data point to the next.
         planned: The spectra of H and ``|H|``, M on the grid of the data, M^2 on that of H, ``|A|^T |A| 1`` on the
             image.
+        warm: Steps of the second split alone at the start.
     """
 
     inverts = False
 
     def __init__(
-        self, op: LinearOperator, y: Tensor, beta: float, data_beta: float, stride: int, planned: tuple[Tensor, ...]
+        self,
+        op: LinearOperator,
+        y: Tensor,
+        beta: float,
+        data_beta: float,
+        stride: int,
+        planned: tuple[Tensor, ...],
+        *,
+        warm: int = 0,
     ) -> None:
-        self.op, self.y, self.beta, self.data_beta = op, y, beta, data_beta
+        self.op, self.y, self.beta, self.data_beta, self._warm = op, y, beta, data_beta, warm
         self._spectrum, self._magnitudes, self._weights, self._seen, self._reach = planned
         self._stride = stride
         self._grid, self._size = (self._seen.shape[-2], self._seen.shape[-1]), tuple(self._reach.shape[-2:])
@@ -194,10 +206,18 @@ class SplitStep:
     # ---- the step ----------------------------------------------------------------------------------------------------
 
     def start(self, x: Tensor | None = None) -> Tensor:
-        """p = 0 and d = 0, with w and u = H w of the image x, whose last pixels are repeated beside it."""
-        wide = self._wide(self.guess() if x is None else x, "replicate")
+        """p = 0 and d = 0, with w and u = H w of the image x, whose last pixels are repeated beside it.
+
+        Then the steps alone: p stays 0 on the picture.
+        """
+        x = self.guess() if x is None else x
+        wide = self._wide(x, "replicate")
         beside = wide - self._wide(self._cut(wide))
-        return torch.stack((-beside, self._convolved(wide)), dim=1)
+        q = torch.stack((-beside, self._convolved(wide)), dim=1)
+        for _ in range(self._warm):
+            p, s = self(x, q)[0].unbind(1)
+            q = torch.stack((p - self._wide(self._cut(p)), s), dim=1)
+        return q
 
     def guess(self) -> Tensor:
         """``A^T y / |A|^T |A| 1``: averages of the data; near their mean where hardly any datum sees the image."""

@@ -29,7 +29,7 @@ class FidelitySplit:
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> FidelityStep:
         y = self.fidelity.known(y)
         data_beta, stride, plan = planned(op, y, self.split.data_beta, self.fidelity.curvature)
-        return FidelityStep(op, y, beta, data_beta, stride, plan, self.fidelity)
+        return FidelityStep(op, y, beta, data_beta, stride, plan, self.fidelity, warm=self.split.warm)
 
 
 class FidelityStep(SplitStep):
@@ -43,6 +43,7 @@ class FidelityStep(SplitStep):
         stride: Grid pixels from one data point to the next.
         planned: As of a SplitStep.
         fidelity: D.
+        warm: Steps of the second split alone at the start.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class FidelityStep(SplitStep):
         stride: int,
         planned: tuple[Tensor, ...],
         fidelity: Fidelity,
+        *,
+        warm: int = 0,
     ) -> None:
-        super().__init__(op, y, beta, data_beta, stride, planned)
+        super().__init__(op, y, beta, data_beta, stride, planned, warm=warm)
         self._fidelity, self._term = fidelity, fidelity.bind(y, self._seen.dtype)
         self._nothing = torch.zeros_like(self._seen)
 

@@ -102,8 +102,13 @@ def test_what_a_mask_hides_does_not_matter() -> None:
 # ---- the iterates ----------------------------------------------------------------------------------------------------
 
 
-def textbook(op: Any, y: Tensor, prior: priors.Prior, betas: list[float], e: float, x0: Tensor) -> Tensor:
-    """z of ADMM with z = x and u = H x split off, two scaled duals, on the whole grid; dense matrices."""
+def textbook(
+    op: Any, y: Tensor, prior: priors.Prior, betas: list[float], e: float, x0: Tensor, warm: int = 0
+) -> Tensor:
+    """z of ADMM with z = x and u = H x split off, two scaled duals, on the whole grid; dense matrices.
+
+    First ``warm`` steps in which z stays on the picture, and is x beside it.
+    """
     window, (height, width) = op.window(), x0.shape[-2:]
     size = [fast_length(n) for n in (height, width)]
     grid = (1, 1, *size)
@@ -125,6 +130,11 @@ def textbook(op: Any, y: Tensor, prior: priors.Prior, betas: list[float], e: flo
     inside = inside.flatten()
     z = torch.nn.functional.pad(x0, (0, size[1] - width, 0, size[0] - height), mode="replicate").flatten()
     u, d1, d2, before = h @ z, torch.zeros_like(z), torch.zeros_like(z), betas[0]
+    for _ in range(warm):
+        normal = betas[0] * torch.eye(len(z), dtype=torch.float64) + e * h.T @ h
+        x = torch.linalg.solve(normal, betas[0] * z + e * h.T @ (u - d2))
+        d2, z = d2 + h @ x - u, torch.where(inside, z, x)
+        u = (m * data + e * (h @ x + d2)) / (m * m + e)
     for beta in betas:
         d1, before = torch.where(inside, d1 * before / beta, d1), beta  # beside the picture w = z - d stays
         x = torch.linalg.solve(
@@ -148,6 +158,33 @@ def test_the_iterates_are_those_of_six_variables(name: str) -> None:
         for n in (1, 3, 8):
             found = fastip.admm(y, op, prior, beta=betas[:n], inverse=Split(0.2), init=x0, iterations=n, tolerance=0).x
             assert relative(found, textbook(op, y, prior, betas[:n], 0.2, x0)) < 1e-11
+
+
+@pytest.mark.parametrize("name", ["valid, stride 2", "holes", "weights", "psf wider than the picture"])
+def test_a_warm_start_is_the_second_split_alone(name: str) -> None:
+    """The iterates after it, and the same minimum in the end; gradients in y come through it."""
+    op, shape, _ = PROBLEMS[name]
+    shape = (1, 1, *shape[2:])
+    y, x0 = observed(op, shape), uniform(*shape, seed=8)
+    for warm, n in ((1, 1), (4, 1), (3, 5)):
+        inverse = Split(0.2, warm=warm)
+        found = fastip.admm(y, op, ELASTIC, beta=0.1, inverse=inverse, init=x0, iterations=n, tolerance=0).x
+        assert relative(found, textbook(op, y, ELASTIC, [0.1] * n, 0.2, x0, warm)) < 1e-11
+    rest = [
+        fastip.admm(y, op, ELASTIC, beta=0.1, inverse=Split(0.2, warm=warm), iterations=2000, tolerance=0).x
+        for warm in (0, 7)
+    ]
+    assert relative(rest[1], rest[0]) < 1e-8
+    leaf, along = y.clone().requires_grad_(), uniform(*y.shape, seed=9)
+
+    def value(y: Tensor) -> Tensor:
+        how: dict[str, Any] = {"beta": 0.1, "inverse": Split(0.2, warm=3), "iterations": 2, "tolerance": 0}
+        return fastip.admm(y, op, priors.L2(0.05), **how).x.square().sum()
+
+    value(leaf).backward()
+    assert leaf.grad is not None
+    slope = float(value(y + 1e-5 * along) - value(y - 1e-5 * along)) / 2e-5
+    assert float((leaf.grad * along).sum()) == pytest.approx(slope, rel=1e-6)
 
 
 def test_a_schedule_ends_at_the_minimum() -> None:
@@ -338,6 +375,12 @@ def test_what_is_no_window_is_refused(op: Any, shape: tuple[int, ...]) -> None:
 def test_a_bad_penalty_is_refused(value: Any) -> None:
     with pytest.raises(InvalidInput, match="data_beta"):
         Split(value)
+
+
+@pytest.mark.parametrize("value", [-1, 0.5, "much"])
+def test_a_bad_number_of_first_steps_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidInput, match="warm"):
+        Split(warm=value)
 
 
 def test_one_that_vanishes_in_the_precision_of_the_data_is_refused() -> None:

@@ -22,7 +22,7 @@ from ...inverses import Split
 from ...operators import Blur, psf
 from ...priors import TV, Box, Denoiser, Schedule
 from ...priors.schedule import between
-from ...restorer import DATA_BETA
+from ...restorer import DATA_BETA, WARM
 from ...solvers import admm
 from .. import drawing, ffdnet
 from ..markdown import listed, table
@@ -189,7 +189,12 @@ def _levels(noise: float, steps: int, tuned: Tuned) -> Schedule:
 
 @torch.no_grad()
 def _plugged(case: Case, prior: Any, plan: Schedule, data_beta: float) -> Tensor:
-    how: dict[str, Any] = {"beta": plan.betas, "iterations": len(plan), "tolerance": 0, "inverse": Split(data_beta)}
+    how: dict[str, Any] = {
+        "beta": plan.betas,
+        "iterations": len(plan),
+        "tolerance": 0,
+        "inverse": Split(data_beta, warm=WARM),
+    }
     x: Tensor = admm(case.y, case.op, prior, **how).x
     return x
 

@@ -16,7 +16,7 @@ from ...inverses.close import Close
 from ...priors.filling import unseen
 from ...priors.plug_and_play import BoundPlugAndPlay
 from ...priors.prior import image_shape
-from ...restorer import DATA_BETA
+from ...restorer import DATA_BETA, WARM
 from ...solvers.admm import admm
 from ...tasks.borders import crop_valid
 from ..degradation import Draw, Example, drawn, example
@@ -50,7 +50,7 @@ class Restoring(nn.Module):
         own = Cast(net, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
         prior = InTraining(own, schedule=priors.schedule(min(noise, 1.0), steps=self.iterations))
         with torch.autocast(kind, enabled=False):
-            how = {"beta": prior.schedule.betas, "iterations": self.iterations, "inverse": Close(DATA_BETA)}
+            how = {"beta": prior.schedule.betas, "iterations": self.iterations, "inverse": Close(DATA_BETA, warm=WARM)}
             x: Tensor = admm(y, op, prior, tolerance=0, **how).x  # type: ignore[arg-type]
         return x
 
