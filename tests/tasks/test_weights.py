@@ -125,7 +125,7 @@ def test_refusals(prior, noise, op, message):
         tasks.suggested_weight(prior, noise, op)
 
 
-@pytest.mark.parametrize(("kind", "noise"), [("7 × 7 disk", 2.55), ("thumbnail × 3, bicubic", 15.0)])
+@pytest.mark.parametrize(("kind", "noise"), [("7 × 7 disk", 2.55), ("thumbnail × 3 bicubic", 15.0)])
 def test_it_is_close_to_the_best(kind, noise):
     x = operators.ToGray()(photograph()[..., :96])
     op = default_weights.OPERATORS[kind](96)
