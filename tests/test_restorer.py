@@ -229,3 +229,12 @@ def test_misspelt_keywords() -> None:
     for bad in ({"noise": -1.0, "width": 3}, {"noise": 0.1, "width": 0}):
         with pytest.raises(InvalidInput):
             Distribution(**bad)
+
+
+def test_its_data_step_is_exact_or_close_from_the_first_iteration_on() -> None:
+    """A structure where there is one, the second split for every pixel, conjugate gradients where pixels are missing."""
+    r = restorer()
+    every = SHAKEN, operators.Blur(psf.shake(7, 3), stride=2, boundary="valid"), HALF
+    steps = [r.inverse(op).bind(op, data(op, size=31 if k == 1 else 30), 0.1) for k, op in enumerate(every)]
+    words = [step.describe() for step in steps]
+    assert "second split" in words[0] and "onjugate" in words[1] and "exact" in words[2]

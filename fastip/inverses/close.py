@@ -40,11 +40,22 @@ class EvenStart(DataStep):
         return (pulled + faint * mean) / (reach + faint)
 
 
+def _every_pixel(op: LinearOperator) -> bool:
+    """Whether a second split is close in few iterations.
+
+    Where pixels are left out it is not: two photographs under a 25 x 25 camera shake, one pixel of 2, 3 and 4 kept,
+    noise 2.55 of 255, the restorer: 25.85, 22.17 and 22.31 dB with it, 29.86, 26.97 and 25.88 with conjugate gradients,
+    in 1.2 times the time.
+    """
+    window = op.window()
+    return window is not None and window.convolution.stride == 1
+
+
 class Close(StrictKeywords):
     """The exact inverse where the operator states a structure, else a second split, else conjugate gradients to 3e-3.
 
     Images that wrap, psfs no wider than the stride, separable ones and resizing have such a structure; the second split
-    (:class:`Split`) is for what states a window.
+    (:class:`Split`) is for what states a window with every pixel.
 
     Args:
         data_beta: That of the second split; None leaves it out.
@@ -57,7 +68,7 @@ class Close(StrictKeywords):
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> BoundInverse:
         exact = Exact()
         known = exact.structure(op, y)
-        if known is None and self.split is not None and op.window() is not None:
+        if known is None and self.split is not None and _every_pixel(op):
             return self.split.bind(op, y, beta, relaxation)
         inverse: Inverse = ConjugateGradient(ENOUGH) if known is None else exact
         step = inverse.bind(op, y, beta, relaxation)
