@@ -232,7 +232,7 @@ def test_misspelt_keywords() -> None:
 
 
 def test_its_data_step_is_exact_or_close_from_the_first_iteration_on() -> None:
-    """A structure where there is one, the second split for every pixel, conjugate gradients where pixels are missing."""
+    """A structure where there is one, the second split for every pixel, conjugate gradients for each second one."""
     r = restorer()
     every = SHAKEN, operators.Blur(psf.shake(7, 3), stride=2, boundary="valid"), HALF
     steps = [r.inverse(op).bind(op, data(op, size=31 if k == 1 else 30), 0.1) for k, op in enumerate(every)]
