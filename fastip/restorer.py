@@ -28,8 +28,8 @@ ITERATIONS = 6  # eight of an untuned denoiser gain 0.1 dB on camera shake, and 
 # 1: 29.70 and 28.05, 1.5: 29.61 and 27.96 dB.
 DATA_BETA = 0.7
 # Its steps alone at the start. Three validation photographs, psfs 25, 37 and 61 wide, noise 2.55 of 255, dB: 0: 31.16,
-# 28.15 and 28.79, 5: 31.36, 28.29 and 28.95, 20: 31.39, 29.06 and 29.43, 60: 31.42, 29.32 and 29.71. Each takes a tenth
-# of the time of the network.
+# 28.15 and 28.79, 5: 31.36, 28.29 and 28.95, 20: 31.39, 29.06 and 29.43, 60: 31.42, 29.32 and 29.71. Each costs four
+# real transforms.
 WARM = 20
 
 
