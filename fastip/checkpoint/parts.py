@@ -103,3 +103,17 @@ def number(value: Any) -> float:
     if not math.isfinite(found):
         raise ValueError(f"{str(value)[:40]} is no finite number")
     return found
+
+
+def known_name(net: nets.PriorNet) -> str:
+    """The name of a prior's network in a checkpoint.
+
+    Raises:
+        InvalidInput: For a network that no checkpoint can hold.
+    """
+    name = type(net).__name__
+    if nets.PRIOR_NETS.get(name) is not type(net):
+        raise InvalidInput(
+            f"the net is {name}; a checkpoint can hold one of {', '.join(nets.PRIOR_NETS)}: save others with torch.save"
+        )
+    return name

@@ -15,7 +15,7 @@ from ..contracts import LinearOperator
 from ..errors import InvalidInput, strict_keywords
 from ..priors import PixelShuffleAutoencoder, Trained
 from .container import AGAIN, check_path, read, write
-from .parts import build, check_weights, describe, number
+from .parts import build, check_weights, describe, known_name, number
 
 
 @strict_keywords
@@ -43,11 +43,7 @@ def save_prior(
         Unsupported: Where the package safetensors is not installed.
     """
     path = check_path(path)
-    name = type(prior.net).__name__
-    if nets.PRIOR_NETS.get(name) is not type(prior.net):
-        raise InvalidInput(
-            f"the net is {name}; a checkpoint can hold one of {', '.join(nets.PRIOR_NETS)}: save others with torch.save"
-        )
+    name = known_name(prior.net)
     if prior.trained is None:
         raise InvalidInput(
             "this prior does not know what it was trained on; make that record first: "

@@ -15,7 +15,7 @@ from ..errors import InvalidInput, strict_keywords
 from ..priors import memory as bounds
 from ..restorer import Distribution, Restorer
 from .container import AGAIN, check_path, read, write
-from .parts import build, check_weights
+from .parts import build, check_weights, known_name
 from .prior import stored
 
 
@@ -41,11 +41,7 @@ def save_restorer(
         Unsupported: Where the package safetensors is not installed.
     """
     path = check_path(path)
-    name = type(restorer.net).__name__
-    if nets.PRIOR_NETS.get(name) is not type(restorer.net):
-        raise InvalidInput(
-            f"the net is {name}; a checkpoint can hold one of {', '.join(nets.PRIOR_NETS)}: save others with torch.save"
-        )
+    name = known_name(restorer.net)
     weights = restorer.net.state_dict()
     check_weights(weights)
     record = {
