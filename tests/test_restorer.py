@@ -16,9 +16,10 @@ from cases.checks import noise, relative
 from cases.operators import Case, operator_cases
 from cases.photographs import small
 from cases.pretended import pretended
-from fastip import checkpoint, inverses, nets, operators, priors, psf
+from fastip import checkpoint, nets, operators, priors, psf
 from fastip.errors import InvalidInput, UnknownKeyword
-from fastip.restorer import DATA_BETA, WARM, Distribution, Restorer
+from fastip.inverses.close import Close
+from fastip.restorer import Distribution, Restorer
 
 SHAKEN = operators.Blur(psf.shake(7, 3), boundary="valid")
 HALF = operators.Resize(2)
@@ -34,7 +35,7 @@ def data(op: operators.Operator = SHAKEN, count: int = 2, channels: int = 3, siz
     return op(torch.nn.functional.avg_pool2d(x, 5, 1, 2))
 
 
-@pytest.mark.parametrize("op", [SHAKEN, HALF, operators.Identity()], ids=["split", "separable", "identity"])
+@pytest.mark.parametrize("op", [SHAKEN, HALF, operators.Identity()], ids=["gradients", "separable", "identity"])
 def test_its_parts_are_its_solve(op: operators.Operator) -> None:
     r, y = restorer(), data(op)
     how: dict[str, Any] = {"beta": r.beta(0.02), "iterations": r.iterations, "inverse": r.inverse(op)}
@@ -50,12 +51,7 @@ def test_the_plain_loop_with_its_network() -> None:
     plan, net = priors.schedule(0.03, steps=4), small().double()
     assert r.schedule(0.03) == plan and r.beta(0.03) == plan.betas
     denoiser = priors.Denoiser(lambda v, level: net(v, None, level), sigma=plan.levels)
-    how: dict[str, Any] = {
-        "beta": plan.betas,
-        "iterations": 4,
-        "tolerance": 0,
-        "inverse": inverses.Split(DATA_BETA, warm=WARM),
-    }
+    how: dict[str, Any] = {"beta": plan.betas, "iterations": 4, "tolerance": 0, "inverse": Close()}
     assert relative(r.solve(y, op, 0.03).x, fastip.admm(y, op, denoiser, **how).x) < 1e-12
 
 
@@ -232,9 +228,12 @@ def test_misspelt_keywords() -> None:
 
 
 def test_its_data_step_is_exact_or_close_from_the_first_iteration_on() -> None:
-    """A structure where there is one, the second split for every pixel, conjugate gradients for each second one."""
+    """A structure where there is one, else conjugate gradients, with a preconditioner where a window is stated."""
     r = restorer()
-    every = SHAKEN, operators.Blur(psf.shake(7, 3), stride=2, boundary="valid"), HALF
-    steps = [r.inverse(op).bind(op, data(op, size=31 if k == 1 else 30), 0.1) for k, op in enumerate(every)]
-    words = [step.describe() for step in steps]
-    assert "second split" in words[0] and "onjugate" in words[1] and "exact" in words[2]
+    strided = operators.Blur(psf.shake(7, 3), stride=2, boundary="valid")
+    mirrored = operators.Blur(psf.shake(7, 3), boundary="reflect")
+    steps = [r.inverse(op).bind(op, data(op, size=size), 0.1) for op, size in ((SHAKEN, 30), (strided, 31))]
+    assert all("circulant preconditioner" in step.describe() for step in steps)
+    plain = r.inverse(mirrored).bind(mirrored, data(mirrored), 0.1).describe()
+    assert "conjugate gradients" in plain and "circulant" not in plain
+    assert "exact" in r.inverse(HALF).bind(HALF, data(HALF), 0.1).describe()

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from ..arrays import accumulator, check_count, check_number, power_of_two
 from ..contracts import Apply, LinearOperator
-from ..errors import InvalidInput, StrictKeywords
+from ..errors import InvalidInput, StrictKeywords, brief
 from ..stopping import per_image
 from ..tracing import check_traceable, norm, real_dtype
+from .circulant import Circulant
 from .steps import DataStep, ImageStep
 
 
@@ -30,7 +31,11 @@ def _power(b: Tensor) -> Tensor:
     return _broadcast(power_of_two(parts.detach().abs().flatten(1).amax(dim=1)), b)
 
 
-def conjugate_gradient(matrix: Apply, b: Tensor, target: Tensor, maximum: int) -> Tensor:
+def _itself(v: Tensor) -> Tensor:
+    return v
+
+
+def conjugate_gradient(matrix: Apply, b: Tensor, target: Tensor, maximum: int, nearly: Apply = _itself) -> Tensor:
     """Solve matrix(x) = b from x = 0 for each image, in at least one step.
 
     An image is frozen when it is done, when its residual is mere rounding of b, or when rounding makes the curvature
@@ -43,29 +48,31 @@ def conjugate_gradient(matrix: Apply, b: Tensor, target: Tensor, maximum: int) -
         b: The right-hand sides, one for each image.
         target: ``||b - matrix(x)||`` to stop at, absolute, of shape (b, 1, ...).
         maximum: Steps at most.
+        nearly: The preconditioner, symmetric positive definite: an inverse of the matrix, more or less.
 
     Returns:
         x, of the shape of ``b``.
     """
     power = _power(b)
     b, target = b / power, target / power
-    x, r, p = torch.zeros_like(b), b, b
-    rr = _dot(r, r)
+    x, r, p = torch.zeros_like(b), b, nearly(b)
+    rr, rz = _dot(r, r), _dot(r, p)
     target = target.maximum(torch.finfo(b.dtype).eps * rr.sqrt())  # below it nothing is gained, and squares may vanish
     active = rr > 0
     for _ in range(maximum):
-        if not bool(active.any()):
-            break
         ap = matrix(p)
         curvature = _dot(p, ap)
         active = active & (curvature > 0) & torch.isfinite(curvature)
-        alpha = torch.where(active, rr / torch.where(active, curvature, 1.0), torch.zeros_like(rr))
+        alpha = torch.where(active, rz / torch.where(active, curvature, 1.0), torch.zeros_like(rz))
         x = x + alpha * p
         r = r - alpha * ap
-        new = _dot(r, r)
-        gamma = torch.where(active, new / torch.where(active, rr, 1.0), torch.zeros_like(rr))
-        p, rr = r + gamma * p, new
-        active = active & (rr.sqrt() > target)
+        active = active & (_dot(r, r).sqrt() > target)
+        if not bool(active.any()):
+            break
+        z = nearly(r)
+        new = _dot(r, z)
+        gamma = torch.where(active, new / torch.where(active, rz, 1.0), torch.zeros_like(rz))
+        p, rz = z + gamma * p, new
     return x * power
 
 
@@ -80,18 +87,33 @@ class ConjugateGradient(StrictKeywords):
             always taken.
         side: "data" for (beta I + A A^T)^-1 on the data grid, "image" for (beta I + A^T A)^-1 on the image grid.
         maximum: Steps at most, >= 1.
+        preconditioner: None, or "circulant" on the data side: (beta I + m K)^-1 with K the circular convolution whose
+            weighted pixels A A^T is, m their mean square. For what states ``op.window()``: blurs with a valid or
+            circular boundary, masks, and masks after these. A camera shake 31 pixels wide on a valid boundary then
+            takes a few steps in place of some twenty.
 
     Raises:
-        InvalidInput: For a tolerance that is not > 0, another side, or a maximum that is no whole number >= 1.
-        Unsupported: At ``bind`` inside torch.compile, because the inner loop stops by what it finds.
+        InvalidInput: For a tolerance that is not > 0, another side or preconditioner, and a maximum that is no whole
+            number >= 1.
+        Unsupported: At ``bind`` inside torch.compile, because the inner loop stops by what it finds; and with a
+            preconditioner for another operator or complex data.
+
+    References:
+        Chan and Ng, Conjugate gradient methods for Toeplitz systems, 1996.
     """
 
-    def __init__(self, tolerance: float = 1e-5, *, side: str = "data", maximum: int = 1000) -> None:
+    def __init__(
+        self, tolerance: float = 1e-5, *, side: str = "data", maximum: int = 1000, preconditioner: str | None = None
+    ) -> None:
         self.tolerance = check_number(tolerance, "tolerance", low=0.0, strict=True)
         self.maximum = check_count(maximum, "maximum", low=1)
         if side not in ("data", "image"):
             raise InvalidInput(f"side is {side!r}; expected 'data' or 'image'")
-        self.side = side
+        if preconditioner not in (None, "circulant"):
+            raise InvalidInput(f"preconditioner is {brief(preconditioner)}; expected 'circulant' or None")
+        if preconditioner and side == "image":
+            raise InvalidInput("preconditioner='circulant' is for side='data'; leave one of the two out")
+        self.side, self.preconditioner = side, preconditioner
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep | ImageStep:
         check_traceable(
@@ -103,10 +125,14 @@ class ConjugateGradient(StrictKeywords):
         reference = y.to(kept) if self.side == "data" else op.adjoint(y.to(kept))
         target = _broadcast(self.tolerance * per_image(reference).to(real_dtype(kept)), reference)
 
-        def apply(matrix: Apply, r: Tensor) -> Tensor:
-            return conjugate_gradient(matrix, r.to(accumulator(r.dtype)), target, self.maximum).to(r.dtype)
+        def apply(matrix: Apply, r: Tensor, nearly: Apply = _itself) -> Tensor:
+            return conjugate_gradient(matrix, r.to(accumulator(r.dtype)), target, self.maximum, nearly).to(r.dtype)
 
         text = f"conjugate gradients on the {self.side} side to {self.tolerance:g}: an inner loop"
+        if self.preconditioner is not None:
+            near = Circulant(op, y, beta)
+            text = text.replace(":", f", {self.preconditioner} preconditioner:")
+            return DataStep(op, y, beta, lambda r: apply(lambda v: beta * v + near.gram(v), r, near.inverse), text)
         if self.side == "data":
             return DataStep(op, y, beta, lambda r: apply(lambda v: beta * v + op(op.adjoint(v)), r), text)
         return ImageStep(op, y, beta, lambda r: apply(lambda v: beta * v + op.adjoint(op(v)), r), text)

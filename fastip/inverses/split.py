@@ -17,6 +17,7 @@ from ..operators.base.fourier import fast_length
 from ..placement import borrowed
 from ..stopping import per_image, ratio
 from ..tracing import constant, fixed
+from .split_lattice import Lattice
 
 # data_beta over the largest squared weight; docs/mathematics.md measures it.
 SHARE = 0.1
@@ -30,6 +31,8 @@ LONE = 1 << 18
 
 class Split(StrictKeywords):
     """The data step of A = M H by ``u = H x`` as a second split: H circular on a larger grid, M weights of its pixels.
+
+    H gives the pixels of a grid that data can be of: all, or every stride-th one.
 
     With b = beta and e = data_beta, w = x - p on the picture (p = A^T q) and w = x beside it, s = u + d with d the
     scaled dual of the second split, and M y spread over the grid::
@@ -85,9 +88,9 @@ def _window(op: LinearOperator) -> Window:
     window = op.window()
     if window is None:
         raise Unsupported(
-            f"inverses.Split needs weighted pixels of a circular convolution, and {type(op).__name__} does not state "
-            'that it gives them: use operators.Blur(psf, stride, boundary="valid"), a mask after it, or '
-            "inverse='auto'"
+            f"inverses.Split and the circulant preconditioner need weighted pixels of a circular convolution, and "
+            f"{type(op).__name__} does not state that it gives them: use "
+            'operators.Blur(psf, stride, boundary="valid"), a mask after it, or inverse="auto"'
         )
     return window
 
@@ -119,7 +122,7 @@ def _made(op: LinearOperator, shape: Shape, dtype: torch.dtype, device: torch.de
     window = _window(op)
     a = window.convolution
     height, width = op.input_shape(shape)[2:]
-    grid = (fast_length(height), fast_length(width)) if a.boundary == "valid" else (height, width)
+    grid = (_grid(height, a.stride), _grid(width, a.stride)) if a.boundary == "valid" else (height, width)
 
     def transform(psf: Tensor) -> Tensor:
         kh, kw = psf.shape
@@ -132,6 +135,11 @@ def _made(op: LinearOperator, shape: Shape, dtype: torch.dtype, device: torch.de
     reach = reached(seen, magnitudes)[..., :height, :width]
     spectra = (t.to(dtype.to_complex()).to(device) for t in (transform(a.psf), magnitudes))
     return [*spectra, *(t.to(dtype).to(device) for t in (weights, seen, reach))]
+
+
+def _grid(n: int, stride: int) -> int:
+    """The smallest length >= n of quick transforms that the stride divides."""
+    return stride * fast_length(-(-n // stride))
 
 
 def reached(seen: Tensor, magnitudes: Tensor) -> Tensor:
@@ -180,8 +188,11 @@ class SplitStep:
         self._stride = stride
         self._grid, self._size = (self._seen.shape[-2], self._seen.shape[-1]), tuple(self._reach.shape[-2:])
         self._measured = spread(y.to(self._weights.dtype) * self._weights, stride, self._grid)  # M y
-        inverse = 1 / (beta + data_beta * (self._spectrum.real.square() + self._spectrum.imag.square()))
-        self._near, self._far = beta * inverse, data_beta * self._spectrum.conj() * inverse
+        if stride == 1:
+            inverse = 1 / (beta + data_beta * (self._spectrum.real.square() + self._spectrum.imag.square()))
+            self._near, self._far = beta * inverse, data_beta * self._spectrum.conj() * inverse
+        else:
+            self._lattice = Lattice(self._spectrum, stride, self._grid, beta, data_beta)
         share = 1 / (self._seen + data_beta)
         self._first: Tensor | None = None
         self._kept, self._target = data_beta * share, self._measured * share
@@ -200,7 +211,9 @@ class SplitStep:
         return wide[..., : self._size[0], : self._size[1]]
 
     def _convolved(self, x: Tensor) -> Tensor:
-        """H x."""
+        """H x, where it is kept."""
+        if self._stride > 1:
+            return self._lattice.convolved(x)
         return torch.fft.irfft2(self._spectrum * torch.fft.rfft2(x), s=self._grid)
 
     # ---- the step ----------------------------------------------------------------------------------------------------
@@ -247,7 +260,9 @@ class SplitStep:
         return self._kept, self._target
 
     def _mixed(self, w: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-        """X and H X."""
+        """X and H X, where it is kept."""
+        if self._stride > 1:
+            return self._lattice.mixed(w, s)
         spectra = torch.fft.rfft2(w), torch.fft.rfft2(s)
         image, blurred = kernels.split_mix(*spectra, self._spectrum, self._near, self._far)
         return torch.fft.irfft2(image, s=self._grid), torch.fft.irfft2(blurred, s=self._grid)

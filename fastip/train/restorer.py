@@ -60,9 +60,10 @@ def restorer(
 
     Over the weights it minimises ::
 
-        E |admm(y, A, net) - x|,   y = A x + s n in 8 bits, n ~ N(0, I), (A, s) from draw
+        E log(|admm(y, A, net) - x|^2 + 1e-5),   y = A x + s n in 8 bits, n ~ N(0, I), (A, s) from draw
 
-    over the pixels x that the data are of, with the levels and betas of ``priors.schedule(s, steps=iterations)``.
+    the squared error a mean over the pixels of a picture that the data are of, with the levels and betas of
+    ``priors.schedule(s, steps=iterations)``.
 
     Args:
         net: A denoiser that ``train.prior`` made, which takes no data; a copy is trained.

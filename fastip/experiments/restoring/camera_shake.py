@@ -19,10 +19,10 @@ from ...arrays import check_counts
 from ...checkpoint import shipped
 from ...errors import InvalidInput
 from ...inverses import Split
+from ...inverses.close import Close
 from ...operators import Blur, psf
 from ...priors import TV, Box, Denoiser, Schedule
 from ...priors.schedule import between
-from ...restorer import DATA_BETA, WARM
 from ...solvers import admm
 from .. import drawing, ffdnet
 from ..markdown import listed, table
@@ -158,7 +158,7 @@ def _ways(weights: Sequence[float], restorer: str, denoiser: str) -> dict[str, S
 
     def denoised(case: Case) -> Tensor:
         prior = shipped.prior(denoiser, noise=case.noise)
-        return _plugged(case, prior, prior.schedule, DATA_BETA)
+        return _plugged(case, prior, prior.schedule)
 
     def variation(case: Case) -> Tensor:
         def solve(weight: float) -> Tensor:
@@ -176,7 +176,7 @@ def _ways(weights: Sequence[float], restorer: str, denoiser: str) -> dict[str, S
 
             def published(case: Case, steps: int = steps, tuned: Tuned = tuned) -> Tensor:
                 plan = _levels(case.noise, steps, tuned)
-                return _plugged(case, Denoiser(peer, sigma=plan.levels), plan, tuned.data_beta)
+                return _plugged(case, Denoiser(peer, sigma=plan.levels), plan)
 
             found[f"FFDNet, {steps} steps"] = published
     return found
@@ -188,13 +188,8 @@ def _levels(noise: float, steps: int, tuned: Tuned) -> Schedule:
 
 
 @torch.no_grad()
-def _plugged(case: Case, prior: Any, plan: Schedule, data_beta: float) -> Tensor:
-    how: dict[str, Any] = {
-        "beta": plan.betas,
-        "iterations": len(plan),
-        "tolerance": 0,
-        "inverse": Split(data_beta, warm=WARM),
-    }
+def _plugged(case: Case, prior: Any, plan: Schedule) -> Tensor:
+    how: dict[str, Any] = {"beta": plan.betas, "iterations": len(plan), "tolerance": 0, "inverse": Close()}
     x: Tensor = admm(case.y, case.op, prior, **how).x
     return x
 

@@ -20,6 +20,7 @@ from ... import checkpoint, data, nets
 from ...checkpoint import shipped
 from ...data import cache
 from ...errors import FastipError, InvalidInput, strict_keywords
+from ...priors.fitted import native
 from ..recipes import photo_denoiser
 from ..recipes.long_recipes import LongRecipe, recipe
 from ..recipes.photo_denoiser import Start
@@ -161,7 +162,7 @@ def export(name: str, target: str | Path, *, say: Say = lambda text: None) -> Ex
     new = score("trained", made)
     better = not old or bool(np.nanmean(new["validation"]) > np.nanmean(old["validation"]))
     if better:
-        quality = {"of": list(what.columns), "precision": "bfloat16"} | new
+        quality = {"of": list(what.columns), "precision": str(native(torch.device("cpu"))).removeprefix("torch.")} | new
         summary = summarise(settings, history, torch.device("cpu")) | {"psnr": quality}
         output.finish(lambda path: what.save(path, made, summary))
     else:

@@ -10,6 +10,7 @@ from typing import Any, TypedDict, TypeVar
 import torch
 
 from ...errors import strict_keywords
+from ...priors.fitted import native
 from . import loop
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -106,3 +107,12 @@ def training(options: type[Any]) -> Callable[[Function], Function]:
 def run_of(given: Mapping[str, Any], **defaults: Any) -> Run:
     """What the caller said, else these defaults of the training, else those of all."""
     return Run(**(defaults | dict(given)))
+
+
+def quick_precision(accelerator: str = "auto") -> str:
+    """The precision "bf16-mixed" of products where the device computes them in hardware, else "32-true".
+
+    A processor that has no such products emulates them: 48 features, 3 x 3 taps, in 9 times the time of float32.
+    """
+    cuda = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return "bf16-mixed" if native(torch.device("cuda" if cuda else "cpu")) == torch.bfloat16 else "32-true"

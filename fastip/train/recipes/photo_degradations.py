@@ -26,7 +26,7 @@ WORDS = (
 class PhotoDegradations:
     """A degradation of photographs at random: ``draw(generator)`` for ``train.restorer``.
 
-    Of 20: 9 a blur (2 of them circular, 2 keeping each second to fourth pixel), 7 made smaller by a program, 2 noise
+    Of 20: 11 a blur (2 of them circular, 2 keeping each second to fourth pixel), 5 made smaller by a program, 2 noise
     alone, 2 missing pixels. The noise is 0 for a quarter, else log-uniform; a third of what has little of it is JPEG.
 
     Args:
@@ -40,7 +40,7 @@ class PhotoDegradations:
         noise = 0.0 if roll.chance(0.25) else roll.log_uniform(0.5 / 255, NOISIEST)
         quality = roll.integer(75, 100) if noise < 1.5 / 255 and roll.chance(0.35) else None
         kind = roll.integer(1, 20)
-        if kind <= 9:
+        if kind <= 11:
             return Degradation(_blurred(roll, kind), noise, quality)
         if kind <= 16:
             return Degradation(_smaller(roll), noise, quality)
@@ -81,11 +81,11 @@ def _blurred(roll: _Dice, kind: int) -> LinearOperator:
 
 
 def point_spread(roll: _Dice) -> Tensor:
-    """A psf at random, odd sides up to WIDEST: camera shake for half of them."""
+    """A psf at random, odd sides up to WIDEST: camera shake for six of ten."""
     kind = roll.integer(1, 10)
-    if kind <= 5:
+    if kind <= 6:
         return _shaken(roll, 2 * roll.integer(3, WIDEST // 2) + 1)
-    if kind <= 7:
+    if kind == 7:
         radius = roll.log_uniform(0.6, 10.0)
         return psf.disk(2 * math.ceil(radius) + 1, radius)
     if kind <= 9:

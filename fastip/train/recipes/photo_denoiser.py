@@ -22,7 +22,7 @@ from ..engine import loop, state
 from ..engine.course import AveragedSettings, Course, Weights
 from ..engine.feed import Ahead, Feed, Stage
 from ..engine.progress import Bar
-from ..engine.run import run_of, training
+from ..engine.run import quick_precision, run_of, training
 from ..losses.restoration import Denoising
 
 if TYPE_CHECKING:
@@ -150,7 +150,8 @@ def train_photo_denoiser(
         Unsupported: Without the extra ``train``.
     """
     batch = stages[0].batch if stages else 1
-    how = run_of(run, batch=batch, steps=steps, learning_rate=learning_rate, output=output, precision="bf16-mixed")
+    precision = quick_precision(run.get("accelerator", "auto"))
+    how = run_of(run, batch=batch, steps=steps, learning_rate=learning_rate, output=output, precision=precision)
     settings = settled(
         steps=steps, stages=stages, precision=how.precision, warm_up=warm_up, learning_rate=learning_rate
     )

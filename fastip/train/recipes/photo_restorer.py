@@ -15,7 +15,7 @@ from ...checkpoint import shipped
 from ...restorer import ITERATIONS, Distribution, Restorer
 from ..degradation import Example, example
 from ..engine import schedule
-from ..engine.run import run_of, training
+from ..engine.run import quick_precision, run_of, training
 from ..losses.restoring import looked_at
 from ..restorer import Settings, Tuning
 from . import photo_denoiser
@@ -82,7 +82,7 @@ def train_photo_restorer(
         steps=steps,
         learning_rate=RATE,
         output=output,
-        precision="bf16-mixed",
+        precision=quick_precision(run.get("accelerator", "auto")),
         average=0.999,
         clip=1.0,
     )
