@@ -9,6 +9,7 @@ from ..contracts import Convolution, Diagonal, Fidelity, Inverse, Kronecker, Lin
 from ..errors import FastipError, InvalidInput, Unsupported, brief, strict_keywords
 from ..tracing import constant, fixed
 from .certificate import Certificate
+from .close import Close
 from .conjugate_gradient import ConjugateGradient
 from .exact import LARGEST_FACTOR, Exact
 from .learned import Learned
@@ -57,10 +58,19 @@ def offer(learned: Learned) -> None:
 
 
 def choose(
-    op: LinearOperator, y: Tensor, beta: float, *, pointwise: bool, relaxation: float = 1.0, exact: bool = True
+    op: LinearOperator,
+    y: Tensor,
+    beta: float,
+    *,
+    pointwise: bool,
+    relaxation: float = 1.0,
+    exact: bool = True,
+    few: bool = False,
 ) -> Inverse:
     """The fastest inverse that is certified for this operator, data and prior: the first of a list that fits.
 
+    0. For a denoiser with a level for each iteration, the one that is close to exact from the first iteration on: a
+       structure, else conjugate gradients to 3e-3 (:class:`fastip.inverses.close.Close`).
     1. Exact where A A^T is a scalar or diagonal.
     2. For a pointwise prior, a stencil that runs fused and takes no more iterations than the exact inverse. With a
        stride: half-width <= 4 and rho <= 0.1. Without: where it is less work than an FFT.
@@ -74,7 +84,7 @@ def choose(
     7. A learned inverse that was offered.
     8. Total variation on weighted pixels of a circular convolution (wide psfs on valid borders, holes after a blur):
        the second split. To a gap of 1e-2 it took 0.1 to 0.8 times as long as conjugate gradients; other priors wait
-       for it longer, or end, as plug and play does, after few iterations, which want an inverse.
+       for it longer.
     9. Conjugate gradients.
 
     Args:
@@ -85,6 +95,7 @@ def choose(
             can run fused.
         relaxation: 0 < a < 2; certificates are those for it.
         exact: Whether a call of the prior gives its prox; where not (total variation), many iterations are made anyway.
+        few: Whether it has a level for each iteration, and so sees no more of them.
 
     Returns:
         An inverse that is not bound yet.
@@ -97,7 +108,7 @@ def choose(
         if half_width == SPLIT:
             return Split()
         return Exact() if half_width is None else Stencil(half_width)
-    return _choose(op, y, beta, pointwise, relaxation, exact)
+    return Close() if few else _choose(op, y, beta, pointwise, relaxation, exact)
 
 
 def serving(fidelity: Fidelity, inverse: str | Inverse, op: LinearOperator) -> Inverse:

@@ -15,7 +15,8 @@ from .steps import DataStep
 # one on; "auto" would take a stencil that is certified to converge in the end. Eight iterations of motion deblurring on
 # a crop of coffee: 33.3 dB where the image wraps and C is exact; where it is mirrored 28.9 with the stencil, and with
 # conjugate gradients to 1e-3, 3e-3, 1e-2 33.3, 33.2 and 32.9, all in 1.9, 1.6 and 1.3 times the time of the exact one.
-# Super-resolution with the wide blur: 27.1; 26.8 with the stencil; 27.2 with each of the others, in no more time.
+# Super-resolution with the wide blur: 27.1; 26.8 with the stencil; 27.2 with each of the others, in no more time. The
+# second split comes to rest too late: docs/mathematics.md compares them.
 ENOUGH = 3e-3
 
 

@@ -109,6 +109,11 @@ class BoundLevelled(BoundWithout, abc.ABC):
     def __init__(self, prior: Levelled) -> None:
         self._prior, self._iteration = prior, 0
 
+    @property
+    def several(self) -> bool:
+        """Whether it has a level for each iteration."""
+        return isinstance(self._prior.sigma, tuple)
+
     def state(self) -> tuple[Tensor, ...]:
         """The number of calls so far."""
         return (torch.tensor(self._iteration),)

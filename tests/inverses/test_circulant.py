@@ -155,3 +155,20 @@ def test_what_is_refused() -> None:
         inverse.bind(OPERATORS["valid"], data(None).to(torch.complex64), 0.1)
     again = pickle.loads(pickle.dumps(inverse))
     assert (again.preconditioner, again.side, again.tolerance) == ("circulant", "data", 1e-5)
+
+
+@pytest.mark.parametrize("op", [OPERATORS["valid"], Blur(psf.shake(6, 1), boundary="reflect")], ids=repr)
+def test_auto_is_close_to_exact_for_a_denoiser_with_a_level_for_each_iteration(op: Any) -> None:
+    """A stencil, which converges in the end, leaves the few iterations of plug and play far from their result."""
+    y = op(torch.rand(op.input_shape((1, 1, 40, 44)), dtype=torch.float64))
+
+    def solve(inverse: Any, sigma: Any) -> Tensor:
+        prior = priors.Denoiser(lambda v, level: torch.nn.functional.avg_pool2d(v, 3, 1, 1), sigma=sigma)
+        found: Tensor = fastip.admm(y, op, prior, beta=2e-3, inverse=inverse, iterations=3, tolerance=0).x
+        return found
+
+    exact, auto, stencil = (
+        op(solve(inverse, sigma))
+        for inverse, sigma in ((Gradients(1e-10), [0.1] * 3), ("auto", [0.1] * 3), ("auto", 0.1))
+    )
+    assert relative(auto, exact) < 0.5 * relative(stencil, exact)
