@@ -79,10 +79,9 @@ class ClassicalTask(Task[AdmmProblem]):
         chosen.check(choice, self.name)
         noise = None if choice.noise is None else check_noise(choice.noise)
         op = self.operator(choice)
-        usual, more = self.usual(choice), self.beside(choice, op)
         if choice.clipped is not None:
             self._check_clipped(choice, op)
-        at = partial(_settled, chosen, choice, usual, more)
+        at = partial(self._settled, chosen, choice)
         problem = at(op, None if noise is None else Level(noise, GIVEN))
         estimates = noise is None and chosen.follows(choice)
         if not estimates and choice.clipped is None:
@@ -105,24 +104,17 @@ class ClassicalTask(Task[AdmmProblem]):
                 "leave one of them out"
             )
 
-
-def _settled(
-    way: Way,
-    choice: Choice,
-    usual: Usual,
-    fixed: dict[str, Any],
-    op: LinearOperator,
-    level: Level | None,
-    clipped: Tensor | None = None,
-) -> AdmmProblem:
-    """The problem of one operator, level and mask of clipped pixels; a partial of it can be pickled."""
-    noise = ASSUMED if level is None else level.value
-    told: dict[str, Any] = {} if level is None else {"noise": noise, "source": level.source}
-
-    def settings(way: Way) -> dict[str, Any]:
-        return {"op": op, "clipped": clipped} | fixed | way.settings(op, noise, choice, usual, clipped is not None)
-
-    if clipped is None:
-        return AdmmProblem(**told, **settings(way))
-    before = None if way.start is None else AdmmProblem(**settings(way.start) | {"cut": False})
-    return AdmmProblem(**told, **settings(way), before=before, held=choice.bounded)
+    def _settled(
+        self, way: Way, choice: Choice, op: LinearOperator, level: Level | None, clipped: Tensor | None = None
+    ) -> AdmmProblem:
+        """The problem of one operator, level and mask of clipped pixels; a partial of it can be pickled."""
+        noise, usual = ASSUMED if level is None else level.value, self.usual(choice)
+        fixed = {"op": op, "clipped": clipped} | self.beside(choice, op)
+        told = {} if level is None else {"noise": noise, "source": level.source}
+        how = fixed | told | way.settings(op, noise, choice, usual, clipped is not None)
+        if clipped is None:
+            return AdmmProblem(**how)
+        before = None
+        if way.start is not None:
+            before = AdmmProblem(**fixed | way.start.settings(op, noise, choice, usual, True) | {"cut": False})
+        return AdmmProblem(**how, before=before, held=choice.bounded)
