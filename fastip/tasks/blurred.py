@@ -34,6 +34,10 @@ class BlurTask(ClassicalTask):
 
     boundary: str = NATURAL
 
+    @property
+    def data_text(self) -> str:
+        return super().data_text + (", highlights may be cut off" if self.stride == 1 else "")
+
     def words(self, choice: Choice, psf: str | None = None) -> str:
         return f"{self.name}, psf {psf or self.psf}, {choice.boundary or self.boundary} boundary"
 
