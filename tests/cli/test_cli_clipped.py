@@ -124,8 +124,8 @@ def test_each_page_has_its_own(tmp_path: Path) -> None:
 def test_other_tasks_do_where_it_is_said(tmp_path: Path) -> None:
     y, _ = write(tmp_path / "in.png", dark())
     for task in ("denoise", "sr2"):
-        assert "clipped" not in ran(tmp_path, "in.png", "--task", task)[1]
-        assert "% clipped" in ran(tmp_path, "in.png", "--task", task, "--clipped", "auto")[1]
+        assert "clipped" not in ran(tmp_path, "in.png", "--task", task, "--prior", "tv")[1]
+        assert "% clipped" in ran(tmp_path, "in.png", "--task", task, "--prior", "tv", "--clipped", "auto")[1]
     for boundary in ("reflect", "zero"):
         assert "clipped" not in ran(tmp_path, "in.png", *DEBLUR, "--prior", "tv", "--boundary", boundary)[1]
     assert "clipped" not in ran(tmp_path, "in.png", *DEBLUR, "--boundary", "circular", "--inverse", "exact")[1]
