@@ -67,7 +67,7 @@ def test_highlights_come_back(prior: str | None, boundary: str) -> None:
 @pytest.mark.parametrize("prior", ["tv", "l1", "l2", "wavelet"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_it_is_the_solve_of_the_fidelity(prior: str, dtype: torch.dtype) -> None:
-    y = seen(lamps(seed=4).to(dtype))[0]
+    y = seen(lamps(30, 33, seed=4).to(dtype))[0]
     found = fastip.load_task("deblur", psf=PSF, boundary="valid", prior=prior, weight=2e-3, clipped=0.9).solve(y)
     by_hand = {"tv": priors.TV, "l1": priors.L1, "l2": priors.L2, "wavelet": priors.Wavelet}[prior](2e-3)
     by_hand = by_hand if prior == "wavelet" else by_hand + priors.Box(0.0, INF)
@@ -167,7 +167,7 @@ def test_without_clipped_pixels_nothing_changes(name: str, chosen: dict[str, Any
     assert fitted.clipped_share == 0 and fitted.clipped is None and fitted.before is None and not fitted.held
 
 
-@pytest.mark.parametrize("chosen", CHOSEN)
+@pytest.mark.parametrize("chosen", [CHOSEN[k] for k in (0, 3, 4)])
 def test_pictures_of_a_batch_are_alone(chosen: dict[str, Any]) -> None:
     y = torch.cat(
         [seen(lamps(28, 31, seed=7))[0], 0.9 * seen(lamps(28, 31, seed=8))[0], seen(lamps(28, 31, seed=9))[0]]
