@@ -18,7 +18,7 @@ from .settings import CLIPPED, PRIORS, Usual, Way, way
 from .task import Task
 
 # What every one of them takes, beside what its operator takes.
-SHARED = ("noise", "clipped", "prior", "weight", "beta", "inverse", "iterations", "tolerance", "memory", "dtype")
+SHARED = ("noise", "prior", "weight", "beta", "inverse", "iterations", "tolerance", "clipped", "memory", "dtype")
 
 
 @dataclass(frozen=True)
