@@ -54,19 +54,46 @@ Mask = Annotated[
         show_default=False,
     ),
 ]
+Clipped = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|off|VALUE",
+        help='Pixels cut off at a limit, which say only "at least this": auto (usual for deblur): white ones in groups '
+        "of four and more; those from a VALUE on, e.g. 0.98 or 250/255; off.",
+        show_default=False,
+    ),
+]
+
+
+def _fraction(text: str) -> float:
+    """The number in a text such as 0.01 or 2.55/255; NaN for another."""
+    parts = text.split("/")
+    try:
+        values = [float(part) for part in parts]
+        value = values[0] if len(parts) == 1 else values[0] / values[1]
+    except (ValueError, ZeroDivisionError):
+        return math.nan
+    return value if len(parts) <= 2 else math.nan
+
+
+def clipped_pixels(text: str) -> str | float:
+    """What the text of --clipped stands for: auto, off, or a number."""
+    if text in ("auto", "off"):
+        return text
+    value = _fraction(text)
+    if not 0 < value <= 1:
+        raise InvalidInput(
+            f"--clipped is {text!r}; expected auto, off, or a value above 0 and at most 1, such as 0.98 or 250/255"
+        )
+    return value
 
 
 def noise_level(text: str | None) -> float | None:
     """The number in the text of --noise: 0.01, or 2.55/255."""
     if text is None:
         return None
-    parts = text.split("/")
-    try:
-        values = [float(part) for part in parts]
-        level = values[0] if len(parts) == 1 else values[0] / values[1]
-    except (ValueError, ZeroDivisionError):
-        level = math.nan
-    if len(parts) > 2 or not math.isfinite(level) or level < 0:
+    level = _fraction(text)
+    if not math.isfinite(level) or level < 0:
         raise InvalidInput(f"--noise is {text!r}; expected a standard deviation such as 0.01 or 2.55/255")
     if level >= 1:
         raise InvalidInput(

@@ -14,7 +14,21 @@ from ..errors import FastipError, InvalidInput, closest
 from .choices import BOUNDARY, INVERSES, PRIORS, PSF, TASKS
 from .console import complain, out
 from .light import check_linear
-from .options import MAX_PIXELS, Factor, Like, Linear, Mask, MaxPixels, Method, Range, noise_level, reading, same_place
+from .options import (
+    MAX_PIXELS,
+    Clipped,
+    Factor,
+    Like,
+    Linear,
+    Mask,
+    MaxPixels,
+    Method,
+    Range,
+    clipped_pixels,
+    noise_level,
+    reading,
+    same_place,
+)
 from .psf_file import AUTO, Background, Centre, automatic, read_given
 from .restoring import Settings, restore_file
 
@@ -70,6 +84,7 @@ def restore(
             show_default=False,
         ),
     ] = None,
+    clipped: Clipped = None,
     inverse: Annotated[str | None, typer.Option(help=f"One of {', '.join(INVERSES)}.", show_default=False)] = None,
     memory: Annotated[
         str | None,
@@ -103,6 +118,8 @@ def restore(
     }
     numbers |= {"noise": noise_level(noise), "mask": None if mask is None else fastip.tasks.read_mask(mask)}
     choice = fastip.tasks.Choice(prior=prior, inverse=inverse, memory=memory, **numbers, **made)
+    limit = chosen.usual_clipped(choice) if clipped is None else clipped_pixels(clipped)
+    choice = choice.but({"clipped": limit})
     settings = Settings(chosen, psf, choice, linear, reading(value_range, max_pixels), kind)
     check_linear(linear, chosen)
     with warnings.catch_warnings():

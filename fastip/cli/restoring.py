@@ -72,6 +72,7 @@ def restore_file(read: Path, write: Path, settings: Settings, figure: Path | Non
     sizes = ", ".join(dict.fromkeys(told.sizes for told in done))
     ended = "".join(f", {status}" for status in dict.fromkeys(told.ended for told in done) if status)
     levels = "".join(f", noise {text}" for text in _noises([told.level for told in done if told.level]))
+    levels += _highlights([told.clipped for told in done])
     took = f"{sum(told.iterations for told in done)} iterations, {time.perf_counter() - start:.1f} s{ended}"
     psf = settings.psf if settings.auto is None else " and ".join(dict.fromkeys(str(told.blur) for told in done))
     psf = psf if settings.auto is None else f"{psf}, estimated"
@@ -87,6 +88,7 @@ class _Told:
     iterations: int
     ended: str
     level: fastip.tasks.Level | None
+    clipped: float
     blur: fastip.psf.Estimate | None
 
 
@@ -96,6 +98,12 @@ def _noises(levels: list[fastip.tasks.Level]) -> Iterator[str]:
         own = sorted((level for level in levels if level.source == source), key=lambda level: level.value)
         least, most = str(own[0]), str(own[-1])
         yield most if least == most else f"{least.split()[0]} to {most}"
+
+
+def _highlights(shares: list[float]) -> str:
+    """How much of the pages says only "at least this", behind a comma; nothing where none does."""
+    most = max(shares)
+    return f", {'up to ' if min(shares) < most else ''}{100 * most:.2g} % clipped" if most > 0 else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +122,8 @@ class _Page:
         given = f"{y.shape[3]} × {y.shape[2]}" if y.ndim == 4 else f"{y.shape[1]} numbers"
         ended = str(self.solution.status).partition(":")[0] if self.problem.tolerance > 0 else ""
         sizes = f"{given} -> {x.shape[3]} × {x.shape[2]}{self.light.words}"
-        return _Told(sizes, self.solution.iterations, ended, self.problem.level, self.blur)
+        level, clipped = self.problem.level, self.problem.clipped_share
+        return _Told(sizes, self.solution.iterations, ended, level, clipped, self.blur)
 
     def draw(self, figure: Path, settings: Settings) -> None:
         shown = self.light.read.encode(self.y) if self.y.ndim == 4 else self.problem.op.adjoint(self.y)
@@ -128,16 +137,16 @@ class _Page:
 
 def _restored(read: Path, write: Path, settings: Settings, number: int | None, label: str) -> _Page:
     """One page, after it is known that the file to write can hold what it becomes."""
-    y, kind = settings.task.read(read, page=number, **settings.reading)
+    values, kind = settings.task.read(read, page=number, **settings.reading)
     light = light_of(settings.linear, kind, write)
-    y = light.read.decode(y)
+    y = light.read.decode(values)
     blur = None if settings.auto is None else _estimated(y, read, settings.auto, settings.choice.noise, label)
     if blur is not None:
         settings = dataclasses.replace(settings, choice=settings.choice.but({"psf": blur.psf}))
     with warned():
         problem, like = settings.problem(kind)
         fastip.io.check_write(write, like=like, **_form(problem, y, settings.choice.crop))
-        problem = problem.fitted(y)
+        problem = problem.fitted(y, values=values)
     _tell_of_holes(problem, read)
     with _progress() as progress:
         job = progress.add_task(label, total=problem.iterations)

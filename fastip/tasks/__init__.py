@@ -5,7 +5,8 @@ A task is operator + prior + solver + its settings; filled in with what the call
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from .choice import Choice as Choice
 from .classical import ClassicalTask as ClassicalTask
 from .iterated import CHUNK as CHUNK
 from .iterated import AdmmProblem as AdmmProblem
-from .iterated import NoisyProblem as NoisyProblem
+from .iterated import FittedProblem as FittedProblem
 from .levels import Level as Level
 from .measured import TASKS as MEASURED
 from .measured import MeasuredTask as MeasuredTask
@@ -47,6 +48,9 @@ from .trained import LearnedTask as LearnedTask
 from .upscale import TASKS as RESIZED
 from .upscale import UpscaleTask as UpscaleTask
 from .weights import suggested_weight as suggested_weight
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 CLASSICAL = (*RESIZED, *BLURRED, *PIXELWISE)
 _TASKS: dict[str, Task[Problem]] = {task.name: task for task in (*CLASSICAL, *LEARNED, *MEASURED)}
@@ -104,7 +108,14 @@ def learned(name: str) -> LearnedTask:
     return known[closest(name, known, "learned task")]
 
 
-@strict_keywords
+class Network(TypedDict, total=False):
+    """How a network runs: keywords of :func:`load_task`."""
+
+    memory: int | str | None
+    dtype: torch.dtype | None
+
+
+@partial(strict_keywords, also=Network.__annotations__.keys())
 def load_task(
     name: str,
     *,
@@ -117,8 +128,8 @@ def load_task(
     noise: float | None = None,
     prior: str | None = None,
     weight: float | None = None,
-    memory: int | str | None = None,
-    dtype: torch.dtype | None = None,
+    clipped: str | float | None = None,
+    **network: Unpack[Network],
 ) -> Problem:
     """A named task with its weights, ready to solve.
 
@@ -147,6 +158,12 @@ def load_task(
         prior: A name of ``fastip.tasks.PRIORS``; if None the learned restorer, "photo", and total variation where a
             weight, beta, iterations or tolerance is given.
         weight: Of that prior, >= 0, larger is smoother; None follows the noise.
+        clipped: Of deblur, sr2 ... sr4, denoise and inpaint: which pixels were cut off at a limit and say only
+            "at least this". "auto": those of 1 in groups of four and more, in pictures without larger values; a number
+            in (0, 1]: those from there on; "off" or None: none. A picture that has some is solved with
+            ``fidelities.Clipped``, the learned restorer starts from total variation, and x is cut off at 1 in the end
+            (``tasks.get(name).problem(..., bounded=False)`` gives highlights whole). It is worth much where lamps and
+            other highlights were blurred, and nothing where there is no blur.
         memory: Bytes that a solve may take in all (2 GB by default), or a text such as "800MB"; larger images go
             through the network in tiles.
         dtype: Of the network's weights; None is bfloat16 where the machine computes with it natively, else float32
@@ -159,4 +176,4 @@ def load_task(
         InvalidInput: For an unknown name (``fastip tasks`` lists them) and for what the task cannot use.
     """
     chosen = {"psf": psf, "boundary": boundary, "factor": factor, "method": method, "like": like, "mask": mask}
-    return get(name).problem(**chosen, noise=noise, prior=prior, weight=weight, memory=memory, dtype=dtype)
+    return get(name).problem(**chosen, noise=noise, prior=prior, weight=weight, clipped=clipped, **network)

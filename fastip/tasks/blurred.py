@@ -14,7 +14,8 @@ from ..operators import psf as point_spread
 from .borders import NATURAL, blurred
 from .choice import Choice
 from .classical import ClassicalTask
-from .settings import Usual
+from .clipped import AUTO
+from .settings import CLIPPED, Usual
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class BlurTask(ClassicalTask):
 
     boundary: str = NATURAL
 
+    @property
+    def data_text(self) -> str:
+        return super().data_text + (", highlights may be cut off" if self.stride == 1 else "")
+
     def words(self, choice: Choice, psf: str | None = None) -> str:
         return f"{self.name}, psf {psf or self.psf}, {choice.boundary or self.boundary} boundary"
 
@@ -49,6 +54,13 @@ class BlurTask(ClassicalTask):
 
     def usual(self, choice: Choice) -> Usual:
         return Usual(inverse="split" if self._natural(choice) else "auto")
+
+    # Photographs and a page of print as they are, 0.02 to 16 % white, lose 0.25 dB at most by it and gain 0.3; with
+    # 15 % clipped in light they gain 5.5 to 12 (x 2: 0.6 to 1, x 4: 0). Where nothing is blurred a clipped pixel has
+    # nobody else to tell how bright it is: denoise gains 0.05 dB, and the second split costs inpaint 1.8 dB.
+    def usual_clipped(self, choice: Choice) -> str | None:
+        served = self.stride == 1 and choice.inverse in CLIPPED and self.operator(choice).window() is not None
+        return AUTO if served else None
 
     def beside(self, choice: Choice, op: LinearOperator) -> dict[str, Any]:
         return {"cut": choice.crop and self._natural(choice)}

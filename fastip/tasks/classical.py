@@ -1,23 +1,24 @@
-"""What the tasks share that need no training for their operator: any prior, its weight by the noise."""
+"""What the tasks share that need no training for their operator: any prior, its weight by the noise, clipped pixels."""
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
+
+from torch import Tensor
 
 from ..contracts import LinearOperator
 from ..errors import InvalidInput
 from .choice import Choice
-from .iterated import AdmmProblem, NoisyProblem
-from .levels import ASSUMED, DEFAULT, GIVEN, Level, check_noise
-from .settings import PRIORS, Usual, way
+from .iterated import AdmmProblem, FittedProblem
+from .levels import ASSUMED, GIVEN, Level, check_noise
+from .settings import CLIPPED, PRIORS, Usual, Way, way
 from .task import Task
 
 # What every one of them takes, beside what its operator takes.
-SHARED = ("noise", "prior", "weight", "beta", "inverse", "iterations", "tolerance", "memory", "dtype")
+SHARED = ("noise", "prior", "weight", "beta", "inverse", "iterations", "tolerance", "clipped", "memory", "dtype")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class ClassicalTask(Task[AdmmProblem]):
     takes: ClassVar[tuple[str, ...]] = ()
     without: ClassVar[str] = "has no {option}"
     priors: ClassVar[tuple[str, ...]] = PRIORS
+    clips: ClassVar[bool] = True  # whether its data can be clipped
 
     @property
     def prior_text(self) -> str:
@@ -62,8 +64,8 @@ class ClassicalTask(Task[AdmmProblem]):
             The problem.
 
         Raises:
-            InvalidInput: For unknown names, bad numbers, what the operator lacks, and for what the task or the prior
-                cannot use.
+            InvalidInput: For unknown names, bad numbers, what the operator lacks, and for what the task, the prior or
+                the data step of clipped pixels cannot use.
         """
         operator_options = ("psf", "boundary", "factor", "method", "like", "mask")
         for option in choice.given(*(name for name in operator_options if name not in self.takes)):
@@ -71,24 +73,48 @@ class ClassicalTask(Task[AdmmProblem]):
             shown = repr(value) if isinstance(value, (str, int, float)) else "given"
             raise InvalidInput(
                 f"{option} is {shown}, and task {self.name!r} {self.without.format(option=option)}: leave it out; "
-                f"it takes {', '.join((*self.takes, *SHARED))}"
+                f"it takes {', '.join((*self.takes, *(name for name in SHARED if self.clips or name != 'clipped')))}"
             )
         chosen = way(choice)
         chosen.check(choice, self.name)
         noise = None if choice.noise is None else check_noise(choice.noise)
         op = self.operator(choice)
-        usual, more = self.usual(choice), self.beside(choice, op)
-        at = partial(_settled, partial(chosen.settings, choice=choice, usual=usual), more)
-        if noise is not None:
-            return at(op, Level(noise, GIVEN))
-        problem = replace(at(op, Level(ASSUMED, DEFAULT)), noise=None, source=None)
-        if not chosen.follows(choice):
+        if choice.clipped is not None:
+            self._check_clipped(choice, op)
+        at = partial(self._settled, chosen, choice)
+        problem = at(op, None if noise is None else Level(noise, GIVEN))
+        estimates = noise is None and chosen.follows(choice)
+        if not estimates and choice.clipped is None:
             return problem
-        return NoisyProblem(**vars(problem), at=at, first=problem)
+        return FittedProblem(**vars(problem), at=at, first=problem, estimates=estimates, limit=choice.clipped)
 
+    def _check_clipped(self, choice: Choice, op: LinearOperator) -> None:
+        """Refuse clipped pixels where the data step for them cannot be made."""
+        given = f"clipped is {choice.clipped!r}"
+        if not self.clips:
+            raise InvalidInput(f"{given}, and task {self.name!r} cannot use it: leave it out")
+        if op.window() is None:
+            raise InvalidInput(
+                f"{given}, and no data step for it is known where the boundary is {choice.boundary!r}; "
+                "expected natural, circular or valid: choose one of these, or leave clipped out"
+            )
+        if choice.inverse not in CLIPPED:
+            raise InvalidInput(
+                f"{given}, which the inverse 'split' alone can use, and inverse is {choice.inverse!r}; "
+                "leave one of them out"
+            )
 
-def _settled(
-    settings: Callable[..., dict[str, Any]], fixed: dict[str, Any], op: LinearOperator, level: Level
-) -> AdmmProblem:
-    """The problem of one operator and level; a partial of it can be pickled."""
-    return AdmmProblem(op=op, noise=level.value, source=level.source, **fixed, **settings(op, level.value))
+    def _settled(
+        self, way: Way, choice: Choice, op: LinearOperator, level: Level | None, clipped: Tensor | None = None
+    ) -> AdmmProblem:
+        """The problem of one operator, level and mask of clipped pixels; a partial of it can be pickled."""
+        noise, usual = ASSUMED if level is None else level.value, self.usual(choice)
+        fixed = {"op": op, "clipped": clipped} | self.beside(choice, op)
+        told = {} if level is None else {"noise": noise, "source": level.source}
+        how = fixed | told | way.settings(op, noise, choice, usual, clipped is not None)
+        if clipped is None:
+            return AdmmProblem(**how)
+        before = None
+        if way.start is not None:
+            before = AdmmProblem(**fixed | way.start.settings(op, noise, choice, usual, True) | {"cut": False})
+        return AdmmProblem(**how, before=before, held=choice.bounded)

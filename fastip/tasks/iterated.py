@@ -1,4 +1,4 @@
-"""A problem for ``fastip.admm``: with everything settled, or with a noise that its data tell."""
+"""A problem for ``fastip.admm``: with everything settled, or with what its data tell: noise, clipped pixels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from torch import Tensor
 
 from ..arrays import as_tensor
 from ..contracts import Inverse, LinearOperator, Solution, Status
+from ..fidelities import Clipped
 from ..operators import Mask
 from ..priors.filling import filled
 from ..solvers.admm import admm
 from ..solvers.monitor import State
 from .borders import under_data, whole
+from .clipped import clipped_pixels
 from .levels import Level, level_of
 from .problem import Problem, Report
 
@@ -44,6 +46,9 @@ class AdmmProblem(Problem):
         cut: Whether :meth:`solve` gives the part of the image that lies under the data, else all that is restored.
         known: The mask of ``op``, 1 where a pixel counts, else 0; None where all do.
         source: Where the noise comes from, see ``Level``; None where people need not know it.
+        clipped: Where the data say only "at least this", a boolean mask of their shape; None for nowhere.
+        held: Whether the result is cut off at 0 and 1 in the end.
+        before: The problem whose result the solve starts from; None for a start of its own.
     """
 
     inverse: str | Inverse
@@ -51,16 +56,27 @@ class AdmmProblem(Problem):
     cut: bool = False
     known: Tensor | None = None
     source: str | None = None
+    clipped: Tensor | None = None
+    held: bool = False
+    before: AdmmProblem | None = None
 
     @property
     def level(self) -> Level | None:
         return None if self.noise is None or self.source is None else Level(self.noise, self.source)
+
+    @property
+    def clipped_share(self) -> float:
+        if self.clipped is None:
+            return 0.0
+        count = self.clipped.sum() / (1.0 if self.known is None else float(self.known.expand_as(self.clipped).mean()))
+        return float(count) / self.clipped.numel()
 
     @torch.no_grad()
     def solve(self, y: Any, *, report: Report | None = None) -> Solution:
         data, restore = as_tensor(y, "y")
         solution = self._solved(self.counted(data, 0.0), report)
         x = whole(under_data(solution.x, self.op, tuple(data.shape))) if self.cut else solution.x
+        x = x.clamp(0.0, 1.0) if self.held else x
         return dataclasses.replace(solution, x=restore(x))
 
     def counted(self, y: Tensor, beside: float) -> Tensor:
@@ -82,16 +98,19 @@ class AdmmProblem(Problem):
         return self._admm(y, callback=look)
 
     def _admm(self, y: Tensor, **how: Any) -> Solution:
-        how = {"iterations": self.iterations, "init": self._start(y)} | how
-        return admm(y, self.op, self.prior, beta=self.beta, inverse=self.inverse, tolerance=self.tolerance, **how)
+        how = {"iterations": self.iterations, "init": self._start(y), "tolerance": self.tolerance} | how
+        fidelity = None if self.clipped is None else Clipped(high=self.clipped)
+        return admm(y, self.op, self.prior, beta=self.beta, inverse=self.inverse, fidelity=fidelity, **how)
 
     def _start(self, y: Tensor) -> Tensor | None:
-        """The data with their holes filled by what is around them; None is the solver's own start.
+        """The result of ``before``, or the data with their holes filled from around; None is the solver's own start.
 
         That is black in a hole, which total variation fills from its rim inwards, a few pixels an iteration, and a hole
         of 20 x 30 stays grey inside when the rest has converged. Networks that run all their iterations fill by
         themselves.
         """
+        if self.before is not None:
+            return self.before.solve(y).x
         if self.known is None or self.tolerance == 0:
             return None
         return filled(y, (self.known.to(y.device) == 0).expand_as(y))
@@ -111,46 +130,60 @@ class AdmmProblem(Problem):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoisyProblem(AdmmProblem):
-    """A problem whose prior follows the noise, which each picture of the data tells.
+class FittedProblem(AdmmProblem):
+    """A problem with something that each picture of the data tells: its noise, which pixels are clipped, or both.
 
-    Its parts, for ``fastip.admm``, are those of a noise of 0.015: give the task a noise for others. Each picture of a
-    batch is solved alone, with its own noise.
+    Its parts, for ``fastip.admm``, are those of data without clipped pixels, and of a noise of 0.015 where the picture
+    tells it: give the task a noise for others. Pictures with a noise of their own are solved alone, and so are all
+    where one has clipped pixels.
 
     Attributes:
         op: The operator A.
-        prior: Of a noise of 0.01.
+        prior: Without clipped pixels, of a noise that was given or of 0.015.
         iterations: At most.
         tolerance: Of the stop.
-        noise: None: that of each picture.
+        noise: That which was given; None: that of each picture, or none is needed.
         inverse: "auto" or an object of ``fastip.inverses``.
-        beta: The penalty for a noise of 0.015.
+        beta: The penalty, likewise.
         cut: As for ``AdmmProblem``.
         known: As for ``AdmmProblem``.
-        source: None.
-        at: Gives the problem of an operator and a level.
-        first: What it gave for a noise of 0.015. Whatever is no longer its own (after ``dataclasses.replace``) stays.
+        source: Of a noise that was given.
+        clipped: None: those of each picture.
+        held: False.
+        before: None.
+        at: Gives the problem of an operator, a level and the mask of clipped pixels.
+        first: What it gave without a level and a mask. Whatever is no longer its own (after ``dataclasses.replace``)
+            stays.
+        estimates: Whether each picture tells its noise.
+        limit: As for :func:`fastip.tasks.clipped.clipped_pixels`; None: no pixels are clipped.
     """
 
-    at: Callable[[LinearOperator, Level], AdmmProblem]
+    at: Callable[[LinearOperator, Level | None, Tensor | None], AdmmProblem]
     first: AdmmProblem
+    estimates: bool
+    limit: str | float | None = None
 
-    def fitted(self, y: Any) -> AdmmProblem:
-        level = level_of(self.counted(as_tensor(y, "y")[0], float("nan")))
+    def fitted(self, y: Any, *, values: Any = None) -> AdmmProblem:
+        data = as_tensor(y, "y")[0]
+        level = level_of(self.counted(data, float("nan"))) if self.estimates else self.first.level
         own = {name: value for name, value in vars(self.first).items() if getattr(self, name) is not value}
-        return dataclasses.replace(self.at(self.op, level), **{name: getattr(self, name) for name in own})
+        problem = self.at(self.op, level, self._clipped(data if values is None else as_tensor(values, "values")[0]))
+        return dataclasses.replace(problem, **{name: getattr(self, name) for name in own})
 
     @torch.no_grad()
     def solve(self, y: Any, *, report: Report | None = None) -> Solution:
         data, restore = as_tensor(y, "y")
         self.op.input_shape(tuple(data.shape))  # refuses what is no batch of pictures
-        if len(data) == 1:
+        if len(data) == 1 or not (self.estimates or self._clipped(data) is not None):
             solution = self.fitted(data).solve(data, report=report)
         else:
             solution = _together([self._alone(index).solve(y, report=report) for index, y in enumerate(data.split(1))])
         return dataclasses.replace(solution, x=restore(solution.x))
 
-    def _alone(self, index: int) -> NoisyProblem:
+    def _clipped(self, y: Tensor) -> Tensor | None:
+        return None if self.limit is None else clipped_pixels(self.counted(y, 0.0), self.limit)
+
+    def _alone(self, index: int) -> FittedProblem:
         """The problem of one picture of a batch."""
         if self.known is None or len(self.known) == 1:
             return self

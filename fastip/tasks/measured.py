@@ -21,7 +21,7 @@ from .task import Task
 
 # What random measurements and a trained projector leave no choice of.
 FIXED = (
-    *("psf", "boundary", "factor", "method", "like", "mask", "noise"),
+    *("psf", "boundary", "factor", "method", "like", "mask", "noise", "clipped"),
     *("prior", "weight", "beta", "inverse", "memory"),
 )
 

@@ -44,11 +44,17 @@ class Problem(abc.ABC):
         """The noise in the data as it is told to people; None where they need not know it."""
         return None
 
-    def fitted(self, y: Any) -> Problem:
-        """The problem with what its data tell: their noise, where it was not given.
+    @property
+    def clipped_share(self) -> float:
+        """How many of the data that count say only "at least this", of 1."""
+        return 0.0
+
+    def fitted(self, y: Any, *, values: Any = None) -> Problem:
+        """The problem with what its data tell: their noise, where it was not given, and which of them are clipped.
 
         Args:
             y: The data of one picture.
+            values: What a file holds of them where they are light of it: there clipped pixels are looked for.
 
         Returns:
             The problem.

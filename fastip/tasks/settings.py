@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ INVERSES: dict[str, Callable[[], str | Inverse]] = {
     "stencil": inverses.Stencil,
     "cg": inverses.ConjugateGradient,
 }
+CLIPPED = (None, "auto", "split")  # inverses that data with clipped pixels can choose: all are a second split
 # Of the noise that a weight is for: pictures of another scale may have more.
 MOST = 0.99
 
@@ -61,8 +63,15 @@ class Way(Protocol):
     def follows(self, choice: Choice) -> bool:
         """Whether its numbers depend on the noise."""
 
-    def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual) -> dict[str, Any]:
-        """The keywords prior, beta, inverse, iterations and tolerance of ``AdmmProblem``."""
+    @property
+    def start(self) -> Way | None:
+        """Another, whose result a solve of data with clipped pixels starts from."""
+
+    def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual, clipped: bool) -> dict[str, Any]:
+        """The keywords prior, beta, inverse, iterations and tolerance of ``AdmmProblem``.
+
+        With clipped pixels the image may go beyond 1, and the inverse is a second split.
+        """
 
 
 @dataclass(frozen=True)
@@ -98,11 +107,16 @@ class Classical:
     def follows(self, choice: Choice) -> bool:
         return self.noisy and choice.weight is None
 
-    def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual) -> dict[str, Any]:
+    @property
+    def start(self) -> Way | None:
+        return None
+
+    def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual, clipped: bool) -> dict[str, Any]:
         weight = suggested_weight(self.name, min(noise, MOST), op) if choice.weight is None else choice.weight
         prior = self.make(check_number(weight, "weight", low=0.0))
         if choice.bounded and self.boxed:
-            prior = prior + priors.Box(0.0, 1.0)  # type: ignore[operator]
+            prior = prior + priors.Box(0.0, math.inf if clipped else 1.0)  # type: ignore[operator]
+        inverse = "split" if clipped else choice.inverse or usual.inverse
         beta, count, tolerance = (
             getattr(usual if getattr(choice, name) is None else choice, name)
             for name in ("beta", "iterations", "tolerance")
@@ -110,7 +124,7 @@ class Classical:
         return {
             "prior": prior,
             "beta": None if beta is None else check_number(beta, "beta", low=0.0, strict=True),
-            "inverse": INVERSES[closest(choice.inverse or usual.inverse, INVERSES, "inverse")](),
+            "inverse": INVERSES[closest(inverse, INVERSES, "inverse")](),
             "iterations": check_count(count, "iterations", low=1),
             "tolerance": check_number(tolerance, "tolerance", low=0.0),
         }
@@ -143,7 +157,14 @@ class Learned:
     def follows(self, choice: Choice) -> bool:
         return True
 
-    def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual) -> dict[str, Any]:
+    # From a start of its own, from this one, and total variation itself, photographs in light, 15 % clipped, natural
+    # border, noise 2.55 of 255, PSNR in [0, 1]: coffee, disk 19: 21.1, 27.4, 25.9 dB, motion 25: 21.8, 29.0, 27.6;
+    # rocket, disk 19: 15.8, 21.9, 21.6, motion 25: 14.0, 23.2, 22.6.
+    @property
+    def start(self) -> Way | None:
+        return WAYS["tv"]
+
+    def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual, clipped: bool) -> dict[str, Any]:
         bound = bounds.DEFAULT if choice.memory is None else bounds.parse(choice.memory)
         restorer = _restorer(self.name, bound, choice.dtype)
         outside = None if restorer.trained is None else restorer.trained.outside(op, noise)
@@ -153,10 +174,11 @@ class Learned:
                 stacklevel=2,
             )
         inverse = choice.inverse and INVERSES[closest(choice.inverse, INVERSES, "inverse")]()
+        own = restorer.inverse(op)
         return {
             "prior": restorer.prior(noise),
             "beta": restorer.beta(noise),
-            "inverse": inverse or restorer.inverse(op),
+            "inverse": own.split if clipped else inverse or own,
             "iterations": restorer.iterations,
             "tolerance": 0.0,
         }

@@ -108,6 +108,20 @@ class Task(abc.ABC, Generic[Solved]):
         """
         return choice, kind
 
+    def usual_clipped(self, choice: Choice) -> str | None:
+        """Which clipped pixels a file's data may have where nobody said it, for :class:`Choice`.
+
+        Args:
+            choice: What was chosen.
+
+        Returns:
+            "auto" where looking for them is worth it, else None.
+
+        Raises:
+            InvalidInput: For what the operator cannot be.
+        """
+        return None
+
     def problem(self, choice: Choice | None = None, **changes: Any) -> Solved:
         """The problem to solve, with what the caller chose.
 

@@ -127,7 +127,7 @@ class LearnedTask(Task[AdmmProblem]):
                 the task does not have, for bad values, and for missing weights.
         """
         self._refuse_fixed(choice.given("psf", "noise", "factor", "prior", "weight", "beta", "tolerance"))
-        for option in choice.given("mask", "method", "like"):
+        for option in choice.given("mask", "method", "like", "clipped"):
             raise InvalidInput(
                 f"{option} is given, and task {self.name!r} has none: leave it out; "
                 "it takes boundary, inverse, iterations, memory and dtype"

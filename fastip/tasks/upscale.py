@@ -27,6 +27,7 @@ class UpscaleTask(ClassicalTask):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("factor", "method", "like")
+    clips: ClassVar[bool] = False
     without: ClassVar[str] = (
         "has no {option}: the program that made the picture small, told by method and like, brings its own"
     )
