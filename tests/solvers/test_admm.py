@@ -179,9 +179,10 @@ def test_fused_equals_visible(prior, op, grid, inverse, relaxation, dtype):
         torch.testing.assert_close(
             a.residuals,
             b.residuals.double(),
-            # in float32 the error is a difference of numbers that nearly cancel, rounding where a box fits the data
+            # in float32 the error is a difference of numbers that nearly cancel, rounding where a box fits the data:
+            # there 1.2e-3 apart on a processor without AVX-512
             rtol=1e-6 if dtype is torch.float64 else 2e-2,
-            atol=1e-9 if dtype is torch.float64 else 1e-3,
+            atol=1e-9 if dtype is torch.float64 else 2e-3,
         )
 
 
