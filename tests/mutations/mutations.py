@@ -294,11 +294,11 @@ MUTATIONS = (
         ("train/test_prior.py",),
     ),
     Mutation(
-        "told-of-a-noise-that-jpeg-took",
+        "eight-bits-are-no-noise",
         "fastip/train/degradation.py",
         "elif noise > 0:",
-        "if noise > 0:",
-        "a restorer in training is told the noise that was there before JPEG smoothed it away",
+        "elif noise >= 0:",
+        "a restorer in training is told that data without noise have none, not that of their rounding",
         ("train/test_restorer_training.py",),
     ),
     # ---- compiled ----
