@@ -76,8 +76,9 @@ def estimate(
     a side radii up to a sixteenth and lengths up to a sixth of it. Of larger pictures than 1024 x 1024 the middle is
     looked at.
 
-    Disks below two pixels are often not told from another slight blur, and a shake of the camera that is nearly
-    straight can be called a clear motion.
+    Disks below two pixels are often not told from another slight blur, motions along the lines that fill a picture,
+    such as masts, may not be found (``clear`` is then false), and a shake of the camera that is nearly straight can be
+    called a clear motion.
 
     Args:
         y: One picture, 1 c h w with h, w >= 64, in [0, 1]: a tensor of a real floating dtype on any device, a NumPy or
