@@ -145,7 +145,7 @@ The middles of the photographs, {s["size"]} pixels a side at most, were blurred 
 drawn at random for each photograph: a window of a larger scene (a valid border), noise {s["noise"]:g} of 255, 8 bits. \
 `fastip.psf.estimate` then had the picture and the kind of blur alone. Right is within {NEAR["radius"]:g} pixels of \
 the radius, {NEAR["length"]:g} of the length and {NEAR["angle"]:g} degrees of the angle. The constants were chosen on \
-validation photographs. Hollow in the figure: not clear.
+photographs of the training and validation sets. Hollow in the figure: not clear.
 
 {table(headings, by_photo)}
 

@@ -36,6 +36,7 @@ class Decoded:
         premultiplied: Whether the colours are multiplied by it.
         inverted: Whether 0 is white.
         told: The tone curve that the file tells besides its profile, or None.
+        coding: The numbers of the chunk cICP of a PNG, or None.
     """
 
     array: np.ndarray
@@ -45,6 +46,7 @@ class Decoded:
     premultiplied: bool = False
     inverted: bool = False
     told: Transfer | None = None
+    coding: tuple[int, int, int, int] | None = None
 
 
 def oriented(array: np.ndarray, orientation: int) -> np.ndarray:

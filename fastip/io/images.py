@@ -24,7 +24,7 @@ from .readers import READERS as _READERS
 from .readers import read_tiff
 from .replace import replace_file
 from .source import MAX_PIXELS
-from .transfer import Transfer, assumed
+from .transfer import Transfer, assumed, of_coding
 from .writers import WRITERS as _WRITERS
 
 DEPTHS = (*SCALE, "float32")
@@ -42,9 +42,11 @@ class Kind:
         value_range: What is black and white among floats; None is (0, 1).
         opaque: Which value of alpha is opaque in a file of floats, whatever the range: 1, or 255, say.
         told: The tone curve that the file tells besides its profile, by EXIF or chunks of a PNG, or None.
+        coding: The four numbers of the chunk cICP of a PNG (ITU-T H.273: primaries, curve, matrix, full range), or
+            None.
 
     Raises:
-        InvalidInput: For another depth, and for a range that is none.
+        InvalidInput: For another depth, and for a range or numbers that are none.
     """
 
     depth: str = "uint8"
@@ -54,6 +56,7 @@ class Kind:
     value_range: tuple[float, float] | None = None
     opaque: float = 1.0
     told: Transfer | None = None
+    coding: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.depth not in DEPTHS:
@@ -62,23 +65,31 @@ class Kind:
         check_number(self.opaque, "opaque", low=0, strict=True)
         if self.told is not None and not isinstance(self.told, Transfer):
             raise InvalidInput(f"told is {brief(self.told)}; expected an io.Transfer, such as io.Transfer.srgb()")
+        if self.coding is not None and not (
+            isinstance(self.coding, tuple)
+            and len(self.coding) == 4
+            and all(isinstance(number, int) and 0 <= number < 256 for number in self.coding)
+        ):
+            raise InvalidInput(f"coding is {brief(self.coding)}; expected four whole numbers in 0..255, or None")
 
     def transfer(self, to: str | Path | None = None) -> Transfer:
         """The curve between the values of the file and light, as the file tells it, or as it is assumed.
 
-        Its profile comes first, then what else it tells (of a PNG the chunk sRGB, then gAMA, then EXIF). Where it says
-        nothing, integers are assumed to be of sRGB, and floats to be light as they are.
+        The chunk cICP of a PNG comes first, then the profile, then what else the file tells (of a PNG the chunk sRGB,
+        then gAMA, then EXIF). Where it says nothing, integers are assumed to be of sRGB, and floats to be light as they
+        are.
 
         Args:
             to: A file that will be written like this, for the curve by which it will be read: NPY files hold light, as
-                they say nothing of it; floats without a profile that become integers become those of sRGB.
+                they say nothing of it; floats without a profile that become integers become those of sRGB; a profile
+                counts, as it is written and no chunk is.
 
         Returns:
             The curve, with where it is from as ``said``.
 
         Raises:
-            InvalidInput: For a profile that is none, or has no curve for each channel, as those of printers; for a
-                suffix that fastip does not write.
+            InvalidInput: For a profile that is none, or has no curve for each channel, as those of printers; for HDR
+                and other curves that a chunk cICP may name; for a suffix that fastip does not write.
         """
         depth = self.depth
         if to is not None:
@@ -86,9 +97,12 @@ class Kind:
             depth = FORMATS[name].depths.get(depth, depth)
             if name == "NPY":
                 return assumed(floats=True)
-        if self.profile:
+        coded = None
+        if self.coding is not None and not (to is not None and self.profile):
+            coded = of_coding(self.coding)
+        if self.profile and coded is None:
             return Transfer.icc(self.profile)
-        return self.told or assumed(floats=depth not in SCALE)
+        return coded or self.told or assumed(floats=depth not in SCALE)
 
 
 @strict_keywords
@@ -174,14 +188,16 @@ def read_file(
     name = decoded.array.dtype.name
     depth = name if name in SCALE else "float32"
     if not decoded.alpha:
-        return x, Kind(depth, None, decoded.profile, False, given, told=decoded.told)
+        return x, Kind(depth, None, decoded.profile, False, given, told=decoded.told, coding=decoded.coding)
     colours, alpha = x[:, :-1], x[:, -1:]
     colours = opaque(colours, alpha, decoded.premultiplied) if filled else colours
     colours = colours.clamp_(0, 1) if depth in SCALE else colours
     kept = decoded.array[..., -1] if decoded.top == SCALE.get(depth) else alpha[0, 0].numpy()
     if decoded.top < SCALE.get(depth, 0):
         kept = np.round(kept * SCALE[depth]).astype(depth)
-    kind = Kind(depth, np.array(kept), decoded.profile, decoded.premultiplied, given, white, decoded.told)
+    kind = Kind(
+        depth, np.array(kept), decoded.profile, decoded.premultiplied, given, white, decoded.told, decoded.coding
+    )
     return colours.contiguous(), kind
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,26 @@ def _read_png(path: Path, max_pixels: int) -> Decoded:
         check_size(path, image.height, image.width, _PNG_SAMPLES[header[1]], header[0], max_pixels)
         check_frames(path, getattr(image, "n_frames", 1))
         if header[0] != 16:
-            return from_pillow(image)
+            return replace(from_pillow(image), coding=_coding(path))
         profile, orientation, told = image.info.get("icc_profile"), image.getexif().get(274, 1), of_pillow(image)
     import imagecodecs  # Pillow would cut 16-bit colour down to 8 bits
 
     array = imagecodecs.png_decode(path.read_bytes())
     alpha = array.ndim == 3 and array.shape[2] in (2, 4)
-    return Decoded(oriented(array, orientation), 65535, profile, alpha, told=told)
+    return Decoded(oriented(array, orientation), 65535, profile, alpha, told=told, coding=_coding(path))
+
+
+def _coding(path: Path) -> tuple[int, int, int, int] | None:
+    """The chunk cICP of a PNG, which Pillow leaves out; that all is whole has been seen by then."""
+    with open(path, "rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
+            length = int.from_bytes(head[:4], "big")
+            if head[4:] == b"cICP" and length == 4:
+                primaries, curve, matrix, full = file.read(4)
+                return primaries, curve, matrix, full
+            file.seek(length + 4, 1)
+    return None
 
 
 def _read_bmp(path: Path, max_pixels: int) -> Decoded:

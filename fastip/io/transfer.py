@@ -25,6 +25,10 @@ _NAMED = {
     "Adobe RGB": Parametric(2.19921875),  # 563 / 256
     "BT.709": Parametric(1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081),
 }
+# Curves as ITU-T H.273 numbers them, which PNG (cICP) and AVIF do; those of BT.601 and BT.2020 are that of BT.709.
+CODED = {1: "BT.709", 6: "BT.709", 13: "sRGB", 14: "BT.709", 15: "BT.709"}
+_LINEAR_CODE, _UNTOLD_CODE = 8, 2
+_HDR = {16: "PQ", 18: "HLG"}
 _EXIF, _INTEROP, _COLOUR_SPACE, _INDEX = 0x8769, 0xA005, 0xA001, 1
 
 
@@ -162,6 +166,33 @@ def as_said(name: str, what: str) -> Transfer:
         The curve.
     """
     return Transfer((_NAMED[name],), f"by {name}, as {what} says")
+
+
+def of_coding(coding: tuple[int, int, int, int]) -> Transfer | None:
+    """What the chunk cICP of a PNG says.
+
+    Args:
+        coding: Its numbers, of primaries, curve, matrix and full range.
+
+    Returns:
+        The curve, or None where it says that it is not told.
+
+    Raises:
+        InvalidInput: For curves of HDR, for others that are not known, and for values that do not fill their range.
+    """
+    _, curve, _, full = coding
+    if curve == _UNTOLD_CODE:
+        return None
+    if full and curve in CODED:
+        return as_said(CODED[curve], "the PNG")
+    if full and curve == _LINEAR_CODE:
+        return Transfer((LINEAR,), "as it is, as the PNG says")
+    what = f"HDR values by the curve {_HDR[curve]}" if curve in _HDR else f"values by the curve {curve} of ITU-T H.273"
+    raise InvalidInput(
+        f"the PNG holds {what}{'' if full else ' in a part of their range'}, as its chunk cICP says; expected sRGB, "
+        "BT.709 or linear light in the full range: convert the picture to sRGB, or work on its values as they are, "
+        "without linear light"
+    )
 
 
 def of_png(info: Mapping[Any, Any]) -> Transfer | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -221,7 +222,7 @@ def schedule(
     if beta is None:
         if fidelity is not None and fidelity.curvature != 1.0 and isinstance(op, Operator):
             return [_weighed(prior, op, fixed(shape, op), fidelity.curvature)]
-        implied = prior.suggested_beta(op, shape)
+        implied = _suggested(prior, op, shape)
         implied = DEFAULT_BETA * norm(op, shape) ** 2 if implied is None else implied
         return [implied or check_seen(norm(op, shape), op)]
     given = beta.tolist() if isinstance(beta, (Tensor, np.ndarray)) else beta
@@ -232,6 +233,21 @@ def schedule(
     for value in betas:
         prior.check_beta(value)
     return betas if len(set(betas)) > 1 else betas[:1]
+
+
+def _suggested(prior: Prior, op: LinearOperator, shape: Shape) -> float | None:
+    """What the prior suggests; a method of another signature is told from a TypeError inside of it."""
+    try:
+        return prior.suggested_beta(op, shape)
+    except TypeError as error:
+        try:
+            inspect.signature(prior.suggested_beta).bind(op, shape)
+        except TypeError:
+            raise InvalidInput(
+                f"{type(prior).__name__}.suggested_beta does not take (op, shape); expected "
+                "suggested_beta(self, op, shape), a number > 0 or None: define it so, or give beta"
+            ) from error
+        raise
 
 
 @constant

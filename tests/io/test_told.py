@@ -88,6 +88,72 @@ def test_png(tmp_path: Path, depth: int, chunks: list[tuple[bytes, bytes]], word
     torch.testing.assert_close(curve(found), expected)
 
 
+def cicp(curve: int, full: int = 1, primaries: int = 1) -> tuple[bytes, bytes]:
+    return b"cICP", bytes([primaries, curve, 0, full])
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize(
+    ("chunks", "words", "expected"),
+    [
+        ([cicp(13)], "by sRGB, as the PNG says", io.Transfer.srgb()),
+        ([GAMMA, cicp(13)], "by sRGB, as the PNG says", io.Transfer.srgb()),
+        ([cicp(8, primaries=9), SRGB, GAMMA], "as it is, as the PNG says", io.Transfer.linear()),
+        ([GAMMA, cicp(2)], "by the gamma 2 of the PNG", io.Transfer.gamma(2)),
+        ([cicp(2, full=0)], "by sRGB, assumed", io.Transfer.srgb()),
+        ([(b"cICP", b"\1\x08\0")], "by sRGB, assumed", io.Transfer.srgb()),
+    ],
+)
+def test_the_coding_of_a_png(
+    tmp_path: Path, depth: int, chunks: list[tuple[bytes, bytes]], words: str, expected: io.Transfer
+) -> None:
+    """The standard has cICP before all else."""
+    png = saved(COLOURS, "PNG") if depth == 8 else bytes(imagecodecs.png_encode(COLOURS.astype(np.uint16) * 257))
+    found = read(tmp_path / "a.png", with_chunks(png, *chunks))
+    assert found.said == words
+    torch.testing.assert_close(curve(found), curve(expected))
+
+
+@pytest.mark.parametrize("code", [1, 6, 14, 15])
+def test_the_coding_of_video(tmp_path: Path, code: int) -> None:
+    found = read(tmp_path / "a.png", with_chunks(saved(RAMP, "PNG"), cicp(code)))
+    assert found.said == "by BT.709, as the PNG says"
+    assert float(found.decode(torch.tensor(0.5))) == pytest.approx(((0.5 + 0.099) / 1.099) ** (1 / 0.45))
+
+
+@pytest.mark.parametrize(
+    ("chunk", "words"),
+    [
+        (cicp(16, primaries=9), "HDR values by the curve PQ, as its chunk cICP says"),
+        (cicp(18, primaries=9), "HDR values by the curve HLG, as its chunk cICP says"),
+        (cicp(17), "values by the curve 17 of ITU-T H.273, as its chunk cICP says"),
+        (cicp(13, full=0), "in a part of their range, as its chunk cICP says"),
+    ],
+)
+def test_other_codings_are_refused_when_light_is_asked_for(
+    tmp_path: Path, chunk: tuple[bytes, bytes], words: str
+) -> None:
+    profile = icc.profile([icc.gamma(1.5)] * 3)
+    for array in (saved(COLOURS, "PNG", icc_profile=profile), saved(np.dstack([COLOURS, RAMP]), "PNG")):
+        (tmp_path / "a.png").write_bytes(with_chunks(array, chunk))
+        x, kind = io.read_image(tmp_path / "a.png")
+        assert x.shape[1] == 3
+        with pytest.raises(InvalidInput, match=f"the PNG holds .*{words}; expected sRGB.*convert"):
+            kind.transfer()
+
+
+def test_the_coding_comes_before_a_profile_that_is_written_without_it(tmp_path: Path) -> None:
+    profile = icc.profile([icc.gamma(1.5)] * 3)
+    (tmp_path / "a.png").write_bytes(with_chunks(saved(COLOURS, "PNG", icc_profile=profile), cicp(8)))
+    _, kind = io.read_image(tmp_path / "a.png")
+    assert kind.coding == (1, 8, 0, 1) and kind.profile == profile
+    assert kind.transfer().said == "as it is, as the PNG says"
+    assert kind.transfer(to="b.png").said == "by the ICC profile"
+    for coding in ((1, 8, 0), (1, 8, 0, 256), (1, 8.0, 0, 1), "sRGB", [1, 8, 0, 1]):
+        with pytest.raises(InvalidInput, match="coding is .*; expected four whole numbers"):
+            io.Kind(coding=coding)  # type: ignore[arg-type]
+
+
 def test_a_profile_comes_before_all_else(tmp_path: Path) -> None:
     profile = icc.profile([icc.gamma(1.5)] * 3)
     png = saved(COLOURS, "PNG", icc_profile=profile)

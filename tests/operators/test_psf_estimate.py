@@ -52,6 +52,21 @@ def test_a_straight_motion_is_found(seed):
     assert str(found) == f"motion of length {values['length']:.1f} at {values['angle']:.0f} degrees"
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_details_along_one_direction_draw_no_angle(seed):
+    """They lie 30 degrees away."""
+    angle, away = 180 * draws(seed + 40, 1)[0], 30 * (-1) ** seed
+    x = scene(100, 111, seed, lines=2.5, along=angle + away)
+    found = psf.estimate(seen(x, psf.motion(11, angle, 8.3), seed=seed), "motion")
+    assert found.clear and abs(found.parameters["length"] - 8.3) < 0.5
+    assert turned(found.parameters["angle"], angle) < 5
+
+
+@pytest.mark.parametrize("along", [0.0, 65.0])
+def test_details_along_one_direction_are_no_motion(along):
+    assert not psf.estimate(seen(scene(96, 101, 1, lines=2.5, along=along), None), "motion").clear
+
+
 def test_a_photograph_out_of_focus_and_without_noise():
     pytest.importorskip("skimage")
     x = data.centre(data.held_out_photographs(["coffee"])["coffee"], 220)

@@ -323,6 +323,26 @@ def test_without_a_suggestion_beta_is_a_multiple_of_the_largest_eigenvalue():
     )
 
 
+class Suggesting(priors.L1):
+    """A user's prior whose suggestion is of another signature, or fails by itself."""
+
+    def __init__(self, suggest):
+        super().__init__(weight=L1)
+        self.suggested_beta = suggest
+
+
+@pytest.mark.parametrize("suggest", [lambda: 0.1, lambda op: 0.1, lambda op, *, shape: 0.1], ids=["none", "op", "name"])
+def test_a_suggestion_of_another_signature_is_refused_in_words(suggest):
+    op = motion("circular")
+    y = observe(op, spikes(1, 1, 20, 20))
+    with pytest.raises(InvalidInput, match=r"Suggesting\.suggested_beta does not take \(op, shape\).*or give beta"):
+        fastip.admm(y, op, Suggesting(suggest), iterations=2)
+    assert fastip.admm(y, op, Suggesting(suggest), beta=0.1, iterations=2).beta == pytest.approx(0.1)
+    assert fastip.admm(y, op, Suggesting(lambda op, shape: 0.3), iterations=2).beta == pytest.approx(0.3)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        fastip.admm(y, op, Suggesting(lambda op, shape: op + "more"), iterations=2)
+
+
 def test_other_operators_and_arrays():
     """Masks, colour, dense matrices, masked Fourier and stacks.
 

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import InvalidInput
 from ..decoded import Decoded, oriented
 from ..source import LOOSE_RATIO, check_frames, check_size
-from ..transfer import as_said
+from ..transfer import CODED, as_said
 from . import boxes
 
 # Of 100, which is without loss. A result must not lose again what was restored: as for JPEG.
@@ -21,7 +21,6 @@ _SPEED = 8
 _COLR = (b"meta", b"iprp", b"ipco", b"colr")
 # Primaries and curves whose numbers are those of sRGB, as near as makes no difference to be seen, or are not told.
 _PRIMARIES, _CURVES = (1, 2, 5, 6), (1, 2, 6, 13, 14, 15)
-_TOLD = {1: "BT.709", 6: "BT.709", 13: "sRGB", 14: "BT.709", 15: "BT.709"}
 
 
 def read(path: Path, max_pixels: int) -> Decoded:
@@ -63,7 +62,7 @@ def read(path: Path, max_pixels: int) -> Decoded:
     if int(array.max()) > top or array.dtype == np.uint16 and not coding[2] >> 6 & 1:
         raise ValueError("no depth of its samples")
     alpha = array.ndim == 3 and array.shape[2] in (2, 4)
-    told = next((as_said(_TOLD[curve], "the file") for _, curve in curves if curve in _TOLD), None)
+    told = next((as_said(CODED[curve], "the file") for _, curve in curves if curve in CODED), None)
     return Decoded(oriented(array, orientation), top, profile, alpha, told=told)
 
 
