@@ -28,6 +28,9 @@ INVERSES: dict[str, Callable[[], str | Inverse]] = {
     "stencil": inverses.Stencil,
     "cg": inverses.ConjugateGradient,
 }
+# The second split of the restorer with clipped pixels, and its steps alone at the start: before its first iteration it
+# should know what the data say.
+CLIPPED_BETA, CLIPPED_WARM = 0.7, 20
 CLIPPED = (None, "auto", "split")  # inverses that data with clipped pixels can choose: all are a second split
 # Of the noise that a weight is for: pictures of another scale may have more.
 MOST = 0.99
@@ -174,11 +177,10 @@ class Learned:
                 stacklevel=2,
             )
         inverse = choice.inverse and INVERSES[closest(choice.inverse, INVERSES, "inverse")]()
-        own = restorer.inverse(op)
         return {
             "prior": restorer.prior(noise),
             "beta": restorer.beta(noise),
-            "inverse": own.split if clipped else inverse or own,
+            "inverse": inverses.Split(CLIPPED_BETA, warm=CLIPPED_WARM) if clipped else inverse or restorer.inverse(op),
             "iterations": restorer.iterations,
             "tolerance": 0.0,
         }

@@ -20,7 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from mutations import MUTATIONS, Mutation
+from mutation import Mutation
+
+from mutations import MUTATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 # As `make test` has it, without the test of the table itself, which sees every bug by its text.

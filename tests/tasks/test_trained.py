@@ -310,7 +310,9 @@ def test_the_start_is_even_at_a_valid_frame_alone(boundary):
     """Elsewhere it is A^T C y, and the iterations are always those of conjugate gradients."""
     op = operators.Blur(psf.motion(5, 45), boundary=boundary)
     y = op(torch.rand(1, 1, 40, 44, dtype=torch.float64))
-    chosen, plain = Close().bind(op, y, 1e-3), inverses.ConjugateGradient(3e-3).bind(op, y, 1e-3)
+    kind = "circulant" if boundary == "valid" else None
+    chosen = Close().bind(op, y, 1e-3)
+    plain = inverses.ConjugateGradient(3e-3, preconditioner=kind).bind(op, y, 1e-3)
     assert torch.equal(chosen.guess(), plain.guess()) == (boundary != "valid")
     x, q = torch.rand(1, 1, 40, 44, dtype=torch.float64), torch.rand_like(y)
     assert all(torch.equal(a, b) for a, b in zip(chosen(x, q), plain(x, q), strict=True))
