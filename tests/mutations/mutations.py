@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from compiled import COMPILED
-from mutation import Mutation
+from .compiled import COMPILED
+from .mutation import Mutation
 
 MUTATIONS = (
     # ---- solvers, stop rule, inverses ----

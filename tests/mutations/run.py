@@ -20,9 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from mutation import Mutation
-
-from mutations import MUTATIONS
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # where the tests' own packages lie
+from mutations.mutation import Mutation  # noqa: E402
+from mutations.mutations import MUTATIONS  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 # As `make test` has it, without the test of the table itself, which sees every bug by its text.

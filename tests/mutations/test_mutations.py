@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mutations.mutations import MUTATIONS, Mutation
+from mutations.mutation import Mutation
+from mutations.mutations import MUTATIONS
 
 ROOT = Path(__file__).parents[2]
 
