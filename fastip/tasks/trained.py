@@ -21,6 +21,7 @@ from ..errors import InvalidInput, closest, strict_keywords
 from ..inverses.close import Close
 from ..operators import psf as point_spread
 from ..operators.blur import BOUNDARIES
+from ..priors import Trained
 from ..priors import memory as bounds
 from .borders import NATURAL, check_boundary
 from .choice import Choice
@@ -46,6 +47,8 @@ class LearnedTask(Task[AdmmProblem]):
         boundaries: Those that A can have.
         natural: Which of them a natural border is.
         weights: A checkpoint; None is the one that comes with fastip. It is read when a problem is made, not before.
+        restorer: The shipped restorer that serves where there are no such weights: it was trained on this operator,
+            too, and is better than a network for it alone.
     """
 
     op: Callable[[str], LinearOperator] = field(repr=False)
@@ -55,6 +58,7 @@ class LearnedTask(Task[AdmmProblem]):
     boundaries: tuple[str, ...] = BOUNDARIES
     natural: str = "valid"
     weights: Path | None = None
+    restorer: str | None = None
 
     @property
     def prior_text(self) -> str:
@@ -102,6 +106,8 @@ class LearnedTask(Task[AdmmProblem]):
                 f"dtype is {dtype!r}; expected one of {', '.join(map(str, REAL))}, "
                 "or None for the fastest that is good enough"
             )
+        if self.weights is None and self.restorer is not None:
+            return self._shared(self.restorer, bound, dtype)
         with nullcontext(self.weights) if self.weights else shipped.weights("tasks", self.name) as path:
             prior = load_prior(path)
         if prior.trained is None or not prior.trained.schedule:
@@ -110,6 +116,15 @@ class LearnedTask(Task[AdmmProblem]):
                 f"task {self.name!r} needs one that was trained through the solver"
             )
         return TaskPrior(prior.net, sigma=prior.sigma, trained=prior.trained, memory=bound, dtype=dtype, size=self.size)
+
+    def _shared(self, restorer: str, memory: int, dtype: torch.dtype | None) -> TaskPrior:
+        """The network of a shipped restorer, with its schedule for the noise of the task."""
+        made = shipped.restorer(restorer)
+        plan = made.schedule(self.noise)
+        trained = Trained(
+            (min(plan.levels), max(plan.levels)), schedule=tuple(zip(plan.betas, plan.levels, strict=True))
+        )
+        return TaskPrior(made.net, sigma=plan.levels, trained=trained, memory=memory, dtype=dtype, size=self.size)
 
     def chosen(self, choice: Choice) -> AdmmProblem:
         """The problem for this choice.
@@ -200,6 +215,7 @@ TASKS = (
         _blur("motion:9:45", 1),
         0.01,
         "deblur",
+        restorer="photo",
     ),
     LearnedTask(
         "digits-sr4",

@@ -64,12 +64,25 @@ def test_the_learned_tasks():
         tasks.learned("sr4")
 
 
+def shared_is_the_restorer(task):
+    """It makes of data what the shipped restorer makes, told the noise of the task."""
+    restorer, op = fastip.shipped.restorer(task.restorer, dtype=torch.float32), task.operator("valid")
+    y = op(image(task)) + task.noise * torch.randn(op.output_shape(image(task).shape))
+    found = task.problem(boundary="valid", dtype=torch.float32).solve(y)
+    expected = restorer.solve(y, op, task.noise)
+    assert found.iterations == restorer.iterations and float((found.x - expected.x).abs().max()) < 1e-5
+    assert task.problem(boundary="natural").solve(y[:, :1]).x.shape == (2, 1, *y.shape[2:])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_ships(name):
     """Every task comes with weights for its own operator, and the log of their training; a solve with them runs."""
     task = tasks.learned(name)
     problem = fastip.load_task(name)
     prior, op = problem.prior, task.operator()
+    if task.restorer is not None:
+        shared_is_the_restorer(task)
+        return
     assert (
         prior.trained.data == likeness(op)
         and len(prior.trained.schedule) == problem.iterations == len(problem.beta)

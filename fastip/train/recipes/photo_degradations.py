@@ -74,7 +74,7 @@ def _blurred(roll: _Dice, kind: int) -> LinearOperator:
     if kind in (2, 3):  # the psf of a camera that has as few pixels as the data
         stride = roll.integer(2, 4)
         size = 2 * roll.integer(max(3, stride), 12) + 1
-        taps = _shaken(roll, size) if roll.chance(0.4) else _round(roll, size, 0.35 * stride, 0.8 * stride)
+        taps = _shaken(roll, size) if roll.chance(0.4) else _round(roll, size, 0.2 * stride, 0.8 * stride)
         taps = taps if min(taps.shape) >= stride else torch.nn.functional.pad(taps, (0, stride - 1) * 2)
         return operators.Blur(taps, stride=stride, boundary=boundary)
     return operators.Blur(point_spread(roll), boundary=boundary)

@@ -130,10 +130,6 @@ SCHEDULES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
         (0.000676, 0.00125, 0.00228, 0.00422, 0.00778, 0.0143, 0.0264),
         (0.25, 0.184, 0.136, 0.1, 0.0737, 0.0543, 0.04),
     ),
-    "photo-deblur-motion": (
-        (0.00116, 0.00198, 0.00339, 0.00576, 0.00988, 0.0169, 0.0289),
-        (0.25, 0.191, 0.146, 0.112, 0.0855, 0.0654, 0.05),
-    ),
 }
 
 # ---- colour ----------------------------------------------------------------------------------------------------------
@@ -201,7 +197,6 @@ PRIORS: dict[str, Callable[[Workshop], Prior | Restorer]] = {
     "photo-denoiser-small": _small_photo_denoiser,
     "photo-sr4": _photo_task("photo-sr4", 900),
     "photo-sr4-wide": _photo_task("photo-sr4-wide", 1100),
-    "photo-deblur-motion": _photo_task("photo-deblur-motion", 1100),
     "colorize-sr2": _colorize,
     "digits-sr4": _digits,
     "digits-autoencoder": _digits_autoencoder,
