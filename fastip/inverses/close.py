@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..contracts import BoundInverse, Inverse, LinearOperator, Window
+from ..contracts import BoundInverse, Convolution, Inverse, LinearOperator
 from ..errors import StrictKeywords
 from .conjugate_gradient import ConjugateGradient
 from .exact import Exact
@@ -41,7 +41,16 @@ class Close(StrictKeywords):
 
     Images that wrap, psfs no wider than the stride, separable ones and resizing have such a structure. Where the
     operator states a window the gradients have a circulant preconditioner, and two or three steps do.
+
+    Args:
+        even: Whether images that wrap start from averages of the data, too, where a stride leaves pixels out: A^T C y
+            is dark between the pixels that are kept, and six iterations leave it so. Two validation photographs, x 2
+            and x 4, the denoiser of photographs: 18.9 and 12.9 dB from there, 28.7 and 24.3 dB from averages. Networks
+            that were trained from another start want that.
     """
+
+    def __init__(self, *, even: bool = True) -> None:
+        self.even = even
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> BoundInverse:
         exact = Exact()
@@ -50,12 +59,11 @@ class Close(StrictKeywords):
         gradients = ConjugateGradient(ENOUGH, preconditioner=None if window is None else "circulant")
         inverse: Inverse = gradients if known is None else exact
         step = inverse.bind(op, y, beta, relaxation)
-        if window is not None and isinstance(step, DataStep) and (known is None or _framed(window)):
+        if window is not None and isinstance(step, DataStep) and (known is None or self._uneven(window.convolution)):
             return EvenStart(op, y, beta, step.apply, step.describe())
         return step
 
-
-def _framed(window: Window) -> bool:
-    """Whether fewer data look at the frame of the image."""
-    a = window.convolution
-    return a.boundary == "valid" and max(a.psf.shape) > a.stride
+    def _uneven(self, a: Convolution) -> bool:
+        """Whether A^T C y is darker where fewer data look."""
+        framed = a.boundary == "valid" and max(a.psf.shape) > a.stride
+        return framed or (self.even and 1 < a.stride <= min(a.psf.shape))

@@ -149,7 +149,11 @@ class LearnedTask(Task[AdmmProblem]):
             )
         boundary, inverse = choice.boundary or NATURAL, choice.inverse
         op = self.operator(boundary)
-        data_step = Close() if inverse is None else INVERSES[closest(inverse, INVERSES, "inverse")]()
+        data_step = (
+            Close(even=self.restorer is not None)
+            if inverse is None
+            else INVERSES[closest(inverse, INVERSES, "inverse")]()
+        )
         trained = self.load(memory=choice.memory, dtype=choice.dtype)
         assert trained.trained is not None and trained.trained.beta is not None
         betas = trained.trained.beta

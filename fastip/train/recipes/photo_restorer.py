@@ -34,6 +34,7 @@ WARM_UP = 50
 LOOK = 250  # steps between two scores
 SEED = 5  # of the problems it is scored on
 LOOKED_AT = 24  # validation pictures at a look while it trains
+MOST = 40.0  # dB: nobody sees what is beyond
 KINDS = ("blur", "made smaller", "noise", "holes")
 _KIND = {"Blur": 0, "Resize": 1, "Identity": 2, "Mask": 3}
 _TURNS = ("Blur", "Resize", "Blur", "Resize", "Identity", "Mask")  # of what it is scored on, as often as it is trained
@@ -132,11 +133,11 @@ def problems(pictures: Sequence[Tensor]) -> list[Example]:
 
 @torch.no_grad()
 def psnr(restorer: Restorer, seen: Sequence[Example]) -> list[float]:
-    """The mean PSNR in dB over the problems of each of KINDS, NaN where there is none."""
+    """The mean PSNR in dB, of a picture at most MOST, over the problems of each of KINDS; NaN where there is none."""
     found: list[list[float]] = [[] for _ in KINDS]
     for x, y, op, noise in seen:
         restored = looked_at(restorer.solve(y, op, noise).x.clamp(0, 1), y, op)
-        found[_KIND[type(op).__name__]].append(float(metrics.psnr(restored, looked_at(x, y, op)).mean()))
+        found[_KIND[type(op).__name__]].append(min(MOST, float(metrics.psnr(restored, looked_at(x, y, op)).mean())))
     return [sum(some) / len(some) if some else float("nan") for some in found]
 
 
