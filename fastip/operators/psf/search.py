@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from .spectrum import Spectrum
+from .spectrum import COARSE_STEPS, Spectrum
 
 Report = Callable[[int, int], None]  # candidates done, candidates in all
 Point = tuple[float, ...]  # the parameters of a psf
@@ -30,17 +30,24 @@ class Search:
         self._report, self._done = report, 0
         self.total = 0
 
-    def costs(
-        self, points: Sequence[Point], spectrum: Spectrum | None = None, maker: Callable[..., Tensor] | None = None
-    ) -> Tensor:
-        """The cost of each, float64; under another spectrum or of other psfs where they are given."""
+    def costs(self, points: Sequence[Point], maker: Callable[..., Tensor] | None = None) -> Tensor:
+        """The cost of each, float64; of other psfs where they are given."""
+        psfs = [(maker or self._maker)(*point) for point in points]
+        return self._told(self.spectrum.costs(psfs))[0]
+
+    def coarse(self, points: Sequence[Point], one: Spectrum, other: Spectrum) -> Tensor:
+        """The cost of each under two other spectra of the same side, nearly: 2 k."""
+        psfs = [self._maker(*point) for point in points]
+        return self._told(one.costs(psfs, other, steps=COARSE_STEPS))
+
+    def _told(self, some: Iterator[Tensor]) -> Tensor:
         found = []
-        for costs in (spectrum or self.spectrum).costs([(maker or self._maker)(*point) for point in points]):
+        for costs in some:
             found.append(costs)
-            self._done += len(costs)
+            self._done += costs.shape[1]
             if self._report is not None:
                 self._report(min(self._done, self.total), self.total)
-        return torch.cat(found)
+        return torch.cat(found, dim=1)
 
     def end(self) -> None:
         """Report the last of them; a search may need fewer than were counted."""

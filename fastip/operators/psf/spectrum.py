@@ -14,8 +14,9 @@ LOWEST = 3
 # window smears the zeros of a blur, and without noise nothing covers that: of 24 validation pictures without noise half
 # were then wrong, some of them clear. 0.02 loses disks of 1.7 pixels on one soft picture in six.
 FLOOR = 0.01
-# Steps of a fit. A blur that is right needs four; a wrong one may be left before its minimum.
-STEPS = 6
+# Steps of a fit, and of one that only finds where to begin. A blur that is right needs four; a wrong one may be left
+# before its minimum.
+STEPS, COARSE_STEPS = 6, 4
 LARGEST_STEP = 4.0  # of the logarithm of the spectrum: a full step from a bad start overshoots
 BUDGET = 1 << 19  # numbers a temporary: larger ones leave the cache
 
@@ -74,22 +75,23 @@ class Spectrum:
 
     def smooth(self) -> tuple[float, float]:
         """The cost without a blur, and the share of the frequencies that show more than noise (signal / S squared)."""
-        cost, fitted = self._fit(torch.ones_like(self._power)[None], steps=20)
+        cost, fitted = self.fit(torch.ones_like(self._power)[None], steps=20)
         signal = (fitted @ self._features).exp()
         return float(cost), float((signal / (signal + self.noise)).square() @ self._weights)
 
-    def costs(self, psfs: Sequence[Tensor]) -> Iterator[Tensor]:
-        """The costs of the psfs, some at a time."""
+    def costs(self, psfs: Sequence[Tensor], *others: Spectrum, steps: int = STEPS) -> Iterator[Tensor]:
+        """The costs of k psfs, some at a time: 1 k, or n k with others of the same picture and side."""
         count = max(1, BUDGET // len(self._power))
         for k in range(0, len(psfs), count):
-            yield self._fit(torch.stack([self._response(psf) for psf in psfs[k : k + count]]), STEPS)[0].double()
+            responses = torch.stack([self._response(psf) for psf in psfs[k : k + count]])  # dear, and theirs too
+            yield torch.stack([each.fit(responses, steps)[0].double() for each in (self, *others)])
 
     def _response(self, psf: Tensor) -> Tensor:
         """``|H|^2`` at the kept frequencies."""
         taps = torch.fft.rfft2(psf.to(self._power), s=(self.side, self.side))[self._kept]
         return taps.real.square() + taps.imag.square()
 
-    def _fit(self, response: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    def fit(self, response: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """The least cost for each of k responses, and the coefficients of the m features (k m) that give it."""
         fitted, size = self._start(response), len(self._features)
         best, kept = torch.full((len(response),), math.inf, dtype=fitted.dtype), fitted
