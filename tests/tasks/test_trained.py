@@ -306,6 +306,17 @@ def test_a_constant_image_starts_as_it_is(stride, size):
     assert float(plain.min()) < 0.2
 
 
+@pytest.mark.parametrize("stride", [2, 4])
+def test_where_pixels_are_left_out_images_that_wrap_start_even_too(stride):
+    """But not for networks that were trained from A^T C y."""
+    op = operators.Blur(psf.gaussian(9, sigma=1.6), stride=stride)
+    y = op(torch.full((2, 3, 12, 20), 0.7, dtype=torch.float64))
+    torch.testing.assert_close(Close().bind(op, y, 1e-3).guess(), torch.full((2, 3, 12, 20), 0.7).double())
+    plain = inverses.Exact().bind(op, y, 1e-3).guess()
+    assert torch.equal(Close(even=False).bind(op, y, 1e-3).guess(), plain)
+    assert float((plain - 0.7).abs().max()) > 1e-3
+
+
 def test_the_restorer_keeps_a_flat_picture_flat():
     """Up to the last row, and where the window is wider than the picture."""
     for name, chosen, size in (
