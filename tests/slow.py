@@ -43,6 +43,7 @@ GPU_TOOLS = (
 SLOW = {  # seconds of processor time on two cores with AVX-512, the longest case of each
     "checkpoint/test_shipped.py::test_the_projectors_that_come_with_fastip": 3,
     "cli/test_cli_train.py::test_it_writes_what_it_says": 7,
+    "cli/test_cli_train_prior.py::test_a_projector_is_trained_by_its_recipe": 74,
     "experiments/test_adversarial.py::test_the_losses_lower_the_distance": 4,
     "experiments/test_blur_estimate.py::test_the_blurs_are_found_and_nothing_else_is": 4,
     "experiments/test_denoiser_shapes.py::test_every_shape_is_trained_scored_and_timed": 7,

@@ -19,7 +19,7 @@ COLLECTIONS = ("digits", "fashion", "photos", "photos-more", "avatars", "faces")
 LONG = ("photo-denoiser", "photo-restorer")  # the recipes that are trained for hours, in parts
 RECIPES = (
     *(*LONG, "photo-denoiser-small"),
-    *("photo-sr4", "photo-sr4-wide", "photo-deblur-motion", "colorize-sr2", "digits-sr4"),
+    *("photo-sr4", "photo-sr4-wide", "colorize-sr2", "digits-sr4"),
     *("digits-autoencoder", "digits-projector", "fashion-projector", "avatars-projector"),
 )
 

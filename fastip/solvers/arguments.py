@@ -26,7 +26,6 @@ from ..contracts import BoundInverse, BoundPrior, Fidelity, Inverse, LinearOpera
 from ..errors import InvalidInput, Unsupported, brief
 from ..inverses import auto
 from ..operators.linear import Operator, Scaled
-from ..priors.levelled import BoundLevelled
 from ..tracing import check_traceable, check_uncaptured, constant, fixed, norm, real_dtype
 
 SUPPORTED = (torch.float32, torch.float64, torch.complex64, torch.complex128)
@@ -179,7 +178,7 @@ def chosen(
     if fidelity is not None:
         return auto.serving(fidelity, inverse if inverse == "auto" else check_inverse(inverse), op)
     if inverse == "auto":
-        few = isinstance(prox, BoundLevelled) and prox.several
+        few = bool(getattr(prox, "several", False))  # which priors without levels need not have
         fits = {"pointwise": prox.pointwise() is not None, "exact": prox.exact, "few": few}
         inverse = auto.choose(op, y, beta, relaxation=relaxation, **fits)
     return check_inverse(inverse)

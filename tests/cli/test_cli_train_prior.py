@@ -20,6 +20,7 @@ from fastip.checkpoint import shipped
 from fastip.cli import app, train_prior
 from fastip.train.engine import long_training, loop
 from fastip.train.engine.course import Course
+from fastip.train.engine.run import quick_precision
 from fastip.train.recipes import photo_denoiser, photo_restorer, workshop
 
 PRIOR = ["--pictures", "shades", "--noise", "0.02:0.2", "--steps", 4, "--batch", 2, "--size", 24]
@@ -299,6 +300,8 @@ def test_the_long_recipe_is_what_made_the_weights(monkeypatch, tmp_path, name):
     asked = recorded(monkeypatch, name, tmp_path)
     kept = json.loads(SHIPPED[name].with_suffix(".json").read_text())["training"]["settings"]
     assert kept.pop("images")["set"] == "ReducedPhotographs" and asked.pop("images")
+    assert kept.pop("precision") in ("32-true", "bf16-mixed")  # that of the machine
+    assert asked.pop("precision") == quick_precision()
     assert kept == asked
 
 

@@ -13,7 +13,7 @@ import torch
 
 import fastip
 from cases.checks import noise
-from fastip import operators, priors, psf
+from fastip import inverses, operators, priors, psf
 from fastip.errors import InvalidInput, UnknownKeyword
 from fastip.priors.schedule import FIRST, FLOOR, LAST, LEAST, SHARE, between
 
@@ -109,10 +109,11 @@ def test_any_denoiser_takes_it() -> None:
         return v / (1 + level)
 
     prior = priors.Denoiser(denoiser, sigma=plan.levels)
-    solution = fastip.admm(y, op, prior, beta=plan.betas, iterations=len(plan), tolerance=0)
+    solution = fastip.admm(y, op, prior, beta=plan.betas, inverse=inverses.Exact(), iterations=len(plan), tolerance=0)
     assert seen == list(plan.levels) and solution.beta == plan.betas[-1]
     resumed = None
     for level, beta in zip(plan.levels, plan.betas, strict=True):
         one = priors.Denoiser(denoiser, sigma=level)
-        resumed = fastip.admm(y, op, one, beta=beta, iterations=1, tolerance=0, init=resumed)
+        how: dict[str, Any] = {"beta": beta, "inverse": inverses.Exact(), "iterations": 1, "tolerance": 0}
+        resumed = fastip.admm(y, op, one, init=resumed, **how)
     torch.testing.assert_close(solution.x, resumed.x, rtol=0, atol=1e-12)
