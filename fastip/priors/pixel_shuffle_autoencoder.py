@@ -95,6 +95,11 @@ class BoundPixelShuffleAutoencoder(BoundLevelled):
         super().__init__(prior)
         self._net, self._y = prior.net, y
 
+    @property
+    def several(self) -> bool:
+        """False: it may have been trained through another data step, and from another start."""
+        return False
+
     def denoise(self, v: Tensor, level: float | None) -> Tensor:
         x: Tensor = self._net(v, self._y, level)
         return x
