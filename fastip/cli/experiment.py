@@ -10,7 +10,8 @@ import typer
 import fastip
 
 from ..errors import InvalidInput
-from .console import err, out
+from .console import out
+from .progress import Bars
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,18 +41,8 @@ Without a name: list all experiments with their parameters.
     if name is None:
         out.print(_listing())
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    what = TextColumn("{task.description}", markup=False)
-    columns = SpinnerColumn(), what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        job = progress.add_task(name, total=None)
-        page = fastip.experiments.perform(
-            name,
-            output,
-            parameters=_pairs(change or []),
-            report=lambda what, done, total: progress.update(job, description=what, completed=done, total=total),
-        )
+    with Bars("", one=True) as bars:
+        page = fastip.experiments.perform(name, output, parameters=_pairs(change or []), report=bars)
     out.print(str(page), soft_wrap=True)
 
 

@@ -13,9 +13,9 @@ import fastip
 from ..errors import FastipError, InvalidInput
 from .console import err, warned
 from .light import Light, light_of
+from .progress import Bars
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
     from torch import Tensor
 
     from ..solution import Solution
@@ -148,9 +148,8 @@ def _restored(read: Path, write: Path, settings: Settings, number: int | None, l
         fastip.io.check_write(write, like=like, **_form(problem, y, settings.choice.crop))
         problem = problem.fitted(y, values=values)
     _tell_of_holes(problem, read)
-    with _progress() as progress:
-        job = progress.add_task(label, total=problem.iterations)
-        solution = problem.solve(y, report=lambda done: progress.update(job, completed=done))
+    with Bars("iterations") as bars:
+        solution = problem.solve(y, report=lambda done: bars(label, done, problem.iterations))
     if solution.status is fastip.Status.UNSTABLE:
         raise InvalidInput(f"{read} was not restored: {solution.status}")
     x = solution.x
@@ -161,11 +160,8 @@ def _restored(read: Path, write: Path, settings: Settings, number: int | None, l
 
 def _estimated(y: Tensor, read: Path, kind: Any, noise: float | None, label: str) -> fastip.psf.Estimate:
     """The blur of a picture, where it is clear."""
-    with _progress("candidates") as progress:
-        job = progress.add_task(f"{label}, psf")
-        blur = fastip.psf.estimate(
-            *(y, kind, noise), report=lambda done, total: progress.update(job, completed=done, total=total)
-        )
+    with Bars("candidates") as bars:
+        blur = fastip.psf.estimate(y, kind, noise, report=lambda done, total: bars(f"{label}, psf", done, total))
     if not blur.clear:
         raise InvalidInput(
             f"the psf of {read} is to be estimated (auto:{kind}), and the best, a {blur}, is not clear: not a blur of "
@@ -192,17 +188,3 @@ def _tell_of_holes(problem: fastip.tasks.Problem, read: Path) -> None:
             style="yellow",
             soft_wrap=True,
         )
-
-
-def _progress(unit: str = "iterations") -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit, markup=False),
-        TimeElapsedColumn(),
-    )
-    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)

@@ -156,14 +156,15 @@ def _summary(baseline: str, means: Mapping[str, Mapping[str, float]], pictures: 
 
 
 def _draw(compared: dict[str, Compared], photos: tuple[str, ...], strips: dict[str, dict[str, Tensor]]) -> Figure:
-    heights = [3.3] * len(compared) + [1.35 * max(map(len, strips.values()))] * bool(strips)
+    longest = max(map(len, strips.values()), default=0)
+    heights = [3.3] * len(compared) + [1.35 * longest] * bool(strips)
     figure = drawing.sheet(13.2, sum(heights) + 0.2)
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
     for row, (name, found) in enumerate(compared.items()):
         _row(figure, grid[row].subgridspec(1, 4), name, found, photos)
     sides = grid[-1].subgridspec(1, max(1, len(strips)))
     for side, (name, images) in enumerate(strips.items()):
-        part = sides[side].subgridspec(max(map(len, strips.values())), 1)
+        part = sides[side].subgridspec(longest, 1)
         for line, (title, image) in enumerate(images.items()):
             strip = torch.cat(list(image[:: max(1, len(image) // STRIP)][:STRIP]), dim=-1)[None]
             drawing.image(

@@ -126,6 +126,13 @@ def test_the_page_tells_the_numbers(outcome):
     )
 
 
+def test_the_figure_of_photographs_alone():
+    x = torch.rand(1, 3, 24, 24)
+    images = dict.fromkeys(("bicubic", photo_tasks.VARIATION, photo_tasks.LEARNED), x)
+    figure = tasks._draw({"photo-sr4": photo_tasks.Compared(x, x, images, {})}, ("coffee",), {})
+    assert [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")] == [*images, "truth"]
+
+
 @pytest.mark.parametrize(
     "wrong", [{"names": ("sr4",)}, {"names": ()}, {"boundaries": ()}, {"quality": "missing/folder/quality.json"}]
 )
