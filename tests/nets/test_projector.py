@@ -67,6 +67,8 @@ def test_networks_that_do_not_fit_are_refused():
     for count in (0, 1.5, True):
         with pytest.raises(InvalidInput, match="corrections is .* expected a whole number"):
             nets.Projector(g, encoder(), encoder(colours=2), corrections=count)
+    with pytest.raises(InvalidInput, match="corrections is 1000000000; expected at most 64"):
+        nets.Projector(g, encoder(), encoder(colours=2), corrections=10**9)
     with pytest.raises(InvalidInput, match="corrections is 3, and there is no corrector"):
         nets.Projector(g, encoder(), corrections=3)
     for pair in ((encoder(), encoder()), (g, g), (g, None), (torch.nn.Linear(5, 784), encoder())):

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from ...arrays import check_count
-from ...errors import InvalidInput
+from ...errors import InvalidInput, brief
 from .dcgan import DCGANEncoder
 from .generator import Generator
+
+MOST = 64  # corrections; a file may ask for any number
 
 
 class Projector(nn.Module):
@@ -25,7 +27,7 @@ class Projector(nn.Module):
         encoder: G^+, an encoder of the generator's images with ``outputs`` = k.
         corrector: None, which is the published projector, or C, an encoder of 2 c colours: x above what the last
             pass made of it.
-        corrections: How often, 1 or more.
+        corrections: How often, 1 to 64.
 
     Raises:
         InvalidInput: For encoders of other images, or with another number of outputs, and for corrections without a
@@ -65,6 +67,8 @@ class Projector(nn.Module):
             )
         self.generator, self.encoder, self.corrector = generator, encoder, corrector
         self.corrections = check_count(corrections, "corrections", low=1)
+        if self.corrections > MOST:
+            raise InvalidInput(f"corrections is {brief(corrections)}; expected at most {MOST}")
 
     @property
     def shape(self) -> tuple[int, int, int]:
