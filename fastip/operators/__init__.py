@@ -4,13 +4,18 @@ from . import psf as psf
 from .blur import Blur, Downsample
 from .colour import ToGray
 from .dense import Dense
+from .function import Function, each
 from .gaussian import GaussianMeasurements
-from .linear import Adjoint, Composition, Operator, Scaled
+from .linear import Adjoint, Composition, Operator, Scaled, Sum
 from .mask import Mask
 from .masked_fourier import MaskedFourier
+from .module import Module
 from .resize import Resize
 from .separable import Separable
+from .sparse import Sparse
 from .stack import Identity, Stack
+from .varying import Varying
+from .wrapped import wrap
 
 __all__ = [
     "Adjoint",
@@ -18,14 +23,21 @@ __all__ = [
     "Composition",
     "Dense",
     "Downsample",
+    "Function",
     "GaussianMeasurements",
     "Identity",
     "Mask",
     "MaskedFourier",
+    "Module",
     "Operator",
     "Resize",
     "Scaled",
     "Separable",
+    "Sparse",
     "Stack",
+    "Sum",
     "ToGray",
+    "Varying",
+    "each",
+    "wrap",
 ]

@@ -1,133 +1,24 @@
-"""The base of every operator: the door (checks, arrays), one autograd rule, and the algebra A.T, A @ B, c * A."""
+"""The base of every operator, and the algebra A.T, A @ B, c * A, A + B."""
 
 from __future__ import annotations
 
-import abc
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from ..arrays import as_tensor, check_number
+from ..arrays import check_number
 from ..contracts import Convolution, Scalar, Shape, Structure, Window
-from ..errors import InvalidInput, StrictKeywords
+from ..errors import InvalidInput
 from .base import convolutions, structures, windows
-from .base.autograd import AdjointBackward
-from .base.door import check_tensor
-from .base.fingerprint import value_digest
-from .base.lanczos import largest_singular_value
-from .base.remembered import PREFIX, last
-
-FINGERPRINT = f"{PREFIX}fingerprint"  # computed once, for every solve asks for it
+from .base.linear_map import LinearMap
+from .base.remembered import last
 
 
-class Operator(StrictKeywords, abc.ABC):
-    """A linear map A with its adjoint: y = op(x), x = op.adjoint(y).
+class Operator(LinearMap):
+    """A linear map A with its adjoint, and its algebra.
 
-    A subclass gives ``_forward``, ``_adjoint``, two shape rules and ``_parameters``; it states ``gram``, ``cogram``,
-    ``convolution`` and ``window`` where it knows them. Tensors, NumPy and CuPy arrays come in and go out as themselves,
-    on any device, differentiable. Parameters are kept in float64 on the CPU, and copied once to each device of data.
+    As :class:`fastip.operators.base.linear_map.LinearMap`; with ``A.T``, ``A @ B``, ``c * A``, ``A + B``, ``A - B``.
     """
-
-    complex_input = False  # for complex data A^T is the adjoint of Re <A x, y>, so images stay real
-    complex_output = False
-    channelwise = False  # acts on each channel of each image alone, and alike on all
-    pixelwise = False  # acts on each pixel of each image alone, and alike on all: it mixes channels only
-
-    # ---- what a subclass gives ---------------------------------------------------------------------------------------
-
-    @abc.abstractmethod
-    def _forward(self, x: Tensor) -> Tensor: ...  # a fresh tensor; x is checked already
-
-    @abc.abstractmethod
-    def _adjoint(self, y: Tensor) -> Tensor: ...  # a fresh tensor; y is checked already
-
-    @abc.abstractmethod
-    def _parameters(self) -> tuple[Any, ...]: ...  # what the fingerprint covers
-
-    @abc.abstractmethod
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """The shape of A x for x of this shape. Raises InvalidInput if A does not take it."""
-
-    @abc.abstractmethod
-    def input_shape(self, output_shape: Shape) -> Shape:
-        """The shape of A^T y for y of this shape. Raises InvalidInput if A does not give it."""
-
-    def gram(self, input_shape: Shape) -> Structure | None:
-        """What A^T A looks like on images of this shape, where it is known."""
-        self.output_shape(input_shape)
-        return None
-
-    def cogram(self, output_shape: Shape) -> Structure | None:
-        """What A A^T looks like on data of this shape, where it is known."""
-        self.input_shape(output_shape)
-        return None
-
-    def convolution(self) -> Convolution | None:
-        """A itself as one strided convolution, where it is one."""
-        return None
-
-    def window(self) -> Window | None:
-        """A as weighted pixels of a circular convolution on a larger grid, where it is that."""
-        return windows.of(self.convolution())
-
-    def _own_shape(self) -> Shape | None:
-        """The image shape (batch 1) this operator was made for, where its parameters fix it."""
-        return None
-
-    # ---- the door ----------------------------------------------------------------------------------------------------
-
-    def __call__(self, x: Any) -> Any:
-        """A x."""
-        tensor, back = as_tensor(x, "x")
-        check_tensor(tensor, "x", self.complex_input)
-        self.output_shape(tuple(tensor.shape))
-        return back(_apply(tensor, self, False))
-
-    def adjoint(self, y: Any) -> Any:
-        """A^T y."""
-        tensor, back = as_tensor(y, "y")
-        check_tensor(tensor, "y", self.complex_output)
-        self.input_shape(tuple(tensor.shape))
-        return back(_apply(tensor, self, True))
-
-    # ---- what follows for all ----------------------------------------------------------------------------------------
-
-    def norm(self, input_shape: Shape | None = None) -> float:
-        """The largest singular value of A, in closed form where A A^T or A^T A has a structure, else by Lanczos.
-
-        Args:
-            input_shape: That of the images; None: the own shape of an operator that has one, else InvalidInput.
-        """
-        shape = self._known_shape() if input_shape is None else tuple(input_shape)
-        return self._norm((1, 1, *shape[2:]) if self.channelwise else shape)
-
-    @last
-    def _norm(self, shape: Shape) -> float:
-        structure = self.cogram(self.output_shape(shape)) or self.gram(shape)
-        if structure is not None:
-            return structures.largest(structure) ** 0.5
-        return largest_singular_value(self, shape, self.complex_input)  # float64, its residual added: not too small
-
-    def _known_shape(self) -> Shape:
-        shape = self._own_shape()
-        try:
-            if shape is not None:
-                self.output_shape(shape)
-                return shape
-        except InvalidInput:  # the parameters fix the size but not the channels
-            pass
-        raise InvalidInput(f"the norm of {type(self).__name__} depends on the image size; pass it: op.norm(x.shape)")
-
-    def fingerprint(self) -> str:
-        """sha256 of class and parameters up to rounding, in hex: the same in every process and on every processor."""
-        kept: str | None = self.__dict__.get(FINGERPRINT)
-        if kept is None:
-            kept = self.__dict__[FINGERPRINT] = self._fingerprint()
-        return kept
-
-    def _fingerprint(self) -> str:
-        return str(value_digest((type(self).__qualname__, self._parameters())).hexdigest())
 
     @property
     def T(self) -> Operator:
@@ -150,22 +41,15 @@ class Operator(StrictKeywords, abc.ABC):
     def __neg__(self) -> Operator:
         return Scaled(-1.0, self)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if not name.startswith(PREFIX)}
+    def __add__(self, other: Any) -> Operator:
+        return Sum(self, other)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(_brief(p) for p in self._parameters())})"
+    def __radd__(self, other: Any) -> Operator:
+        """0 + A, with which ``sum([A, B])`` begins, is A."""
+        return self if isinstance(other, int) and other == 0 else Sum(other, self)
 
-
-def _apply(data: Tensor, op: Operator, transposed: bool) -> Tensor:
-    """A x, or A^T y, with one rule for the gradient."""
-    if torch.compiler.is_compiling():  # it takes no rule with a forward mode: it traces the kernels' own gradients
-        return op._adjoint(data) if transposed else op._forward(data)
-    return AdjointBackward.apply(data, op, transposed)
-
-
-def _brief(value: Any) -> str:
-    return f"<{'x'.join(map(str, value.shape))}>" if isinstance(value, Tensor) else repr(value)
+    def __sub__(self, other: Any) -> Operator:
+        return Sum(self, Scaled(-1.0, other))
 
 
 class Adjoint(Operator):
@@ -341,6 +225,69 @@ class Scaled(Operator):
 
     def norm(self, input_shape: Shape | None = None) -> float:
         return abs(self.factor) * self.op.norm(input_shape)
+
+
+class Sum(Operator):
+    """left + right: x ↦ left(x) + right(x). Convolutions that see the image alike become one.
+
+    Args:
+        left: A.
+        right: B, from the images of A to the data of A.
+
+    Raises:
+        InvalidInput: For anything but operators, for a real and a complex one, and, when it is applied, where the two
+            give data of other shapes.
+    """
+
+    def __init__(self, left: Operator, right: Operator) -> None:
+        self.left, self.right = _operator(left, "left"), _operator(right, "right")
+        kinds = [(op.complex_input, op.complex_output) for op in (left, right)]
+        if kinds[0] != kinds[1]:
+            names = f"{type(left).__name__} and {type(right).__name__}"
+            raise InvalidInput(f"A + B needs images and data of one kind, and {names} mix real and complex ones")
+        self.complex_input, self.complex_output = kinds[0]
+        self.channelwise = left.channelwise and right.channelwise
+        self.pixelwise = left.pixelwise and right.pixelwise
+        self._convolution = convolutions.added(left.convolution(), right.convolution())
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self.left._forward(x).add_(self.right._forward(x))
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return self.left._adjoint(y).add_(self.right._adjoint(y))
+
+    def _parameters(self) -> tuple[Any, ...]:
+        return (self.left, self.right)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return self._same("data", self.left.output_shape(input_shape), self.right.output_shape(input_shape))
+
+    def input_shape(self, output_shape: Shape) -> Shape:
+        return self._same("images", self.left.input_shape(output_shape), self.right.input_shape(output_shape))
+
+    def _same(self, what: str, a: Shape, b: Shape) -> Shape:
+        if a != b:
+            raise InvalidInput(
+                f"A + B adds {what} of one shape, and {type(self.left).__name__} has {a}, {type(self.right).__name__} "
+                f"{b}; give both the same stride and boundary, and with valid the same psf size"
+            )
+        return a
+
+    @last
+    def gram(self, input_shape: Shape) -> Structure | None:
+        self.output_shape(input_shape)
+        return None if self._convolution is None else convolutions.gram(self._convolution, *input_shape[2:])
+
+    @last
+    def cogram(self, output_shape: Shape) -> Structure | None:
+        self.input_shape(output_shape)
+        return None if self._convolution is None else convolutions.cogram(self._convolution, *output_shape[2:])
+
+    def convolution(self) -> Convolution | None:
+        return self._convolution
+
+    def _own_shape(self) -> Shape | None:
+        return self.left._own_shape() or self.right._own_shape()
 
 
 def _operator(value: Any, name: str) -> Operator:

@@ -205,6 +205,32 @@ def _schur(a: Convolution) -> float:
     return magnitude.sum().item() * columns
 
 
+def added(a: Convolution | None, b: Convolution | None) -> Convolution | None:
+    """A + B as one convolution, where both are and see the image alike."""
+    if a is None or b is None or a.stride != b.stride:
+        return None
+    boundary = _common_boundary(a, b)
+    if boundary is None or (boundary == "valid" and a.psf.shape != b.psf.shape):
+        return None
+    centre = [max(k // 2, m // 2) for k, m in zip(a.psf.shape, b.psf.shape, strict=True)]
+    after = [max(k - k // 2, m - m // 2) for k, m in zip(a.psf.shape, b.psf.shape, strict=True)]
+    psf = a.psf.new_zeros([c + d for c, d in zip(centre, after, strict=True)])
+    for part in (a.psf, b.psf):
+        top, left = (c - k // 2 for c, k in zip(centre, part.shape, strict=True))
+        psf[top : top + part.shape[0], left : left + part.shape[1]] += part
+    return Convolution(psf, a.stride, boundary)
+
+
+def _common_boundary(a: Convolution, b: Convolution) -> str | None:
+    """The boundary of both; a psf of one pixel that keeps every pixel has any, where all have the same shapes."""
+    if a.boundary == b.boundary:
+        return a.boundary
+    for one, other in ((a, b), (b, a)):
+        if one.psf.numel() == 1 and one.stride == 1 and other.boundary != "valid":
+            return other.boundary
+    return None
+
+
 def merge(left: Convolution | None, right: Convolution | None) -> Convolution | None:
     """left right as one strided convolution, or None where it is none.
 

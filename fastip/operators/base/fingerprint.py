@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
+import uuid
 from fractions import Fraction
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from ...errors import Unsupported
+
+PASSING = "passing "  # begins the fingerprint of an operator that no other process can know again
 
 
 def value_digest(value: Any) -> Any:
@@ -34,6 +39,33 @@ def value_digest(value: Any) -> Any:
     else:
         result.update(f"{type(value).__name__} {value!r}".encode())
     return result
+
+
+def lasting(value: Any) -> bool:
+    """Whether the digest of these parameters is the same in every process."""
+    if isinstance(value, tuple):
+        return all(map(lasting, value))
+    return bool(getattr(value, "lasting", True))
+
+
+class Passing(str):
+    """The name of an object that no other process can know again."""
+
+    lasting = False
+    __slots__ = ()
+
+    def __new__(cls, name: str | None = None) -> Passing:
+        return super().__new__(cls, name or uuid.uuid4().hex)
+
+
+def check_lasting(fingerprint: str) -> str:
+    """A fingerprint that goes into a file, or Unsupported where it is that of an object in this process."""
+    if fingerprint.startswith(PASSING):
+        raise Unsupported(
+            "this operator is told from others in this process alone, and a file would not know it again: give its "
+            "operators.Function, or operators.wrap, fingerprint='what it computes, and its version'"
+        )
+    return fingerprint
 
 
 def _steps(values: Tensor) -> tuple[Tensor, str]:

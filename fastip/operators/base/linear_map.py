@@ -1,0 +1,154 @@
+"""What every operator has: the door (checks, arrays), one autograd rule, norm and fingerprint."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...arrays import as_tensor
+from ...contracts import Convolution, Shape, Structure, Window
+from ...errors import InvalidInput, StrictKeywords
+from . import structures, windows
+from .autograd import AdjointBackward
+from .door import check_tensor
+from .fingerprint import PASSING, Passing, lasting, value_digest
+from .lanczos import largest_singular_value
+from .remembered import PREFIX, last
+
+FINGERPRINT = f"{PREFIX}fingerprint"  # computed once, for every solve asks for it
+
+
+class LinearMap(StrictKeywords, abc.ABC):
+    """A linear map A with its adjoint: y = op(x), x = op.adjoint(y).
+
+    A subclass gives ``_forward``, ``_adjoint`` and two shape rules, and ``_parameters`` where it is to be known again
+    in files; it states ``gram``, ``cogram``,
+    ``convolution`` and ``window`` where it knows them. Tensors, NumPy and CuPy arrays come in and go out as themselves,
+    on any device, differentiable. Parameters are kept in float64 on the CPU, and copied once to each device of data.
+    """
+
+    complex_input = False  # for complex data A^T is the adjoint of Re <A x, y>, so images stay real
+    complex_output = False
+    channelwise = False  # acts on each channel of each image alone, and alike on all
+    pixelwise = False  # acts on each pixel of each image alone, and alike on all: it mixes channels only
+
+    # ---- what a subclass gives ---------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def _forward(self, x: Tensor) -> Tensor: ...  # a fresh tensor; x is checked already
+
+    @abc.abstractmethod
+    def _adjoint(self, y: Tensor) -> Tensor: ...  # a fresh tensor; y is checked already
+
+    def _parameters(self) -> tuple[Any, ...]:
+        """What the fingerprint covers; without these it is that of this object, and no other process knows it again."""
+        return (self.__dict__.setdefault("_name", Passing()),)
+
+    @abc.abstractmethod
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of A x for x of this shape. Raises InvalidInput if A does not take it."""
+
+    @abc.abstractmethod
+    def input_shape(self, output_shape: Shape) -> Shape:
+        """The shape of A^T y for y of this shape. Raises InvalidInput if A does not give it."""
+
+    def gram(self, input_shape: Shape) -> Structure | None:
+        """What A^T A looks like on images of this shape, where it is known."""
+        self.output_shape(input_shape)
+        return None
+
+    def cogram(self, output_shape: Shape) -> Structure | None:
+        """What A A^T looks like on data of this shape, where it is known."""
+        self.input_shape(output_shape)
+        return None
+
+    def convolution(self) -> Convolution | None:
+        """A itself as one strided convolution, where it is one."""
+        return None
+
+    def window(self) -> Window | None:
+        """A as weighted pixels of a circular convolution on a larger grid, where it is that."""
+        return windows.of(self.convolution())
+
+    def _own_shape(self) -> Shape | None:
+        """The image shape (batch 1) this operator was made for, where its parameters fix it."""
+        return None
+
+    # ---- the door ----------------------------------------------------------------------------------------------------
+
+    def __call__(self, x: Any) -> Any:
+        """A x."""
+        tensor, back = as_tensor(x, "x")
+        check_tensor(tensor, "x", self.complex_input)
+        self.output_shape(tuple(tensor.shape))
+        return back(_apply(tensor, self, False))
+
+    def adjoint(self, y: Any) -> Any:
+        """A^T y."""
+        tensor, back = as_tensor(y, "y")
+        check_tensor(tensor, "y", self.complex_output)
+        self.input_shape(tuple(tensor.shape))
+        return back(_apply(tensor, self, True))
+
+    # ---- what follows for all ----------------------------------------------------------------------------------------
+
+    def norm(self, input_shape: Shape | None = None) -> float:
+        """The largest singular value of A, in closed form where A A^T or A^T A has a structure, else by Lanczos.
+
+        Args:
+            input_shape: That of the images; None: the own shape of an operator that has one, else InvalidInput.
+        """
+        shape = self._known_shape() if input_shape is None else tuple(input_shape)
+        return self._norm((1, 1, *shape[2:]) if self.channelwise else shape)
+
+    @last
+    def _norm(self, shape: Shape) -> float:
+        structure = self.cogram(self.output_shape(shape)) or self.gram(shape)
+        if structure is not None:
+            return structures.largest(structure) ** 0.5
+        return largest_singular_value(self, shape, self.complex_input)  # float64, its residual added: not too small
+
+    def _known_shape(self) -> Shape:
+        shape = self._own_shape()
+        try:
+            if shape is not None:
+                self.output_shape(shape)
+                return shape
+        except InvalidInput:  # the parameters fix the size but not the channels
+            pass
+        raise InvalidInput(f"the norm of {type(self).__name__} depends on the image size; pass it: op.norm(x.shape)")
+
+    def fingerprint(self) -> str:
+        """sha256 of class and parameters up to rounding, in hex: the same in every process and on every processor."""
+        kept: str | None = self.__dict__.get(FINGERPRINT)
+        if kept is None:
+            kept = self.__dict__[FINGERPRINT] = f"{'' if self.lasting else PASSING}{self._fingerprint()}"
+        return kept
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the fingerprint is that of an equal operator in every process."""
+        return lasting(self._parameters())
+
+    def _fingerprint(self) -> str:
+        return str(value_digest((type(self).__qualname__, self._parameters())).hexdigest())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if not name.startswith(PREFIX)}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(_brief(p) for p in self._parameters())})"
+
+
+def _apply(data: Tensor, op: LinearMap, transposed: bool) -> Tensor:
+    """A x, or A^T y, with one rule for the gradient."""
+    if torch.compiler.is_compiling():  # it takes no rule with a forward mode: it traces the kernels' own gradients
+        return op._adjoint(data) if transposed else op._forward(data)
+    return AdjointBackward.apply(data, op, transposed)
+
+
+def _brief(value: Any) -> str:
+    return f"<{'x'.join(map(str, value.shape))}>" if isinstance(value, Tensor) else repr(value)
