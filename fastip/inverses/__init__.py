@@ -10,6 +10,10 @@ from .conjugate_gradient import ConjugateGradient as ConjugateGradient
 from .conjugate_gradient import GradientDescent as GradientDescent
 from .exact import Exact as Exact
 from .examine import examine as examine
+from .general.bounded import Diagonal as Diagonal
+from .general.bounded import Scalar as Scalar
+from .general.nystrom import Nystrom as Nystrom
+from .general.polynomial import Polynomial as Polynomial
 from .identity import woodbury as woodbury
 from .learned import Learned as Learned
 from .paper import Printed as Printed

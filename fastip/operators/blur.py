@@ -120,6 +120,9 @@ class Blur(Operator):
         check_psf_fits((kh, kw), h * self.stride, w * self.stride)
         return (b, c, h * self.stride, w * self.stride)
 
+    def absolute(self) -> Operator:
+        return self if bool((self.psf >= 0).all()) else Blur(self.psf.abs(), self.stride, self.boundary)
+
     def convolution(self) -> Convolution:
         return Convolution(self.psf, self.stride, self.boundary)
 

@@ -63,6 +63,9 @@ class ToGray(Operator):
         self.input_shape(output_shape)
         return Scalar(self.weights.square().sum().item())
 
+    def absolute(self) -> Operator:
+        return ToGray(self.weights.abs())
+
     def norm(self, input_shape: Shape | None = None) -> float:
         """``||weights||``, on every grid."""
         if input_shape is not None:

@@ -96,5 +96,8 @@ class Dense(Operator):
         m, n = self.matrix.shape
         return contracts.Dense(self.matrix @ self.matrix.T) if m <= n else None
 
+    def absolute(self) -> Operator:
+        return Dense(self.matrix.abs(), self.image_shape)
+
     def _own_shape(self) -> Shape:
         return (1, self.matrix.shape[1]) if self.image_shape is None else (1, *self.image_shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -88,6 +89,10 @@ class Adjoint(Operator):
     def cogram(self, output_shape: Shape) -> Structure | None:
         return self.op.gram(output_shape)
 
+    def absolute(self) -> Operator | None:
+        known = self.op.absolute()
+        return Adjoint(known) if isinstance(known, Operator) else None
+
     def norm(self, input_shape: Shape | None = None) -> float:
         return self.op.norm(None if input_shape is None else self.op.input_shape(tuple(input_shape)))
 
@@ -157,6 +162,9 @@ class Composition(Operator):
     def convolution(self) -> Convolution | None:
         return self._convolution
 
+    def absolute(self) -> Operator | None:
+        return _both(Composition, self.left, self.right)
+
     def window(self) -> Window | None:
         return windows.composed(self.left.window(), self.right.window())
 
@@ -223,6 +231,10 @@ class Scaled(Operator):
     def window(self) -> Window | None:
         return windows.scaled(self.op.window(), self.factor)
 
+    def absolute(self) -> Operator | None:
+        known = self.op.absolute()
+        return Scaled(abs(self.factor), known) if isinstance(known, Operator) else None
+
     def norm(self, input_shape: Shape | None = None) -> float:
         return abs(self.factor) * self.op.norm(input_shape)
 
@@ -286,8 +298,17 @@ class Sum(Operator):
     def convolution(self) -> Convolution | None:
         return self._convolution
 
+    def absolute(self) -> Operator | None:
+        return _both(Sum, self.left, self.right)
+
     def _own_shape(self) -> Shape | None:
         return self.left._own_shape() or self.right._own_shape()
+
+
+def _both(make: Callable[[Operator, Operator], Operator], left: Operator, right: Operator) -> Operator | None:
+    """``make`` of what is known of both without their signs."""
+    a, b = left.absolute(), right.absolute()
+    return make(a, b) if isinstance(a, Operator) and isinstance(b, Operator) else None
 
 
 def _operator(value: Any, name: str) -> Operator:

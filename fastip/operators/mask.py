@@ -69,6 +69,9 @@ class Mask(Operator):
     def cogram(self, output_shape: Shape) -> Structure:
         return self.gram(output_shape)
 
+    def absolute(self) -> Operator:
+        return Mask(self.mask.abs())
+
     def window(self) -> Window:
         return Window(Convolution(torch.ones(1, 1, dtype=torch.float64), 1, "circular"), self.mask)
 

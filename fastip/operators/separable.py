@@ -116,6 +116,9 @@ class Separable(SeparableOperator):
         rows = tuple(self.vertical), tuple(self.horizontal)
         return str(value_digest((type(self).__qualname__, *rows)).hexdigest())
 
+    def absolute(self) -> Operator:
+        return Separable(self.vertical.abs(), self.horizontal.abs())
+
     def output_shape(self, input_shape: Shape) -> Shape:
         b, c, *size = check_grid(input_shape, "image")
         self._check(size, 1, "image")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInput, Unsupported, brief
+from ..arrays import accumulator
+from ..errors import InvalidInput, brief
 from ..tracing import real_dtype
 from .fixed import FixedShapes, check_sizes
 
@@ -18,7 +20,7 @@ class Sparse(FixedShapes):
     """y = M x for a sparse m x n matrix M, kept in compressed rows, and so is its transpose.
 
     The image is flattened in the order of its axes, and the data come as b x data_shape. Products run on the threads of
-    torch. Complex matrices take real images to complex data unless ``complex_image``.
+    torch, in float32 for half precision. Complex matrices take real images to complex data unless ``complex_image``.
 
     Args:
         matrix: M: a sparse matrix or array of SciPy, or a sparse tensor of torch; real or complex.
@@ -29,7 +31,6 @@ class Sparse(FixedShapes):
     Raises:
         InvalidInput: For another kind of matrix, one that is empty or has no entry, entries that are not finite, and
             shapes with other numbers of entries.
-        Unsupported: When it is applied in half precision, which sparse products of torch do not have.
     """
 
     def __init__(
@@ -40,7 +41,10 @@ class Sparse(FixedShapes):
         *,
         complex_image: bool = False,
     ) -> None:
-        rows = _compressed(matrix)
+        with warnings.catch_warnings():  # torch calls its compressed rows a beta, once a process
+            warnings.simplefilter("ignore", UserWarning)
+            rows = _compressed(matrix)
+            columns = rows.to_sparse_coo().t().coalesce().to_sparse_csr()
         m, n = rows.shape
         self.image_shape = check_sizes(image_shape, "image_shape")
         self.data_shape = (m,) if data_shape is None else check_sizes(data_shape, "data_shape")
@@ -55,7 +59,7 @@ class Sparse(FixedShapes):
                 )
         self.complex_input = bool(complex_image)
         self.complex_output = rows.is_complex() or self.complex_input
-        self._rows, self._columns = rows, rows.to_sparse_coo().t().coalesce().to_sparse_csr()
+        self._rows, self._columns = rows, columns
         self._casts: dict[tuple[bool, torch.dtype, torch.device], Tensor] = {}
 
     @property
@@ -78,12 +82,11 @@ class Sparse(FixedShapes):
         columns = v.flatten(1).T
         if v.is_complex() and not matrix.is_complex():
             return torch.complex((matrix @ columns.real).T.contiguous(), (matrix @ columns.imag).T.contiguous())
-        return (matrix @ columns.to(matrix.dtype)).T.contiguous()
+        found = (matrix @ columns.to(matrix.dtype)).T.contiguous()
+        return found if found.is_complex() else found.to(real_dtype(v.dtype))
 
     def _like(self, transposed: bool, v: Tensor) -> Tensor:
-        dtype = real_dtype(v.dtype)
-        if dtype not in (torch.float32, torch.float64):
-            raise Unsupported(f"Sparse has no products in {v.dtype}; convert to float32")
+        dtype = accumulator(real_dtype(v.dtype))
         kept = self._columns if transposed else self._rows
         dtype = dtype.to_complex() if kept.is_complex() else dtype
         key = (transposed, dtype, v.device)
@@ -96,6 +99,13 @@ class Sparse(FixedShapes):
         values = torch.view_as_real(rows.values()) if rows.is_complex() else rows.values()
         places = (rows.crow_indices().double(), rows.col_indices().double())
         return (*places, values, self.image_shape, self.data_shape, self.complex_input)
+
+    def absolute(self) -> Sparse | None:
+        if self.complex_output:
+            return None
+        rows = self._rows
+        sizes = torch.sparse_csr_tensor(rows.crow_indices(), rows.col_indices(), rows.values().abs(), rows.shape)
+        return Sparse(sizes, self.image_shape, self.data_shape)
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_casts": {}}

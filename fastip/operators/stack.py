@@ -48,6 +48,9 @@ class Identity(Operator):
     def convolution(self) -> Convolution:
         return Convolution(torch.ones(1, 1, dtype=torch.float64), 1, "circular")
 
+    def absolute(self) -> Operator:
+        return self
+
     def norm(self, input_shape: Shape | None = None) -> float:
         """1."""
         if input_shape is not None:
@@ -136,6 +139,11 @@ class Stack(Operator):
     def gram(self, input_shape: Shape) -> Structure | None:
         self.output_shape(input_shape)
         return functools.reduce(structures.add, [part.gram(input_shape) for part in self.parts])
+
+    def absolute(self) -> Operator | None:
+        parts = [part.absolute() for part in self.parts]
+        known = [part for part in parts if isinstance(part, Operator)]
+        return Stack(known) if len(known) == len(parts) else None
 
     def _own_shape(self) -> Shape | None:
         return next((shape for shape in (part._own_shape() for part in self.parts) if shape is not None), None)

@@ -79,5 +79,8 @@ class Varying(Operator):
             )
         return found
 
+    def absolute(self) -> Operator:
+        return Varying(self.psfs.abs(), self.weights.abs(), self.stride, self.boundary)
+
     def _own_shape(self) -> Shape:
         return (1, 1, *self.weights.shape[1:])

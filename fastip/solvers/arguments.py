@@ -25,6 +25,7 @@ from ..arrays import (
 from ..contracts import BoundInverse, BoundPrior, Fidelity, Inverse, LinearOperator, Prior, Shape, Solution
 from ..errors import InvalidInput, Unsupported, brief
 from ..inverses import auto
+from ..operators.adjointness import check_adjoint
 from ..operators.linear import Operator, Scaled
 from ..tracing import check_traceable, check_uncaptured, constant, fixed, norm, real_dtype
 
@@ -40,10 +41,7 @@ def check_data(y: Tensor, op: LinearOperator, fidelity: Fidelity | None = None) 
     What does not count in the fidelity may be anything.
     """
     if not isinstance(op, LinearOperator):
-        raise InvalidInput(
-            f"op is {type(op).__name__}; expected an operator, "
-            "e.g. operators.Blur(psf.gaussian(9, sigma=1.6), stride=4)"
-        )
+        raise InvalidInput(f"op is {type(op).__name__}; expected an operator: {_operator_of(op)}")
     if y.dtype in HALF and not y.is_cuda:
         raise InvalidInput(
             f"y has dtype {y.dtype} on {y.device}; "
@@ -68,7 +66,25 @@ def check_data(y: Tensor, op: LinearOperator, fidelity: Fidelity | None = None) 
         y, op.output_shape(shape), "y", f"the shape that {type(op).__name__} gives for an image of shape {tuple(shape)}"
     )
     _check_measured(y if fidelity is None else fidelity.known(y), op)
+    check_adjoint(op, tuple(shape), y)
     return shape
+
+
+def _operator_of(value: Any) -> str:
+    """What makes an operator of what was given in its place."""
+    if isinstance(value, type):
+        return "make one, e.g. operators.Blur(psf.gaussian(9, sigma=1.6), stride=4)"
+    if isinstance(value, torch.nn.Module) and not hasattr(value, "A_adjoint"):
+        return "a linear module becomes one by operators.Module(net, image_shape)"
+    if hasattr(value, "tocoo") or (isinstance(value, Tensor) and value.layout != torch.strided):
+        return "a sparse matrix becomes one by operators.Sparse(matrix, image_shape)"
+    if isinstance(value, (Tensor, np.ndarray)):
+        return "a matrix becomes one by operators.Dense(matrix, image_shape), a psf by operators.Blur(psf)"
+    if hasattr(value, "rmatvec") or hasattr(value, "A_adjoint"):
+        return "one of another library becomes one by operators.wrap(obj, image_shape)"
+    if callable(value):
+        return "it and its adjoint become one by operators.Function(forward, adjoint, image_shape, data_shape)"
+    return "e.g. operators.Blur(psf.gaussian(9, sigma=1.6), stride=4)"
 
 
 def check_fidelity(fidelity: Any) -> Fidelity | None:

@@ -89,6 +89,46 @@ def _masked_fourier(h: int, w: int) -> Factory:
     return lambda dtype: operators.MaskedFourier(mask.to(dtype))
 
 
+def _thin(m: int, n: int, seed: int) -> Tensor:
+    values = draw(m, n, seed=seed)
+    return (values * (values.abs() > 0.8)).to_sparse()
+
+
+def _function(dtype: torch.dtype) -> operators.Operator:
+    """The differences of neighbours in a row, with its transpose by hand."""
+
+    def transposed(y: Tensor) -> Tensor:
+        return torch.nn.functional.pad(y, (1, 0)) - torch.nn.functional.pad(y, (0, 1))
+
+    return operators.Function(
+        lambda x: x[..., 1:] - x[..., :-1], transposed, (2, 4, 5), (2, 4, 4), fingerprint="differences"
+    )
+
+
+def _complex_function(dtype: torch.dtype) -> operators.Operator:
+    phase = torch.exp(1j * draw(4, 6, seed=19))
+    return operators.Function(
+        lambda x: torch.fft.fft2(x * phase.to(x.dtype), norm="ortho")[..., ::2],
+        lambda y: phase.conj().to(y.dtype) * torch.fft.ifft2(_spread(y), norm="ortho"),
+        *((1, 4, 6), (1, 4, 3)),
+        complex_image=True,
+        complex_data=True,
+        fingerprint="phase and half of k-space",
+    )
+
+
+def _spread(y: Tensor) -> Tensor:
+    whole = y.new_zeros(*y.shape[:-1], 2 * y.shape[-1])
+    whole[..., ::2] = y
+    return whole
+
+
+def _module(dtype: torch.dtype) -> operators.Operator:
+    net = torch.nn.Conv2d(2, 3, 3, stride=2, bias=False)
+    net.weight.data = draw(3, 2, 3, 3, seed=20).float()
+    return operators.Module(net, (2, 5, 6))
+
+
 def _others() -> list[Case]:
     return [
         Case("gaussian-circular", _gaussian(1, "circular"), (2, 1, 8, 9)),
@@ -123,6 +163,22 @@ def _others() -> list[Case]:
             (2, 1, 3, 4),
         ),
         Case("gaussian-measurements", lambda dtype: operators.GaussianMeasurements(5, (2, 3, 4), seed=3), (2, 2, 3, 4)),
+        Case("sparse", lambda dtype: operators.Sparse(_thin(7, 24, 12), (2, 3, 4)), (2, 2, 3, 4)),
+        Case("sparse-image-data", lambda dtype: operators.Sparse(_thin(6, 8, 13), (8,), (2, 3)), (3, 8)),
+        Case("sparse-complex", lambda dtype: operators.Sparse(_thin(6, 8, 14) * (1 + 2j), (1, 2, 4)), (2, 1, 2, 4)),
+        Case("function", _function, (2, 2, 4, 5)),
+        Case("function-complex", _complex_function, (2, 1, 4, 6)),
+        Case("module", _module, (2, 2, 5, 6)),
+        Case(
+            "varying",
+            lambda dtype: operators.Varying(draw(3, 3, 4, seed=15), draw(3, 6, 7, seed=16), boundary="reflect"),
+            (2, 3, 6, 7),
+        ),
+        Case(
+            "varying-valid-s2",
+            lambda dtype: operators.Varying(draw(2, 4, 3, seed=17), draw(2, 8, 9, seed=18), 2, "valid"),
+            (1, 2, 8, 9),
+        ),
         Case("masked-fourier-even", _masked_fourier(6, 8), (2, 1, 6, 8)),
         Case("masked-fourier-odd", _masked_fourier(5, 7), (1, 2, 5, 7)),
     ]
@@ -152,6 +208,9 @@ def _compositions() -> list[Case]:
             lambda dtype: _masked_fourier(4, 5)(dtype).T @ _masked_fourier(4, 5)(dtype),
             (1, 1, 4, 5),
         ),
+        Case("sum-of-blurs", lambda dtype: blur(dtype) + _blur(4, 2, 2, "circular")(dtype), (2, 1, 6, 8)),
+        Case("blur-and-identity", lambda dtype: _blur(3, 4, 1, "reflect")(dtype) + operators.Identity(), (1, 2, 6, 7)),
+        Case("sum-of-masks", lambda dtype: operators.Mask(mask.to(dtype)) - 0.5 * operators.Identity(), (1, 2, 3, 4)),
         Case("scaled-blur", lambda dtype: 2.5 * blur(dtype), (1, 1, 6, 10)),
         Case("negative-fourier", lambda dtype: -_masked_fourier(4, 6)(dtype), (1, 1, 4, 6)),
         Case("adjoint-of-blur", lambda dtype: blur(dtype).T, (1, 2, 3, 4)),

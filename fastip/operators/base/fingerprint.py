@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import uuid
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -43,9 +44,16 @@ def value_digest(value: Any) -> Any:
 
 def lasting(value: Any) -> bool:
     """Whether the digest of these parameters is the same in every process."""
+    return all(getattr(one, "lasting", True) for one in flat(value))
+
+
+def flat(value: Any) -> Iterator[Any]:
+    """The values in nested tuples, one after the other."""
     if isinstance(value, tuple):
-        return all(map(lasting, value))
-    return bool(getattr(value, "lasting", True))
+        for item in value:
+            yield from flat(item)
+    else:
+        yield value
 
 
 class Passing(str):

@@ -14,7 +14,7 @@ from ...errors import InvalidInput, StrictKeywords
 from . import structures, windows
 from .autograd import AdjointBackward
 from .door import check_tensor
-from .fingerprint import PASSING, Passing, lasting, value_digest
+from .fingerprint import PASSING, Passing, flat, lasting, value_digest
 from .lanczos import largest_singular_value
 from .remembered import PREFIX, last
 
@@ -35,6 +35,9 @@ class LinearMap(StrictKeywords, abc.ABC):
     channelwise = False  # acts on each channel of each image alone, and alike on all
     pixelwise = False  # acts on each pixel of each image alone, and alike on all: it mixes channels only
 
+    _name: str
+    trusted = True  # of fastip's own classes: whether the adjoint is right by construction
+
     # ---- what a subclass gives ---------------------------------------------------------------------------------------
 
     @abc.abstractmethod
@@ -45,7 +48,12 @@ class LinearMap(StrictKeywords, abc.ABC):
 
     def _parameters(self) -> tuple[Any, ...]:
         """What the fingerprint covers; without these it is that of this object, and no other process knows it again."""
-        return (self.__dict__.setdefault("_name", Passing()),)
+        return (self._name,)
+
+    def __new__(cls, *_: Any, **__: Any) -> LinearMap:
+        self = super().__new__(cls)
+        self._name = Passing()
+        return self
 
     @abc.abstractmethod
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -67,6 +75,10 @@ class LinearMap(StrictKeywords, abc.ABC):
 
     def convolution(self) -> Convolution | None:
         """A itself as one strided convolution, where it is one."""
+        return None
+
+    def absolute(self) -> LinearMap | None:
+        """An operator whose entries are those of A without their sign, or larger, where A's are known and real."""
         return None
 
     def window(self) -> Window | None:
@@ -127,6 +139,10 @@ class LinearMap(StrictKeywords, abc.ABC):
         if kept is None:
             kept = self.__dict__[FINGERPRINT] = f"{'' if self.lasting else PASSING}{self._fingerprint()}"
         return kept
+
+    def made_of(self) -> list[LinearMap]:
+        """The operators among its parameters."""
+        return [value for value in flat(self._parameters()) if isinstance(value, LinearMap)]
 
     @property
     def lasting(self) -> bool:

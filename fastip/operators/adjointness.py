@@ -1,0 +1,76 @@
+"""Whether an operator of one's own has the adjoint that it says: one test by inner products before its first solve."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from ..contracts import Shape
+from ..errors import InvalidInput
+from ..tracing import real_dtype
+from .base.linear_map import LinearMap
+
+# What <A x, y> and <x, A^T y> may differ by, of ||A x|| ||y||: the rounding of long sums, and of programs that work in
+# float32 inside. A shift of the adjoint by one pixel is off by a few hundredths, another scale by all of it.
+WITHIN = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 1e-1}
+OURS = __name__.partition(".")[0]
+
+_seen: WeakKeyDictionary[Any, set[tuple[Any, ...]]] = WeakKeyDictionary()
+
+
+def check_adjoint(op: Any, shape: Shape, y: Tensor) -> None:
+    """Refuse an operator whose adjoint is none, for images of ``shape`` and data like y.
+
+    It is tried once for each object, shape, precision and device; the operators of fastip are not, and nothing is while
+    torch.compile traces or a CUDA graph is captured.
+    """
+    if torch.compiler.is_compiling() or _ours(op) or (y.is_cuda and torch.cuda.is_current_stream_capturing()):
+        return
+    key = (shape[1:], y.dtype, y.device)
+    seen = _seen.setdefault(op, set())
+    if key in seen:
+        return
+    dtype = real_dtype(y.dtype)
+    for first, second, size in inner_products(op, (1, *shape[1:]), dtype, y.device):
+        if not abs(first - second) <= WITHIN[dtype] * size:
+            raise InvalidInput(
+                f"the adjoint of {type(op).__name__} is not that of its forward: <A x, y> is {first:.6g} and "
+                f"<x, A^T y> {second:.6g} for random x and y; expected equal numbers: mend adjoint, "
+                "for a real matrix A its transpose, for a complex one the conjugate of that"
+            )
+    seen.add(key)
+
+
+def inner_products(op: Any, shape: Shape, dtype: torch.dtype, device: torch.device) -> list[tuple[float, float, float]]:
+    """(Re <A x, y>, Re <x, A^T y>, ||A x|| ||y||) for a random y, and for y = A x, which sees small faults of size."""
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(sizes: Shape, is_complex: bool) -> Tensor:
+        values = torch.randn((*sizes, 2) if is_complex else sizes, generator=generator, dtype=torch.float64)
+        values = torch.view_as_complex(values) if is_complex else values
+        return values.to(dtype.to_complex() if is_complex else dtype).to(device)
+
+    with torch.no_grad():
+        x = drawn(shape, getattr(op, "complex_input", False))
+        ax = op(x)
+        data = drawn(tuple(ax.shape), ax.is_complex())
+        return [(_inner(ax, y), _inner(x, op.adjoint(y)), _size(ax) * _size(y)) for y in (data, ax)]
+
+
+def _ours(op: Any) -> bool:
+    """Whether an operator, and what it is made of, is of fastip and not a user's function."""
+    if not isinstance(op, LinearMap) or type(op).__module__.partition(".")[0] != OURS:
+        return False
+    return op.trusted and all(_ours(part) for part in op.made_of())
+
+
+def _inner(a: Tensor, b: Tensor) -> float:
+    wide = torch.complex128 if a.is_complex() or b.is_complex() else torch.float64
+    return float(torch.vdot(a.flatten().to(wide), b.flatten().to(wide)).real)
+
+
+def _size(a: Tensor) -> float:
+    return float(torch.linalg.vector_norm(a.to(torch.complex128 if a.is_complex() else torch.float64)))
