@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Sequence
@@ -41,11 +42,8 @@ class Sparse(FixedShapes):
         *,
         complex_image: bool = False,
     ) -> None:
-        with warnings.catch_warnings():  # torch calls its compressed rows a beta, once a process
-            warnings.simplefilter("ignore", UserWarning)
-            rows = _compressed(matrix)
-            columns = rows.to_sparse_coo().t().coalesce().to_sparse_csr()
-        m, n = rows.shape
+        found = _entries(matrix)
+        m, n = found.shape
         self.image_shape = check_sizes(image_shape, "image_shape")
         self.data_shape = (m,) if data_shape is None else check_sizes(data_shape, "data_shape")
         for name, shape, size, side in (
@@ -58,14 +56,14 @@ class Sparse(FixedShapes):
                     f"{m} x {n}"
                 )
         self.complex_input = bool(complex_image)
-        self.complex_output = rows.is_complex() or self.complex_input
-        self._rows, self._columns = rows, columns
+        self.complex_output = found.is_complex() or self.complex_input
+        self._rows, self._columns = _compressed(found), _compressed(found.t().coalesce())
         self._casts: dict[tuple[bool, torch.dtype, torch.device], Tensor] = {}
 
     @property
     def matrix(self) -> Tensor:
-        """M, as a sparse tensor in float64 or complex128."""
-        return self._rows
+        """M, as a tensor in compressed rows, float64 or complex128."""
+        return self._rows.tensor()
 
     def _forward(self, x: Tensor) -> Tensor:
         return self._times(False, x).view(len(x), *self.data_shape)
@@ -88,23 +86,22 @@ class Sparse(FixedShapes):
     def _like(self, transposed: bool, v: Tensor) -> Tensor:
         dtype = accumulator(real_dtype(v.dtype))
         kept = self._columns if transposed else self._rows
-        dtype = dtype.to_complex() if kept.is_complex() else dtype
+        dtype = dtype.to_complex() if kept.values.is_complex() else dtype
         key = (transposed, dtype, v.device)
         if key not in self._casts:
-            self._casts[key] = kept.to(dtype=dtype, device=v.device)
+            self._casts[key] = kept.tensor().to(dtype=dtype, device=v.device)
         return self._casts[key]
 
     def _parameters(self) -> tuple[Any, ...]:
-        rows = self._rows
-        values = torch.view_as_real(rows.values()) if rows.is_complex() else rows.values()
-        places = (rows.crow_indices().double(), rows.col_indices().double())
+        values = self._rows.values
+        values = torch.view_as_real(values) if values.is_complex() else values
+        places = (self._rows.starts.double(), self._rows.places.double())
         return (*places, values, self.image_shape, self.data_shape, self.complex_input)
 
     def absolute(self) -> Sparse | None:
         if self.complex_output:
             return None
-        rows = self._rows
-        sizes = torch.sparse_csr_tensor(rows.crow_indices(), rows.col_indices(), rows.values().abs(), rows.shape)
+        sizes = dataclasses.replace(self._rows, values=self._rows.values.abs()).tensor()
         return Sparse(sizes, self.image_shape, self.data_shape)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -112,11 +109,34 @@ class Sparse(FixedShapes):
 
     def __repr__(self) -> str:
         m, n = self._rows.shape
-        return f"Sparse(<{m}x{n}, {len(self._rows.values())} entries>, {self.image_shape}, {self.data_shape})"
+        return f"Sparse(<{m}x{n}, {len(self._rows.values)} entries>, {self.image_shape}, {self.data_shape})"
 
 
-def _compressed(matrix: Any) -> Tensor:
-    """The matrix in compressed rows on the CPU, float64 or complex128, duplicates added."""
+@dataclasses.dataclass(frozen=True)
+class _Compressed:
+    """Compressed rows, part by part: torch copies no such tensor, and pickles none in old versions."""
+
+    starts: Tensor
+    places: Tensor
+    values: Tensor
+    shape: tuple[int, int]
+
+    def tensor(self) -> Tensor:
+        with warnings.catch_warnings():  # torch calls it a beta, once a process
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.sparse_csr_tensor(self.starts, self.places, self.values, self.shape, check_invariants=True)
+
+
+def _compressed(entries: Tensor) -> _Compressed:
+    """From coordinates in the order of rows."""
+    rows, places = entries.indices()
+    starts = torch.zeros(entries.shape[0] + 1, dtype=torch.int64)
+    starts[1:] = torch.bincount(rows, minlength=entries.shape[0]).cumsum(0)
+    return _Compressed(starts, places.clone(), entries.values(), (entries.shape[0], entries.shape[1]))
+
+
+def _entries(matrix: Any) -> Tensor:
+    """The matrix by coordinates on the CPU, float64 or complex128, duplicates added."""
     if isinstance(matrix, Tensor):
         if matrix.layout == torch.strided or matrix.ndim != 2:
             raise InvalidInput(
@@ -127,7 +147,7 @@ def _compressed(matrix: Any) -> Tensor:
     elif hasattr(matrix, "tocoo") and getattr(matrix, "ndim", 2) == 2:
         coo = matrix.tocoo()
         places = torch.stack([torch.as_tensor(coo.row, dtype=torch.int64), torch.as_tensor(coo.col, dtype=torch.int64)])
-        found = torch.sparse_coo_tensor(places, torch.as_tensor(coo.data), coo.shape).coalesce()
+        found = torch.sparse_coo_tensor(places, torch.as_tensor(coo.data), coo.shape, check_invariants=True).coalesce()
     else:
         raise InvalidInput(f"matrix is {brief(matrix)}; expected a sparse matrix of SciPy or torch, or operators.Dense")
     values = found.values().to(torch.complex128 if found.is_complex() else torch.float64)
@@ -135,4 +155,4 @@ def _compressed(matrix: Any) -> Tensor:
         raise InvalidInput(f"matrix of {tuple(found.shape)} has no entry; expected at least one that is not 0")
     if not bool(torch.isfinite(torch.view_as_real(values) if values.is_complex() else values).all()):
         raise InvalidInput("matrix has entries that are NaN or Inf; expected finite ones: look where they come from")
-    return torch.sparse_coo_tensor(found.indices(), values, found.shape, is_coalesced=True).to_sparse_csr()
+    return torch.sparse_coo_tensor(found.indices(), values, found.shape, check_invariants=True).coalesce()

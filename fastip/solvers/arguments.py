@@ -40,8 +40,8 @@ def check_data(y: Tensor, op: LinearOperator, fidelity: Fidelity | None = None) 
 
     What does not count in the fidelity may be anything.
     """
-    if not isinstance(op, LinearOperator):
-        raise InvalidInput(f"op is {type(op).__name__}; expected an operator: {_operator_of(op)}")
+    if isinstance(op, type) or not isinstance(op, LinearOperator):
+        raise InvalidInput(f"op is {brief(op)}; expected an operator: {_operator_of(op)}")
     if y.dtype in HALF and not y.is_cuda:
         raise InvalidInput(
             f"y has dtype {y.dtype} on {y.device}; "

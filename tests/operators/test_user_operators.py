@@ -1,4 +1,4 @@
-"""Operators of one's own: what functions, matrices, modules and other libraries' operators give, and what is refused."""
+"""Operators of one's own: what functions, matrices, modules and those of other libraries give, and what is refused."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _sketch(op: LinearOperator, shape: Shape, rank: int, is_complex: bool) -> Sk
         op.input_shape(shape)
     except InvalidInput:
         raise Unsupported(
-            f"inverses.Nystrom makes one sketch for all images, and {type(op).__name__} is another operator for each of "
+            f"inverses.Nystrom makes one sketch for all images, and {type(op).__name__} differs for each of "
             "a batch: solve them one by one, or use inverses.Scalar()"
         ) from None
     generator = torch.Generator().manual_seed(0)

@@ -15,7 +15,9 @@ from ..steps import DataStep
 
 
 class Polynomial(StrictKeywords):
-    """C = c p(beta I + A A^T), p of ``degree`` d, for which t p(t) is nearest to 1 on [beta, beta + ||A||^2]::
+    """C = c p(beta I + A A^T) with the polynomial p of ``degree`` d for which t p(t) is nearest to 1.
+
+    On [beta, beta + ||A||^2] it is::
 
         t p(t) = 1 - (-1)^(d + 1) T_(d+1)((2 t - 2 beta - L) / L) / T_(d+1)(1 + 2 beta / L),    L = ||A||^2
 
