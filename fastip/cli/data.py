@@ -16,7 +16,7 @@ from .console import err, out, plainly
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-app = typer.Typer(no_args_is_help=True, help="Public sets of pictures for training and testing.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Public sets of pictures for training and testing.")
 
 
 @app.command()
