@@ -3,6 +3,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 THREADS ?= 1
 LONG ?= photo-restorer
+WHEEL_CUDA ?= ON
 
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
@@ -39,6 +40,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.citation-file-format CITATION.cff
 
 bench: $(READY)
 	mkdir -p build
@@ -55,16 +60,16 @@ train-photo: $(READY)
 train-photo-export: $(READY)
 	$(BIN)/fastip train export $(LONG)
 
-# sdist, wheel out of the sdist, manylinux wheel (one OpenMP runtime in a process: torch's, so libgomp stays outside), and a solve in an empty environment
+# sdist, wheel out of the sdist, manylinux wheel, and a solve in an empty environment. WHEEL_CUDA=OFF: without GPU kernels, where there is no nvcc.
 wheel: $(READY)
 	rm -rf dist build/empty
-	FASTIP_CUDA=AUTO FASTIP_CUDA_ARCHS= $(PY) -P -m build --outdir dist/plain .
-	PATH="$(BIN):$$PATH" $(BIN)/auditwheel repair --exclude libgomp.so.1 --wheel-dir dist dist/plain/*.whl
+	FASTIP_CUDA=$(WHEEL_CUDA) FASTIP_CUDA_ARCHS= $(PY) -P -m build --outdir dist/plain .
+	PATH="$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist dist/plain/*.whl
 	cp dist/plain/*.tar.gz dist/ && rm -r dist/plain
 	$(PYTHON) -m venv build/empty
 	build/empty/bin/python -m pip install -q "$(TORCH)"
 	build/empty/bin/python -m pip install -q dist/*.whl
-	cd build/empty && bin/fastip info && bin/python -P -c "$$SOLVE"
+	cd build/empty && bin/fastip info && bin/python -P ../../tests/packaging/solve.py
 
 # Builds without isolation, so that an unchanged C++ file is not compiled again; Python changes need no step at all.
 $(READY): $(VENV)/torch $(NATIVE)
@@ -95,15 +100,3 @@ for line in requires("fastip"):
         print(requirement)
 endef
 export GPU_NEEDS
-
-define SOLVE
-import torch, fastip
-op = fastip.operators.Blur(fastip.psf.gaussian(9, sigma=1.6), stride=4, boundary="circular")
-x = torch.zeros(1, 3, 64, 64)
-x[..., ::7, ::5] = 1
-solution = fastip.admm(op(x), op, fastip.priors.L1(weight=1e-4), beta=1e-2, iterations=200)
-gap = float((op(solution.x) - op(x)).norm() / op(x).norm())
-assert fastip.kernels.available()["compiled"] and gap < 0.05, (fastip.kernels.available(), gap)
-print(solution.status, f"relative data residual {gap:.1e}")
-endef
-export SOLVE

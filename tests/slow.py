@@ -66,6 +66,8 @@ SLOW = {  # seconds of processor time on two cores with AVX-512, the longest cas
     "kernels/test_library_ops.py::test_opcheck": 6,
     "operators/test_psf.py::test_the_largest_take_memory_in_proportion": 5,
     "operators/test_psf_estimate.py::test_a_long_motion_that_lies_between_the_lengths_that_are_tried_first": 3,
+    "packaging/test_cost.py::test_answers_that_need_nothing_take_half_a_second": 3,
+    "packaging/test_cost.py::test_little_is_loaded_beyond_torch": 4,
     "priors/test_penalty.py::test_the_default_is_traced": 2,
     "priors/test_plug_and_play.py::test_the_bound_is_kept": 6,
     "solvers/test_compiled.py::test_equals_eager": 3,

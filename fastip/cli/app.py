@@ -23,6 +23,7 @@ from .console import complain, err, lost, out, plainly
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # what lays a help out in boxes takes 0.1 to 0.2 s of processor time to load
     pretty_exceptions_show_locals=False,
     help="Solve linear inverse problems in imaging.",
 )
