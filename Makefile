@@ -8,6 +8,7 @@ WHEEL_CUDA ?= ON
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
 PY := $(BIN)/python
+SAFE := $(shell $(PYTHON) -c 'import sys; print("-P" * (sys.version_info >= (3, 11)))') # Python 3.10 lacks it
 READY := $(VENV)/ready
 NATIVE := CMakeLists.txt pyproject.toml fastip/_version.py $(shell find csrc -type f)
 CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.cu')
@@ -24,16 +25,16 @@ demo: $(READY)
 
 # What tests/slow.py names takes most of the time: the quick suite leaves it out, and needs neither Triton nor a CUDA compiler.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(PY) -P -m pytest -n 2 --dist loadfile -m "not slow and not gpu_tools" tests
+	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -n 2 --dist loadfile -m "not slow and not gpu_tools" tests
 
 test-slow: $(READY) $(VENV)/gpu
-	OMP_NUM_THREADS=1 $(PY) -P -m pytest -n 2 --dist loadfile -m "slow or gpu_tools" tests
+	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -n 2 --dist loadfile -m "slow or gpu_tools" tests
 
 test-all: test test-slow
 
 # The long forms of what tries random cases: half an hour.
 test-long: $(READY)
-	FASTIP_LONG=1 OMP_NUM_THREADS=1 $(PY) -P -m pytest -n 2 -m fuzz tests
+	FASTIP_LONG=1 OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -n 2 -m fuzz tests
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -47,8 +48,8 @@ lint: $(READY)
 
 bench: $(READY)
 	mkdir -p build
-	OMP_WAIT_POLICY=PASSIVE $(PY) -P -m pytest bench --benchmark-only --benchmark-json=build/bench.json
-	$(PY) -P bench/report.py build/bench.json
+	OMP_WAIT_POLICY=PASSIVE $(PY) $(SAFE) -m pytest bench --benchmark-only --benchmark-json=build/bench.json
+	$(PY) $(SAFE) bench/report.py build/bench.json
 
 # The long training of the photograph denoiser, at the lowest priority; CONTRIBUTING.md says how it is halted and exported. Where it has a session of its
 # own (setsid make train-photo) Linux weighs sessions, not processes, so the session is made nice too.
@@ -63,13 +64,13 @@ train-photo-export: $(READY)
 # sdist, wheel out of the sdist, manylinux wheel, and a solve in an empty environment. WHEEL_CUDA=OFF: without GPU kernels, where there is no nvcc.
 wheel: $(READY)
 	rm -rf dist build/empty
-	FASTIP_CUDA=$(WHEEL_CUDA) FASTIP_CUDA_ARCHS= $(PY) -P -m build --outdir dist/plain .
+	FASTIP_CUDA=$(WHEEL_CUDA) FASTIP_CUDA_ARCHS= $(PY) $(SAFE) -m build --outdir dist/plain .
 	PATH="$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist dist/plain/*.whl
 	cp dist/plain/*.tar.gz dist/ && rm -r dist/plain
 	$(PYTHON) -m venv build/empty
 	build/empty/bin/python -m pip install -q "$(TORCH)"
 	build/empty/bin/python -m pip install -q dist/*.whl
-	cd build/empty && bin/fastip info && bin/python -P ../../tests/packaging/solve.py
+	cd build/empty && bin/fastip info && bin/python ../../tests/packaging/solve.py
 
 # Builds without isolation, so that an unchanged C++ file is not compiled again; Python changes need no step at all.
 $(READY): $(VENV)/torch $(NATIVE)
@@ -78,7 +79,7 @@ $(READY): $(VENV)/torch $(NATIVE)
 
 # What the tests of the GPU kernels need on any machine: Triton, whose kernels run interpreted, and a CUDA compiler.
 $(VENV)/gpu: $(READY)
-	$(PY) -P -c "$$GPU_NEEDS" > $@.txt
+	$(PY) $(SAFE) -c "$$GPU_NEEDS" > $@.txt
 	$(PY) -m pip install -q -r $@.txt
 	touch $@
 

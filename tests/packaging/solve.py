@@ -1,4 +1,4 @@
-"""A solve by an installed wheel, in an environment that has nothing else: python -P tests/packaging/solve.py."""
+"""A solve by an installed wheel, in an environment that has nothing else: python tests/packaging/solve.py."""
 
 import torch
 
