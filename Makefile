@@ -1,4 +1,4 @@
-# make demo | test | test-all | test-long | lint | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
+# make demo | test | test-all | test-long | lint | docs | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 THREADS ?= 1
@@ -15,7 +15,7 @@ CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.cu')
 export FASTIP_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null),AUTO,OFF)
 export FASTIP_CUDA_ARCHS ?= $(if $(shell nvidia-smi -L 2>/dev/null),native)
 
-.PHONY: demo test test-slow test-all test-long lint bench train-photo train-photo-export wheel clean
+.PHONY: demo test test-slow test-all test-long lint docs bench train-photo train-photo-export wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -39,6 +39,12 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
+
+# The pages of docs/, built without a request to another host, their doctests, links and parameters looked at.
+docs: $(VENV)/docs
+	$(PY) -P -m sphinx -W --keep-going -q -d docs/_build/doctrees -b html docs docs/_build/html
+	$(PY) -P -m sphinx -W -q -d docs/_build/doctrees -b doctest docs docs/_build/doctest
+	$(PY) -P docs/check.py docs/_build/html
 
 bench: $(READY)
 	mkdir -p build
@@ -73,7 +79,12 @@ $(READY): $(VENV)/torch $(NATIVE)
 
 # What the tests of the GPU kernels need on any machine: Triton, whose kernels run interpreted, and a CUDA compiler.
 $(VENV)/gpu: $(READY)
-	$(PY) -P -c "$$GPU_NEEDS" > $@.txt
+	$(PY) -P -c "$$NEEDS" triton nvcc > $@.txt
+	$(PY) -m pip install -q -r $@.txt
+	touch $@
+
+$(VENV)/docs: $(READY)
+	$(PY) -P -c "$$NEEDS" docs > $@.txt
 	$(PY) -m pip install -q -r $@.txt
 	touch $@
 
@@ -84,17 +95,19 @@ $(VENV)/torch:
 	touch $@
 
 clean:
-	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info
+	rm -rf build dist docs/_build docs/api docs/gallery docs/commands.md $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-define GPU_NEEDS
+# The requirements of the extras that are named.
+define NEEDS
+import sys
 from importlib.metadata import requires
 for line in requires("fastip"):
     requirement, _, condition = line.partition(";")
-    if any(f'extra == "{extra}"' in condition for extra in ("triton", "nvcc")):
+    if any(f'extra == "{extra}"' in condition for extra in sys.argv[1:]):
         print(requirement)
 endef
-export GPU_NEEDS
+export NEEDS
 
 define SOLVE
 import torch, fastip
