@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext")]
@@ -60,7 +60,6 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "min_reported_time": 1e9,  # the time on whatever machine built the page says nothing to its reader
 }
-warnings.filterwarnings("ignore", category=UserWarning, message="Matplotlib is currently using agg")
 
 html_theme = "furo"
 html_title = f"fastip {version}"
@@ -70,3 +69,15 @@ html_css_files = ["style.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
+
+
+def security(app: Any, page: str, text: list[str]) -> None:
+    """Shows SECURITY.md, where there is one, in the place of the few words that stand in for it."""
+    policy = HERE.parent / "SECURITY.md"
+    if page == "security" and policy.exists():
+        text[0] = policy.read_text()
+
+
+def setup(app: Any) -> None:
+    """As Sphinx asks for it."""
+    app.connect("source-read", security)

@@ -15,7 +15,7 @@ from fastip import data, inverses, nets, operators, priors, psf, train
 # A small network, some hundred steps. Training for real takes minutes: the default of ``train.inverse``.
 
 op = operators.Blur(psf.motion(9, 45), boundary="valid")
-net = nets.InverseNet(channels=(8, 12), sizes=(7, 7), boundary=nets.boundary_of(op))
+net = nets.InverseNet(channels=(8, 12), sizes=(7, 7), boundary=nets.boundary_of(op.boundary))
 learned = train.inverse(op, beta=1e-2, net=net, steps=250, batch=4, progress=False)
 
 # %%

@@ -22,8 +22,8 @@ patches = []
 for name in ("coffee", "motorcycle"):
     grey = photographs[name].mean(1)[0].numpy()
     for _ in range(200):
-        top, left = rng.integers(grey.shape[0] - 48), rng.integers(grey.shape[1] - 48)
-        patches.append(grey[None, top : top + 48, left : left + 48])
+        top, left = rng.integers(grey.shape[0] - 32), rng.integers(grey.shape[1] - 32)
+        patches.append(grey[None, top : top + 32, left : left + 32])
 pictures = data.Stored((np.stack(patches) * 255).astype(np.uint8), np.zeros(len(patches), np.int64))
 
 # %%
@@ -31,7 +31,7 @@ pictures = data.Stored((np.stack(patches) * 255).astype(np.uint8), np.zeros(len(
 
 op = operators.Blur(psf.gaussian(9, 1.6), stride=2, boundary="circular")
 net = nets.PixelShuffleAutoencoder(colours=1, widths=(8, 16), blocks=(1, 1))
-how = {"steps": 120, "batch": 8, "progress": False}
+how = {"steps": 120, "batch": 6, "progress": False}
 denoiser = train.prior(net, pictures, noise=(0.01, 0.2), **how)
 settings = {"beta": (1e-3, 1e-2), "levels": (0.2, 0.1, 0.05), "iterations": 3, "data_noise": 0.01}
 prior = train.unrolled(denoiser.net, pictures, op, **settings, **how)
