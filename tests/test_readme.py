@@ -87,7 +87,9 @@ def folder(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     rows = np.linspace(40, 200, 64)[:, None, None] + 20 * rng.standard_normal((64, 64, 3))
     photograph = Image.fromarray(rows.clip(0, 255).astype(np.uint8))
-    photograph.save(tmp_path / "moved.jpg", quality=95)
+    for name in ("moved.jpg", "photo.jpg"):
+        photograph.save(tmp_path / name, quality=95)
+    photograph.save(tmp_path / "scan.tif", save_all=True, append_images=[photograph])
     photograph.resize((24, 24), Image.Resampling.BICUBIC).save(tmp_path / "small.jpg", quality=95)
     path = psf.shake(15, seed=1)
     Image.fromarray((path / path.max() * 255).round().numpy().astype(np.uint8)).save(tmp_path / "shake.png")
