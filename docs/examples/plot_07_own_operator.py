@@ -61,8 +61,9 @@ class RowPairs(Operator):
 truth = data.held_out_photographs(["chelsea"])["chelsea"][..., 40:232, 100:292]
 op = RowPairs()
 y = data.degrade(truth, op, 0.01)
-gap = (op(truth) * y).sum() - (truth * op.adjoint(y)).sum()
-print(f"<A x, y> - <x, A^T y> = {float(gap):.1e}")
+product = float((op(truth).double() * y).sum())
+gap = product - float((truth.double() * op.adjoint(y)).sum())
+print(f"(<A x, y> - <x, A^T y>) / <A x, y> = {gap / product:.1e}")
 
 prior = priors.TV(weight=2e-3) + priors.Box(0, 1)
 print(fastip.explain(op, prior, y))

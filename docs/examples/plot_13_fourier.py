@@ -1,7 +1,7 @@
 """A picture from some of its frequencies
 ======================================
 
-Magnetic resonance measures single frequencies, and each takes time. From a quarter of them, along radial lines, total
+Magnetic resonance measures single frequencies, and each takes time. From a fifth of them, along radial lines, total
 variation brings back a picture that consists of areas.
 """
 
