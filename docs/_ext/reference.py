@@ -52,8 +52,10 @@ def comment(name: names.Name) -> str:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             if [getattr(target, "id", None) for target in targets] == [short]:
                 beside = lines[node.lineno - 1].partition("  # ")[2]
-                above = lines[node.lineno - 2] if lines[node.lineno - 2].startswith("# ") else ""
-                return beside or above.removeprefix("# ")
+                first = node.lineno - 1
+                while lines[first - 1].startswith("# "):
+                    first -= 1
+                return beside or " ".join(line.removeprefix("# ") for line in lines[first : node.lineno - 1])
     return ""
 
 

@@ -16,7 +16,7 @@ from fastip import data, inverses, nets, operators, priors, psf, train
 
 op = operators.Blur(psf.motion(9, 45), boundary="valid")
 net = nets.InverseNet(channels=(8, 12), sizes=(7, 7), boundary=nets.boundary_of(op.boundary))
-learned = train.inverse(op, beta=1e-2, net=net, steps=250, batch=4, progress=False)
+learned = train.inverse(op, beta=1e-2, net=net, steps=150, batch=4, progress=False)
 
 # %%
 # The objective of the solve with it, with the best stencil of the same width, and with conjugate gradients to 1e-5 in
@@ -32,7 +32,7 @@ def objective(x):
     return float((op(x) - y).square().sum() + prior.value(x).sum())
 
 
-lowest = objective(fastip.admm(y, op, prior, beta=1e-2, inverse=learned, iterations=2000, tolerance=0).x)
+lowest = objective(fastip.admm(y, op, prior, beta=1e-2, inverse=learned, iterations=300, tolerance=0).x)
 steps = {"stencil": inverses.Stencil(6), "learned": learned, "conjugate gradients": inverses.ConjugateGradient()}
 figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
 for (name, inverse), line in zip(steps.items(), ("-", "-", "--"), strict=True):
@@ -42,7 +42,7 @@ for (name, inverse), line in zip(steps.items(), ("-", "-", "--"), strict=True):
         """Keep the objective."""
         curve.append(objective(state.x))
 
-    fastip.admm(y, op, prior, beta=1e-2, inverse=inverse, iterations=80, tolerance=0, callback=watch)
+    fastip.admm(y, op, prior, beta=1e-2, inverse=inverse, iterations=60, tolerance=0, callback=watch)
     axis.semilogy([value / lowest - 1 for value in curve], line, label=name)
 axis.set_xlabel("iteration")
 axis.set_ylabel("objective over its lowest, minus 1")
