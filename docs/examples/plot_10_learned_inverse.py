@@ -9,14 +9,14 @@ was learned, and a certificate says so before the first iteration.
 import matplotlib.pyplot as plt
 
 import fastip
-from fastip import data, inverses, nets, operators, priors, psf, train
+from fastip import data, inverses, operators, priors, psf
 
 # %%
-# A small network, some hundred steps. Training for real takes minutes: the default of ``train.inverse``.
+# One that was trained for this blur comes with fastip. ``fastip.train.inverse(op, beta=1e-2)`` trains another, in minutes.
 
 op = operators.Blur(psf.motion(9, 45), boundary="valid")
-net = nets.InverseNet(channels=(8, 12), sizes=(7, 7), boundary=nets.boundary_of(op.boundary))
-learned = train.inverse(op, beta=1e-2, net=net, steps=150, batch=4, progress=False)
+with fastip.shipped.weights("inverses", "motion-valid") as path:
+    learned = fastip.load_inverse(path)
 
 # %%
 # The objective of the solve with it, with the best stencil of the same width, and with conjugate gradients to 1e-5 in
@@ -32,7 +32,7 @@ def objective(x):
     return float((op(x) - y).square().sum() + prior.value(x).sum())
 
 
-lowest = objective(fastip.admm(y, op, prior, beta=1e-2, inverse=learned, iterations=300, tolerance=0).x)
+lowest = objective(fastip.admm(y, op, prior, beta=1e-2, inverse=learned, iterations=200, tolerance=0).x)
 steps = {"stencil": inverses.Stencil(6), "learned": learned, "conjugate gradients": inverses.ConjugateGradient()}
 figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
 for (name, inverse), line in zip(steps.items(), ("-", "-", "--"), strict=True):
@@ -47,8 +47,3 @@ for (name, inverse), line in zip(steps.items(), ("-", "-", "--"), strict=True):
 axis.set_xlabel("iteration")
 axis.set_ylabel("objective over its lowest, minus 1")
 axis.legend()
-
-# %%
-# Trained ones for these blurs come with fastip.
-
-print(", ".join(fastip.shipped.names("inverses")))
