@@ -12,7 +12,7 @@ import fastip
 from fastip import data, inverses, operators, priors, psf
 
 # %%
-# One that was trained for this blur comes with fastip; ``fastip.train.inverse(op, beta=1e-2)`` trains another in minutes.
+# This one was trained for the blur and comes with fastip; ``fastip.train.inverse(op, beta=1e-2)`` trains another.
 
 op = operators.Blur(psf.motion(9, 45), boundary="valid")
 with fastip.shipped.weights("inverses", "motion-valid") as path:
