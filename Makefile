@@ -1,4 +1,4 @@
-# make demo | test | test-all | test-long | lint | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
+# make demo | test | test-all | test-long | lint | docs | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 THREADS ?= 1
@@ -17,7 +17,7 @@ CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.cu')
 export FASTIP_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null),AUTO,OFF)
 export FASTIP_CUDA_ARCHS ?= $(if $(shell nvidia-smi -L 2>/dev/null),native)
 
-.PHONY: demo test test-slow test-all test-long lint bench train-photo train-photo-export wheel clean
+.PHONY: demo test test-slow test-all test-long lint docs bench train-photo train-photo-export wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -45,6 +45,12 @@ lint: $(READY)
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(BIN)/check-jsonschema -q --builtin-schema vendor.citation-file-format CITATION.cff
+
+# The pages of docs/, built without a request to another host, their doctests, links and parameters looked at.
+docs: $(VENV)/docs
+	$(PY) $(SAFE) -m sphinx -W --keep-going -q -d docs/_build/doctrees -b html docs docs/_build/html
+	$(PY) $(SAFE) -m sphinx -W -q -d docs/_build/doctrees -b doctest docs docs/_build/doctest
+	$(PY) $(SAFE) docs/check.py docs/_build/html
 
 bench: $(READY)
 	mkdir -p build
@@ -79,7 +85,12 @@ $(READY): $(VENV)/torch $(NATIVE)
 
 # What the tests of the GPU kernels need on any machine: Triton, whose kernels run interpreted, and a CUDA compiler.
 $(VENV)/gpu: $(READY)
-	$(PY) $(SAFE) -c "$$GPU_NEEDS" > $@.txt
+	$(PY) $(SAFE) -c "$$NEEDS" triton nvcc > $@.txt
+	$(PY) -m pip install -q -r $@.txt
+	touch $@
+
+$(VENV)/docs: $(READY)
+	$(PY) $(SAFE) -c "$$NEEDS" docs > $@.txt
 	$(PY) -m pip install -q -r $@.txt
 	touch $@
 
@@ -90,14 +101,16 @@ $(VENV)/torch:
 	touch $@
 
 clean:
-	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info
+	rm -rf build dist docs/_build docs/api docs/gallery docs/commands.md $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-define GPU_NEEDS
+# The requirements of the extras that are named.
+define NEEDS
+import sys
 from importlib.metadata import requires
 for line in requires("fastip"):
     requirement, _, condition = line.partition(";")
-    if any(f'extra == "{extra}"' in condition for extra in ("triton", "nvcc")):
+    if any(f'extra == "{extra}"' in condition for extra in sys.argv[1:]):
         print(requirement)
 endef
-export GPU_NEEDS
+export NEEDS
