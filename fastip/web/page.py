@@ -19,6 +19,8 @@ CSS = """
 .gradio-container { max-width: 1100px !important; margin: 0 auto !important; }
 .head h1 { font-size: 1.5rem; font-weight: 650; margin: 0; }
 .head p, .note { color: var(--body-text-color-subdued); margin: 0.15rem 0 0; }
+.examples { flex-wrap: wrap; gap: 0.5rem; align-items: center; }
+.examples > * { flex: 0 0 auto; width: auto; min-width: 0; }
 .told { overflow-wrap: anywhere; }
 .told p { margin: 0.3rem 0; }
 .told code { display: block; padding: 0.5rem 0.7rem; border-radius: 6px; background: var(--background-fill-secondary); }
@@ -56,7 +58,6 @@ class Page:
                     damage = gr.Radio(DAMAGES, value=SMALL, label="2. What is wrong with it?", elem_id="damage")
                     fields = self._fields(damage)
                     button = gr.Button("3. Restore", variant="primary", elem_id="restore")
-                    examples = [(name, gr.Button(title, size="sm", min_width=140)) for name, title in self._examples()]
                 with gr.Column(scale=3, min_width=320):
                     preview = gr.Image(
                         label="Your picture", type="filepath", interactive=False, visible=False, buttons=[], height=420
@@ -70,7 +71,7 @@ class Page:
                         max_height=640,
                         elem_id="slider",
                     )
-                    told = gr.HTML(_told("The picture will appear here."), elem_id="told", elem_classes="told")
+                    told = gr.HTML(_told("Before and after will appear here."), elem_id="told", elem_classes="told")
                     download = gr.DownloadButton("Download", visible=False, elem_id="download")
                     curve = gr.Image(
                         label="The search of the blur",
@@ -80,6 +81,7 @@ class Page:
                         buttons=[],
                         elem_id="curve",
                     )
+            examples = self._examples()
             shown = [preview, slider, told, download, curve]
             picture.change(self._look, [picture], shown)
             button.click(self._restore, [picture, damage, *fields], shown)
@@ -89,11 +91,13 @@ class Page:
         blocks.queue(max_size=64, default_concurrency_limit=None)  # the workers have a queue of their own
         return blocks
 
-    def _examples(self) -> list[tuple[str, str]]:
-        there = self._there.examples
-        if there:
-            gr.HTML("<p class='note'>Or try one of these:</p>")
-        return [(name, title) for name, (title, _) in choices.EXAMPLES.items() if name in there]
+    def _examples(self) -> list[tuple[str, Any]]:
+        """A button for each that there is, by its name."""
+        if not self._there.examples:
+            return []
+        with gr.Row(elem_classes="examples"):
+            gr.HTML("<p class='note'>Or try:</p>")
+            return [(name, gr.Button(choices.EXAMPLES[name][0], size="sm")) for name in self._there.examples]
 
     def _fields(self, damage: gr.Radio) -> list[Any]:
         """What each damage asks for, in the order of ``_words``; only that of the chosen one is seen."""
@@ -101,9 +105,7 @@ class Page:
             factor = gr.Dropdown([f"{by:g}" for by in choices.FACTORS], value="4", label="How many times larger?")
             with gr.Row():
                 method = gr.Dropdown([*self._there.methods], value="bicubic", label="Made small by", min_width=120)
-                program = gr.Dropdown(
-                    [*self._there.programs], value="pillow", label="as this program does", min_width=120
-                )
+                program = gr.Dropdown([*self._there.programs], value="pillow", label="in", min_width=120)
         with gr.Group(visible=False) as focus:
             disk = gr.Radio([FOUND, KNOWN], value=FOUND, label="The blur")
             radius = gr.Slider(*choices.RADII, value=3, step=0.1, label="Radius, pixels", visible=False)
@@ -126,20 +128,17 @@ class Page:
                 height=120,
                 elem_id="mask",
             )
-        noise = gr.Number(
-            None,
+        noise = gr.Textbox(
             label="Noise, in grey levels of 0 to 255",
-            placeholder="estimated",
-            minimum=0,
-            maximum=254,
-            info="Leave it empty to have it estimated.",
+            placeholder="leave it empty to have it estimated",
+            max_length=20,
+            elem_id="noise",
         )
         groups = {small: SMALL, focus: FOCUS, moved: MOVED, holes: HOLES}
         damage.change(
             lambda chosen: [gr.update(visible=chosen == own) for own in groups.values()],
             [damage],
             [*groups],
-            queue=False,
             show_progress="hidden",
         )
         for choice, numbers in ((disk, [radius]), (motion, [length]), (motion, [angle])):
@@ -147,7 +146,6 @@ class Page:
                 lambda chosen: gr.update(visible=chosen == KNOWN),
                 [choice],
                 numbers,
-                queue=False,
                 show_progress="hidden",
             )
         return [factor, method, program, disk, radius, motion, length, angle, noise, mask]
@@ -157,7 +155,12 @@ class Page:
         hidden = [gr.update(visible=False, value=None) for _ in range(2)]
         if picture is None:
             self._kept.end(str(request.session_hash))
-            return [*hidden, _told("The picture will appear here."), gr.update(visible=False), gr.update(visible=False)]
+            return [
+                *hidden,
+                _told("Before and after will appear here."),
+                gr.update(visible=False),
+                gr.update(visible=False),
+            ]
         folder = self._kept.fresh(str(request.session_hash), Path(picture))
         try:
             seen = self._workers.ask(choices.Look(Path(picture), folder, self._most))
@@ -204,7 +207,7 @@ def _words(damage: str, factor: str, method: str, program: str, *given: Any) -> 
     """The fields in the order of the page."""
     disk, radius, motion, length, angle, noise, mask = given
     search = (disk if damage == FOCUS else motion) == FOUND
-    numbers = {"radius": radius, "length": length, "angle": angle, "noise": noise}
+    numbers = {"radius": radius, "length": length, "angle": angle, "noise": noise.strip() or None}
     return Words(damage, factor, method, program, search, **numbers, mask=None if mask is None else Path(mask))  # type: ignore[arg-type]
 
 

@@ -115,7 +115,9 @@ def _application(workers: Workers, folder: Path, max_pixels: int, host: str) -> 
         pwa=False,
         mcp_server=False,
         show_error=False,
-        theme=gr.themes.Default(primary_hue="slate", **plain),
+        theme=gr.themes.Default(primary_hue="slate", **plain).set(
+            body_text_color_subdued="*neutral_500", block_info_text_color="*neutral_500"
+        ),
         css=CSS,
     )
     hosts = ("127.0.0.1", "localhost", "[::1]") if is_local(host) else ()

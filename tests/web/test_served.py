@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
-import zlib
+from pathlib import Path
 
-import numpy as np
 import pytest
-import tifffile
 import torch
-from PIL import Image
 
+from cases.bombs import BOMBS
 from cases.cli import fastip
 from cases.scenes import scene, seen
 from fastip import io, psf
@@ -31,6 +30,7 @@ from fastip.web.choices import (
     Words,
     command,
 )
+from fastip.web.workers import Limits, Workers
 
 MOST = 10**6
 
@@ -125,40 +125,6 @@ def test_what_is_seen_before(picture, tmp_path):
     assert io.read_image(seen_.preview)[0].shape == (1, 3, 24, 32)
 
 
-def large(path):
-    """A PNG of 60000 x 60000 pixels in some bytes."""
-    header = np.array([60_000, 60_000], ">u4").tobytes() + bytes([8, 2, 0, 0, 0])
-    chunks = (b"IHDR" + header, b"IDAT" + zlib.compress(bytes(1000)), b"IEND")
-    parts = (np.array(len(c) - 4, ">u4").tobytes() + c + np.array(zlib.crc32(c), ">u4").tobytes() for c in chunks)
-    path.with_suffix(".png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
-    return path.with_suffix(".png")
-
-
-def packed(path):
-    """A TIFF that claims 40000 x 40000 pixels in one strip."""
-    tifffile.imwrite(path.with_suffix(".tif"), np.zeros((16, 16), "uint8"), compression="zlib")
-    with tifffile.TiffFile(path.with_suffix(".tif"), mode="r+") as file:
-        for tag in (256, 257, 278):
-            file.pages[0].tags[tag].overwrite(40_000)
-    return path.with_suffix(".tif")
-
-
-def pages(path):
-    with tifffile.TiffWriter(path.with_suffix(".tif")) as file:
-        for _ in range(500):
-            file.write(np.zeros((8, 8), "uint8"))
-    return path.with_suffix(".tif")
-
-
-def animated(path):
-    frames = [Image.new("L", (8, 8), k) for k in range(100)]
-    frames[0].save(path.with_suffix(".png"), save_all=True, append_images=frames[1:])
-    return path.with_suffix(".png")
-
-
-BOMBS = {large: "60000 x 60000", packed: "40000 x 40000", pages: "has 500 pages", animated: "animation of 100 frames"}
-
-
 @pytest.mark.parametrize("bomb", BOMBS, ids=lambda bomb: bomb.__name__)
 def test_bombs_are_refused_in_words_and_at_once(tmp_path, bomb):
     """What they cost: tests/io/test_limits.py, and below in a worker."""
@@ -169,6 +135,23 @@ def test_bombs_are_refused_in_words_and_at_once(tmp_path, bomb):
             job(asked)
         assert str(tmp_path) not in str(told.value) and path.name in str(told.value)
     assert time.process_time() - begun < 1
+
+
+def test_bombs_cost_a_worker_neither_time_nor_memory(tmp_path):
+    def spent(pid):
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"), int(status["VmHWM"].split()[0]) / 1024
+
+    with Workers(job, Limits(memory=300 * 2**20), Warm(1)) as workers:
+        [pid] = [worker.process.pid for worker in workers._all]
+        for bomb, words in BOMBS.items():
+            before = spent(pid)
+            with pytest.raises(FastipError, match=words):
+                workers.ask(Look(bomb(tmp_path / "bomb"), tmp_path, MOST))
+            seconds, megabytes = (after - begin for after, begin in zip(spent(pid), before, strict=True))
+            assert seconds < 1 and megabytes < 300, (bomb, seconds, megabytes)
+        assert [worker.process.pid for worker in workers._all] == [pid]
 
 
 def test_a_result_of_too_many_pixels_is_refused(picture):
