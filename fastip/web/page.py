@@ -84,7 +84,9 @@ class Page:
             examples = self._examples()
             shown = [preview, slider, told, download, curve]
             picture.change(self._look, [picture], shown)
-            button.click(self._restore, [picture, damage, *fields], shown)
+            button.click(
+                self._restore, [picture, damage, *fields], shown, show_progress="minimal", show_progress_on=told
+            )
             for name, example in examples:
                 example.click(lambda name=name: self._example(name), None, [picture, damage, told])
             blocks.unload(self._end)
