@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import stat
 import tempfile
 import threading
+import time
 from pathlib import Path
+
+YOUNG = 60.0  # seconds
 
 
 class Kept:
@@ -50,15 +54,27 @@ class Kept:
     def _keep(self, session: str, folder: Path | None, uploads: set[Path]) -> None:
         with self._lock:
             before = self._results.pop(session, None)
-            gone = self._uploads.pop(session, set()) - uploads
+            gone = self._uploads.pop(session, set())
             if folder is not None:
                 self._results[session], self._uploads[session] = folder, uploads
-            for path in gone - {path for others in self._uploads.values() for path in others}:  # same files, same path
+            # The same file has the same path, whoever uploads it.
+            for path in gone.difference(*self._uploads.values()):
                 path.unlink(missing_ok=True)
                 with contextlib.suppress(OSError):
                     path.parent.rmdir()
-            for path in self.folder.glob("tmp*"):  # empty: the framework makes one for each file that it hands over
-                if path.is_file() and not path.stat().st_size:
+            for path in self.folder.glob("tmp*"):
+                if _stray(path):
                     path.unlink(missing_ok=True)
         if before is not None:
             shutil.rmtree(before, ignore_errors=True)
+
+
+def _stray(path: Path) -> bool:
+    """Whether it is one of the empty files that the framework makes for each file that it hands over.
+
+    A young one may be an upload that has just begun.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        status = path.stat()
+        return stat.S_ISREG(status.st_mode) and not status.st_size and time.time() - status.st_mtime > YOUNG
+    return False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 from fastip.web.kept import Kept
 
 
@@ -48,7 +51,8 @@ def test_a_made_file_is_as_if_it_was_uploaded(tmp_path):
 
 
 def test_empty_files_of_the_framework_go_and_others_stay(tmp_path):
-    (tmp_path / "tmpabc").touch()
-    (tmp_path / "tmpfull").write_text("x")
+    for name, content, age in (("tmpold", "", 100), ("tmpnew", "", 0), ("tmpfull", "x", 100)):
+        (tmp_path / name).write_text(content)
+        os.utime(tmp_path / name, times=(time.time() - age,) * 2)
     Kept(tmp_path).end("nobody")
-    assert [path.name for path in tmp_path.iterdir()] == ["tmpfull"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tmpfull", "tmpnew"]

@@ -64,7 +64,6 @@ class Server:
 
     def worker(self) -> int:
         """The process that works; another child of the server watches over its resources."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         children = [child for path in threads for child in path.read_text().split()]
         [found] = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
@@ -178,11 +177,12 @@ def _slide(page):
 
 
 def _gone(server):
-    """Nothing is left of a user who is gone."""
-    until = time.monotonic() + 60
-    while list(server.temporary.glob("fastip-serve-*/*")) and time.monotonic() < until:
+    """No file is left of a user who is gone."""
+    until, left = time.monotonic() + 60, ["not looked at"]
+    while left and time.monotonic() < until:
         time.sleep(0.2)
-    assert not list(server.temporary.glob("fastip-serve-*/*"))
+        left = [path for path in server.temporary.rglob("*") if path.is_file() and path.stat().st_size]
+    assert not left
 
 
 @pytest.mark.parametrize("width", [1280, 400])
