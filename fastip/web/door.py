@@ -15,8 +15,10 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 API = "/gradio_api/"
 # All that the page asks for; the framework has more: proxies, recordings, histories, its own interface for programs.
-READ = ("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", f"{API}upload_progress", f"{API}queue/data")
-READ += (f"{API}startup-events",)
+READ = (
+    *("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json"),
+    *(f"{API}upload_progress", f"{API}queue/data", f"{API}startup-events"),
+)
 BELOW = ("/assets/", "/static/", f"{API}heartbeat/")
 WRITTEN = (f"{API}upload", f"{API}queue/join", f"{API}cancel", f"{API}reset")
 FILES = f"{API}file="
