@@ -25,6 +25,10 @@ CSS = """
 .told p { margin: 0.3rem 0; }
 .told code { display: block; padding: 0.5rem 0.7rem; border-radius: 6px; background: var(--background-fill-secondary); }
 .told .refused { border-left: 3px solid #d1495b; padding: 0.2rem 0 0.2rem 0.8rem; }
+#curve::before {
+  content: "The search of the blur: the lower the cost, the better it explains the picture.";
+  display: block; padding: 0.6rem 0.8rem; color: var(--body-text-color-subdued); background: white;
+}
 footer { display: none !important; }
 """
 FOUND, KNOWN = "Find it in the picture", "I know it"
@@ -74,7 +78,7 @@ class Page:
                     told = gr.HTML(_told("Before and after will appear here."), elem_id="told", elem_classes="told")
                     download = gr.DownloadButton("Download", visible=False, elem_id="download")
                     curve = gr.Image(
-                        label="The search of the blur",
+                        show_label=False,
                         type="filepath",
                         interactive=False,
                         visible=False,
@@ -122,13 +126,11 @@ class Page:
                 label="Angle, degrees",
                 info="0: along rows; 45: from top left to bottom right",
             )
-        with gr.Group(visible=False) as holes:
-            mask = gr.File(
-                label="Mask: white where the picture is good, black where it has holes. "
-                "Without one, transparent pixels are filled.",
-                file_types=[*self._there.suffixes],
-                height=120,
-                elem_id="mask",
+        with gr.Column(visible=False) as holes:
+            mask = gr.File(label="Mask (black: holes)", file_types=[*self._there.suffixes], height=150, elem_id="mask")
+            gr.HTML(
+                "<p class='note'>White where the picture is good, black where it has holes. "
+                "Without a mask, transparent pixels are filled.</p>"
             )
         noise = gr.Textbox(
             label="Noise, in grey levels of 0 to 255",
