@@ -1,4 +1,4 @@
-# make demo | test | test-all | test-long | lint | docs | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
+# make demo | test | test-all | test-long | test-web | lint | docs | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 THREADS ?= 1
@@ -17,7 +17,7 @@ CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.cu')
 export FASTIP_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null),AUTO,OFF)
 export FASTIP_CUDA_ARCHS ?= $(if $(shell nvidia-smi -L 2>/dev/null),native)
 
-.PHONY: demo test test-slow test-all test-long lint docs bench train-photo train-photo-export wheel clean
+.PHONY: demo test test-slow test-all test-long test-web lint docs bench train-photo train-photo-export wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -25,7 +25,7 @@ demo: $(READY)
 
 # What tests/slow.py names takes most of the time: the quick suite leaves it out, and needs neither Triton nor a CUDA compiler.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -n 2 --dist loadfile -m "not slow and not gpu_tools" tests
+	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -n 2 --dist loadfile -m "not slow and not gpu_tools and not web" tests
 
 test-slow: $(READY) $(VENV)/gpu
 	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -n 2 --dist loadfile -m "slow or gpu_tools" tests
@@ -35,6 +35,12 @@ test-all: test test-slow
 # The long forms of what tries random cases: half an hour.
 test-long: $(READY)
 	FASTIP_LONG=1 OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -n 2 -m fuzz tests
+
+# The page of fastip serve in a browser, which apt-get installs where it may.
+test-web: $(READY) $(VENV)/web
+	@command -v chromium > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -q -y chromium; } || \
+	{ echo "the tests of the page need a browser: install chromium, for example: sudo apt-get install chromium"; exit 1; }
+	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -m web tests/web
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -91,6 +97,12 @@ $(VENV)/gpu: $(READY)
 
 $(VENV)/docs: $(READY)
 	$(PY) $(SAFE) -c "$$NEEDS" docs > $@.txt
+	$(PY) -m pip install -q -r $@.txt
+	touch $@
+
+# What the page and a browser that is driven need.
+$(VENV)/web: $(READY)
+	$(PY) $(SAFE) -c "$$NEEDS" web-test > $@.txt
 	$(PY) -m pip install -q -r $@.txt
 	touch $@
 

@@ -40,6 +40,8 @@ GPU_TOOLS = (
     "kernels/test_split_step.py::test_refused[triton",
 )
 
+WEB = ("web/test_page.py",)  # in a browser
+
 SLOW = {  # seconds of processor time on two cores with AVX-512, the longest case of each
     "checkpoint/test_shipped.py::test_the_projectors_that_come_with_fastip": 3,
     "cli/test_cli_train.py::test_it_writes_what_it_says": 7,
@@ -90,4 +92,7 @@ SLOW = {  # seconds of processor time on two cores with AVX-512, the longest cas
     "train/test_projector.py::test_a_projector_learns": 3,
     "train/test_projector.py::test_the_generator_counts_whole": 5,
     "train/test_resume.py::test_a_killed_training_goes_on_to_the_same_bits": 10,
+    "web/test_served.py::test_bombs_cost_a_worker_neither_time_nor_memory": 4,
+    "web/test_served.py::test_the_bytes_are_those_of_the_command": 4,
+    "web/test_served.py::test_the_search_is_drawn_where_the_blur_is_clear_and_where_it_is_not": 3,
 }

@@ -1,4 +1,4 @@
-"""The command line: fastip restore | degrade | tasks | demo | bench | train | data | experiment | info."""
+"""The command line: fastip restore | degrade | serve | tasks | demo | bench | train | data | experiment | info."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import typer
 import fastip
 
 from ..errors import InvalidInput
-from . import data, degrade, experiment, restore, train
+from . import data, degrade, experiment, restore, serve, train
 from .console import complain, err, lost, out, plainly
 
 app = typer.Typer(
@@ -67,6 +67,7 @@ def callback(
 
 app.command()(plainly(restore.restore))
 app.command()(plainly(degrade.degrade))
+app.command()(plainly(serve.serve))
 
 
 @app.command("tasks")
