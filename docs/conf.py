@@ -42,7 +42,6 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
-autodoc_type_aliases = {"PixelShuffleAutoencoder": "fastip.priors.PixelShuffleAutoencoder"}  # nets has one, too
 python_display_short_literal_types = True
 python_maximum_signature_line_length = 90
 highlight_language = "text"

@@ -18,6 +18,7 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon.docstring import GoogleDocstring
+from typing_extensions import Unpack
 
 HEADS = {"function": "Functions", "class": "Classes", "family": "Kernels", "data": "Values"}
 PUBLIC = dict(names.public())
@@ -161,6 +162,9 @@ def resolve(app: Sphinx, env: Any, node: pending_xref, shown: nodes.Element) -> 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """As Sphinx asks for it."""
+    for name, module in list(sys.modules.items()):  # imported for type checkers alone: without it no hint is resolved
+        if name.startswith("fastip.train"):
+            vars(module).setdefault("Unpack", Unpack)
     app.connect("builder-inited", write)
     app.connect("autodoc-process-bases", bases)
     app.connect("missing-reference", resolve)
