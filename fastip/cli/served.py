@@ -61,10 +61,8 @@ def _named(text: str, asked: Any) -> str:
 def _warm(asked: Warm) -> Ready:
     import torch
 
-    from .degrade import degrade
-    from .restore import restore
+    from . import degrade, restore  # noqa: F401 (loaded once, for all that follow)
 
-    assert restore and degrade
     torch.set_num_threads(max(1, torch.get_num_threads() // asked.workers))
     there = []
     for name in EXAMPLES:
