@@ -1,12 +1,14 @@
-# make demo | test | test-all | test-long | lint | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
+# make demo | test | test-all | test-long | test-web | lint | docs | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 THREADS ?= 1
 LONG ?= photo-restorer
+WHEEL_CUDA ?= ON
 
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
 PY := $(BIN)/python
+SAFE := $(shell $(PYTHON) -c 'import sys; print("-P" * (sys.version_info >= (3, 11)))') # Python 3.10 lacks it
 READY := $(VENV)/ready
 NATIVE := CMakeLists.txt pyproject.toml fastip/_version.py $(shell find csrc -type f)
 CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.cu')
@@ -15,7 +17,7 @@ CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.cu')
 export FASTIP_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null),AUTO,OFF)
 export FASTIP_CUDA_ARCHS ?= $(if $(shell nvidia-smi -L 2>/dev/null),native)
 
-.PHONY: demo test test-slow test-all test-long lint bench train-photo train-photo-export wheel clean
+.PHONY: demo test test-slow test-all test-long test-web lint docs bench train-photo train-photo-export wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -23,27 +25,43 @@ demo: $(READY)
 
 # What tests/slow.py names takes most of the time: the quick suite leaves it out, and needs neither Triton nor a CUDA compiler.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(PY) -P -m pytest -n 2 --dist loadfile -m "not slow and not gpu_tools" tests
+	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -n 2 --dist loadfile -m "not slow and not gpu_tools and not web" tests
 
 test-slow: $(READY) $(VENV)/gpu
-	OMP_NUM_THREADS=1 $(PY) -P -m pytest -n 2 --dist loadfile -m "slow or gpu_tools" tests
+	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -n 2 --dist loadfile -m "slow or gpu_tools" tests
 
 test-all: test test-slow
 
 # The long forms of what tries random cases: half an hour.
 test-long: $(READY)
-	FASTIP_LONG=1 OMP_NUM_THREADS=1 $(PY) -P -m pytest -n 2 -m fuzz tests
+	FASTIP_LONG=1 OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -n 2 -m fuzz tests
+
+# The page of fastip serve in a browser, which apt-get installs where it may.
+test-web: $(READY) $(VENV)/web
+	@command -v chromium > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -q -y chromium; } || \
+	{ echo "the tests of the page need a browser: install chromium, for example: sudo apt-get install chromium"; exit 1; }
+	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -m web tests/web
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.citation-file-format CITATION.cff
+
+# The pages of docs/, built without a request to another host, their doctests, links and parameters looked at.
+docs: $(VENV)/docs
+	$(PY) $(SAFE) -m sphinx -W --keep-going -q -d docs/_build/doctrees -b html docs docs/_build/html
+	$(PY) $(SAFE) -m sphinx -W -q -d docs/_build/doctrees -b doctest docs docs/_build/doctest
+	$(PY) $(SAFE) docs/check.py docs/_build/html
 
 bench: $(READY)
 	mkdir -p build
-	OMP_WAIT_POLICY=PASSIVE $(PY) -P -m pytest bench --benchmark-only --benchmark-json=build/bench.json
-	$(PY) -P bench/report.py build/bench.json
+	OMP_WAIT_POLICY=PASSIVE $(PY) $(SAFE) -m pytest bench --benchmark-only --benchmark-json=build/bench.json
+	$(PY) $(SAFE) bench/report.py build/bench.json
 
 # The long training of the photograph denoiser, at the lowest priority; CONTRIBUTING.md says how it is halted and exported. Where it has a session of its
 # own (setsid make train-photo) Linux weighs sessions, not processes, so the session is made nice too.
@@ -55,16 +73,16 @@ train-photo: $(READY)
 train-photo-export: $(READY)
 	$(BIN)/fastip train export $(LONG)
 
-# sdist, wheel out of the sdist, manylinux wheel (one OpenMP runtime in a process: torch's, so libgomp stays outside), and a solve in an empty environment
+# sdist, wheel out of the sdist, manylinux wheel, and a solve in an empty environment. WHEEL_CUDA=OFF: without GPU kernels, where there is no nvcc.
 wheel: $(READY)
 	rm -rf dist build/empty
-	FASTIP_CUDA=AUTO FASTIP_CUDA_ARCHS= $(PY) -P -m build --outdir dist/plain .
-	PATH="$(BIN):$$PATH" $(BIN)/auditwheel repair --exclude libgomp.so.1 --wheel-dir dist dist/plain/*.whl
+	FASTIP_CUDA=$(WHEEL_CUDA) FASTIP_CUDA_ARCHS= $(PY) $(SAFE) -m build --outdir dist/plain .
+	PATH="$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist dist/plain/*.whl
 	cp dist/plain/*.tar.gz dist/ && rm -r dist/plain
 	$(PYTHON) -m venv build/empty
 	build/empty/bin/python -m pip install -q "$(TORCH)"
 	build/empty/bin/python -m pip install -q dist/*.whl
-	cd build/empty && bin/fastip info && bin/python -P -c "$$SOLVE"
+	cd build/empty && bin/fastip info && bin/python ../../tests/packaging/solve.py
 
 # Builds without isolation, so that an unchanged C++ file is not compiled again; Python changes need no step at all.
 $(READY): $(VENV)/torch $(NATIVE)
@@ -73,7 +91,18 @@ $(READY): $(VENV)/torch $(NATIVE)
 
 # What the tests of the GPU kernels need on any machine: Triton, whose kernels run interpreted, and a CUDA compiler.
 $(VENV)/gpu: $(READY)
-	$(PY) -P -c "$$GPU_NEEDS" > $@.txt
+	$(PY) $(SAFE) -c "$$NEEDS" triton nvcc > $@.txt
+	$(PY) -m pip install -q -r $@.txt
+	touch $@
+
+$(VENV)/docs: $(READY)
+	$(PY) $(SAFE) -c "$$NEEDS" docs > $@.txt
+	$(PY) -m pip install -q -r $@.txt
+	touch $@
+
+# What the page and a browser that is driven need.
+$(VENV)/web: $(READY)
+	$(PY) $(SAFE) -c "$$NEEDS" web-test > $@.txt
 	$(PY) -m pip install -q -r $@.txt
 	touch $@
 
@@ -84,26 +113,16 @@ $(VENV)/torch:
 	touch $@
 
 clean:
-	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info
+	rm -rf build dist docs/_build docs/api docs/gallery docs/commands.md $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-define GPU_NEEDS
+# The requirements of the extras that are named.
+define NEEDS
+import sys
 from importlib.metadata import requires
 for line in requires("fastip"):
     requirement, _, condition = line.partition(";")
-    if any(f'extra == "{extra}"' in condition for extra in ("triton", "nvcc")):
+    if any(f'extra == "{extra}"' in condition for extra in sys.argv[1:]):
         print(requirement)
 endef
-export GPU_NEEDS
-
-define SOLVE
-import torch, fastip
-op = fastip.operators.Blur(fastip.psf.gaussian(9, sigma=1.6), stride=4, boundary="circular")
-x = torch.zeros(1, 3, 64, 64)
-x[..., ::7, ::5] = 1
-solution = fastip.admm(op(x), op, fastip.priors.L1(weight=1e-4), beta=1e-2, iterations=200)
-gap = float((op(solution.x) - op(x)).norm() / op(x).norm())
-assert fastip.kernels.available()["compiled"] and gap < 0.05, (fastip.kernels.available(), gap)
-print(solution.status, f"relative data residual {gap:.1e}")
-endef
-export SOLVE
+export NEEDS

@@ -17,6 +17,12 @@ using namespace fastip;
 
 namespace {
 
+#ifdef _OPENMP
+constexpr bool kOpenMP = true;
+#else
+constexpr bool kOpenMP = false;
+#endif
+
 // Runs a kernel of the table in use without the interpreter lock.
 template <class Args>
 void run(Outcome (*Table::*kernel)(const Args&, Dtype, int), const Args& args, int dtype, int threads) {
@@ -24,7 +30,7 @@ void run(Outcome (*Table::*kernel)(const Args&, Dtype, int), const Args& args, i
     const Table& kernels = table();
     {
         py::gil_scoped_release released;
-        outcome = (kernels.*kernel)(args, static_cast<Dtype>(dtype), threads);
+        outcome = (kernels.*kernel)(args, static_cast<Dtype>(dtype), kOpenMP ? threads : 1);
     }
     if (outcome == Outcome::out_of_memory) throw std::bad_alloc();
 }
@@ -63,11 +69,7 @@ std::pair<int, std::string> cuda_devices() {
 PYBIND11_MODULE(_C, m) {
     m.doc() = "Compiled kernels of fastip: raw pointers, no checks. Call them through fastip.kernels.";
     m.attr("version") = FASTIP_VERSION;
-#ifdef _OPENMP
-    m.attr("openmp") = true;
-#else
-    m.attr("openmp") = false;
-#endif
+    m.attr("openmp") = kOpenMP;
 #ifdef FASTIP_CUDA
     m.attr("cuda_compiled") = true;
 #else

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .checkpoint import save_projector as save_projector
     from .checkpoint import save_restorer as save_restorer
     from .checkpoint import shipped as shipped
+    from .errors import FastipDeprecationWarning as FastipDeprecationWarning
     from .errors import FastipError as FastipError
     from .explanation import explain as explain
     from .noise import noise_level as noise_level
@@ -63,7 +64,7 @@ _PUBLIC = {
         *("load_generator", "load_inverse", "load_prior", "load_projector", "load_restorer"),
         *("save_generator", "save_inverse", "save_prior", "save_projector", "save_restorer"),
     ),
-    "errors": ("FastipError",),
+    "errors": ("FastipDeprecationWarning", "FastipError"),
     "explanation": ("explain",),
     "noise": ("noise_level",),
     "solution": ("Solution", "Status"),

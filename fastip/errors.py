@@ -32,6 +32,13 @@ class DeviceError(FastipError, RuntimeError):
     """A GPU, or its driver, failed; the message has what CUDA says."""
 
 
+class FastipDeprecationWarning(FutureWarning):
+    """What is used here is going to change or leave, after two minor versions at the earliest.
+
+    The message names the version and what to use instead. Python shows it by default, in code of libraries too.
+    """
+
+
 def brief(value: object) -> str:
     """What was given, for a message: its repr where that is short, else its type (a network, a large array)."""
     text = repr(value)

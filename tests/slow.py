@@ -40,6 +40,8 @@ GPU_TOOLS = (
     "kernels/test_split_step.py::test_refused[triton",
 )
 
+WEB = ("web/test_page.py",)  # in a browser
+
 SLOW = {  # seconds of processor time on two cores with AVX-512, the longest case of each
     "checkpoint/test_shipped.py::test_the_projectors_that_come_with_fastip": 3,
     "cli/test_cli_train.py::test_it_writes_what_it_says": 7,
@@ -66,6 +68,8 @@ SLOW = {  # seconds of processor time on two cores with AVX-512, the longest cas
     "kernels/test_library_ops.py::test_opcheck": 6,
     "operators/test_psf.py::test_the_largest_take_memory_in_proportion": 5,
     "operators/test_psf_estimate.py::test_a_long_motion_that_lies_between_the_lengths_that_are_tried_first": 3,
+    "packaging/test_cost.py::test_answers_that_need_nothing_take_half_a_second": 3,
+    "packaging/test_cost.py::test_little_is_loaded_beyond_torch": 4,
     "priors/test_penalty.py::test_the_default_is_traced": 2,
     "priors/test_plug_and_play.py::test_the_bound_is_kept": 6,
     "solvers/test_compiled.py::test_equals_eager": 3,
@@ -73,6 +77,9 @@ SLOW = {  # seconds of processor time on two cores with AVX-512, the longest cas
     "solvers/test_converged.py::test_a_large_beta_is_not_taken_for_the_end": 5,
     "tasks/test_memory.py::test_the_bound_is_kept": 5,
     "test_forks.py::test_a_child_solves_what_its_parent_does": 3,
+    "test_readme.py::test_commands_of_readme": 11,
+    "test_readme.py::test_python_of_a_page": 20,
+    "test_readme.py::test_python_of_readme": 12,
     "train/test_gan.py::test_a_generator_learns": 5,
     "train/test_inverse.py::test_a_psf_wider_than_the_grids_that_measure_it": 5,
     "train/test_inverse.py::test_two_processes_average_their_gradients": 12,
@@ -85,4 +92,7 @@ SLOW = {  # seconds of processor time on two cores with AVX-512, the longest cas
     "train/test_projector.py::test_a_projector_learns": 3,
     "train/test_projector.py::test_the_generator_counts_whole": 5,
     "train/test_resume.py::test_a_killed_training_goes_on_to_the_same_bits": 10,
+    "web/test_served.py::test_bombs_cost_a_worker_neither_time_nor_memory": 4,
+    "web/test_served.py::test_the_bytes_are_those_of_the_command": 4,
+    "web/test_served.py::test_the_search_is_drawn_where_the_blur_is_clear_and_where_it_is_not": 3,
 }

@@ -35,6 +35,7 @@ LAYERS = (
     ("train",),
     ("bench",),
     ("experiments",),
+    ("web",),
     ("cli",),
     ("__main__",),
 )

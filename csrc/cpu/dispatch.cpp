@@ -9,7 +9,7 @@
 #include "fastip/kernels.hpp"
 #include "fastip/parallel.hpp"
 
-#ifdef __unix__
+#if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
 
@@ -60,7 +60,7 @@ const Table* chosen() {
 std::atomic<const Table*> current{nullptr};
 std::atomic<bool> in_child{false};
 
-#ifdef __unix__
+#if defined(__unix__) || defined(__APPLE__)
 const int watching_forks = pthread_atfork(nullptr, nullptr, [] { in_child.store(true); });
 #endif
 

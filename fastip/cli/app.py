@@ -1,4 +1,4 @@
-"""The command line: fastip restore | degrade | tasks | demo | bench | train | data | experiment | info."""
+"""The command line: fastip restore | degrade | serve | tasks | demo | bench | train | data | experiment | info."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ import typer
 import fastip
 
 from ..errors import InvalidInput
-from . import data, degrade, experiment, restore, train
+from . import data, degrade, experiment, restore, serve, train
 from .console import complain, err, lost, out, plainly
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # what lays a help out in boxes takes 0.1 to 0.2 s of processor time to load
     pretty_exceptions_show_locals=False,
     help="Solve linear inverse problems in imaging.",
 )
@@ -66,6 +67,7 @@ def callback(
 
 app.command()(plainly(restore.restore))
 app.command()(plainly(degrade.degrade))
+app.command()(plainly(serve.serve))
 
 
 @app.command("tasks")

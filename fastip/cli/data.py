@@ -14,7 +14,7 @@ from .choices import COLLECTIONS
 from .console import out, plainly
 from .progress import Bars
 
-app = typer.Typer(no_args_is_help=True, help="Public sets of pictures for training and testing.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Public sets of pictures for training and testing.")
 
 
 @app.command()

@@ -99,6 +99,12 @@ def restore(
     figure: Annotated[
         Path | None, typer.Option(help="Also draw input, result and residuals (one image only).", show_default=False)
     ] = None,
+    psf_figure: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also draw the search of an estimated psf, clear or not (one image only).", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Restore an image, or every image of a folder."""
     for given, known, what in ((task, TASKS, "task"), (prior, PRIORS, "prior"), (inverse, INVERSES, "inverse")):
@@ -120,16 +126,13 @@ def restore(
     choice = fastip.tasks.Choice(prior=prior, inverse=inverse, memory=memory, **numbers, **made)
     limit = chosen.usual_clipped(choice) if clipped is None else clipped_pixels(clipped)
     choice = choice.but({"clipped": limit})
-    settings = Settings(chosen, psf, choice, linear, reading(value_range, max_pixels), kind)
+    settings = Settings(chosen, psf, choice, linear, reading(value_range, max_pixels), kind, psf_figure)
     check_linear(linear, chosen)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         chosen.check(choice)  # bad options are refused before any file is read, which will have its own warnings
     pairs = _pairs(source, output)
-    if figure is not None and source.is_dir():
-        raise InvalidInput(f"--figure {figure} draws one image and {source} is a folder; restore that image alone")
-    if figure is not None:
-        fastip.figures.check_figure(figure)
+    _check_figures(source, figure, psf_figure, kind)
     failed = 0
     for read, write in pairs:
         try:
@@ -151,6 +154,17 @@ def _line(read: Path, error: Exception) -> str:
     kind = "" if isinstance(error, FastipError) else f"{type(error).__name__}: "
     text = " ".join(f"{kind}{error}".split())
     return text if str(read) in text else f"{read}: {text}"
+
+
+def _check_figures(source: Path, figure: Path | None, search: Path | None, kind: str | None) -> None:
+    """Refuse figures of a folder, and that of a search where nothing is searched."""
+    if search is not None and kind is None:
+        raise InvalidInput(f"--psf-figure {search} draws a search; expected --psf {' or '.join(AUTO)} with it")
+    for option, drawn in (("--figure", figure), ("--psf-figure", search)):
+        if drawn is not None and source.is_dir():
+            raise InvalidInput(f"{option} {drawn} draws one image and {source} is a folder; restore that image alone")
+        if drawn is not None:
+            fastip.figures.check_figure(drawn)
 
 
 def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:

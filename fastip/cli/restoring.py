@@ -31,6 +31,7 @@ class Settings:
     linear: bool
     reading: dict[str, Any]
     auto: str | None = None  # the kind of blur whose psf is estimated
+    search: Path | None = None  # where its search is drawn
 
     def problem(self, kind: fastip.io.Kind) -> tuple[fastip.tasks.Problem, fastip.io.Kind]:
         """The problem for a file of this kind, and the kind of its result.
@@ -45,8 +46,11 @@ def restore_file(read: Path, write: Path, settings: Settings, figure: Path | Non
     """Restore one file, page by page, and say what was done."""
     start = time.perf_counter()
     pages = settings.task.pages(read)
-    if pages > 1 and figure is not None:
-        raise InvalidInput(f"--figure {figure} draws one image and {read} has {pages} pages; restore that page alone")
+    for drawn in (figure, settings.search):
+        if pages > 1 and drawn is not None:
+            raise InvalidInput(
+                f"the figure {drawn} draws one image and {read} has {pages} pages; restore that page alone"
+            )
     done: list[_Told] = []
     if pages == 1:
         page = _restored(read, write, settings, None, read.name)
@@ -140,7 +144,7 @@ def _restored(read: Path, write: Path, settings: Settings, number: int | None, l
     values, kind = settings.task.read(read, page=number, **settings.reading)
     light = light_of(settings.linear, kind, write)
     y = light.read.decode(values)
-    blur = None if settings.auto is None else _estimated(y, read, settings.auto, settings.choice.noise, label)
+    blur = None if settings.auto is None else _estimated(y, read, settings, label)
     if blur is not None:
         settings = dataclasses.replace(settings, choice=settings.choice.but({"psf": blur.psf}))
     with warned():
@@ -158,10 +162,15 @@ def _restored(read: Path, write: Path, settings: Settings, number: int | None, l
     return _Page(y, light.written.encode(x), like, problem, solution, light, blur)
 
 
-def _estimated(y: Tensor, read: Path, kind: Any, noise: float | None, label: str) -> fastip.psf.Estimate:
+def _estimated(y: Tensor, read: Path, settings: Settings, label: str) -> fastip.psf.Estimate:
     """The blur of a picture, where it is clear."""
+    kind: Any = settings.auto
     with Bars("candidates") as bars:
-        blur = fastip.psf.estimate(y, kind, noise, report=lambda done, total: bars(f"{label}, psf", done, total))
+        blur = fastip.psf.estimate(
+            *(y, kind, settings.choice.noise), report=lambda done, total: bars(f"{label}, psf", done, total)
+        )
+    if settings.search is not None:
+        fastip.figures.blur(settings.search, blur)
     if not blur.clear:
         raise InvalidInput(
             f"the psf of {read} is to be estimated (auto:{kind}), and the best, a {blur}, is not clear: not a blur of "

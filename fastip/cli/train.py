@@ -27,7 +27,7 @@ _NETS: dict[str, Callable[[str, Range | None], Any]] = {
 }
 
 
-app = typer.Typer(no_args_is_help=True, help="Train the learned parts.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train the learned parts.")
 
 
 @app.command()

@@ -280,7 +280,8 @@ def plain(value: Any) -> Any:
 def machine() -> dict[str, Any]:
     """What the experiment ran on.
 
-    Cpu, cores, the threads that were used, the instruction set of the kernels, and the GPU or None.
+    Cpu, cores, the threads that were used, how many programs ran in the last minute (None where that is not known), the
+    instruction set of the kernels, and the GPU or None.
     """
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
@@ -291,16 +292,19 @@ def machine() -> dict[str, Any]:
         "cpu": model,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "kernels": str(kernels.available().get("isa")),
         "gpu": gpu,
     }
 
 
 def place(found: Mapping[str, Any]) -> str:
-    """What :func:`machine` found, in words."""
-    return f"{found['cpu']}, {found['threads']} of {found['cores']} cores" + (
-        f", {found['gpu']}" if found["gpu"] else ""
-    )
+    """What :func:`machine` found, in words; with other programs beside it, as times are then too long."""
+    words = [found["cpu"], f"{found['threads']} of {found['cores']} cores"]
+    words += [found["gpu"]] if found["gpu"] else []
+    load = found.get("load") or 0.0
+    words += [f"beside other programs (load {load:g})"] if load > found["threads"] + 1 else []
+    return ", ".join(words)
 
 
 def versions() -> dict[str, str]:

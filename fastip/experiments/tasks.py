@@ -71,8 +71,9 @@ def run(
         "other kinds": {},
         "time": {},
     }
+    strips = _small(names, digits, photos, numbers, report)  # first: what is missing is missed before the long part
     compared: dict[str, Compared] = {}
-    for k, name in enumerate(wanted):
+    for k, name in enumerate(wanted, len(strips)):
         by_boundary: dict[str, Any] = {}
         for boundary in boundaries:
             report(f"{name}, {boundary}", k, len(names))
@@ -85,7 +86,6 @@ def run(
         numbers["time"][name] = [photo_tasks.timed(name, large, repeats, torch.device("cpu"))]
         if torch.cuda.is_available():  # a batch, as one small image leaves a GPU idle
             numbers["time"][name].append(photo_tasks.timed(name, large, repeats, torch.device("cuda"), batch=8))
-    strips = _small(names, digits, photos, numbers, report)
     if quality:
         defaults = EXPERIMENT.parameters()
         publish(
@@ -113,10 +113,10 @@ def _small(
     """The tasks for digits and colour, into ``numbers``; their images."""
     strips = {}
     if small_tasks.DIGITS in names:
-        report(small_tasks.DIGITS, len(names) - 2, len(names))
+        report(small_tasks.DIGITS, 0, len(names))
         numbers["digits"], strips[small_tasks.DIGITS] = small_tasks.digits(digits)
     if small_tasks.COLOUR in names:
-        report(small_tasks.COLOUR, len(names) - 1, len(names))
+        report(small_tasks.COLOUR, len(strips), len(names))
         numbers["colour"], strips[small_tasks.COLOUR] = small_tasks.colour(photos)
     return strips
 

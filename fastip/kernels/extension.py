@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
+import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +31,18 @@ def _absence(error: ImportError) -> str:
     return f"fastip/_C is not there for this Python, only {', '.join(others)}" if others else "fastip/_C is not there"
 
 
+def share_openmp() -> None:
+    """Load libgomp for the whole process, where PyTorch has not: the extension takes it from there.
+
+    PyTorch's wheels bring one under a name of their own and load it so; those of other sources may not.
+    """
+    if sys.platform == "linux" and not hasattr(ctypes.CDLL(None), "GOMP_parallel"):
+        with contextlib.suppress(OSError):
+            ctypes.CDLL("libgomp.so.1", mode=ctypes.RTLD_GLOBAL)
+
+
 _missing: str | None = None
+share_openmp()
 try:
     from .. import _C
 except ImportError as error:
@@ -87,7 +101,7 @@ def describe() -> dict[str, Any]:
         "isa": isa(),
         "isas": _C.isas(),
         "openmp": _C.openmp,
-        "threads": torch.get_num_threads(),
+        "threads": torch.get_num_threads() if _C.openmp else 1,
         "cuda_compiled": _C.cuda_compiled,
         "cuda_devices": devices,
         "cuda": message,

@@ -57,7 +57,7 @@ class Adjoint(Operator):
     """A^T as an operator: y ↦ A^T y, with A as its adjoint.
 
     Args:
-        op: A.
+        op: The operator A.
 
     Raises:
         InvalidInput: For anything but an operator.
@@ -191,7 +191,7 @@ class Scaled(Operator):
 
     Args:
         factor: A finite number.
-        op: A.
+        op: The operator A.
 
     Raises:
         InvalidInput: For another factor and anything but an operator.

@@ -109,7 +109,12 @@ def learned(name: str) -> LearnedTask:
 
 
 class Network(TypedDict, total=False):
-    """How a network runs: keywords of :func:`load_task`."""
+    """How a network runs: keywords of :func:`load_task`.
+
+    Attributes:
+        memory: Bytes that a solve may take in all, or a text such as "800MB"; larger images go through it in tiles.
+        dtype: Of its weights; None is bfloat16 where the machine computes with it natively, else float32.
+    """
 
     memory: int | str | None
     dtype: torch.dtype | None

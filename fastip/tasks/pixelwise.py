@@ -29,7 +29,7 @@ class DenoiseTask(ClassicalTask):
     Attributes:
         name: By which :func:`fastip.tasks.get` finds it.
         summary: What it does, in a few words.
-        stride: 1.
+        stride: 1: the data are as large as the image.
         psf: None: there is none.
     """
 
@@ -50,7 +50,7 @@ class InpaintTask(ClassicalTask):
     Attributes:
         name: By which :func:`fastip.tasks.get` finds it.
         summary: What it does, in a few words.
-        stride: 1.
+        stride: 1: the data are as large as the image.
         psf: None: there is none.
     """
 

@@ -15,6 +15,7 @@ LIGHT = {
     "--help": 0,
     "--version": 0,
     "train --help": 0,
+    "serve --help": 0,
     "restore --wrong": 2,
     "restore a.png --task sr5 -o b.png": 2,
     "restore a.png --task sr4 --prior tw -o b.png": 2,

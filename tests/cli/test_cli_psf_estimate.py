@@ -54,6 +54,24 @@ def test_a_picture_without_the_blur_is_refused(folder):
     assert told.exit_code == 2 and "not a blur of this kind" in told.output
 
 
+def test_the_search_alone_is_drawn_clear_or_not(folder):
+    assert restored("blurred.png", "--psf", "auto:disk", "--psf-figure", "found.png").exit_code == 0
+    assert restored("sharp.png", "--psf", "auto:disk", "--psf-figure", "none.png").exit_code == 2
+    one, other = (io.read_image(name)[0] for name in ("found.png", "none.png"))
+    assert one.shape == other.shape and not torch.equal(one, other)
+    for options, why in (
+        (
+            ["blurred.png", "--psf", "disk:9:3", "--psf-figure", "a.png"],
+            "expected --psf auto:disk or auto:motion with it",
+        ),
+        ([folder, "--psf", "auto:disk", "--psf-figure", "a.png"], "--psf-figure a.png draws one image"),
+        (["blurred.png", "--psf", "auto:disk", "--psf-figure", "a.txt"], "has the suffix '.txt'"),
+    ):
+        told = restored(*options, to="to" if folder in options else "out.npy")
+        assert told.exit_code == 2 and why in told.output, told.output
+    assert not (folder / "a.png").exists()
+
+
 def test_each_picture_of_a_folder_and_each_page_has_its_own(folder):
     told = restored(folder, "--psf", "auto:disk", to=folder / "to")
     assert told.exit_code == 1 and sorted(path.name for path in (folder / "to").iterdir()) == [

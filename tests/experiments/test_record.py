@@ -121,6 +121,14 @@ def test_the_record_holds_what_repeats_it(sample, tmp_path):
     assert f"`{found['command']}`" in text and found["date"] in text and found["machine"]["cpu"] in text
 
 
+def test_other_programs_are_told():
+    found = {"cpu": "AMD EPYC", "cores": 2, "threads": 1, "gpu": None}
+    assert record.place(found) == record.place(found | {"load": 1.4}) == "AMD EPYC, 1 of 2 cores"
+    busy = record.place(found | {"load": 6.3, "gpu": "H200"})
+    assert busy == "AMD EPYC, 1 of 2 cores, H200, beside other programs (load 6.3)"
+    assert record.machine()["load"] >= 0
+
+
 def test_the_page_is_made_of_the_numbers_alone(sample, tmp_path):
     page = experiments.perform(sample, tmp_path, parameters={"size": 5})
     again = record.page_of(sample, experiments.find(sample), json.loads((tmp_path / f"{sample}.json").read_text()))

@@ -126,6 +126,17 @@ def test_the_page_tells_the_numbers(outcome):
     )
 
 
+def test_missing_digits_are_missed_before_the_long_part(monkeypatch):
+    def missing(split):
+        raise data.MissingData("the set 'digits' is not there")
+
+    told = []
+    monkeypatch.setattr(data, "Digits", missing)
+    with pytest.raises(data.MissingData):
+        tasks.run(lambda what, done, total: told.append((what, done)), **SETTINGS)
+    assert told == [(small_tasks.DIGITS, 0)]
+
+
 def test_the_figure_of_photographs_alone():
     x = torch.rand(1, 3, 24, 24)
     images = dict.fromkeys(("bicubic", photo_tasks.VARIATION, photo_tasks.LEARNED), x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import fastip
+from fastip.kernels import extension
 
 REMEDY = "install fastip again where a C++ compiler is (in a clone: make)"
 SOURCES = Path(fastip.__file__).parent
@@ -75,6 +77,24 @@ def test_the_reason(
     monkeypatch.syspath_prepend(tmp_path)
     told = importlib.import_module(f"{name}.kernels.extension").why_missing()
     assert told.startswith(reason) and "circular import" not in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libgomp is that of Linux")
+@pytest.mark.parametrize("shared", [True, False])
+def test_an_openmp_is_loaded_only_where_there_is_none(monkeypatch: pytest.MonkeyPatch, shared: bool) -> None:
+    asked = []
+
+    class Loaded:
+        def __init__(self, name: str | None, mode: int = 0) -> None:
+            asked.append((name, mode))
+            if shared:
+                self.GOMP_parallel = None
+            if name:
+                raise OSError("there is none, which is told when the extension is loaded")
+
+    monkeypatch.setattr(ctypes, "CDLL", Loaded)
+    extension.share_openmp()
+    assert asked == [(None, 0)] + [("libgomp.so.1", ctypes.RTLD_GLOBAL)] * (not shared)
 
 
 # An editable installation finds its own package before any path: its finder goes first.

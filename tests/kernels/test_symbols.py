@@ -74,3 +74,9 @@ def test_functions_live_in_the_namespace_of_their_instruction_set(built: list[Pa
 def test_module_exports_its_init_function_only(compiled: object) -> None:
     exported = [line[-1] for line in symbols(Path(compiled.__file__), "-D", "--defined-only")]  # type: ignore[attr-defined]
     assert exported == ["PyInit__C"]
+
+
+def test_module_brings_no_openmp_of_its_own(compiled: object) -> None:
+    """It takes the runtime that PyTorch has loaded, whatever its file is called."""
+    read = subprocess.run(["readelf", "-d", compiled.__file__], check=True, capture_output=True, text=True).stdout  # type: ignore[attr-defined]
+    assert "NEEDED" in read and "gomp" not in read

@@ -26,7 +26,8 @@ from mutations.mutations import MUTATIONS  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 # As `make test` has it, without the test of the table itself, which sees every bug by its text.
-QUICK = ("-n", "2", "--dist", "loadfile", "-m", "not slow and not gpu_tools", "-q", "--ignore", "tests/mutations")
+LEFT_OUT = "not slow and not gpu_tools and not web"
+QUICK = ("-n", "2", "--dist", "loadfile", "-m", LEFT_OUT, "-q", "--ignore", "tests/mutations")
 ALLOWED = 1  # bugs that may be missed
 LONGEST = 1800  # seconds of one run of tests: a bug that makes a loop endless is caught too
 FIRST = re.compile(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", re.MULTILINE)

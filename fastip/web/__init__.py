@@ -1,0 +1,1 @@
+"""A local page to try fastip: ``fastip serve``. It needs the extra ``web``; what works in the background does not."""
