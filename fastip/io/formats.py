@@ -118,7 +118,7 @@ def _frames(path: Path) -> str:
 
     try:
         with GifImageFile(path) as image:
-            return f" of {image.n_frames} frames"
+            return f" of {getattr(image, 'n_frames', 1)} frames"  # typed in some versions of Pillow alone
     except Exception:  # a damaged one is refused anyway
         return ""
 
