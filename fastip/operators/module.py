@@ -72,15 +72,16 @@ class Module(FixedShapes):
         return self._like(x)(x).contiguous().clone()
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        with torch.enable_grad():
-            x = y.new_zeros(len(y), *self.image_shape).requires_grad_()
-            (found,) = torch.autograd.grad(self._like(y)(x), x, y)
+        with torch.inference_mode(False), torch.enable_grad():
+            x = torch.zeros(len(y), *self.image_shape, dtype=y.dtype, device=y.device, requires_grad=True)
+            (found,) = torch.autograd.grad(self._like(y)(x), x, y.detach().clone())
         return found.contiguous()
 
     def _like(self, v: Tensor) -> nn.Module:
         key = (real_dtype(v.dtype), v.device)
         if key not in self._casts:
-            self._casts[key] = copy.deepcopy(self._net).to(dtype=key[0], device=key[1])
+            with torch.inference_mode(False):
+                self._casts[key] = copy.deepcopy(self._net).to(dtype=key[0], device=key[1])
         return self._casts[key]
 
     def _parameters(self) -> tuple[Any, ...]:

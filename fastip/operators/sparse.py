@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..arrays import accumulator
+from ..arrays import HALF, accumulator
 from ..errors import InvalidInput, brief
 from ..tracing import real_dtype
 from .fixed import FixedShapes, check_sizes
@@ -76,6 +76,10 @@ class Sparse(FixedShapes):
 
     def _times(self, transposed: bool, v: Tensor) -> Tensor:
         """M or M^T times the rows of v, b x m or b x n; complex where either is."""
+        if self.complex_output and v.dtype in HALF:
+            raise InvalidInput(
+                f"the image has dtype {v.dtype}; complex data have no half precision: convert to float32"
+            )
         matrix = self._like(transposed, v)
         columns = v.flatten(1).T
         if v.is_complex() and not matrix.is_complex():

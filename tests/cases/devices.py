@@ -69,6 +69,10 @@ def every_inverse() -> dict[str, Bound]:
     mask = operators.Mask(noise((12, 14), seed=2) > 0)
     grey = nets.boundary_of("valid")
     return {
+        "scalar": Bound(inverses.Scalar(), blur(2), image),
+        "diagonal": Bound(inverses.Diagonal(), operators.Mask(noise((12, 14), seed=2)) @ blur(), image),
+        "nystrom": Bound(inverses.Nystrom(4), dense["wide"], (3, 12)),
+        "polynomial": Bound(inverses.Polynomial(2), motion, image),
         "exact-scalar": Bound(inverses.Exact(), operators.Downsample(2), image),
         "exact-diagonal": Bound(inverses.Exact(), mask, image),
         "exact-fft-image": Bound(inverses.Exact(), motion, image),

@@ -94,33 +94,33 @@ def _thin(m: int, n: int, seed: int) -> Tensor:
     return (values * (values.abs() > 0.8)).to_sparse()
 
 
+def _differences(x: Tensor) -> Tensor:
+    return x[..., 1:] - x[..., :-1]
+
+
+def _differences_transposed(y: Tensor) -> Tensor:
+    return torch.nn.functional.pad(y, (1, 0)) - torch.nn.functional.pad(y, (0, 1))
+
+
 def _function(dtype: torch.dtype) -> operators.Operator:
     """The differences of neighbours in a row, with its transpose by hand."""
+    shapes = (2, 4, 5), (2, 4, 4)
+    return operators.Function(_differences, _differences_transposed, *shapes, fingerprint="differences")
 
-    def transposed(y: Tensor) -> Tensor:
-        return torch.nn.functional.pad(y, (1, 0)) - torch.nn.functional.pad(y, (0, 1))
 
-    return operators.Function(
-        lambda x: x[..., 1:] - x[..., :-1], transposed, (2, 4, 5), (2, 4, 4), fingerprint="differences"
-    )
+def _half(x: Tensor) -> Tensor:
+    return torch.fft.fft2((0.6 + 0.8j) * x, norm="ortho")[..., ::2]
+
+
+def _half_transposed(y: Tensor) -> Tensor:
+    whole = y.new_zeros(*y.shape[:-1], 2 * y.shape[-1])
+    whole[..., ::2] = y
+    return (0.6 - 0.8j) * torch.fft.ifft2(whole, norm="ortho")
 
 
 def _complex_function(dtype: torch.dtype) -> operators.Operator:
-    phase = torch.exp(1j * draw(4, 6, seed=19))
-    return operators.Function(
-        lambda x: torch.fft.fft2(x * phase.to(x.dtype), norm="ortho")[..., ::2],
-        lambda y: phase.conj().to(y.dtype) * torch.fft.ifft2(_spread(y), norm="ortho"),
-        *((1, 4, 6), (1, 4, 3)),
-        complex_image=True,
-        complex_data=True,
-        fingerprint="phase and half of k-space",
-    )
-
-
-def _spread(y: Tensor) -> Tensor:
-    whole = y.new_zeros(*y.shape[:-1], 2 * y.shape[-1])
-    whole[..., ::2] = y
-    return whole
+    named = {"complex_image": True, "complex_data": True, "fingerprint": "phase and half of k-space"}
+    return operators.Function(_half, _half_transposed, (1, 4, 6), (1, 4, 3), **named)
 
 
 def _module(dtype: torch.dtype) -> operators.Operator:

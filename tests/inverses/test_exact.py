@@ -11,11 +11,12 @@ from fastip.errors import InvalidInput, Unsupported
 from fastip.inverses.steps import DataStep
 from fastip.operators import psf
 
-# Images are real: the adjoint of a Fourier operator, whose input is complex, is no image operator.
+# Images are real: the adjoint of a Fourier operator, whose input is complex, is no image operator. Complex matrices
+# have no exact inverse yet.
 CASES = [
     pytest.param(make, shape, id=name)
     for name, make, shape in operator_cases()
-    if not make(torch.float64).complex_input
+    if not make(torch.float64).complex_input and name != "sparse-complex"
 ]
 
 

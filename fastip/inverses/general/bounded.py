@@ -39,7 +39,7 @@ class Scalar(StrictKeywords):
 
 
 class Diagonal(StrictKeywords):
-    """C = 0.98 / (a beta / 2 + (a - a^2 / 4) D), D = |A| |A|^T 1: a number for each datum, kappa <= 0.98.
+    """C = 0.98 / (a beta / 2 + (a - a^2 / 4) D), ``D = |A| |A|^T 1``: a number for each datum, kappa <= 0.98.
 
     D bounds A A^T for every matrix, so that data which see little of the image step further than :class:`Scalar` lets
     them. It suits matrices whose rows differ and have few entries (tomography, holes, weights of data); where rows are
@@ -62,12 +62,12 @@ class Diagonal(StrictKeywords):
 
 @constant
 def _row_sums(op: LinearOperator, shape: Shape) -> tuple[Tensor]:
-    """|A| |A|^T 1, for one image where all are alike."""
+    """``|A| |A|^T 1``, for one image where all are alike."""
     return (row_sums(op, shape),)
 
 
 def row_sums(op: Any, shape: Shape) -> Tensor:
-    """|A| |A|^T 1 on data of ``shape``, float64 on the CPU. Raises Unsupported where entries of A are not known."""
+    """``|A| |A|^T 1`` on data of ``shape``, float64 on the CPU. Raises Unsupported where entries of A are not known."""
     absolute = getattr(op, "absolute", lambda: None)()
     if absolute is None:
         raise Unsupported(

@@ -62,8 +62,8 @@ class Nystrom(StrictKeywords):
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
         check_traceable("Nystrom", "its sketch is random products with A A^T", "solve once before")
         sketch = sketched(op, tuple(y.shape), self.rank, y.is_complex())
-        kept = _rows(y).dtype
-        vectors, values = sketch.vectors.value.to(y.device, kept), sketch.values.value.to(y.device, kept)
+        like = _rows(y)
+        vectors, values = sketch.vectors.like(like), sketch.values.like(like)
         rest = beta + sketch.rest
         weights = 1 / (rest + values) - 1 / rest
 
@@ -71,7 +71,7 @@ class Nystrom(StrictKeywords):
             rows = _rows(r)
             return _data(rows / rest + ((rows @ vectors) * weights) @ vectors.T, r)
 
-        left = sketch.rest / float(values.max())
+        left = sketch.rest / float(sketch.values.value.max())
         text = f"rank {self.rank} of A A^T by a random sketch, {left:.1e} of it left, kappa <= 1"
         return DataStep(op, y, beta, apply, text)
 

@@ -22,7 +22,7 @@ class Polynomial(StrictKeywords):
         t p(t) = 1 - (-1)^(d + 1) T_(d+1)((2 t - 2 beta - L) / L) / T_(d+1)(1 + 2 beta / L),    L = ||A||^2
 
     Each application takes d products with A A^T. It is a fixed linear map, so that, other than conjugate gradients, it
-    is certified: |1 - t p(t)| <= 1 / T_(d+1)(1 + 2 beta / L), and c brings kappa to 0.98.
+    is certified: ``|1 - t p(t)| <= 1 / T_(d+1)(1 + 2 beta / L)``, and c brings kappa to 0.98.
 
     Args:
         degree: d, 0 (a number) or more.
@@ -59,5 +59,5 @@ class Polynomial(StrictKeywords):
 
 
 def chebyshev_error(degree: int, beta: float, largest: float) -> float:
-    """max |1 - t p(t)| = 1 / T_(degree+1)(1 + 2 beta / L)."""
+    """``max |1 - t p(t)| = 1 / T_(degree+1)(1 + 2 beta / L)``."""
     return 1 / math.cosh((degree + 1) * math.acosh(1 + 2 * beta / largest))
