@@ -91,7 +91,8 @@ def test_a_sketch_of_full_rank_is_exact():
 def test_they_end_at_the_optimum_of_the_exact_inverse(inverse, dtype):
     generator = torch.Generator().manual_seed(2)
     op = operators.Sparse(
-        (torch.randn(12, 20, generator=generator) * (torch.rand(12, 20) > 0.5)).to_sparse(), (1, 4, 5)
+        (torch.randn(12, 20, generator=generator) * (torch.rand(12, 20, generator=generator) > 0.5)).to_sparse(),
+        (1, 4, 5),
     )
     y = op(torch.randn(2, 1, 4, 5, generator=generator, dtype=dtype))
     prior = priors.L1(0.5) + priors.Box(-1, 1)
