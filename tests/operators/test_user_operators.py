@@ -260,6 +260,14 @@ def test_a_wrong_adjoint_is_refused(wrong, dtype, solve):
             getattr(fastip, solve)(y, op, priors.TV(1e-2))
 
 
+def test_a_scale_of_a_hundredth_is_seen_on_a_large_image():
+    shapes = (1, 512, 512), (1, 512, 512)  # <A x, y> of random data is small there
+    y = random(1, 1, 512, 512, dtype=torch.float32)
+    with pytest.raises(InvalidInput, match="the adjoint of Function"):
+        adjointness.check_adjoint(operators.Function(roll(1), lambda v: 1.01 * v.roll(-1, -1), *shapes), y.shape, y)
+    adjointness.check_adjoint(operators.Function(roll(1), roll(-1), *shapes), y.shape, y)
+
+
 def test_the_adjoint_is_tried_once_for_each_object_shape_and_precision(monkeypatch):
     calls = []
     op = operators.Function(lambda x: (calls.append(1), x)[1], lambda y: y, (1, 5, 6), (1, 5, 6))
