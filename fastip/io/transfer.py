@@ -236,6 +236,8 @@ def of_pillow(image: Image.Image) -> Transfer | None:
         return told
     try:
         exif = image.getexif()
-        return of_exif(exif.get_ifd(_EXIF).get(_COLOUR_SPACE), exif.get_ifd(_INTEROP).get(_INDEX))
+        space = exif.get_ifd(_EXIF).get(_COLOUR_SPACE)
+        # Asked for only where it counts: some versions of Pillow fail where there is none.
+        return of_exif(space, exif.get_ifd(_INTEROP).get(_INDEX) if space == 65535 else None)
     except Exception:  # whatever stands there: no picture is refused for it
         return None

@@ -16,7 +16,7 @@ from rich.console import Console
 import fastip as package
 from cases.cli import fastip, picture
 from fastip import tasks
-from fastip.cli import app, console, restoring
+from fastip.cli import app, console, progress
 from fastip.kernels import extension
 from fastip.kernels.triton import start
 from fastip.tasks.quality import Record
@@ -64,7 +64,7 @@ def test_file_names_are_shown_as_they_are(tmp_path, monkeypatch, name):
 def test_the_progress_shows_the_name_as_it_is(tmp_path, monkeypatch):
     shown = io.StringIO()
     terminal = Console(file=shown, force_terminal=True, width=100, highlight=False, markup=False, emoji=False)
-    monkeypatch.setattr(restoring, "err", terminal)
+    monkeypatch.setattr(progress, "err", terminal)
     monkeypatch.chdir(tmp_path)
     picture(Path("[red]x.png"), h=9, w=9)
     assert (
