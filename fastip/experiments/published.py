@@ -33,7 +33,10 @@ def publish(
     """
     path = Path(quality)
     old = json.loads(path.read_text(encoding="utf-8"))["tasks"] if path.exists() else {}
-    source = {"machine": place(machine() | {"load": None}), "command": command(experiment, {**changed, "quality": path.name})}
+    source = {
+        "machine": place(machine() | {"load": None}),
+        "command": command(experiment, {**changed, "quality": path.name}),
+    }
     record = {"tasks": old | {name: {**entry, **source} for name, entry in entries.items()}}
     text = json.dumps(plain(record), indent=1, ensure_ascii=False) + "\n"
     replace_file(path, lambda file: file.write(text.encode()))  # type: ignore[arg-type]
