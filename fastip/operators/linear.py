@@ -43,14 +43,14 @@ class Operator(LinearMap):
         return Scaled(-1.0, self)
 
     def __add__(self, other: Any) -> Operator:
-        return Sum(self, other)
+        return Sum(self, other) if isinstance(other, Operator) else NotImplemented
 
     def __radd__(self, other: Any) -> Operator:
         """0 + A, with which ``sum([A, B])`` begins, is A."""
-        return self if isinstance(other, int) and other == 0 else Sum(other, self)
+        return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __sub__(self, other: Any) -> Operator:
-        return Sum(self, Scaled(-1.0, other))
+        return Sum(self, Scaled(-1.0, other)) if isinstance(other, Operator) else NotImplemented
 
 
 class Adjoint(Operator):

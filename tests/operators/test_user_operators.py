@@ -207,7 +207,6 @@ def test_a_function_without_a_name_is_like_no_other(tmp_path):
         (lambda: operators.wrap(3, (4,)), "neither matvec and rmatvec nor A and A_adjoint"),
         (lambda: operators.wrap(scipy.sparse.linalg.aslinearoperator(np.eye(4)), (5,)), "image_shape is .*expected 4"),
         (lambda: operators.each(3), "expected a function of one image"),
-        (lambda: operators.Blur(np.ones((3, 3))) + 1, "right is int"),
         (lambda: operators.Blur(np.ones((3, 3))) + operators.MaskedFourier(torch.ones(4, 4)), "mix real and complex"),
         (lambda: operators.Varying(np.ones((2, 3, 3)), np.ones((3, 8, 8))), "2 psfs and 3 weights"),
     ],
@@ -236,6 +235,12 @@ def test_what_comes_back_is_checked(forward, message):
         return
     with pytest.raises(InvalidInput, match=message):
         op(torch.ones(1, 1, 5, 6))
+
+
+def test_what_is_no_operator_is_not_added():
+    for act in (lambda op: op + 1, lambda op: 1 + op, lambda op: op - "a", lambda op: op + np.ones(3)):
+        with pytest.raises(TypeError):
+            act(operators.Blur(np.ones((3, 3))))
 
 
 def test_sums_of_other_shapes():
