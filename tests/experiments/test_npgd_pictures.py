@@ -179,7 +179,7 @@ def test_the_tasks_of_random_measurements_are_published(
     x = fastip.npgd(op(truth), op, shipped.projector("digits")).x
     assert one.ssim == pytest.approx(float(metrics.ssim(x, truth).mean()), rel=1e-3)
     assert record.commands[1] == "fastip experiment tasks --set quality=quality.json" and record.machines == [
-        place(machine())
+        place(machine() | {"load": None})
     ]
     assert one.command == (
         "fastip experiment npgd_pictures --set pictures=digits --set count=5 --set tuned=2 "
