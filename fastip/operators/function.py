@@ -26,8 +26,8 @@ class Function(FixedShapes):
     ``<A x, y>`` with ``<x, A^T y>`` and refuses a pair that is not adjoint.
 
     Args:
-        forward: A.
-        adjoint: A^T; for complex data that of ``Re <A x, y>``, the conjugate transpose, of which the real part is taken
+        forward: The map A, of a batch.
+        adjoint: Its transpose A^T; for complex data that of ``Re <A x, y>``, the conjugate transpose, of which the real part is taken
             where images are real.
         image_shape: That of an image without the batch, e.g. (c, h, w).
         data_shape: That of its data without the batch.

@@ -243,8 +243,8 @@ class Sum(Operator):
     """left + right: x ↦ left(x) + right(x). Convolutions that see the image alike become one.
 
     Args:
-        left: A.
-        right: B, from the images of A to the data of A.
+        left: The operator A.
+        right: The operator B, from the images of A to the data of A.
 
     Raises:
         InvalidInput: For anything but operators, for a real and a complex one, and, when it is applied, where the two
