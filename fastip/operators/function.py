@@ -27,8 +27,8 @@ class Function(FixedShapes):
 
     Args:
         forward: The map A, of a batch.
-        adjoint: Its transpose A^T; for complex data that of ``Re <A x, y>``, the conjugate transpose, of which the real part is taken
-            where images are real.
+        adjoint: Its transpose A^T; for complex data the conjugate transpose, of which the real part is taken where images
+            are real.
         image_shape: That of an image without the batch, e.g. (c, h, w).
         data_shape: That of its data without the batch.
         complex_image: Whether images are complex.
