@@ -27,7 +27,7 @@ class Function(FixedShapes):
 
     Args:
         forward: The map A, of a batch.
-        adjoint: Its transpose A^T; for complex data the conjugate transpose, of which the real part is taken where images
+        adjoint: Its transpose A^T; for complex data the conjugate transpose, whose real part is taken where images
             are real.
         image_shape: That of an image without the batch, e.g. (c, h, w).
         data_shape: That of its data without the batch.
