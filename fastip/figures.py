@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from .arrays import as_tensor
 from .contracts import Solution
 from .errors import InvalidInput, strict_keywords
 from .io.replace import replace_file
@@ -253,6 +254,31 @@ def draw_blur(axes: Axes, estimate: Estimate) -> None:
     axes.tick_params(colors=INK, labelsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def draw_pictures(figure: Figure, pictures: Mapping[str, Any]) -> None:
+    """Draw pictures beside each other, each under its title; the figure is made to fit them.
+
+    Args:
+        figure: Where to: ``matplotlib.pyplot.figure()``, or a ``matplotlib.figure.Figure``.
+        pictures: Title -> b c h w in [0, 1], a tensor or an array, of which the first is drawn; c = 3 is shown in
+            colour, else the first channel in grey.
+
+    Raises:
+        InvalidInput: For no pictures, and for anything but b c h w.
+    """
+    if not pictures:
+        raise InvalidInput("pictures is empty; expected at least one, e.g. {'input': y, 'result': solution.x}")
+    tensors = {title: as_tensor(picture, f"the picture {title!r}")[0] for title, picture in pictures.items()}
+    for title, tensor in tensors.items():
+        if tensor.ndim != 4 or not tensor.numel():
+            raise InvalidInput(f"the picture {title!r} has shape {tuple(tensor.shape)}; expected b c h w")
+    figure.set_layout_engine("constrained")
+    figure.set_size_inches(3.2 * len(tensors), 3.6)
+    for axes, (title, tensor) in zip(np.atleast_1d(figure.subplots(1, len(tensors))), tensors.items(), strict=True):
+        axes.imshow(_pixels(tensor), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_title(title, fontsize=12, color=INK)
+        axes.axis("off")
 
 
 def draw_panel(axes: Axes, shown: Panel, zoom: tuple[float, float, float]) -> None:

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 from torch.nn.functional import interpolate
 
 import fastip
-from fastip import data, metrics, operators
+from fastip import data, figures, metrics, operators
 
 # %%
 # The data: a photograph that no training saw, reduced by the linear map of Pillow's bicubic filter and rounded to 8
@@ -30,14 +30,6 @@ for name, picture in (("bicubic", bicubic), ("total variation", classical), ("re
 # %%
 # The same in a shell: ``fastip restore small.png --task upscale --factor 4 -o large.png``.
 
+# %%
 
-def show(**pictures):
-    """Draw pictures beside each other."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 3.6), layout="constrained")
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
-        axis.imshow(picture[0].clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", interpolation="nearest")
-        axis.set_title(title.replace("_", " "))
-        axis.axis("off")
-
-
-show(bicubic=bicubic, total_variation=classical, restorer=x, truth=truth)
+figures.draw_pictures(plt.figure(), {"bicubic": bicubic, "total variation": classical, "restorer": x, "truth": truth})

@@ -8,7 +8,7 @@ photograph is not, and no border is assumed: the photograph is a window of a lar
 import matplotlib.pyplot as plt
 
 import fastip
-from fastip import data, metrics, operators, psf
+from fastip import data, figures, metrics, operators, psf
 
 # %%
 # The data: a path on 21 x 21 pixels, a window of the scene, and noise of one grey level in a hundred.
@@ -29,14 +29,6 @@ for name, picture in (("input", y), ("total variation", classical), ("restorer",
 # %%
 # In a shell, with the path in a file: ``fastip restore moved.png --task deblur --psf shake.png -o sharp.png``.
 
+# %%
 
-def show(**pictures):
-    """Draw pictures beside each other."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 3.6), layout="constrained")
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
-        axis.imshow(picture[0].clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", interpolation="nearest")
-        axis.set_title(title.replace("_", " "))
-        axis.axis("off")
-
-
-show(input=y, total_variation=classical, restorer=x, truth=truth)
+figures.draw_pictures(plt.figure(), {"input": y, "total variation": classical, "restorer": x, "truth": truth})

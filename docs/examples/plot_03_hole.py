@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import fastip
-from fastip import data, metrics, operators, priors
+from fastip import data, figures, metrics, operators, priors
 
 # %%
 # Scratches of three pixels, and a fifth of the rest lost at random.
@@ -29,14 +29,6 @@ classical = fastip.admm(y, operators.Mask(mask), prior, iterations=300).x
 for name, picture in (("total variation", classical), ("restorer", x)):
     print(f"{name:>16}: {float(metrics.psnr(picture.clamp(0, 1), truth)):.2f} dB")
 
+# %%
 
-def show(**pictures):
-    """Draw pictures beside each other."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 3.6), layout="constrained")
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
-        axis.imshow(picture[0].clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", interpolation="nearest")
-        axis.set_title(title.replace("_", " "))
-        axis.axis("off")
-
-
-show(known=y, total_variation=classical, restorer=x, truth=truth)
+figures.draw_pictures(plt.figure(), {"known": y, "total variation": classical, "restorer": x, "truth": truth})

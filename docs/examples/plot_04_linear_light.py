@@ -8,7 +8,7 @@ the blur is undone.
 import matplotlib.pyplot as plt
 
 import fastip
-from fastip import data, metrics, operators, psf
+from fastip import data, figures, metrics, operators, psf
 
 # %%
 # The curve of sRGB, both ways.
@@ -45,14 +45,6 @@ in_light = values(task.solve(light(y)).x.clamp(0, 1))
 for name, picture in (("input", y), ("on values", as_values), ("in light", in_light)):
     print(f"{name:>10}: {float(metrics.psnr(picture.clamp(0, 1), truth)):.2f} dB")
 
+# %%
 
-def show(**pictures):
-    """Draw pictures beside each other."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 3.6), layout="constrained")
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
-        axis.imshow(picture[0].clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", interpolation="nearest")
-        axis.set_title(title.replace("_", " "))
-        axis.axis("off")
-
-
-show(input=y, on_values=as_values, in_light=in_light, truth=truth)
+figures.draw_pictures(plt.figure(), {"input": y, "on values": as_values, "in light": in_light, "truth": truth})

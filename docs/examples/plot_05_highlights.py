@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import fastip
-from fastip import data, fidelities, operators, priors, psf
+from fastip import data, fidelities, figures, operators, priors, psf
 
 # %%
 # A dim scene with five lamps, out of focus, cut off at 1.
@@ -32,17 +32,9 @@ inside = truth.clamp(0, 1)
 for name, picture in (("squares", plain), ("clipped", clipped)):
     print(f"{name}: {float(fastip.metrics.psnr(picture.clamp(0, 1), inside)):.2f} dB")
 
+# %%
 
-def show(**pictures):
-    """Draw pictures beside each other."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 3.6), layout="constrained")
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
-        axis.imshow(picture[0].clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", interpolation="nearest")
-        axis.set_title(title.replace("_", " "))
-        axis.axis("off")
-
-
-show(input=y, squares=plain, clipped=clipped, truth=inside)
+figures.draw_pictures(plt.figure(), {"input": y, "squares": plain, "clipped": clipped, "truth": inside})
 
 # %%
 # The lamps themselves are above white, and come back brighter than white.

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import fastip
-from fastip import data, operators, priors, tasks
+from fastip import data, figures, operators, priors, tasks
 
 # %%
 # The estimate against the truth, on one photograph.
@@ -36,14 +36,6 @@ weight = tasks.suggested_weight("tv", float(found[3]), op)
 x = fastip.admm(y, op, priors.TV(weight=weight)).x
 print(f"noise {float(found[3]):.4f}, weight {weight:.4f}")
 
+# %%
 
-def show(**pictures):
-    """Draw pictures beside each other."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 3.6), layout="constrained")
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
-        axis.imshow(picture[0].clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", interpolation="nearest")
-        axis.set_title(title.replace("_", " "))
-        axis.axis("off")
-
-
-show(noisy=y, total_variation=x, truth=photograph)
+figures.draw_pictures(plt.figure(), {"noisy": y, "total variation": x, "truth": photograph})

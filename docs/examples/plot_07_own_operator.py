@@ -12,7 +12,7 @@ Here A is a camera that reads two rows of four: ::
 import matplotlib.pyplot as plt
 
 import fastip
-from fastip import data, metrics, priors
+from fastip import data, figures, metrics, priors
 from fastip.contracts import Scalar
 from fastip.errors import InvalidInput
 from fastip.operators import Operator
@@ -76,14 +76,8 @@ x = fastip.shipped.restorer("photo").solve(y, op, noise=0.01).x
 for name, picture in (("total variation", classical), ("restorer", x)):
     print(f"{name:>16}: {float(metrics.psnr(picture.clamp(0, 1), truth)):.2f} dB")
 
+# %%
 
-def show(**pictures):
-    """Draw pictures beside each other."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 3.6), layout="constrained")
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
-        axis.imshow(picture[0].clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", interpolation="nearest")
-        axis.set_title(title.replace("_", " "))
-        axis.axis("off")
-
-
-show(data=op.adjoint(y), total_variation=classical, restorer=x, truth=truth)
+figures.draw_pictures(
+    plt.figure(), {"data": op.adjoint(y), "total variation": classical, "restorer": x, "truth": truth}
+)

@@ -10,7 +10,7 @@ blurred: the restored image should differ from the old one in few pixels, ::
 import matplotlib.pyplot as plt
 
 import fastip
-from fastip import data, metrics, operators, priors, psf
+from fastip import data, figures, metrics, operators, priors, psf
 from fastip.priors.prior import BoundWithout
 
 # %%
@@ -55,14 +55,8 @@ alone = fastip.admm(y, op, priors.TV(weight=1e-3), iterations=300).x
 for name, picture in (("total variation", alone), ("near the old one", near)):
     print(f"{name:>16}: {float(metrics.psnr(picture.clamp(0, 1), new)):.2f} dB")
 
+# %%
 
-def show(**pictures):
-    """Draw pictures beside each other."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 3.6), layout="constrained")
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
-        axis.imshow(picture[0].clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", interpolation="nearest")
-        axis.set_title(title.replace("_", " "))
-        axis.axis("off")
-
-
-show(old=old, input=y, total_variation=alone, near_the_old_one=near, truth=new)
+figures.draw_pictures(
+    plt.figure(), {"old": old, "input": y, "total variation": alone, "near the old one": near, "truth": new}
+)

@@ -10,7 +10,7 @@ import torch
 from skimage.restoration import denoise_nl_means
 
 import fastip
-from fastip import data, metrics, operators, priors, psf
+from fastip import data, figures, metrics, operators, priors, psf
 
 # %%
 # The function gets the image and the level of the noise in it.
@@ -41,14 +41,6 @@ best = fastip.admm(y, op, learned, beta=plan.betas, iterations=len(plan), tolera
 for name, picture in (("input", y), ("non-local means", x), ("learned denoiser", best)):
     print(f"{name:>16}: {float(metrics.psnr(picture.clamp(0, 1), truth)):.2f} dB")
 
+# %%
 
-def show(**pictures):
-    """Draw pictures beside each other."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 3.6), layout="constrained")
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
-        axis.imshow(picture[0].clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", interpolation="nearest")
-        axis.set_title(title.replace("_", " "))
-        axis.axis("off")
-
-
-show(input=y, nonlocal_means=x, learned_denoiser=best, truth=truth)
+figures.draw_pictures(plt.figure(), {"input": y, "nonlocal means": x, "learned denoiser": best, "truth": truth})

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import fastip
-from fastip import data, metrics, nets, operators, psf, train
+from fastip import data, figures, metrics, nets, operators, psf, train
 
 # %%
 # Patches of two photographs to learn from, and a third to look at. This is far too little to learn photographs, and
@@ -46,14 +46,14 @@ bicubic = fastip.solvers.bicubic(y, 2)
 for name, picture in (("bicubic", bicubic), ("three iterations", x)):
     print(f"{name:>16}: {float(metrics.psnr(picture.clamp(0, 1), truth)):.2f} dB")
 
+# %%
 
-def show(**pictures):
-    """Draw pictures beside each other."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 3.6), layout="constrained")
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
-        axis.imshow(picture[0].clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", interpolation="nearest")
-        axis.set_title(title.replace("_", " "))
-        axis.axis("off")
-
-
-show(data=torch.nn.functional.interpolate(y, scale_factor=2), bicubic=bicubic, three_iterations=x, truth=truth)
+figures.draw_pictures(
+    plt.figure(),
+    {
+        "data": torch.nn.functional.interpolate(y, scale_factor=2),
+        "bicubic": bicubic,
+        "three iterations": x,
+        "truth": truth,
+    },
+)

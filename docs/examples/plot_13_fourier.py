@@ -11,7 +11,7 @@ from skimage.data import shepp_logan_phantom
 from skimage.transform import resize
 
 import fastip
-from fastip import metrics, operators, priors
+from fastip import figures, metrics, operators, priors
 
 # %%
 # Frequencies on 32 lines through the middle, in the layout of ``torch.fft``: the constant one is the first.
@@ -33,14 +33,9 @@ zero = op.adjoint(y)
 for name, picture in (("zeros", zero), ("total variation", x)):
     print(f"{name:>16}: {float(metrics.psnr(picture, truth)):.2f} dB")
 
+# %%
 
-def show(**pictures):
-    """Draw pictures beside each other."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 3.6), layout="constrained")
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
-        axis.imshow(picture[0].clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", interpolation="nearest")
-        axis.set_title(title.replace("_", " "))
-        axis.axis("off")
-
-
-show(frequencies=torch.fft.fftshift(mask)[None, None], zeros=zero, total_variation=x, truth=truth)
+figures.draw_pictures(
+    plt.figure(),
+    {"frequencies": torch.fft.fftshift(mask)[None, None], "zeros": zero, "total variation": x, "truth": truth},
+)
