@@ -18,6 +18,7 @@ from torch import Tensor
 from .._version import __version__
 from ..errors import InvalidInput, Unsupported
 from ..io.replace import replace_file
+from ..operators.base.fingerprint import check_lasting
 
 FORMAT = 1
 SUFFIX = ".safetensors"
@@ -80,9 +81,11 @@ def write(path: Path, kind: str, tensors: Mapping[str, Tensor], record: Mapping[
 
     Raises:
         InvalidInput: For NaN, Inf or what is no JSON value in the record, and where the file cannot be written.
-        Unsupported: Where the package safetensors is not installed.
+        Unsupported: Where the package safetensors is not installed, and for the fingerprint of an operator that no
+            other process knows again.
     """
     library = _safetensors()
+    check_lasting(record)
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     whole_record = {"format": FORMAT, "kind": kind, "fastip": __version__} | dict(record)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import pickle
 
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 import fastip
-from fastip import operators, priors
+from fastip import operators, priors, train
 from fastip.errors import InvalidInput, Unsupported
 from fastip.operators import adjointness
 
@@ -292,6 +293,43 @@ def test_the_adjoint_is_tried_once_for_each_object_shape_and_precision(monkeypat
     assert len(tried) == 4
 
 
+def test_the_adjoint_is_tried_on_a_batch_that_has_an_operator_for_each_image():
+    op = operators.Mask(random(2, 1, 5, 6)) @ shifted()
+    y = random(2, 1, 5, 6)
+    adjointness.check_adjoint(op, y.shape, y)
+    wrong = operators.Mask(random(2, 1, 5, 6)) @ operators.Function(roll(1), roll(1), (1, 5, 6), (1, 5, 6))
+    with pytest.raises(InvalidInput, match="the adjoint of Composition"):
+        adjointness.check_adjoint(wrong, y.shape, y)
+
+
+def test_objects_of_other_classes_are_tried():
+    @dataclasses.dataclass
+    class Other:  # no Operator, and unhashable
+        step: int
+
+        def __call__(self, x):
+            return x.roll(1, -1)
+
+        def adjoint(self, y):
+            return y.roll(self.step, -1)
+
+        def output_shape(self, shape):
+            return shape
+
+    y = random(1, 1, 5, 6)
+    adjointness.check_adjoint(Other(-1), y.shape, y)
+    with pytest.raises(InvalidInput, match="the adjoint of Other"):
+        adjointness.check_adjoint(Other(1), y.shape, y)
+
+
+def test_what_is_of_fastip_is_asked_once_for_its_parameters(monkeypatch):
+    op = operators.Sparse(scipy.sparse.eye(30), (1, 5, 6), (1, 5, 6))
+    y = random(1, 1, 5, 6)
+    adjointness.check_adjoint(op, y.shape, y)
+    monkeypatch.setattr(op, "_parameters", lambda: pytest.fail("a solve looks at every entry"))
+    adjointness.check_adjoint(op, y.shape, y)
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -323,9 +361,18 @@ def test_what_is_no_operator_gets_advice():
             fastip.admm(y, given, priors.TV(1e-2))
 
 
-def test_checkpoints_refuse_what_does_not_last(tmp_path):
-    from fastip.operators.base.fingerprint import check_lasting
+class NamedRows(Rows):
+    def _parameters(self):
+        return ("rows",)
 
+
+def test_files_refuse_what_does_not_last(tmp_path):
+    path, given = tmp_path / "c.safetensors", {"beta": 0.1, "steps": 2, "size": 16}
+    with pytest.raises(Unsupported, match="fingerprint='what it computes"):  # before the first step
+        train.inverse(Rows(), output=path, **given)
+    learned = train.inverse(Rows(), **given)
     with pytest.raises(Unsupported, match="fingerprint='what it computes"):
-        check_lasting(shifted().fingerprint())
-    assert check_lasting(shifted(fingerprint="a").fingerprint())
+        fastip.save_inverse(path, learned)
+    assert not list(tmp_path.iterdir())
+    train.inverse(NamedRows(), output=path, **given)
+    assert fastip.load_inverse(path).trained.fingerprint == NamedRows().fingerprint()

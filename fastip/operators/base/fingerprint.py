@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -66,14 +66,18 @@ class Passing(str):
         return super().__new__(cls, name or uuid.uuid4().hex)
 
 
-def check_lasting(fingerprint: str) -> str:
-    """A fingerprint that goes into a file, or Unsupported where it is that of an object in this process."""
-    if fingerprint.startswith(PASSING):
+def check_lasting(record: Any) -> None:
+    """Refuse, with Unsupported, a record for a file that holds the fingerprint of an object of this process."""
+    values = list(record.values()) if isinstance(record, Mapping) else record
+    if isinstance(values, (list, tuple)):
+        for value in values:
+            check_lasting(value)
+    elif isinstance(values, str) and values.startswith(PASSING):
         raise Unsupported(
-            "this operator is told from others in this process alone, and a file would not know it again: give its "
-            "operators.Function, or operators.wrap, fingerprint='what it computes, and its version'"
+            "this operator is told from others in this process alone, and a file would not know it again: give "
+            "operators.Function, or operators.wrap, fingerprint='what it computes, and its version', a class of one's "
+            "own _parameters(), or leave the output out"
         )
-    return fingerprint
 
 
 def _steps(values: Tensor) -> tuple[Tensor, str]:

@@ -18,7 +18,7 @@ from .fingerprint import PASSING, Passing, flat, lasting, value_digest
 from .lanczos import largest_singular_value
 from .remembered import PREFIX, last
 
-FINGERPRINT = f"{PREFIX}fingerprint"  # computed once, for every solve asks for it
+FINGERPRINT, PROVEN = f"{PREFIX}fingerprint", f"{PREFIX}proven"  # found once, for every solve asks for them
 
 
 class LinearMap(StrictKeywords, abc.ABC):
@@ -140,9 +140,15 @@ class LinearMap(StrictKeywords, abc.ABC):
             kept = self.__dict__[FINGERPRINT] = f"{'' if self.lasting else PASSING}{self._fingerprint()}"
         return kept
 
-    def made_of(self) -> list[LinearMap]:
-        """The operators among its parameters."""
-        return [value for value in flat(self._parameters()) if isinstance(value, LinearMap)]
+    @property
+    def proven(self) -> bool:
+        """Whether the adjoint is right by construction: this class, and what it is made of, is of fastip."""
+        kept: bool | None = self.__dict__.get(PROVEN)
+        if kept is None:
+            parts = [value for value in flat(self._parameters()) if isinstance(value, LinearMap)]
+            ours = self.trusted and type(self).__module__.partition(".")[0] == __name__.partition(".")[0]
+            kept = self.__dict__[PROVEN] = ours and all(part.proven for part in parts)
+        return kept
 
     @property
     def lasting(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 from ... import checkpoint
 from ...errors import InvalidInput
 from ...io.replace import replace_file
+from ...operators.base.fingerprint import check_lasting
 from . import state
 
 Trained = TypeVar("Trained")
@@ -67,9 +68,11 @@ class Files:
 
         Raises:
             InvalidInput: For a checkpoint or a state of other settings, or another file of that name.
+            Unsupported: For settings with an operator that no other process knows again.
         """
         if self.output is None or self.state is None:
             return None
+        check_lasting(settings)
         if not self.output.exists():
             if self.state.exists():
                 state.check_same(
