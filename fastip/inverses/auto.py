@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from ..contracts import Convolution, Diagonal, Fidelity, Inverse, Kronecker, LinearOperator, Scalar, Shape
+from .. import contracts
+from ..contracts import Convolution, Fidelity, Inverse, Kronecker, LinearOperator, Shape
 from ..errors import FastipError, InvalidInput, Unsupported, brief, strict_keywords
 from ..tracing import constant, fixed
 from .certificate import Certificate
 from .close import Close
 from .conjugate_gradient import ConjugateGradient
 from .exact import LARGEST_FACTOR, Exact
+from .general.bounded import Diagonal, Scalar
+from .general.counted import GENERAL as GENERAL
+from .general.counted import LEAST_BETA as LEAST_BETA
+from .general.counted import Candidate as Candidate
+from .general.counted import Wanted as Wanted
+from .general.counted import candidates
+from .general.polynomial import Polynomial
 from .learned import Learned
 from .split import Split
 from .split_fidelity import FidelitySplit
@@ -32,7 +42,7 @@ CALLS, POINTWISE, PRIOR = 5e6, 50, 400
 WIDEST = 256  # psf taps a pixel beyond which stencils are not tried: small ones are no inverse of so wide a psf
 
 _offered: dict[str, list[Learned]] = {}  # by the fingerprint of the operator
-SPLIT = -1  # stands for the split where a graph keeps the half-width of a stencil
+CODED = (Exact, Split, Scalar, Diagonal)  # what a graph keeps as a number below 0, half-widths above
 
 
 @strict_keywords
@@ -66,6 +76,8 @@ def choose(
     relaxation: float = 1.0,
     exact: bool = True,
     few: bool = False,
+    free: bool = False,
+    iterated: bool = True,
 ) -> Inverse:
     """The fastest inverse that is certified for this operator, data and prior: the first of a list that fits.
 
@@ -80,22 +92,25 @@ def choose(
     4. For a prior that is not pointwise, a learned inverse offered for this operator when its certificate promises
        fewer iterations than the stencils'.
     5. The certified stencil of least work.
-    6. Cholesky, up to 4096 rows.
-    7. A learned inverse that was offered.
-    8. Total variation on weighted pixels of a circular convolution (wide psfs on valid borders, holes after a blur):
-       the second split. To a gap of 1e-2 it took 0.1 to 0.8 times as long as conjugate gradients; other priors wait
-       for it longer.
-    9. Conjugate gradients.
+    6. A learned inverse that was offered.
+    7. What is the least work to a gap of 1e-4, set-up included (:mod:`fastip.inverses.general.counted`): Scalar,
+       Diagonal, Polynomial, Nystrom, the second split where A is weighted pixels of a circular convolution, and the
+       factor of A A^T up to 4096 rows. Products are counted by formula; those of an operator of one's own are timed,
+       once. None of them has an inner loop.
+
+    Where C is applied by itself, 6 and 7 are: Cholesky, up to 4096 rows; a learned inverse; conjugate gradients.
 
     Args:
         op: The operator A.
         y: The data. Their shape, dtype and device count, their values do not.
         beta: The penalty, > 0.
-        pointwise: Whether the prior acts on each pixel alone with fixed weights, so that whole iterations
-            can run fused.
+        pointwise: Whether the prior acts on each pixel alone with fixed weights, so that whole iterations can run
+            fused.
         relaxation: 0 < a < 2; certificates are those for it.
         exact: Whether a call of the prior gives its prox; where not (total variation), many iterations are made anyway.
         few: Whether it has a level for each iteration, and so sees no more of them.
+        free: Whether nobody gave beta, so that it is raised for the inverses that want one that is not small.
+        iterated: Whether C serves in iterations that correct it, not by itself.
 
     Returns:
         An inverse that is not bound yet.
@@ -103,12 +118,10 @@ def choose(
     Raises:
         Unsupported: Inside torch.compile, where the choice is no stencil, exact inverse or split.
     """
+    wanted = Wanted(pointwise, exact, few, free, iterated)
     if torch.compiler.is_compiling():
-        half_width = _traced(op, fixed(y.shape, op), y.dtype, beta, pointwise, relaxation, exact)
-        if half_width == SPLIT:
-            return Split()
-        return Exact() if half_width is None else Stencil(half_width)
-    return Close() if few else _choose(op, y, beta, pointwise, relaxation, exact)
+        return _from_code(_traced(op, fixed(y.shape, op), y.dtype, y.device, beta, relaxation, wanted))
+    return Close() if wanted.few else _choose(op, y, beta, relaxation, wanted)
 
 
 def serving(fidelity: Fidelity, inverse: str | Inverse, op: LinearOperator) -> Inverse:
@@ -147,26 +160,55 @@ def _has_window(op: LinearOperator) -> bool:
 
 @constant
 def _traced(
-    op: LinearOperator, shape: Shape, dtype: torch.dtype, beta: float, pointwise: bool, relaxation: float, exact: bool
-) -> int | None:
-    """The half-width of the chosen stencil, None for the exact inverse, SPLIT: a graph keeps numbers, not objects."""
+    op: LinearOperator,
+    shape: Shape,
+    dtype: torch.dtype,
+    device: torch.device,
+    beta: float,
+    relaxation: float,
+    wanted: Wanted,
+) -> int:
+    """The choice as a number, of :func:`_from_code`: a graph keeps numbers, not objects."""
     # The values of the data do not matter.
-    chosen = _choose(op, torch.empty(shape, dtype=dtype), beta, pointwise, relaxation, exact)
+    chosen = _choose(op, torch.empty(shape, dtype=dtype, device=device), beta, relaxation, wanted)
     if isinstance(chosen, Stencil):
         return chosen.half_width
-    if isinstance(chosen, Split):
-        return SPLIT
-    if isinstance(chosen, Exact):
-        return None
+    if isinstance(chosen, Polynomial):
+        return -len(CODED) - chosen.degree
+    if type(chosen) in CODED:
+        return -1 - CODED.index(type(chosen))
     raise Unsupported(
         f"inverse='auto' chooses {type(chosen).__name__} here, which torch.compile cannot trace; "
-        "leave the solve outside the compiled function"
+        "leave the solve outside the compiled function, or give inverses.Scalar()"
     )
 
 
-def _choose(op: LinearOperator, y: Tensor, beta: float, pointwise: bool, relaxation: float, exact: bool) -> Inverse:
+def _from_code(code: int) -> Inverse:
+    if code >= 0:
+        return Stencil(code)
+    kind: Any = CODED[-1 - code] if -code <= len(CODED) else None
+    return Polynomial(-len(CODED) - code) if kind is None else kind()
+
+
+def _choose(op: LinearOperator, y: Tensor, beta: float, relaxation: float, wanted: Wanted) -> Inverse:
+    ruled = _by_rule(op, y, beta, relaxation, wanted.pointwise)
+    if ruled is not None:
+        return ruled
+    learned, _ = _best_offered(op, y, beta, relaxation)
+    best = candidates(op, y, beta, relaxation, wanted)[0].inverse if wanted.iterated else _alone(op, y)
+    return best if learned is None or isinstance(best, Exact) else learned
+
+
+def considered(op: LinearOperator, y: Tensor, beta: float, relaxation: float, wanted: Wanted) -> list[Candidate]:
+    """What "auto" counts for a solve, the least work first; nothing where it follows a rule."""
+    few = wanted.few or _by_rule(op, y, beta, relaxation, wanted.pointwise) is not None
+    return [] if few else candidates(op, y, beta, relaxation, wanted)
+
+
+def _by_rule(op: LinearOperator, y: Tensor, beta: float, relaxation: float, pointwise: bool) -> Inverse | None:
+    """The exact inverse of a structure or a certified stencil; None where the operator states neither."""
     convolution = op.convolution()
-    if isinstance(op.cogram(tuple(y.shape)), (Scalar, Diagonal)):
+    if isinstance(op.cogram(tuple(y.shape)), (contracts.Scalar, contracts.Diagonal)):
         return Exact()
     if pointwise and convolution is not None:
         half_width = _fused(convolution, y, beta, relaxation)
@@ -186,10 +228,13 @@ def _choose(op: LinearOperator, y: Tensor, beta: float, pointwise: bool, relaxat
             return (
                 learned if learned and not pointwise and certificate and low > certificate.low else Stencil(half_width)
             )
-    rows = y[0, 0].numel() if convolution is not None else y[0].numel()
-    if rows <= LARGEST_FACTOR and not y.is_complex():
-        return Exact()
-    return learned or (ConjugateGradient() if exact or op.window() is None else Split())
+    return None
+
+
+def _alone(op: LinearOperator, y: Tensor) -> Inverse:
+    """For a C that is applied by itself."""
+    rows = y[0, 0].numel() if op.convolution() is not None else y[0].numel()
+    return Exact() if rows <= LARGEST_FACTOR and not y.is_complex() else ConjugateGradient()
 
 
 def _best_offered(op: LinearOperator, y: Tensor, beta: float, relaxation: float) -> tuple[Learned | None, float]:

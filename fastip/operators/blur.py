@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from .base.door import check_grid, check_psf_fits
 from .base.fourier import FourierConvolution
 from .base.real_array import real_array
 from .base.remembered import last
+from .base.work import TRANSFORM
 from .linear import Operator
 
 BOUNDARIES = kernels.reference.BOUNDARIES
@@ -119,6 +121,11 @@ class Blur(Operator):
             return (b, c, (h - 1) * self.stride + kh, (w - 1) * self.stride + kw)
         check_psf_fits((kh, kw), h * self.stride, w * self.stride)
         return (b, c, h * self.stride, w * self.stride)
+
+    def products(self, input_shape: Shape) -> float:
+        if self._fourier is not None:
+            return TRANSFORM * math.prod(input_shape)  # two real transforms
+        return float(int(self.psf.count_nonzero()) * math.prod(self.output_shape(input_shape)))
 
     def absolute(self) -> Operator:
         return self if bool((self.psf >= 0).all()) else Blur(self.psf.abs(), self.stride, self.boundary)

@@ -12,6 +12,7 @@ from ..errors import InvalidInput
 from ..placement import Constant
 from .base.door import check_grid
 from .base.real_array import real_array
+from .base.work import PASS
 from .linear import Operator
 
 
@@ -62,6 +63,9 @@ class ToGray(Operator):
     def cogram(self, output_shape: Shape) -> Structure:
         self.input_shape(output_shape)
         return Scalar(self.weights.square().sum().item())
+
+    def products(self, input_shape: Shape) -> float:
+        return PASS * math.prod(input_shape)
 
     def absolute(self) -> Operator:
         return ToGray(self.weights.abs())

@@ -96,6 +96,9 @@ class Dense(Operator):
         m, n = self.matrix.shape
         return contracts.Dense(self.matrix @ self.matrix.T) if m <= n else None
 
+    def products(self, input_shape: Shape) -> float:
+        return float(input_shape[0] * self.matrix.numel())
+
     def absolute(self) -> Operator:
         return Dense(self.matrix.abs(), self.image_shape)
 

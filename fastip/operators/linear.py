@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..errors import InvalidInput
 from .base import convolutions, structures, windows
 from .base.linear_map import LinearMap
 from .base.remembered import last
+from .base.work import PASS, added
 
 
 class Operator(LinearMap):
@@ -89,6 +91,9 @@ class Adjoint(Operator):
     def cogram(self, output_shape: Shape) -> Structure | None:
         return self.op.gram(output_shape)
 
+    def products(self, input_shape: Shape) -> float | None:
+        return self.op.products(self.op.input_shape(input_shape))
+
     def absolute(self) -> Operator | None:
         known = self.op.absolute()
         return Adjoint(known) if isinstance(known, Operator) else None
@@ -162,6 +167,9 @@ class Composition(Operator):
     def convolution(self) -> Convolution | None:
         return self._convolution
 
+    def products(self, input_shape: Shape) -> float | None:
+        return added((self.right.products(input_shape), self.left.products(self.right.output_shape(input_shape))))
+
     def absolute(self) -> Operator | None:
         return _both(Composition, self.left, self.right)
 
@@ -231,6 +239,9 @@ class Scaled(Operator):
     def window(self) -> Window | None:
         return windows.scaled(self.op.window(), self.factor)
 
+    def products(self, input_shape: Shape) -> float | None:
+        return added((self.op.products(input_shape), PASS * math.prod(self.op.output_shape(input_shape))))
+
     def absolute(self) -> Operator | None:
         known = self.op.absolute()
         return Scaled(abs(self.factor), known) if isinstance(known, Operator) else None
@@ -297,6 +308,9 @@ class Sum(Operator):
 
     def convolution(self) -> Convolution | None:
         return self._convolution
+
+    def products(self, input_shape: Shape) -> float | None:
+        return added((self.left.products(input_shape), self.right.products(input_shape)))
 
     def absolute(self) -> Operator | None:
         return _both(Sum, self.left, self.right)

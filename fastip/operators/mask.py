@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from ..placement import Constant
 from .base.door import check_grid
 from .base.real_array import real_array
 from .base.remembered import last
+from .base.work import PASS
 from .linear import Operator
 
 
@@ -68,6 +70,9 @@ class Mask(Operator):
 
     def cogram(self, output_shape: Shape) -> Structure:
         return self.gram(output_shape)
+
+    def products(self, input_shape: Shape) -> float:
+        return PASS * math.prod(input_shape)
 
     def absolute(self) -> Operator:
         return Mask(self.mask.abs())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from ..placement import Constant
 from .base.door import check_grid
 from .base.real_array import real_array
 from .base.remembered import last
+from .base.work import PASS, TRANSFORM
 from .linear import Operator
 
 
@@ -74,6 +76,9 @@ class MaskedFourier(Operator):
         power = self.mask.square()
         even = (power + power.flip(0, 1).roll((1, 1), (0, 1))) / 2
         return Circulant(even[:, : power.shape[1] // 2 + 1].contiguous())
+
+    def products(self, input_shape: Shape) -> float:
+        return (TRANSFORM + PASS) * math.prod(input_shape)
 
     def _own_shape(self) -> Shape:
         return (1, 1, *self.mask.shape)

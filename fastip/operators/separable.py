@@ -51,6 +51,11 @@ class SeparableOperator(Operator):
         kept = _blocks(self, (height, width), transposed, accumulator(data.dtype), data.device)
         return [tuple((first, last, borrowed(values)) for first, last, values in blocks) for blocks in kept]
 
+    def products(self, input_shape: Shape) -> float:
+        vertical, horizontal = self.factors((input_shape[2], input_shape[3]))
+        planes = input_shape[0] * input_shape[1]
+        return float(planes * (vertical.entries * input_shape[3] + vertical.shape[0] * horizontal.entries))
+
     @last
     def gram(self, input_shape: Shape) -> Structure | None:
         """A^T A where the image is smaller than the data, else None: A A^T is the smaller one."""
@@ -58,7 +63,7 @@ class SeparableOperator(Operator):
         if h * w <= input_shape[2] * input_shape[3]:
             return None
         factors = self.factors((input_shape[2], input_shape[3]))
-        return structures.kronecker(*_products(factors, True))
+        return structures.kronecker(*_grams(factors, True))
 
     @last
     def cogram(self, output_shape: Shape) -> Structure | None:
@@ -66,10 +71,10 @@ class SeparableOperator(Operator):
         _, _, height, width = self.input_shape(output_shape)
         if output_shape[2] * output_shape[3] > height * width:
             return None
-        return structures.kronecker(*_products(self.factors((height, width)), False))
+        return structures.kronecker(*_grams(self.factors((height, width)), False))
 
 
-def _products(factors: tuple[Banded, Banded], transposed: bool) -> tuple[Tensor, Tensor]:
+def _grams(factors: tuple[Banded, Banded], transposed: bool) -> tuple[Tensor, Tensor]:
     vertical, horizontal = factors
     first = vertical.gram(transposed)
     return first, first if horizontal is vertical else horizontal.gram(transposed)

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from ..arrays import HALF, accumulator
+from ..contracts import Shape
 from ..errors import InvalidInput, brief
 from ..tracing import real_dtype
+from .base.work import ENTRY
 from .fixed import FixedShapes, check_sizes
 
 
@@ -101,6 +103,9 @@ class Sparse(FixedShapes):
         values = torch.view_as_real(values) if values.is_complex() else values
         places = (self._rows.starts.double(), self._rows.places.double())
         return (*places, values, self.image_shape, self.data_shape, self.complex_input)
+
+    def products(self, input_shape: Shape) -> float:
+        return ENTRY * input_shape[0] * len(self._rows.values)
 
     def absolute(self) -> Sparse | None:
         if self.complex_output:

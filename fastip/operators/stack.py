@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..errors import FastipError, InvalidInput, brief
 from .base import structures
 from .base.door import check_grid
 from .base.remembered import last
+from .base.work import PASS, added
 from .linear import Operator
 
 
@@ -47,6 +49,9 @@ class Identity(Operator):
 
     def convolution(self) -> Convolution:
         return Convolution(torch.ones(1, 1, dtype=torch.float64), 1, "circular")
+
+    def products(self, input_shape: Shape) -> float:
+        return PASS * math.prod(input_shape)
 
     def absolute(self) -> Operator:
         return self
@@ -139,6 +144,9 @@ class Stack(Operator):
     def gram(self, input_shape: Shape) -> Structure | None:
         self.output_shape(input_shape)
         return functools.reduce(structures.add, [part.gram(input_shape) for part in self.parts])
+
+    def products(self, input_shape: Shape) -> float | None:
+        return added(part.products(input_shape) for part in self.parts)
 
     def absolute(self) -> Operator | None:
         parts = [part.absolute() for part in self.parts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from ..contracts import Shape
 from ..errors import InvalidInput
 from ..placement import Constant
 from .base.real_array import real_array
+from .base.work import PASS
 from .blur import Blur
 from .linear import Operator
 
@@ -78,6 +80,10 @@ class Varying(Operator):
                 f"{' x '.join(map(str, self.weights.shape[1:]))}: give data and weights of one grid"
             )
         return found
+
+    def products(self, input_shape: Shape) -> float:
+        each = self._blurs[0].products(input_shape) + 2 * PASS * math.prod(input_shape)
+        return each * len(self._blurs)
 
     def absolute(self) -> Operator:
         return Varying(self.psfs.abs(), self.weights.abs(), self.stride, self.boundary)

@@ -13,13 +13,11 @@ from ..stopping import StopRule
 from . import fused
 from .arguments import (
     check_data,
-    check_exact,
     check_fidelity,
     check_relaxation,
     check_tolerance,
-    chosen,
     initial,
-    schedule,
+    settled,
 )
 from .monitor import Callback, Iteration, ended, look
 
@@ -56,7 +54,8 @@ def admm(
         prior: An object of ``fastip.priors``; its weight is part of R.
         beta: The penalty, a number > 0, or a sequence with one number per iteration (its last value is repeated).
             None: what suits the prior and A (its ``suggested_beta``; for images in [0, 1] that of a weight, for
-            denoisers noise^2 / sigma^2), else ``0.02 ||A||^2`` (docs/mathematics.md has the measurements).
+            denoisers noise^2 / sigma^2), else ``0.02 ||A||^2`` (docs/mathematics.md has the measurements); not below
+            that where the inverse is Scalar, Diagonal, Nystrom or Polynomial.
         inverse: "auto" or an object of ``fastip.inverses``.
         fidelity: An object of ``fastip.fidelities``, D: ``D(A x) + R(x)`` is minimised. It needs ``inverses.Split``,
             which "auto" then is. None: ``||y - A x||^2``.
@@ -93,10 +92,7 @@ def admm(
     iterations = check_count(iterations, "iterations", low=1)
     tolerance = check_tolerance(tolerance, y)
     relaxation = check_normal(check_relaxation(relaxation), "relaxation", y.dtype, "1 is none, which suits every prior")
-    betas = [check_normal(value, "beta", y.dtype) for value in schedule(beta, op, prior, shape, fidelity)]
-    prox = prior.bind(y, op)
-    check_exact(relaxation, prox, prior)
-    unbound = chosen(inverse, fidelity, op, y, betas[0], relaxation, prox)
+    betas, unbound, prox = settled(beta, inverse, fidelity, op, prior, y, shape, relaxation)
 
     def bind(value: float) -> BoundInverse:
         return unbound.bind(op, y, value, relaxation)

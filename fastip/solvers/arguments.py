@@ -16,6 +16,7 @@ from ..arrays import (
     ZEROS,
     as_tensor,
     check_finite,
+    check_normal,
     check_number,
     check_shape,
     floating,
@@ -181,23 +182,44 @@ def check_inverse(inverse: Any) -> Inverse:
     return inverse
 
 
-def chosen(
+def settled(
+    beta: float | Sequence[float] | None,
     inverse: Any,
     fidelity: Fidelity | None,
     op: LinearOperator,
+    prior: Prior,
     y: Tensor,
-    beta: float,
+    shape: Shape,
     relaxation: float,
-    prox: BoundPrior,
-) -> Inverse:
-    """The inverse of a solve, "auto" chosen."""
+) -> tuple[list[float], Inverse, BoundPrior]:
+    """The betas, the inverse and the bound prior of a solve, with what was left to fastip filled in."""
+    betas = [check_normal(value, "beta", y.dtype) for value in schedule(beta, op, prior, shape, fidelity)]
+    prox = prior.bind(y, op)
+    check_exact(relaxation, prox, prior)
     if fidelity is not None:
-        return auto.serving(fidelity, inverse if inverse == "auto" else check_inverse(inverse), op)
+        return betas, auto.serving(fidelity, inverse if inverse == "auto" else check_inverse(inverse), op), prox
     if inverse == "auto":
-        few = bool(getattr(prox, "several", False))  # which priors without levels need not have
-        fits = {"pointwise": prox.pointwise() is not None, "exact": prox.exact, "few": few}
-        inverse = auto.choose(op, y, beta, relaxation=relaxation, **fits)
-    return check_inverse(inverse)
+        inverse = auto.choose(op, y, betas[0], relaxation=relaxation, **wanted(prox, beta)._asdict())
+    if beta is None and isinstance(check_inverse(inverse), auto.GENERAL):
+        least = auto.LEAST_BETA * norm(op, shape) ** 2
+        if betas[0] < least and _agrees(prior, least):
+            betas = [check_normal(least, "beta", y.dtype)]
+    return betas, check_inverse(inverse), prox
+
+
+def wanted(prox: BoundPrior, beta: Any) -> auto.Wanted:
+    """What a solve with this prior and this argument ``beta`` asks of its inverse."""
+    few = bool(getattr(prox, "several", False))  # which priors without levels need not have
+    return auto.Wanted(prox.pointwise() is not None, prox.exact, few, free=beta is None)
+
+
+def _agrees(prior: Prior, beta: float) -> bool:
+    """Whether the prior is the same with another beta; a denoiser of a given level is not."""
+    try:
+        prior.check_beta(beta)
+    except InvalidInput:
+        return False
+    return True
 
 
 def check_inverts(step: BoundInverse, solver: str) -> BoundInverse:

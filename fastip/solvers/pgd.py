@@ -98,7 +98,9 @@ class BackProjection(StrictKeywords):
     def bind(self, op: LinearOperator, y: Tensor) -> BoundDescent:
         beta = self.epsilon * check_seen(norm(op, op.input_shape(tuple(y.shape))), op) ** 2
         inverse: Any = (
-            auto.choose(op, y, beta, pointwise=False, relaxation=SAFE) if self.inverse == "auto" else self.inverse
+            auto.choose(op, y, beta, pointwise=False, relaxation=SAFE, iterated=False)
+            if self.inverse == "auto"
+            else self.inverse
         )
         return _BoundBackProjection(check_inverts(inverse.bind(op, y, beta, SAFE), type(self).__name__))
 

@@ -59,7 +59,9 @@ def wiener(
     check_data(y, op)
     constant = check_normal(check_number(constant, "constant", low=0.0, strict=True), "constant", y.dtype)
     rule = StopRule(check_tolerance(tolerance, y), check_count(iterations, "iterations", low=1))
-    chosen: Any = auto.choose(op, y, constant, pointwise=False) if inverse == "auto" else check_inverse(inverse)
+    chosen: Any = (
+        auto.choose(op, y, constant, pointwise=False, iterated=False) if inverse == "auto" else check_inverse(inverse)
+    )
     step = check_inverts(chosen.bind(op, y, constant), "wiener")
     q = step.start()
     x = step.pull(q)

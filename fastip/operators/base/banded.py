@@ -36,6 +36,11 @@ class Banded:
         parts = self._transposed if transposed else self._blocks
         return tuple((first, last, values.like(like)) for first, last, values in parts)
 
+    @property
+    def entries(self) -> int:
+        """Those of all blocks, with the 0 between."""
+        return sum(values.value.numel() for _, _, values in self._blocks)
+
     def gram(self, transposed: bool = False) -> Tensor:
         """R R^T, or R^T R; float64."""
         parts = self._transposed if transposed else self._blocks

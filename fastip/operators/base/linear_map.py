@@ -77,6 +77,10 @@ class LinearMap(StrictKeywords, abc.ABC):
         """A itself as one strided convolution, where it is one."""
         return None
 
+    def products(self, input_shape: Shape) -> float | None:
+        """What A x costs on images of this shape, in multiply-adds (``base/work.py``); None: by no formula."""
+        return None
+
     def absolute(self) -> LinearMap | None:
         """An operator whose entries are those of A without their sign, or larger, where A's are known and real."""
         return None
