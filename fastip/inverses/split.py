@@ -13,6 +13,7 @@ from .. import kernels
 from ..arrays import accumulator, check_count, check_normal, check_number
 from ..contracts import LinearOperator, Scales, Shape, Window
 from ..errors import StrictKeywords, Unsupported
+from ..operators.base.convolutions import fold
 from ..operators.base.fourier import fast_length
 from ..placement import borrowed
 from ..stopping import per_image, ratio
@@ -125,9 +126,7 @@ def _made(op: LinearOperator, shape: Shape, dtype: torch.dtype, device: torch.de
     grid = (_grid(height, a.stride), _grid(width, a.stride)) if a.boundary == "valid" else (height, width)
 
     def transform(psf: Tensor) -> Tensor:
-        kh, kw = psf.shape
-        wide = F.pad(psf, (0, grid[1] - kw, 0, grid[0] - kh)).roll((-window.offset[0], -window.offset[1]), (0, 1))
-        return torch.fft.rfft2(wide)
+        return torch.fft.rfft2(fold(psf, (-window.offset[0], -window.offset[1]), *grid))
 
     weights = torch.ones(1, 1, *shape[2:], dtype=torch.float64) if window.weights is None else window.weights
     seen = spread(weights.square(), a.stride, grid)

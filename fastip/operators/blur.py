@@ -12,7 +12,7 @@ from torch import Tensor
 from .. import kernels
 from ..arrays import check_count
 from ..contracts import Convolution, Shape, Structure
-from ..errors import InvalidInput
+from ..errors import InvalidInput, brief
 from ..placement import Constant
 from .base import convolutions
 from .base.door import check_grid, check_psf_fits
@@ -25,6 +25,7 @@ BOUNDARIES = kernels.reference.BOUNDARIES
 # Taps that are not 0 per image pixel; above, two FFTs are faster. The work of direct taps grows with their number, that
 # of the FFTs does not: larger makes wide psfs slow, smaller sends medium ones through the FFTs' passes over memory.
 LARGEST_DIRECT = 33 * 33
+AXES = ("row", "column")
 
 
 class Blur(Operator):
@@ -34,23 +35,26 @@ class Blur(Operator):
 
         y[i] = sum_t psf[t] x[stride i + k // 2 - t]        (valid: + k - 1 - t)
 
-    The centre of the psf is its pixel k // 2, of an even one too: where data have it at (k - 1) // 2, as those of
-    ``scipy.signal.fftconvolve(x, psf, mode="same")``, give ``numpy.pad(psf, ((1, 0), (1, 0)))``.
-
     Args:
         psf: Any real kh x kw array, odd or even; kept in float64, not normalised. ``fastip.psf.read`` takes files.
         stride: Image pixels from one kept pixel to the next, >= 1, on both axes.
         boundary: "circular" (SciPy's wrap), "reflect" (half-sample, ``d c b a | a b c d | d c b a``, SciPy's reflect),
             "zero", all with H = h stride, or "valid" with H = (h - 1) stride + kh.
+        centre: (row, column) of the pixel of the psf that a point is spread around, in the place of k // 2 in the
+            formula; zeros are laid around the psf until it is there. None is k // 2. SciPy's
+            ``fftconvolve(x, psf, mode="same")`` has it at (k - 1) // 2, which differs for even k.
 
     Raises:
-        InvalidInput: For an empty, non-finite, complex or all-zero psf, a bad stride, an unknown boundary.
+        InvalidInput: For an empty, non-finite, complex or all-zero psf, a bad stride, an unknown boundary, and for a
+            centre outside of the psf or with a valid boundary, which has none.
         Unsupported: For a psf that requires a gradient, and inside torch.compile.
     """
 
     channelwise = True
 
-    def __init__(self, psf: Any, stride: int = 1, boundary: str = "circular") -> None:
+    def __init__(
+        self, psf: Any, stride: int = 1, boundary: str = "circular", *, centre: tuple[int, int] | None = None
+    ) -> None:
         self.psf = real_array(psf, "psf", (2,))
         if not bool(self.psf.any()):
             raise InvalidInput(
@@ -75,6 +79,9 @@ class Blur(Operator):
                 + (f": did you mean {meant!r}?" if meant else "")
             )
         self.boundary = boundary
+        self._size = (self.psf.shape[-2], self.psf.shape[-1])  # without the zeros of a centre
+        if centre is not None:
+            self.psf = convolutions.centred(self.psf, _centre(centre, self._size, boundary))
         self._taps = Constant(self.psf)
         large = int(self.psf.count_nonzero()) > LARGEST_DIRECT * self.stride**2
         self._fourier = FourierConvolution(self.psf, self.stride, boundary) if large else None
@@ -95,9 +102,9 @@ class Blur(Operator):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         b, c, *size = check_grid(input_shape, "image")
-        check_psf_fits((self.psf.shape[0], self.psf.shape[1]), *size)
+        check_psf_fits(self._size, *size)
         kept = []
-        for n, k, axis in zip(size, self.psf.shape, ("height", "width"), strict=True):
+        for n, k, axis in zip(size, self._size, ("height", "width"), strict=True):
             free = n - k if self.boundary == "valid" else n
             if free % self.stride:
                 rule = (
@@ -114,7 +121,7 @@ class Blur(Operator):
 
     def input_shape(self, output_shape: Shape) -> Shape:
         b, c, h, w = check_grid(output_shape, "data")
-        kh, kw = self.psf.shape
+        kh, kw = self._size
         if self.boundary == "valid":
             return (b, c, (h - 1) * self.stride + kh, (w - 1) * self.stride + kw)
         check_psf_fits((kh, kw), h * self.stride, w * self.stride)
@@ -151,6 +158,25 @@ class Blur(Operator):
     def separable(self) -> tuple[Tensor, Tensor] | None:
         """(column, row) with psf = column row^T to rounding, float64, or None if the rank is above one."""
         return convolutions.split(self.psf)
+
+
+def _centre(value: Any, size: tuple[int, int], boundary: str) -> tuple[int, int]:
+    """The centre of a psf of this size as (row, column)."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise InvalidInput(
+            f"centre is {brief(value)}; expected (row, column) of a pixel of the psf, or None for k // 2"
+        )
+    row, column = (check_count(at, f"the {axis} of centre", low=0) for at, axis in zip(value, AXES, strict=True))
+    if row >= size[0] or column >= size[1]:
+        raise InvalidInput(
+            f"centre is ({row}, {column}) and the psf {size[0]} x {size[1]}; expected one of its pixels, from (0, 0) on"
+        )
+    if boundary == "valid":
+        raise InvalidInput(
+            f"centre is ({row}, {column}) and boundary 'valid', where every pixel that a datum sees is in the image, "
+            "whatever the centre; leave centre out"
+        )
+    return row, column
 
 
 class Downsample(Blur):

@@ -75,6 +75,11 @@ def _blurs() -> list[Case]:
     return cases
 
 
+def _centred(kh: int, kw: int, stride: int, boundary: str, centre: tuple[int, int]) -> Factory:
+    kernel = draw(kh, kw, seed=100 * kh + kw)
+    return lambda dtype: operators.Blur(kernel.to(dtype), stride=stride, boundary=boundary, centre=centre)
+
+
 def _gaussian(stride: int, boundary: str) -> Factory:
     return lambda dtype: operators.Blur(psf.gaussian(5, sigma=1.1).to(dtype), stride=stride, boundary=boundary)
 
@@ -134,6 +139,10 @@ def _others() -> list[Case]:
         Case("gaussian-circular", _gaussian(1, "circular"), (2, 1, 8, 9)),
         Case("gaussian-reflect", _gaussian(1, "reflect"), (1, 2, 7, 8)),
         Case("gaussian-circular-s2", _gaussian(2, "circular"), (1, 1, 10, 8)),
+        Case("blur-zero-centre", _centred(4, 4, 1, "zero", (1, 1)), (2, 1, 6, 7)),
+        Case("blur-circular-centre-s2", _centred(4, 5, 2, "circular", (1, 4)), (1, 2, 6, 8)),
+        Case("blur-circular-centre-image-wide", _centred(5, 4, 1, "circular", (0, 3)), (1, 2, 5, 4)),
+        Case("blur-reflect-centre-image-wide", _centred(5, 4, 1, "reflect", (4, 1)), (1, 1, 5, 4)),
         Case("identity", lambda dtype: operators.Identity(), (2, 3, 5, 4)),
         Case("downsample-1", lambda dtype: operators.Downsample(1), (1, 1, 4, 5)),
         Case("downsample-2", lambda dtype: operators.Downsample(2), (2, 3, 6, 4)),
@@ -178,6 +187,11 @@ def _others() -> list[Case]:
             "varying-valid-s2",
             lambda dtype: operators.Varying(draw(2, 4, 3, seed=17), draw(2, 8, 9, seed=18), 2, "valid"),
             (1, 2, 8, 9),
+        ),
+        Case(
+            "varying-centre",
+            lambda dtype: operators.Varying(draw(2, 4, 4, seed=21), draw(2, 6, 7, seed=22), centre=(1, 1)),
+            (1, 2, 6, 7),
         ),
         Case("masked-fourier-even", _masked_fourier(6, 8), (2, 1, 6, 8)),
         Case("masked-fourier-odd", _masked_fourier(5, 7), (1, 2, 5, 7)),

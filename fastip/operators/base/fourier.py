@@ -13,6 +13,7 @@ from torch import Tensor
 from ...kernels import reference
 from ...placement import borrowed
 from ...tracing import constant
+from .convolutions import fold
 
 
 class FourierConvolution:
@@ -107,7 +108,9 @@ def _spectrum(
     key = (grid, dtype, device)
     plan = convolution.plan
     if plan is None or plan[0] != key:
-        plan = (key, torch.fft.rfft2(convolution.psf, s=grid).to(dtype=dtype.to_complex(), device=device))
+        taps = convolution.psf  # which a centre, or a product of blurs, can make larger than an image that wraps
+        taps = fold(taps, (0, 0), *grid) if convolution.boundary == "circular" else taps
+        plan = (key, torch.fft.rfft2(taps, s=grid).to(dtype=dtype.to_complex(), device=device))
         convolution.plan = plan
     return (plan[1],)
 
