@@ -11,7 +11,7 @@ from ..tracing import constant, fixed
 from .certificate import Certificate
 from .close import Close
 from .conjugate_gradient import ConjugateGradient
-from .exact import LARGEST_FACTOR, Exact
+from .exact import Exact, assembles
 from .learned import Learned
 from .split import Split
 from .split_fidelity import FidelitySplit
@@ -186,8 +186,7 @@ def _choose(op: LinearOperator, y: Tensor, beta: float, pointwise: bool, relaxat
             return (
                 learned if learned and not pointwise and certificate and low > certificate.low else Stencil(half_width)
             )
-    rows = y[0, 0].numel() if convolution is not None else y[0].numel()
-    if rows <= LARGEST_FACTOR and not y.is_complex():
+    if assembles(op, y):
         return Exact()
     return learned or (ConjugateGradient() if exact or op.window() is None else Split())
 

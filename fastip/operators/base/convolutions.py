@@ -31,10 +31,10 @@ def cogram(a: Convolution, h: int, w: int) -> Structure | None:
     - Reflect, stride 1, odd symmetric psf: Cosine.
     - Any other border, psf of rank one, h and w up to 2048: Kronecker.
     """
-    return _commuting(a, h, w) or _separated(a, h, w)
+    return commuting(a, h, w) or _separated(a, h, w)
 
 
-def _commuting(a: Convolution, h: int, w: int) -> Structure | None:
+def commuting(a: Convolution, h: int, w: int) -> Structure | None:
     """A A^T where it is A^T A, too, without a stride."""
     kh, kw = a.psf.shape
     if max(kh, kw) <= a.stride:
@@ -51,7 +51,7 @@ def gram(a: Convolution, height: int, width: int) -> Structure | None:
 
     A stride-1 A commutes with A^T where its cogram has a structure other than Kronecker.
     """
-    return _commuting(a, height, width) if a.stride == 1 and (a.boundary != "valid" or a.psf.numel() == 1) else None
+    return commuting(a, height, width) if a.stride == 1 and (a.boundary != "valid" or a.psf.numel() == 1) else None
 
 
 def fold(values: Tensor, first: tuple[int, int], h: int, w: int) -> Tensor:
@@ -243,6 +243,8 @@ def merge(left: Convolution | None, right: Convolution | None) -> Convolution | 
         return Convolution(right.psf * left.psf, left.stride, left.boundary)
     if left.psf.numel() == 1 and left.stride == 1:
         return Convolution(left.psf * right.psf, right.stride, right.boundary)
+    if left.psf.ndim > 2 or right.psf.ndim > 2:
+        return None
     tiles = left.boundary == "valid" and all(k == left.stride for k in left.psf.shape)
     if not (
         right.boundary == left.boundary == "valid"
