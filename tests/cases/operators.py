@@ -113,8 +113,8 @@ def _separable(h: int, height: int, w: int, width: int) -> Factory:
     return lambda dtype: operators.Separable(vertical.to(dtype), horizontal.to(dtype))
 
 
-def _masked_fourier(h: int, w: int) -> Factory:
-    mask = (draw(h, w, seed=7) > 0).double()
+def _masked_fourier(*shape: int) -> Factory:
+    mask = (draw(*shape, seed=7) > 0).double()
     return lambda dtype: operators.MaskedFourier(mask.to(dtype))
 
 
@@ -219,6 +219,8 @@ def _others() -> list[Case]:
         ),
         Case("masked-fourier-even", _masked_fourier(6, 8), (2, 1, 6, 8)),
         Case("masked-fourier-odd", _masked_fourier(5, 7), (1, 2, 5, 7)),
+        Case("masked-fourier-images", _masked_fourier(2, 1, 5, 6), (2, 2, 5, 6)),
+        Case("masked-fourier-channels", _masked_fourier(2, 6, 5), (2, 2, 6, 5)),
     ]
 
 
