@@ -40,14 +40,20 @@ class Diagonal:
 
 @dataclass(frozen=True)
 class Circulant:
-    """``F^-1 spectrum F`` on the last two axes; ``spectrum`` real float64 as of rfft2, (h, w // 2 + 1), >= 0."""
+    """``F^-1 spectrum F`` on the last two axes; ``spectrum`` real float64 as of rfft2, (h, w // 2 + 1), >= 0.
+
+    With axes in front of these, 1 or b and 1 or c, where images or channels differ.
+    """
 
     spectrum: Tensor
 
 
 @dataclass(frozen=True)
 class Cosine:
-    """Diagonal under the orthonormal DCT-II of the last two axes; ``spectrum`` real float64 (h, w), >= 0."""
+    """Diagonal under the orthonormal DCT-II of the last two axes; ``spectrum`` real float64 (h, w), >= 0.
+
+    With axes in front of these, as of :class:`Circulant`.
+    """
 
     spectrum: Tensor
 
@@ -94,7 +100,8 @@ class Window:
     ``y[i] = weights[i] sum_t psf[t] x[stride * i + offset - t]``
 
     Attributes:
-        convolution: psf, stride and boundary. "valid": every x that is read lies in the image, so that H may be
+        convolution: psf, stride and boundary; here alone the psf can be 1 or b, 1 or c, kh, kw, too: one for each
+            image or channel. "valid": every x that is read lies in the image, so that H may be
             circular on any grid that holds the image; "circular": on that of the image itself.
         weights: Real float64 on the CPU, 1 or b, 1 or c, h, w, on the grid of the data; None: all are 1.
     """
@@ -105,7 +112,7 @@ class Window:
     @property
     def offset(self) -> tuple[int, int]:
         """What is read at i = 0 through the first tap."""
-        kh, kw = self.convolution.psf.shape
+        kh, kw = self.convolution.psf.shape[-2:]
         return (kh - 1, kw - 1) if self.convolution.boundary == "valid" else (kh // 2, kw // 2)
 
 

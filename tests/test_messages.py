@@ -229,7 +229,7 @@ ONE_BY_ONE: list[tuple[Callable[[], Any], str]] = [
         lambda: operators.Dense([[1.0], [1.0, 2.0]]),
         "matrix is no array of numbers .*; expected rows of the same length",
     ),
-    (lambda: operators.Blur(np.ones((3, 3, 3))), "psf has shape .3, 3, 3.; expected 2 axes: reshape it or take a part"),
+    (lambda: operators.Blur(np.ones(3)), "psf has shape .3,.; expected 2 or 3 or 4 axes: reshape it or take a part"),
     (lambda: operators.Blur([[float("nan")]]), "psf holds 1 values.*; expected finite numbers: replace them"),
     (lambda: operators.Stack(3), "operators is 3; expected a list of at least one operator"),
     (lambda: BLUR.T(torch.rand(8, 8)), "data has shape .8, 8.; expected four.*in front, with .None, None."),

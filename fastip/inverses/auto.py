@@ -14,7 +14,7 @@ from ..tracing import constant, fixed
 from .certificate import Certificate
 from .close import Close
 from .conjugate_gradient import ConjugateGradient
-from .exact import LARGEST_FACTOR, Exact
+from .exact import Exact, assembles
 from .general.bounded import Diagonal, Scalar
 from .general.counted import GENERAL as GENERAL
 from .general.counted import LEAST_BETA as LEAST_BETA
@@ -233,8 +233,7 @@ def _by_rule(op: LinearOperator, y: Tensor, beta: float, relaxation: float, poin
 
 def _alone(op: LinearOperator, y: Tensor) -> Inverse:
     """For a C that is applied by itself."""
-    rows = y[0, 0].numel() if op.convolution() is not None else y[0].numel()
-    return Exact() if rows <= LARGEST_FACTOR and not y.is_complex() else ConjugateGradient()
+    return Exact() if assembles(op, y) else ConjugateGradient()
 
 
 def _best_offered(op: LinearOperator, y: Tensor, beta: float, relaxation: float) -> tuple[Learned | None, float]:

@@ -33,13 +33,13 @@ class EvenStart(DataStep):
 
     def guess(self) -> Tensor:
         pulled, a = self.op.adjoint(self.y), self.op.convolution()
-        if a is None:
+        if a is None or any(k > n for k, n in zip(a.psf.shape, pulled.shape[2:], strict=True)):
             *_, reach = planned(self.op, self.y, None)[2]
         else:  # without spectra, which take memory
             magnitude = Blur(a.psf.abs(), stride=a.stride, boundary=a.boundary)
             reach = magnitude.adjoint(magnitude(torch.ones_like(pulled[:1, :1])))
         mean = pulled.sum(dim=(-2, -1), keepdim=True) / reach.sum(dim=(-2, -1), keepdim=True)
-        faint = FAINT * reach.amax()
+        faint = FAINT * reach.amax(dim=(1, 2, 3), keepdim=True)
         return ((pulled + faint * mean) / (reach + faint)).to(self.y.dtype)
 
 
@@ -72,5 +72,6 @@ class Close(StrictKeywords):
 
     def _uneven(self, a: Convolution) -> bool:
         """Whether A^T C y is darker where fewer data look."""
-        framed = a.boundary == "valid" and max(a.psf.shape) > a.stride
-        return framed or (self.even and 1 < a.stride < min(a.psf.shape))
+        taps = a.psf.shape[-2:]
+        framed = a.boundary == "valid" and max(taps) > a.stride
+        return framed or (self.even and 1 < a.stride < min(taps))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -76,11 +78,33 @@ def conjugate_gradient(matrix: Apply, b: Tensor, target: Tensor, maximum: int, n
     return x * power
 
 
+class _Solved(torch.autograd.Function):
+    """matrix^-1 b, which is its own derivative, to the tolerance of the loop.
+
+    That of the loop itself is another where few steps do: a step depends on b beyond its direction.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, b: Tensor, solve: Apply, transposed: Apply) -> Tensor:
+        ctx.transposed = transposed
+        return solve(b)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _Solved.apply(gradients[0], ctx.transposed, ctx.transposed), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        found: Tensor = _Solved.apply(tangents[0], ctx.transposed, ctx.transposed)
+        return found
+
+
 class ConjugateGradient(StrictKeywords):
     """(beta I + A A^T)^-1 by conjugate gradients, warm-started from the last iterate.
 
     The step solves for the correction to q (or p), so the previous iterate is the starting point and any remaining
-    error is seen again by the next iteration. Half precision goes through float32.
+    error is seen again by the next iteration. Half precision goes through float32. Its gradient is that of the inverse,
+    by conjugate gradients again.
 
     Args:
         tolerance: The residual relative to ``||y||`` (image side: ``||A^T y||``), > 0; at least one step is
@@ -115,6 +139,10 @@ class ConjugateGradient(StrictKeywords):
             raise InvalidInput("preconditioner='circulant' is for side='data'; leave one of the two out")
         self.side, self.preconditioner = side, preconditioner
 
+    def _target(self, b: Tensor) -> Tensor:
+        """The residual to stop at, beside b."""
+        return _broadcast(self.tolerance * per_image(b).to(real_dtype(b.dtype)), b)
+
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep | ImageStep:
         check_traceable(
             "ConjugateGradient",
@@ -123,10 +151,19 @@ class ConjugateGradient(StrictKeywords):
         )
         kept = accumulator(y.dtype)
         reference = y.to(kept) if self.side == "data" else op.adjoint(y.to(kept))
-        target = _broadcast(self.tolerance * per_image(reference).to(real_dtype(kept)), reference)
+        target = self._target(reference)
 
         def apply(matrix: Apply, r: Tensor, nearly: Apply = _itself) -> Tensor:
-            return conjugate_gradient(matrix, r.to(accumulator(r.dtype)), target, self.maximum, nearly).to(r.dtype)
+            def solve(b: Tensor) -> Tensor:
+                return conjugate_gradient(matrix, b, target, self.maximum, nearly)
+
+            def transposed(b: Tensor) -> Tensor:
+                return conjugate_gradient(matrix, b, self._target(b), self.maximum, nearly)
+
+            wide = r.to(accumulator(r.dtype))
+            watched = torch.is_grad_enabled() and r.requires_grad
+            found: Tensor = _Solved.apply(wide, solve, transposed) if watched else solve(wide)
+            return found.to(r.dtype)
 
         text = f"conjugate gradients on the {self.side} side to {self.tolerance:g}: an inner loop"
         if self.preconditioner is not None:

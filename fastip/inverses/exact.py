@@ -92,11 +92,11 @@ class Exact(StrictKeywords):
         return _known(self.side, op, tuple(y.shape))
 
     def _assembled(self, op: LinearOperator, y: Tensor, beta: float) -> DataStep | None:
+        if not assembles(op, y):
+            return None
         per_channel = op.convolution() is not None  # then one channel stands for all
         shape = (1, 1, *y.shape[2:]) if per_channel else (1, *y.shape[1:])
         rows = y[0, 0].numel() if per_channel else y[0].numel()
-        if rows > LARGEST_FACTOR or y.is_complex():
-            return None
         columns = []
         # 256 columns at a time: more hold more images at once, fewer make more calls.
         with torch.no_grad():
@@ -105,6 +105,18 @@ class Exact(StrictKeywords):
         matrix = torch.cat(columns)
         apply, _ = _apply(Dense((matrix + matrix.T) / 2), beta, y)
         return DataStep(op, y, beta, apply, f"exact, Cholesky factor of {rows} assembled rows on the data grid")
+
+
+def assembles(op: LinearOperator, y: Tensor) -> bool:
+    """Whether A A^T can be assembled and factored: real, few rows, and alike for all images."""
+    rows = y[0, 0].numel() if op.convolution() is not None else y[0].numel()
+    if rows > LARGEST_FACTOR or y.is_complex():
+        return False
+    try:
+        op.input_shape((len(y) + 1, *y.shape[1:]))
+    except InvalidInput:  # one more image than the operator is for
+        return False
+    return True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,12 +260,12 @@ def _cosine(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
     # The DCT-II of a signal is the DFT of its half-sample mirror image, so the inverse is a circular filter on the
     # mirrored grid. Frequencies h and w carry no energy of a mirrored signal: index 0 stands there for any finite
     # weight.
-    h, w = spectrum.shape
+    h, w = spectrum.shape[-2:]
     weight = 1 / (beta + spectrum)
-    weight = torch.cat([weight, weight[:1], weight[1:].flip(0)])
-    weight = torch.cat([weight, weight[:, :1]], dim=1).to(device=y.device, dtype=y.dtype)
+    weight = torch.cat([weight, weight[..., :1, :], weight[..., 1:, :].flip(-2)], dim=-2)
+    weight = torch.cat([weight, weight[..., :1]], dim=-1).to(device=y.device, dtype=y.dtype)
 
-    def planes(r: Tensor) -> Tensor:
+    def planes(r: Tensor, weight: Tensor) -> Tensor:
         extended = torch.cat([r, r.flip(-2)], dim=-2)
         extended = torch.cat([extended, extended.flip(-1)], dim=-1)
         filtered = torch.fft.irfft2(torch.fft.rfft2(extended) * weight, s=extended.shape[-2:])
@@ -261,7 +273,15 @@ def _cosine(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
 
     # The mirrored grid is four times the size: a few planes at a time.
     few = max(1, MIRRORED // (h * w))
-    return lambda r: torch.cat([planes(part) for part in r.reshape(-1, h, w).split(few)]).reshape(r.shape)
+
+    def apply(r: Tensor) -> Tensor:
+        parts = r.reshape(-1, h, w).split(few)
+        if weight.ndim == 2:
+            return torch.cat([planes(part, weight) for part in parts]).reshape(r.shape)
+        own = weight.expand(*r.shape[:2], *weight.shape[-2:]).reshape(-1, *weight.shape[-2:]).split(few)
+        return torch.cat([planes(*pair) for pair in zip(parts, own, strict=True)]).reshape(r.shape)
+
+    return apply
 
 
 def _separable(eigen: _Eigen, beta: float, y: Tensor) -> Apply:

@@ -13,6 +13,8 @@ from .. import kernels
 from ..arrays import accumulator, check_count, check_normal, check_number
 from ..contracts import LinearOperator, Scales, Shape, Window
 from ..errors import StrictKeywords, Unsupported
+from ..kernels import split_reference
+from ..operators.base.convolutions import fold
 from ..operators.base.fourier import fast_length
 from ..placement import borrowed
 from ..stopping import per_image, ratio
@@ -125,9 +127,7 @@ def _made(op: LinearOperator, shape: Shape, dtype: torch.dtype, device: torch.de
     grid = (_grid(height, a.stride), _grid(width, a.stride)) if a.boundary == "valid" else (height, width)
 
     def transform(psf: Tensor) -> Tensor:
-        kh, kw = psf.shape
-        wide = F.pad(psf, (0, grid[1] - kw, 0, grid[0] - kh)).roll((-window.offset[0], -window.offset[1]), (0, 1))
-        return torch.fft.rfft2(wide)
+        return torch.fft.rfft2(fold(psf, (-window.offset[0], -window.offset[1]), *grid))
 
     weights = torch.ones(1, 1, *shape[2:], dtype=torch.float64) if window.weights is None else window.weights
     seen = spread(weights.square(), a.stride, grid)
@@ -145,7 +145,7 @@ def _grid(n: int, stride: int) -> int:
 def reached(seen: Tensor, magnitudes: Tensor) -> Tensor:
     """``|H|^T (seen |H| 1)``, from the spectrum of ``|H|``."""
     sums = torch.fft.rfft2(seen) * magnitudes.conj()
-    return magnitudes[0, 0].real * torch.fft.irfft2(sums, s=seen.shape[-2:]).clamp_min(0.0)
+    return magnitudes[..., :1, :1].real * torch.fft.irfft2(sums, s=seen.shape[-2:]).clamp_min(0.0)
 
 
 def spread(values: Tensor, stride: int, grid: tuple[int, int]) -> Tensor:
@@ -250,7 +250,7 @@ class SplitStep:
         """(q', beta (p' - p)): the residual itself would cost four transforms more."""
         x = x.to(q.dtype)
         w, s = kernels.split_open(x, q), q[:, 1]
-        alone = w.is_cpu and kernels.why_reference((w, s)) is None
+        alone = w.is_cpu and self._spectrum.ndim == 2 and kernels.why_reference((w, s)) is None
         alone = alone and self._grid[0] * self._grid[1] >= LONE * torch.get_num_threads()
         image, blurred = (self._plane_by_plane if alone else self._mixed)(w, s)
         return kernels.split_close(image, blurred, x, q, *self._agreed(blurred, s), self.beta)
@@ -264,7 +264,8 @@ class SplitStep:
         if self._stride > 1:
             return self._lattice.mixed(w, s)
         spectra = torch.fft.rfft2(w), torch.fft.rfft2(s)
-        image, blurred = kernels.split_mix(*spectra, self._spectrum, self._near, self._far)
+        mix = kernels.split_mix if self._spectrum.ndim == 2 else split_reference.split_mix
+        image, blurred = mix(*spectra, self._spectrum, self._near, self._far)
         return torch.fft.irfft2(image, s=self._grid), torch.fft.irfft2(blurred, s=self._grid)
 
     def _plane_by_plane(self, w: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:

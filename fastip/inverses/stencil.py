@@ -238,7 +238,8 @@ class Stencil(StrictKeywords):
         convolution = op.convolution()
         if convolution is None:
             raise Unsupported(
-                f"inverses.Stencil needs a strided convolution such as operators.Blur; {type(op).__name__} is none: "
+                "inverses.Stencil needs a strided convolution with one psf for all, such as operators.Blur; "
+                f"{type(op).__name__} is none: "
                 "use inverses.Exact() or inverses.ConjugateGradient()"
             )
         psf, taps, text = _described(op, fixed(y.shape, op), y.device, float(beta), float(relaxation), self.half_width)

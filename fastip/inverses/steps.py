@@ -111,7 +111,8 @@ class DataStep(Inverting):
         if self._stencil is not None:
             return None
         if self.op.convolution() is None:
-            return f"A ({type(self.op).__name__}) is no strided convolution, and on the data grid only those run fused"
+            name = type(self.op).__name__
+            return f"A ({name}) is no strided convolution of one psf, and on the data grid only those run fused"
         return f"C is not applied as one small stencil (it is: {self.describe()})"
 
     def describe(self) -> str:
@@ -173,7 +174,8 @@ class FourierStep(Inverting):
     """The image side with A^T A = F^-1 g F, exact, p staying in Fourier space.
 
     p' = offset + gain (p - F x), gain = g / (beta + g). An iteration costs one rfft2 and one irfft2. ``spectrum``
-    is g, real float64 (h, w // 2 + 1). Images in half precision are transformed in float32.
+    is g, real float64 (h, w // 2 + 1), with axes in front where images or channels differ. Images in half precision
+    are transformed in float32.
     """
 
     def __init__(self, op: LinearOperator, y: Tensor, beta: float, spectrum: Tensor, description: str) -> None:
@@ -226,9 +228,13 @@ class FourierStep(Inverting):
         return Scales(1.0, self.size, self.floor)
 
     def fused(self) -> SpectralStep | None:
-        return None if self._stored in HALF else SpectralStep(self._gain, self._denominator, self.guess(), self.beta)
+        if self.why_unfused() is not None:
+            return None
+        return SpectralStep(self._gain, self._denominator, self.guess(), self.beta)
 
     def why_unfused(self) -> str | None:
+        if self._gain.ndim > 2:
+            return "A differs from image to image or channel to channel, and a fused solve has one filter for all"
         if self._stored not in HALF:
             return None
         return f"images of {self._stored} go through the FFT in float32, which no fused solve does"

@@ -26,18 +26,23 @@ class MaskedFourier(Operator):
     to -f; A A^T is not diagonal, because x is real.
 
     Args:
-        mask: h w, frequency 0 at [0, 0] (torch.fft.ifftshift a centred one); 0/1, boolean or finite weights.
+        mask: h w, frequency 0 at [0, 0] (torch.fft.ifftshift a centred one, on its last two axes); 0/1, boolean or
+            finite weights. c h w or b c h w, with c and b those of the image or 1, where channels, or images of a batch
+            of b, have masks of their own.
 
     Raises:
-        InvalidInput: For a mask that is not h w, empty, complex, non-finite or 0 everywhere.
+        InvalidInput: For a mask with another number of axes, or that is empty, complex, non-finite or 0 everywhere; for
+            an image of another size, and of another batch or other channels than there are masks for.
         Unsupported: For a mask that requires a gradient, and inside torch.compile.
     """
 
-    channelwise = True
     complex_output = True
 
     def __init__(self, mask: Any) -> None:
-        self.mask = real_array(mask, "mask", (2,))
+        given = real_array(mask, "mask", (2, 3, 4))
+        alone = given.shape[:-2].numel() == 1  # one for all
+        self.mask = given.reshape(given.shape[-2:]) if alone else given.reshape(-1, *given.shape[-3:])
+        self.channelwise = alone
         if not bool(self.mask.any()):
             raise InvalidInput(
                 "mask is 0 everywhere, so no frequency is measured; expected at least one value that is not 0"
@@ -59,11 +64,14 @@ class MaskedFourier(Operator):
         return (self.mask,)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        shape = check_grid(input_shape, "image")
-        if shape[2:] != tuple(self.mask.shape):
+        shape, own = check_grid(input_shape, "image"), self._own_shape()
+        if shape[2:] != own[2:]:
             raise InvalidInput(
-                f"the image is {shape[2]} x {shape[3]} but the mask {self.mask.shape[0]} x {self.mask.shape[1]}; "
-                "expected the same size"
+                f"the image is {shape[2]} x {shape[3]} but the mask {own[2]} x {own[3]}; expected the same size"
+            )
+        if own[0] not in (1, shape[0]) or own[1] not in (1, shape[1]):
+            raise InvalidInput(
+                f"the image has shape {shape} but the masks {own}; expected the same or 1 for c and b of the masks"
             )
         return shape
 
@@ -74,11 +82,11 @@ class MaskedFourier(Operator):
     def gram(self, input_shape: Shape) -> Structure:
         self.output_shape(input_shape)
         power = self.mask.square()
-        even = (power + power.flip(0, 1).roll((1, 1), (0, 1))) / 2
-        return Circulant(even[:, : power.shape[1] // 2 + 1].contiguous())
+        even = (power + power.flip(-2, -1).roll((1, 1), (-2, -1))) / 2
+        return Circulant(even[..., : power.shape[-1] // 2 + 1].contiguous())
 
     def products(self, input_shape: Shape) -> float:
         return (TRANSFORM + PASS) * math.prod(input_shape)
 
     def _own_shape(self) -> Shape:
-        return (1, 1, *self.mask.shape)
+        return (*(1,) * (4 - self.mask.ndim), *self.mask.shape)

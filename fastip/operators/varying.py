@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..contracts import Shape
@@ -27,6 +28,7 @@ class Varying(Operator):
         weights: n x h x w on the image, real, alike for all channels.
         stride: Image pixels from one data point to the next.
         boundary: "circular", "valid", "reflect" or "zero".
+        centre: (row, column) of the centre in all psfs, as of ``Blur``; None is k // 2.
 
     Raises:
         InvalidInput: For other shapes, values that are not finite, and what ``Blur`` refuses.
@@ -37,14 +39,22 @@ class Varying(Operator):
 
     channelwise = True
 
-    def __init__(self, psfs: Any, weights: Any, stride: int = 1, boundary: str = "circular") -> None:
+    def __init__(
+        self,
+        psfs: Any,
+        weights: Any,
+        stride: int = 1,
+        boundary: str = "circular",
+        *,
+        centre: tuple[int, int] | None = None,
+    ) -> None:
         self.psfs, self.weights = real_array(psfs, "psfs", (3,)), real_array(weights, "weights", (3,))
         if len(self.psfs) != len(self.weights):
             raise InvalidInput(
                 f"there are {len(self.psfs)} psfs and {len(self.weights)} weights; expected a picture of weights, n x "
                 "h x w, for each psf, n x kh x kw"
             )
-        self._blurs = [Blur(psf, stride, boundary) for psf in self.psfs]
+        self._blurs = [Blur(psf, stride, boundary, centre=centre) for psf in self.psfs]
         self._weights = Constant(self.weights)
         self.stride, self.boundary = self._blurs[0].stride, self._blurs[0].boundary
 
@@ -63,7 +73,7 @@ class Varying(Operator):
         return found
 
     def _parameters(self) -> tuple[Any, ...]:
-        return (self.psfs, self.weights, self.stride, self.boundary)
+        return (torch.stack([blur.psf for blur in self._blurs]), self.weights, self.stride, self.boundary)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         found = self._blurs[0].output_shape(input_shape)

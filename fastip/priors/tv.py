@@ -156,6 +156,10 @@ class BoundTV(BoundWithout):
             return ()
         return (*(field.detach() for field in self._fields), torch.as_tensor(self._weight).detach())
 
+    def fields(self) -> tuple[Tensor, ...]:
+        """(u, r) with their graph; empty before the first call."""
+        return self._fields or ()
+
     def resume(self, state: tuple[Tensor, ...]) -> None:
         """Go on with these dual fields, scaled to this weight: a path of weights then takes half the iterations."""
         check_state(state[:2], (self._own, self._own), type(self._prior).__name__)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from torch import Tensor
+
 from ..arrays import as_tensor, check_count, check_normal
-from ..contracts import BoundInverse, Fidelity, Inverse, LinearOperator, Prior, Solution, Status
+from ..contracts import BoundInverse, BoundPrior, Fidelity, Inverse, LinearOperator, Prior, Shape, Solution, Status
 from ..errors import strict_keywords
 from ..stopping import StopRule
-from . import fused
+from . import fused, implicit
 from .arguments import (
     check_data,
     check_fidelity,
@@ -36,6 +39,7 @@ def admm(
     relaxation: float = 1.0,
     init: Any = None,
     callback: Callback | None = None,
+    gradient: str = "unrolled",
 ) -> Solution:
     """Minimise ``||y - A x||^2 + R(x)`` without an inner loop: a data step and a prior step.
 
@@ -45,7 +49,7 @@ def admm(
         x' = prox_{R / 2 beta}(x + A^T (2 q' - q))
 
     Every fixed point is an exact minimiser whatever C is; a certified C converges for every convex R.
-    Differentiable in y, the prior's weights and its network's parameters.
+    Differentiable in y, the prior's weights and its network's parameters, through all iterations or at the fixed point.
 
     Args:
         y: The data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier; on GPUs
@@ -70,6 +74,11 @@ def admm(
         init: An image x0 (then q0 = 0; default x0 = A^T C y), or a Solution to resume with the same inverse and
             prior: without relaxation the result is that of one uninterrupted solve.
         callback: Called after each iteration with a State; returning False stops. It selects the unfused loop.
+        gradient: "unrolled": that of the iterations that were run, in memory that grows with them. "implicit": that of
+            the fixed point, in the memory of one: the solve runs as where no gradient is asked for, and the backward
+            pass sums the derivatives of one more iteration until 1e-5 of the sum is left. It is as near the gradient of
+            the minimiser as the solve is to it, so it wants a small tolerance, and needs a solve that converges. The
+            start and the dual have no gradient then.
 
     Returns:
         A Solution; ``solution.x`` is of the kind of ``y``.
@@ -79,11 +88,13 @@ def admm(
             numbers out of range, a beta that contradicts the prior or that it cannot imply, an ``init`` of
             another shape.
         Unsupported: Where an inverse does not fit the operator or the fidelity, and for a tolerance inside
-            torch.compile or while a CUDA graph is captured.
+            torch.compile or while a CUDA graph is captured. With gradient="implicit" for a callback, for tolerance=0,
+            for a solve that did not converge, and, in the backward pass, for a sum that does not.
 
     References:
         Fan, Wei, Carin and Heller, An inner-loop free solution to inverse problems using deep neural networks, NIPS
-        2017, in residual two-line form.
+        2017, in residual two-line form. Bai, Kolter and Koltun, Deep equilibrium models, NeurIPS 2019, for the gradient
+        of a fixed point.
     """
     y, restore = as_tensor(y, "y")
     fidelity = check_fidelity(fidelity)
@@ -91,6 +102,7 @@ def admm(
     y = y if fidelity is None else fidelity.known(y)
     iterations = check_count(iterations, "iterations", low=1)
     tolerance = check_tolerance(tolerance, y)
+    gradient = implicit.check_gradient(gradient, tolerance, callback)
     relaxation = check_normal(check_relaxation(relaxation), "relaxation", y.dtype, "1 is none, which suits every prior")
     betas, unbound, prox = settled(beta, inverse, fidelity, op, prior, y, shape, relaxation)
 
@@ -98,15 +110,34 @@ def admm(
         return unbound.bind(op, y, value, relaxation)
 
     step = bind(betas[0])
+    rule = StopRule(tolerance, iterations)
+    run = partial(_run, step, bind, betas, prox, y, (init, shape), rule, relaxation, callback)
+    found = run() if gradient == implicit.UNROLLED else implicit.solved(run, step, bind, prox, relaxation)
+    return replace(found, x=restore(found.x))
+
+
+def _run(
+    step: BoundInverse,
+    bind: Callable[[float], BoundInverse],
+    betas: list[float],
+    prox: BoundPrior,
+    y: Tensor,
+    start: tuple[Any, Shape],
+    rule: StopRule,
+    relaxation: float,
+    callback: Callback | None,
+) -> Solution:
+    """The iterations; the image of the Solution is a tensor."""
+    init, shape = start
     x, q = initial(init, step, shape, y)
     if isinstance(init, Solution) and init.prior_state is not None:
         prox.resume(init.prior_state)
-    rule = StopRule(tolerance, iterations)
+    tolerance = rule.tolerance
     if callback is None and len(betas) == 1 and fused.why_unfused(step, prox, x, q, y, tolerance) is None:
         x, q, done, status, residuals = fused.admm(step, prox, x, q, y, rule, relaxation)
-        return Solution(restore(x), q, ended(status, x, q), done, residuals, betas[0])
+        return Solution(x, q, ended(status, x, q), done, residuals, betas[0])
 
-    for k in range(iterations):
+    for k in range(rule.iterations):
         if betas[min(k, len(betas) - 1)] != step.beta:
             old, step = step.beta, bind(betas[k])
             q = step.rescaled(q, old)
@@ -123,4 +154,4 @@ def admm(
             break
     residuals, kept = rule.residuals(len(y)), prox.state() or None
     status = ended(verdict or Status.ITERATIONS, x_new, q)
-    return Solution(restore(x_new), q, status, k + 1, residuals, step.beta, kept)
+    return Solution(x_new, q, status, k + 1, residuals, step.beta, kept)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import operators
-from ..contracts import LinearOperator
+from ..contracts import Convolution, LinearOperator
 from ..errors import InvalidInput, strict_keywords
 from ..operators import blur
 
@@ -35,13 +35,17 @@ def blurred(taps: Tensor, stride: int, boundary: str) -> operators.Blur:
 
 
 def trimmed(taps: Tensor) -> Tensor:
-    """The smallest psf that does the same, its centre at k // 2 again: what no datum sees need not be restored."""
+    """The smallest psf that does the same, its centre at k // 2 again: what no datum sees need not be restored.
+
+    Of several, on the last two axes, what the largest of them needs.
+    """
+    seen = taps.abs().reshape(-1, *taps.shape[-2:]).amax(dim=0)
     for axis in (0, 1):
-        at = taps.abs().sum(dim=1 - axis).nonzero()
-        centre = taps.shape[axis] // 2
+        at = seen.sum(dim=1 - axis).nonzero()
+        centre = seen.shape[axis] // 2
         before, after = centre - int(at[0]), int(at[-1]) - centre
         size = max(2 * before, 2 * after + 1)
-        taps = taps.narrow(axis, centre - size // 2, size)
+        taps = taps.narrow(axis - 2, centre - size // 2, size)
     return taps
 
 
@@ -50,7 +54,7 @@ def widened(taps: Tensor, stride: int) -> Tensor:
 
     Datum i lies on pixel ``stride i``, so stride - 1 pixels follow the last one: ``k // 2 >= stride - 1``.
     """
-    (down, across) = (max(0, stride - 1 - k // 2) for k in taps.shape)
+    (down, across) = (max(0, stride - 1 - k // 2) for k in taps.shape[-2:])
     return F.pad(taps, (across, across, down, down))
 
 
@@ -68,10 +72,10 @@ def crop_valid(x: Tensor, op: LinearOperator, size: tuple[int, int]) -> Tensor:
     Returns:
         A view of x, b c (h stride) (w stride), or what there is of it.
     """
-    convolution = op.convolution()
+    convolution = _convolution(op)
     if convolution is None or convolution.boundary != "valid":
         return x
-    taps, stride = convolution.psf.shape, convolution.stride
+    taps, stride = convolution.psf.shape[-2:], convolution.stride
     seen = tuple((n // stride - 1) * stride + k for n, k in zip(size, taps, strict=True))
     if seen != tuple(x.shape[-2:]) == tuple(size):
         return x
@@ -91,7 +95,7 @@ def under_data(x: Tensor, op: LinearOperator, data: tuple[int, ...]) -> Tensor:
     Returns:
         A view of x.
     """
-    convolution = op.convolution()
+    convolution = _convolution(op)
     stride = 1 if convolution is None else convolution.stride
     return crop_valid(x, op, (data[-2] * stride, data[-1] * stride))
 
@@ -109,12 +113,18 @@ def fitted(x: Tensor, op: LinearOperator) -> Tensor:
     Returns:
         A view of x.
     """
-    convolution = op.convolution()
+    convolution = _convolution(op)
     if convolution is None or convolution.boundary != "valid":
         return x
-    (kh, kw), stride = convolution.psf.shape, convolution.stride
+    (kh, kw), stride = convolution.psf.shape[-2:], convolution.stride
     h, w = (n - (n - k) % stride for n, k in zip(x.shape[-2:], (kh, kw), strict=True))
     return x[..., : max(h, 0), : max(w, 0)] if h >= kh and w >= kw else x
+
+
+def _convolution(op: LinearOperator) -> Convolution | None:
+    """A as a convolution, of several psfs too."""
+    window = op.window()
+    return op.convolution() if window is None or window.weights is not None else window.convolution
 
 
 def whole(x: Tensor) -> Tensor:

@@ -119,15 +119,15 @@ def structure_matrix(structure: Structure, shape: Sequence[int]) -> Tensor:
     if isinstance(structure, Diagonal):
         return torch.diag(structure.values.expand(*shape).flatten())
     if isinstance(structure, Circulant):
-        assert structure.spectrum.shape == (shape[-2], shape[-1] // 2 + 1)
+        assert structure.spectrum.shape[-2:] == (shape[-2], shape[-1] // 2 + 1)
         assert structure.spectrum.dtype == torch.float64 and bool((structure.spectrum >= 0).all())
         basis = torch.eye(n, dtype=torch.float64).reshape(n, *shape)
         return torch.fft.irfft2(torch.fft.rfft2(basis) * structure.spectrum, s=tuple(shape[-2:])).reshape(n, n).T
     if isinstance(structure, Cosine):
         assert bool((structure.spectrum >= 0).all())
         transform = torch.kron(cosine_matrix(shape[-2]), cosine_matrix(shape[-1]))
-        plane = transform.T @ torch.diag(structure.spectrum.flatten()) @ transform
-        return torch.kron(torch.eye(math.prod(shape[:-2]), dtype=torch.float64), plane)
+        spectra = structure.spectrum.expand(*shape).reshape(-1, math.prod(shape[-2:]))
+        return torch.block_diag(*(transform.T @ torch.diag(values) @ transform for values in spectra))
     if isinstance(structure, Kronecker):
         plane = torch.kron(structure.vertical, structure.horizontal)
         return torch.kron(torch.eye(math.prod(shape[:-2]), dtype=torch.float64), plane)

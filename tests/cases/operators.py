@@ -75,6 +75,35 @@ def _blurs() -> list[Case]:
     return cases
 
 
+def _centred(kh: int, kw: int, stride: int, boundary: str, centre: tuple[int, int]) -> Factory:
+    kernel = draw(kh, kw, seed=100 * kh + kw)
+    return lambda dtype: operators.Blur(kernel.to(dtype), stride=stride, boundary=boundary, centre=centre)
+
+
+def _several(psfs: tuple[int, ...], stride: int, boundary: str, symmetric: bool = False) -> Factory:
+    kernels = draw(*psfs, seed=31)
+    if symmetric:
+        kernels = kernels + kernels.flip(-1) + kernels.flip(-2) + kernels.flip((-1, -2))
+    return lambda dtype: operators.Blur(kernels.to(dtype), stride=stride, boundary=boundary)
+
+
+def _of_several() -> list[Case]:
+    """Each channel, or each image, with a psf of its own."""
+    cases = []
+    for boundary in ("circular", "valid", "reflect", "zero"):
+        for name, psfs, stride, (h, w), (b, c) in (
+            ("channels", (3, 3, 4), 1, (5, 6), (2, 3)),
+            ("images", (2, 1, 4, 3), 2, (4, 3), (2, 2)),
+            ("both", (2, 2, 3, 3), 1, (4, 5), (2, 2)),
+            ("boxes", (2, 3, 3), 3, (2, 3), (1, 2)),
+            ("many", (3, 6, 3, 2), 1, (3, 4), (3, 6)),  # by FFTs of all planes
+        ):
+            size = (_size(psfs[-2], stride, boundary, h), _size(psfs[-1], stride, boundary, w))
+            cases.append(Case(f"blur-{boundary}-{name}-s{stride}", _several(psfs, stride, boundary), (b, c, *size)))
+    cases.append(Case("blur-reflect-symmetric-channels", _several((2, 3, 5), 1, "reflect", True), (2, 2, 5, 6)))
+    return cases
+
+
 def _gaussian(stride: int, boundary: str) -> Factory:
     return lambda dtype: operators.Blur(psf.gaussian(5, sigma=1.1).to(dtype), stride=stride, boundary=boundary)
 
@@ -84,8 +113,8 @@ def _separable(h: int, height: int, w: int, width: int) -> Factory:
     return lambda dtype: operators.Separable(vertical.to(dtype), horizontal.to(dtype))
 
 
-def _masked_fourier(h: int, w: int) -> Factory:
-    mask = (draw(h, w, seed=7) > 0).double()
+def _masked_fourier(*shape: int) -> Factory:
+    mask = (draw(*shape, seed=7) > 0).double()
     return lambda dtype: operators.MaskedFourier(mask.to(dtype))
 
 
@@ -134,6 +163,10 @@ def _others() -> list[Case]:
         Case("gaussian-circular", _gaussian(1, "circular"), (2, 1, 8, 9)),
         Case("gaussian-reflect", _gaussian(1, "reflect"), (1, 2, 7, 8)),
         Case("gaussian-circular-s2", _gaussian(2, "circular"), (1, 1, 10, 8)),
+        Case("blur-zero-centre", _centred(4, 4, 1, "zero", (1, 1)), (2, 1, 6, 7)),
+        Case("blur-circular-centre-s2", _centred(4, 5, 2, "circular", (1, 4)), (1, 2, 6, 8)),
+        Case("blur-circular-centre-image-wide", _centred(5, 4, 1, "circular", (0, 3)), (1, 2, 5, 4)),
+        Case("blur-reflect-centre-image-wide", _centred(5, 4, 1, "reflect", (4, 1)), (1, 1, 5, 4)),
         Case("identity", lambda dtype: operators.Identity(), (2, 3, 5, 4)),
         Case("downsample-1", lambda dtype: operators.Downsample(1), (1, 1, 4, 5)),
         Case("downsample-2", lambda dtype: operators.Downsample(2), (2, 3, 6, 4)),
@@ -179,8 +212,15 @@ def _others() -> list[Case]:
             lambda dtype: operators.Varying(draw(2, 4, 3, seed=17), draw(2, 8, 9, seed=18), 2, "valid"),
             (1, 2, 8, 9),
         ),
+        Case(
+            "varying-centre",
+            lambda dtype: operators.Varying(draw(2, 4, 4, seed=21), draw(2, 6, 7, seed=22), centre=(1, 1)),
+            (1, 2, 6, 7),
+        ),
         Case("masked-fourier-even", _masked_fourier(6, 8), (2, 1, 6, 8)),
         Case("masked-fourier-odd", _masked_fourier(5, 7), (1, 2, 5, 7)),
+        Case("masked-fourier-images", _masked_fourier(2, 1, 5, 6), (2, 2, 5, 6)),
+        Case("masked-fourier-channels", _masked_fourier(2, 6, 5), (2, 2, 6, 5)),
     ]
 
 
@@ -189,6 +229,18 @@ def _compositions() -> list[Case]:
     wide = _blur(4, 3, 1, "circular")
     mask = draw(3, 4, seed=6)
     return [
+        Case(
+            "grey-of-several-blurs",
+            lambda dtype: operators.ToGray() @ _several((3, 3, 3), 1, "circular")(dtype),
+            (2, 3, 5, 6),
+        ),
+        Case(
+            "mask-of-several-blurs",
+            lambda dtype: operators.Mask(mask.to(dtype)) @ _several((2, 2, 3, 3), 2, "valid")(dtype),
+            (2, 2, 7, 9),
+        ),
+        Case("scaled-several-blurs", lambda dtype: -1.5 * _several((2, 4, 3), 1, "circular")(dtype), (1, 2, 5, 6)),
+        Case("adjoint-of-several-blurs", lambda dtype: _several((2, 3, 3), 2, "zero")(dtype).T, (1, 2, 3, 4)),
         Case("grey-of-blur", lambda dtype: operators.ToGray() @ blur(dtype), (1, 3, 6, 8)),
         Case("blur-of-grey", lambda dtype: blur(dtype) @ operators.ToGray(), (2, 3, 6, 8)),
         Case("mask-of-blur", lambda dtype: operators.Mask(mask.to(dtype)) @ blur(dtype), (1, 2, 6, 8)),
@@ -248,7 +300,7 @@ def operator_cases() -> list[Case]:
 
     Ids are unique; at least one case per public operator class.
     """
-    return _blurs() + _others() + _compositions()
+    return _blurs() + _of_several() + _others() + _compositions()
 
 
 def public_operator_classes() -> list[type[operators.Operator]]:

@@ -10,6 +10,7 @@ import scipy.ndimage
 import scipy.signal
 import torch
 
+import fastip
 from cases.checks import adjointness, noise, operator_matrix, relative
 from fastip import kernels
 from fastip.errors import InvalidInput, UnknownKeyword
@@ -75,6 +76,45 @@ def test_large_psf_equals_scipy_and_is_adjoint(kh, kw, stride, boundary, monkeyp
     assert adjointness(op, x.shape, torch.float32) <= 1e-5
     y = op(x)
     assert op.adjoint(y).shape == x.shape and y.is_contiguous()
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("kh, kw", [(4, 4), (5, 2), (1, 6), (9, 8), (3, 3)])
+def test_a_centre_gives_the_data_of_fftconvolve(kh, kw, large, monkeypatch):
+    if large:
+        monkeypatch.setattr(blur, "LARGEST_DIRECT", 0)
+    kernel, x = noise((kh, kw), seed=kh).numpy(), noise((2, 3, 9, 8)).numpy()
+    expected = scipy.signal.fftconvolve(x, kernel[None, None], mode="same", axes=(2, 3))
+    op = Blur(kernel, boundary="zero", centre=((kh - 1) // 2, (kw - 1) // 2))
+    assert np.abs(op(x) - expected).max() <= 1e-13 * np.abs(expected).max()
+    assert op.fingerprint() == Blur(op.psf, boundary="zero").fingerprint()
+
+
+@pytest.mark.parametrize("boundary", ["circular", "reflect", "zero"])
+@pytest.mark.parametrize("centre", [(0, 0), (3, 2), (1, 4), (0, 4)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_any_centre_shifts_the_image_that_is_seen(boundary, centre, stride, monkeypatch):
+    kernel = noise((4, 5))
+    matrix = torch.zeros(4 // stride, 6 // stride, 4, 6, dtype=torch.float64)
+    for i, j, s, t in np.ndindex(4 // stride, 6 // stride, 4, 5):
+        row = boundary_index(stride * i + centre[0] - s, 4, boundary)
+        column = boundary_index(stride * j + centre[1] - t, 6, boundary)
+        if row is not None and column is not None:
+            matrix[i, j, row, column] += kernel[s, t]
+    for most in (blur.LARGEST_DIRECT, 0):
+        monkeypatch.setattr(blur, "LARGEST_DIRECT", most)
+        op = Blur(kernel, stride, boundary, centre=centre)
+        assert relative(operator_matrix(op, (1, 1, 4, 6)), matrix.reshape(-1, 24)) <= 1e-14
+
+
+def test_a_centre_restores_the_scene_in_its_place():
+    x = torch.zeros(1, 1, 24, 25, dtype=torch.float64)
+    x[..., 9:14, 8:12] = 1
+    kernel = torch.outer(torch.tensor([1.0, 4.0, 6.0, 1.0]), torch.tensor([1.0, 5.0, 2.0, 1.0])).double() / 108
+    y = torch.from_numpy(scipy.signal.fftconvolve(x.numpy(), kernel.numpy()[None, None], mode="same", axes=(2, 3)))
+    op = Blur(kernel, boundary="zero", centre=(1, 1))
+    assert relative(fastip.wiener(y, op, 1e-3).x, x) <= 0.2
+    assert relative(fastip.wiener(y, Blur(kernel, boundary="zero"), 1e-3).x, x) >= 0.5
 
 
 def test_a_large_psf_never_takes_the_direct_kernels(monkeypatch):
@@ -266,8 +306,9 @@ GOOD = torch.ones(3, 3)
         (lambda: Blur(torch.zeros(3, 3)), "all zeros"),
         (lambda: Blur(torch.tensor([[1.0, math.nan]])), "NaN"),
         (lambda: Blur(np.array([[1.0, np.inf]])), "Inf"),
-        (lambda: Blur(torch.ones(3)), "2 axes"),
-        (lambda: Blur(torch.ones(1, 1, 3, 3)), "2 axes"),
+        (lambda: Blur(torch.ones(3)), "2 or 3 or 4 axes"),
+        (lambda: Blur(torch.ones(1, 1, 1, 3, 3)), "2 or 3 or 4 axes"),
+        (lambda: Blur(torch.stack([torch.ones(3, 3), torch.zeros(3, 3)])), "one psf is all zeros"),
         (lambda: Blur(torch.ones(3, 3, dtype=torch.complex64)), "real"),
         (lambda: Blur("gaussian:9:1.6"), "array of numbers"),
         (lambda: Blur([[1.0], [1.0, 2.0]]), "array"),
@@ -278,6 +319,12 @@ GOOD = torch.ones(3, 3)
         (lambda: Blur(GOOD, stride=1.5), "whole number"),
         (lambda: Blur(GOOD, stride=True), "whole number"),
         (lambda: Blur(GOOD, stride=(2, 2)), "whole number"),
+        (lambda: Blur(GOOD, centre=1), "row, column"),
+        (lambda: Blur(GOOD, centre=(1, 1, 1)), "row, column"),
+        (lambda: Blur(GOOD, centre=(1.0, 1)), "whole number"),
+        (lambda: Blur(GOOD, centre=(-1, 1)), ">= 0"),
+        (lambda: Blur(GOOD, centre=(1, 3)), "one of its pixels"),
+        (lambda: Blur(GOOD, boundary="valid", centre=(1, 1)), "leave centre out"),
         (lambda: Blur(GOOD, boundary="wrap"), "did you mean 'circular'"),
         (lambda: Blur(GOOD, boundary="Circlar"), "did you mean 'circular'"),
         (lambda: Blur(GOOD, boundary="reflekt"), "did you mean 'reflect'"),

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+import fastip
 from cases.checks import noise, operator_matrix, relative, structure_matrix
+from fastip import inverses, priors
 from fastip.contracts import Scalar
 from fastip.errors import FastipError, InvalidInput, UnknownKeyword
 from fastip.operators import (
@@ -47,6 +49,24 @@ def test_masked_fourier_is_numpys_transform():
         assert np.allclose(back.numpy(), np.fft.ifft2(mask.numpy() * y.numpy(), norm="ortho").real, atol=1e-13)
         full = MaskedFourier(torch.ones(h, w))
         assert relative(full.adjoint(full(x)), x) <= 1e-14 and full.norm() == pytest.approx(1.0, abs=1e-14)
+
+
+@pytest.mark.parametrize("own", [(2, 1, 8, 7), (3, 8, 7), (2, 3, 8, 7)])
+def test_masks_of_images_and_channels_solve_each_by_itself(own):
+    masks = noise(own, seed=5) > -0.5
+    op, each = MaskedFourier(masks), masks.expand(2, 3, 8, 7)
+    y, prior = op(noise((2, 3, 8, 7))), priors.TV(1e-2) + priors.NonNegative()
+    solution = fastip.admm(y, op, prior, iterations=60, tolerance=0)
+    step = inverses.Exact().bind(op, y, 0.1)
+    assert "FFT" in step.describe() and step.fused() is None and "image to image" in step.why_unfused()
+    for i, j in np.ndindex(2, 3):
+        plane, alone = y[i : i + 1, j : j + 1], MaskedFourier(each[i, j])
+        assert torch.equal(op(solution.x)[i : i + 1, j : j + 1], alone(solution.x[i : i + 1, j : j + 1]))
+        assert relative(step.guess()[i : i + 1, j : j + 1], inverses.Exact().bind(alone, plane, 0.1).guess()) <= 1e-13
+        beta = solution.beta
+        single = fastip.admm(plane, alone, prior, beta=beta, iterations=60, tolerance=0)
+        assert relative(solution.x[i : i + 1, j : j + 1], single.x) <= 1e-12
+    assert MaskedFourier(masks[:1, ..., :8, :7]).norm() > 0 and MaskedFourier(torch.ones(1, 1, 4, 5)).channelwise
 
 
 def test_masked_fourier_cogram_is_not_the_identity():
@@ -164,7 +184,9 @@ MASK = torch.ones(4, 4)
         (lambda: Mask(torch.ones(2, 1, 4, 4))(ONES), "the same or 1 for c and b"),
         (lambda: Mask(MASK).adjoint(ONES.long()), "floating"),
         (lambda: MaskedFourier(torch.zeros(4, 4)), "0 everywhere"),
-        (lambda: MaskedFourier(torch.ones(1, 4, 4)), "2 axes"),
+        (lambda: MaskedFourier(torch.ones(4)), "2 or 3 or 4 axes"),
+        (lambda: MaskedFourier(torch.ones(2, 4, 4))(ONES), "the same or 1 for c and b of the masks"),
+        (lambda: MaskedFourier(torch.ones(2, 1, 4, 4))(ONES), "the same or 1 for c and b of the masks"),
         (lambda: MaskedFourier(torch.ones(4, 3))(ONES), "the same size"),
         (lambda: MaskedFourier(MASK)(torch.complex(ONES, ONES)), "real part"),
         (lambda: MaskedFourier(MASK).adjoint(ONES), "complex64"),

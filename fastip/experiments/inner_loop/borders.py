@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import inverses, nets, operators, psf
-from ...contracts import Inverse
+from ...contracts import Convolution, Inverse
 from ...inverses.stencil import fit, spectrum, symbol_taps
 from ...solvers import admm
 from ...solvers.monitor import State
@@ -102,7 +102,7 @@ def count(problem: Problem, best: Optimum, inverse: Inverse, beta: float, most: 
 def _errors(name: str, op: operators.Blur, beta: float, steps: int, seed: int, report: Report) -> Numbers:
     """rms and largest ``|1 - c (beta + r)|`` over the frequencies of a 128 x 128 grid, and C's products a pixel."""
     # a grid beyond the reach of every C here, so that none wraps onto itself; a larger one only samples more densely
-    shape, convolution = (128, 128), op.convolution()
+    shape, convolution = (128, 128), Convolution(op.psf, op.stride, op.boundary)
     target = beta + spectrum(symbol_taps(convolution), shape)
     closed = fit(convolution, beta, STENCIL)
     found = {CLOSED: (closed, closed.numel())}

@@ -15,7 +15,7 @@ from ...errors import Unsupported
 from ...operators.base.work import TRANSFORM
 from ...tracing import norm, real_dtype
 from ..certificate import LIMIT, weights
-from ..exact import LARGEST_FACTOR, Exact
+from ..exact import Exact, assembles
 from ..split import Split
 from .bounded import Diagonal, Scalar, row_sums
 from .nystrom import REST, Nystrom
@@ -137,7 +137,7 @@ def _factor(op: LinearOperator, y: Tensor, pair: float, each: float) -> Iterator
     """The factor of A A^T, assembled: a product for each row, in float64; of one channel where all are alike."""
     planes = y.shape[1] if op.convolution() is not None else 1
     rows, pair = y[0].numel() // planes, pair / planes
-    if rows <= LARGEST_FACTOR and not y.is_complex():
+    if assembles(op, y):
         yield Candidate(Exact(), 2.0 * rows * pair + rows**3, ITERATIONS, each + planes * rows**2)
 
 

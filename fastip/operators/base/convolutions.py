@@ -31,10 +31,10 @@ def cogram(a: Convolution, h: int, w: int) -> Structure | None:
     - Reflect, stride 1, odd symmetric psf: Cosine.
     - Any other border, psf of rank one, h and w up to 2048: Kronecker.
     """
-    return _commuting(a, h, w) or _separated(a, h, w)
+    return commuting(a, h, w) or _separated(a, h, w)
 
 
-def _commuting(a: Convolution, h: int, w: int) -> Structure | None:
+def commuting(a: Convolution, h: int, w: int) -> Structure | None:
     """A A^T where it is A^T A, too, without a stride."""
     kh, kw = a.psf.shape
     if max(kh, kw) <= a.stride:
@@ -51,19 +51,19 @@ def gram(a: Convolution, height: int, width: int) -> Structure | None:
 
     A stride-1 A commutes with A^T where its cogram has a structure other than Kronecker.
     """
-    return _commuting(a, height, width) if a.stride == 1 and (a.boundary != "valid" or a.psf.numel() == 1) else None
+    return commuting(a, height, width) if a.stride == 1 and (a.boundary != "valid" or a.psf.numel() == 1) else None
 
 
-def _fold(values: Tensor, first: tuple[int, int], h: int, w: int) -> Tensor:
-    """Add ``values``, whose corner belongs at ``first``, onto a periodic h x w grid."""
-    rows = (torch.arange(values.shape[0]) + first[0]) % h
-    columns = (torch.arange(values.shape[1]) + first[1]) % w
-    folded = values.new_zeros(h, values.shape[1]).index_add(0, rows, values)
-    return values.new_zeros(h, w).index_add(1, columns, folded)
+def fold(values: Tensor, first: tuple[int, int], h: int, w: int) -> Tensor:
+    """Add ``values``, whose corner belongs at ``first``, onto a periodic h x w grid: the last two axes."""
+    rows = (torch.arange(values.shape[-2]) + first[0]) % h
+    columns = (torch.arange(values.shape[-1]) + first[1]) % w
+    folded = values.new_zeros(*values.shape[:-2], h, values.shape[-1]).index_add(-2, rows, values)
+    return values.new_zeros(*values.shape[:-2], h, w).index_add(-1, columns, folded)
 
 
 def _power(psf: Tensor, h: int, w: int) -> Tensor:
-    return torch.fft.rfft2(_fold(psf, (0, 0), h, w)).abs().square()
+    return torch.fft.rfft2(fold(psf, (0, 0), h, w)).abs().square()
 
 
 def autocorrelation(psf: Tensor, stride: int) -> Tensor:
@@ -83,7 +83,7 @@ def autocorrelation(psf: Tensor, stride: int) -> Tensor:
 def _aliased_power(a: Convolution, h: int, w: int) -> Tensor:
     """The mean of the aliases, computed as the spectrum of the folded stencil: memory of the small grid only."""
     r = autocorrelation(a.psf, a.stride)
-    return torch.fft.rfft2(_fold(r, (-(r.shape[0] // 2), -(r.shape[1] // 2)), h, w)).real.clamp_min(0.0)
+    return torch.fft.rfft2(fold(r, (-(r.shape[0] // 2), -(r.shape[1] // 2)), h, w)).real.clamp_min(0.0)
 
 
 def _border_fold(k: int, boundary: str) -> Tensor:
@@ -181,7 +181,7 @@ def _norm_bound(a: Convolution) -> float:
     degrees = [n // 2 for n in r.shape]
     # About 1024 an axis, 8 to 64 a degree: the factor is 1.08 at 8 and 1.001 at 64; more cost a larger transform.
     samples = [d * min(max(1024 // d, 8), 64) if d else 1 for d in degrees]
-    peak = torch.fft.rfft2(_fold(r, (-degrees[0], -degrees[1]), *samples)).real.max().item()
+    peak = torch.fft.rfft2(fold(r, (-degrees[0], -degrees[1]), *samples)).real.max().item()
     for d, n in zip(degrees, samples, strict=True):
         peak /= math.cos(math.pi * d / n)
     return math.sqrt(min(bound, peak))
@@ -243,6 +243,8 @@ def merge(left: Convolution | None, right: Convolution | None) -> Convolution | 
         return Convolution(right.psf * left.psf, left.stride, left.boundary)
     if left.psf.numel() == 1 and left.stride == 1:
         return Convolution(left.psf * right.psf, right.stride, right.boundary)
+    if left.psf.ndim > 2 or right.psf.ndim > 2:
+        return None
     tiles = left.boundary == "valid" and all(k == left.stride for k in left.psf.shape)
     if not (
         right.boundary == left.boundary == "valid"
@@ -255,18 +257,24 @@ def merge(left: Convolution | None, right: Convolution | None) -> Convolution | 
     size = [n + k - 1 for n, k in zip(spread, right.psf.shape, strict=True)]
     psf = torch.fft.irfft2(torch.fft.rfft2(wide, s=size) * torch.fft.rfft2(right.psf, s=size), s=size)
     if right.boundary == "circular":
-        psf = _centred(psf, left, right)
+        psf = centred(psf, _read(left, right))
     return Convolution(psf, left.stride * right.stride, right.boundary)
 
 
-def _centred(psf: Tensor, left: Convolution, right: Convolution) -> Tensor:
-    """Pad with zeros until the tap that reads the pixel at stride * i lies at k // 2."""
-    for axis in (0, 1):
-        first = left.psf.shape[axis] - 1 if left.boundary == "valid" else left.psf.shape[axis] // 2
-        centre, k = right.stride * first + right.psf.shape[axis] // 2, psf.shape[axis]
-        before, after = 0, 0
-        while (before + k + after) // 2 != centre + before:
-            before, after = (before + 1, after) if (before + k + after) // 2 > centre + before else (before, after + 1)
-        pad = (0, 0, before, after) if axis == 0 else (before, after)
-        psf = torch.nn.functional.pad(psf, pad)
-    return psf
+def _read(left: Convolution, right: Convolution) -> tuple[int, int]:
+    """The tap of left right, circular, that reads the pixel at stride * i."""
+    first = [k - 1 if left.boundary == "valid" else k // 2 for k in left.psf.shape]
+    row, column = (right.stride * at + k // 2 for at, k in zip(first, right.psf.shape, strict=True))
+    return row, column
+
+
+def centred(psf: Tensor, centre: tuple[int, int]) -> Tensor:
+    """The psf with as many zeros around it as it takes until its pixel ``centre`` lies at k // 2."""
+    (top, bottom), (left, right) = (_around(k, at) for k, at in zip(psf.shape[-2:], centre, strict=True))
+    return torch.nn.functional.pad(psf, (left, right, top, bottom))
+
+
+def _around(k: int, centre: int) -> tuple[int, int]:
+    """Zeros (before, after) k taps: (before + k + after) // 2 = before + centre."""
+    surplus = 2 * centre - k  # taps before the centre less those from it on: 0 or -1 where it is at k // 2
+    return max(0, -1 - surplus), max(0, surplus)

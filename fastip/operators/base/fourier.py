@@ -13,12 +13,14 @@ from torch import Tensor
 from ...kernels import reference
 from ...placement import borrowed
 from ...tracing import constant
+from .convolutions import fold
 
 
 class FourierConvolution:
     """A x and A^T y by rfft2 on the image grid (circular) or on the extended image.
 
-    The spectrum is kept for the last grid seen. Computes in float32 or float64; half precision goes through float32.
+    The psf is kh kw, or 1 or b, 1 or c, kh kw. The spectrum is kept for the last grid seen. Computes in float32 or
+    float64; half precision goes through float32.
     """
 
     def __init__(self, psf: Tensor, stride: int, boundary: str) -> None:
@@ -32,7 +34,7 @@ class FourierConvolution:
         """
         if self.boundary == "circular":
             return size
-        h, w = (n + sum(reference.margins(k, self.boundary)) for n, k in zip(size, self.psf.shape, strict=True))
+        h, w = (n + sum(reference.margins(k, self.boundary)) for n, k in zip(size, self.psf.shape[-2:], strict=True))
         return fast_length(h), fast_length(w)
 
     def _spectrum(self, grid: tuple[int, int], data: Tensor) -> Tensor:
@@ -40,7 +42,7 @@ class FourierConvolution:
 
     def _first(self) -> tuple[int, int]:
         """Where the output for pixel 0 lies in the full convolution."""
-        kh, kw = self.psf.shape
+        kh, kw = self.psf.shape[-2:]
         return (kh // 2, kw // 2) if self.boundary == "circular" else (kh - 1, kw - 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,7 +57,7 @@ class FourierConvolution:
             if self.boundary == "circular":
                 full = full.roll(-first, dim)
                 first = 0
-            kept = n - self.psf.shape[dim - 2] + 1 if self.boundary == "valid" else n
+            kept = n - self.psf.shape[dim - 4] + 1 if self.boundary == "valid" else n
             full = full.narrow(dim, first, kept)
         return full[..., :: self.stride, :: self.stride].to(x.dtype).contiguous()
 
@@ -76,7 +78,7 @@ class FourierConvolution:
         return full.to(y.dtype).contiguous()
 
     def _extend(self, x: Tensor, dim: int) -> Tensor:
-        before, after = reference.margins(self.psf.shape[dim - 2], self.boundary)
+        before, after = reference.margins(self.psf.shape[dim - 4], self.boundary)
         if self.boundary == "zero":
             return torch.nn.functional.pad(x, [0, 0] * (3 - dim) + [before, 0])
         if self.boundary != "reflect":
@@ -87,7 +89,7 @@ class FourierConvolution:
     def _fold(self, full: Tensor, dim: int, size: int) -> Tensor:
         """The adjoint of :meth:`_extend` and of the zeros that rfft2 adds behind it; each sum in a fixed order."""
         before, after = (
-            reference.margins(self.psf.shape[dim - 2], self.boundary)
+            reference.margins(self.psf.shape[dim - 4], self.boundary)
             if self.boundary in ("zero", "reflect")
             else (0, 0)
         )
@@ -107,7 +109,9 @@ def _spectrum(
     key = (grid, dtype, device)
     plan = convolution.plan
     if plan is None or plan[0] != key:
-        plan = (key, torch.fft.rfft2(convolution.psf, s=grid).to(dtype=dtype.to_complex(), device=device))
+        taps = convolution.psf  # which a centre, or a product of blurs, can make larger than an image that wraps
+        taps = fold(taps, (0, 0), *grid) if convolution.boundary == "circular" else taps
+        plan = (key, torch.fft.rfft2(taps, s=grid).to(dtype=dtype.to_complex(), device=device))
         convolution.plan = plan
     return (plan[1],)
 

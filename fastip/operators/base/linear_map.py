@@ -128,12 +128,12 @@ class LinearMap(StrictKeywords, abc.ABC):
         return largest_singular_value(self, shape, self.complex_input)  # float64, its residual added: not too small
 
     def _known_shape(self) -> Shape:
-        shape = self._own_shape()
         try:
+            shape = self._own_shape()
             if shape is not None:
                 self.output_shape(shape)
                 return shape
-        except InvalidInput:  # the parameters fix the size but not the channels
+        except InvalidInput:  # the parameters fix the size but not the channels or the batch
             pass
         raise InvalidInput(f"the norm of {type(self).__name__} depends on the image size; pass it: op.norm(x.shape)")
 

@@ -35,7 +35,7 @@ def read(path: str | Path, background: float | str | None = None, centre: bool =
     pixels from the centre k // 2, which shifts the restored image.
 
     The centre of an even psf is k // 2 = k / 2. Data of ``scipy.signal.fftconvolve(x, psf, mode="same")`` take it at
-    (k - 1) // 2, one pixel before: for them give ``numpy.pad(psf, ((1, 0), (1, 0)))``.
+    (k - 1) // 2, one pixel before: for them give ``Blur`` that as its centre.
 
     Args:
         path: An image (.png, .jpg, .tif, .bmp; colours are averaged, and multiplied by alpha, so that transparent
