@@ -9,6 +9,7 @@ from .pixel_shuffle_autoencoder import PixelShuffleAutoencoder
 from .plug_and_play import PlugAndPlay
 from .prior import Prior
 from .projector import Projector
+from .quadratic import Quadratic
 from .schedule import Schedule as Schedule
 from .schedule import schedule as schedule
 from .separable import L1, L2, Box, ElasticNet, NonNegative, Separable
@@ -29,6 +30,7 @@ __all__ = [
     "PlugAndPlay",
     "Prior",
     "Projector",
+    "Quadratic",
     "Separable",
     "Wavelet",
 ]

@@ -153,6 +153,17 @@ def check_weight(value: Any, name: str) -> Weight:
     return float(value)
 
 
+def check_plane_weight(value: Any, name: str) -> Weight:
+    """:func:`check_weight` of one number, or one for each image and channel."""
+    value = check_weight(value, name)
+    if isinstance(value, Tensor) and value.ndim == 4 and value.shape[2:] != (1, 1):
+        raise InvalidInput(
+            f"{name} has shape {tuple(value.shape)}; "
+            "expected one number, or one per image and channel: b c 1 1 or 1 c 1 1"
+        )
+    return value
+
+
 def check_sign(value: Weight, name: str) -> None:
     """Refuse a weight tensor that holds negative numbers, NaN or Inf."""
     if (

@@ -14,7 +14,17 @@ from ..contracts import LinearOperator, Shape
 from ..errors import InvalidInput
 from ..tracing import real_dtype
 from .penalty import Penalty, alike, suggested
-from .prior import BoundWithout, Prior, Weight, check_fit, check_state, check_weight, image_shape, like, weight_on
+from .prior import (
+    BoundWithout,
+    Prior,
+    Weight,
+    check_fit,
+    check_plane_weight,
+    check_state,
+    image_shape,
+    like,
+    weight_on,
+)
 from .separable import Separable
 
 # More than this never settles on some problems, because the image moves between the calls: x 4 super-resolution with 20
@@ -62,12 +72,7 @@ class TV(Prior):
     isotropic = True
 
     def __init__(self, weight: Weight, *, steps: int = 5) -> None:
-        self.weight = check_weight(weight, "weight")
-        if isinstance(self.weight, Tensor) and self.weight.ndim == 4 and self.weight.shape[2:] != (1, 1):
-            raise InvalidInput(
-                f"weight has shape {tuple(self.weight.shape)}; "
-                "expected one number, or one per image and channel: b c 1 1 or 1 c 1 1"
-            )
+        self.weight = check_plane_weight(weight, "weight")
         self.steps = check_count(steps, "steps", low=1)
         self.separable = Separable()
 
