@@ -14,7 +14,7 @@ from .schedule import Schedule as Schedule
 from .schedule import schedule as schedule
 from .separable import L1, L2, Box, ElasticNet, NonNegative, Separable
 from .trained import Trained as Trained
-from .tv import TV, AnisotropicTV
+from .tv import TV, AnisotropicTV, Huber, VectorTV
 from .wavelet import Wavelet
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Box",
     "Denoiser",
     "ElasticNet",
+    "Huber",
     "NonNegative",
     "PixelShuffleAutoencoder",
     "PlugAndPlay",
@@ -32,5 +33,6 @@ __all__ = [
     "Projector",
     "Quadratic",
     "Separable",
+    "VectorTV",
     "Wavelet",
 ]
