@@ -306,7 +306,7 @@ class BoundPrior(Protocol):
         ...
 
     def slack(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
-        """``(R(x) - <g, x>, R(x))`` per image, x being the last result and g the subgradient that the prox ended at.
+        """``(R(x) + R*(g) - <g, x>, R(x))`` per image, x being the last result and g the slope that the prox ended at.
 
         None where the prox is exact, or R unknown.
         """

@@ -9,11 +9,12 @@ from .pixel_shuffle_autoencoder import PixelShuffleAutoencoder
 from .plug_and_play import PlugAndPlay
 from .prior import Prior
 from .projector import Projector
+from .quadratic import Quadratic
 from .schedule import Schedule as Schedule
 from .schedule import schedule as schedule
 from .separable import L1, L2, Box, ElasticNet, NonNegative, Separable
 from .trained import Trained as Trained
-from .tv import TV, AnisotropicTV
+from .tv import TV, AnisotropicTV, Huber, VectorTV
 from .wavelet import Wavelet
 
 __all__ = [
@@ -24,11 +25,14 @@ __all__ = [
     "Box",
     "Denoiser",
     "ElasticNet",
+    "Huber",
     "NonNegative",
     "PixelShuffleAutoencoder",
     "PlugAndPlay",
     "Prior",
     "Projector",
+    "Quadratic",
     "Separable",
+    "VectorTV",
     "Wavelet",
 ]

@@ -88,7 +88,7 @@ class Prior(StrictKeywords):
             raise Unsupported(
                 f"{type(self).__name__} + {type(other).__name__} has no exact prox without an inner loop; "
                 "sums that have one: L1, L2, ElasticNet, NonNegative and Box with each other, "
-                "and one TV or AnisotropicTV with any of these"
+                "and one TV, AnisotropicTV, VectorTV or Huber with any of these"
             )
         return total
 
@@ -151,6 +151,17 @@ def check_weight(value: Any, name: str) -> Weight:
     if value.numel() > 1 or value.requires_grad:
         return value
     return float(value)
+
+
+def check_plane_weight(value: Any, name: str) -> Weight:
+    """:func:`check_weight` of one number, or one for each image and channel."""
+    value = check_weight(value, name)
+    if isinstance(value, Tensor) and value.ndim == 4 and value.shape[2:] != (1, 1):
+        raise InvalidInput(
+            f"{name} has shape {tuple(value.shape)}; "
+            "expected one number, or one per image and channel: b c 1 1 or 1 c 1 1"
+        )
+    return value
 
 
 def check_sign(value: Weight, name: str) -> None:

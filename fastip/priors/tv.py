@@ -5,28 +5,42 @@ The dual field is kept between iterations and takes a few projected steps in eac
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
 from .. import kernels
-from ..arrays import accumulator, check_count
+from ..arrays import accumulator, check_count, check_number
 from ..contracts import LinearOperator, Shape
-from ..errors import InvalidInput
+from ..errors import InvalidInput, closest
+from ..kernels import variation
 from ..tracing import real_dtype
 from .penalty import Penalty, alike, suggested
-from .prior import BoundWithout, Prior, Weight, check_fit, check_state, check_weight, image_shape, like, weight_on
+from .prior import (
+    BoundWithout,
+    Prior,
+    Weight,
+    check_fit,
+    check_plane_weight,
+    check_state,
+    image_shape,
+    like,
+    weight_on,
+)
 from .separable import Separable
 
 # More than this never settles on some problems, because the image moves between the calls: x 4 super-resolution with 20
 # steps a call stays above a gap of 1e-3 where this cap is below 1e-4.
 MOMENTUM = 0.8
 PENALTY = Penalty(2.0, 0.7)
+BOUNDARIES = ("reflect", "circular")
 
 
 class TV(Prior):
     """Isotropic total variation, each channel alone.
 
-    It is, differences across the border being zero (Neumann)::
+    It is, differences across the border being zero (Neumann) unless it wraps::
 
         R(x) = weight sum_ij sqrt((x[i+1, j] - x[i, j])^2 + (x[i, j+1] - x[i, j])^2)
 
@@ -50,6 +64,8 @@ class TV(Prior):
     Args:
         weight: A number >= 0, or a tensor 1 c 1 1 (it may require a gradient).
         steps: Projected gradient steps in each call, a whole number >= 1.
+        boundary: "reflect": no difference across the border, as where the image is mirrored; "circular": the last
+            row and column have the first as their neighbours (without a compiled kernel).
 
     Raises:
         InvalidInput: For bad values, and at ``bind`` for images that are not b c h w.
@@ -61,15 +77,21 @@ class TV(Prior):
 
     isotropic = True
 
-    def __init__(self, weight: Weight, *, steps: int = 5) -> None:
-        self.weight = check_weight(weight, "weight")
-        if isinstance(self.weight, Tensor) and self.weight.ndim == 4 and self.weight.shape[2:] != (1, 1):
-            raise InvalidInput(
-                f"weight has shape {tuple(self.weight.shape)}; "
-                "expected one number, or one per image and channel: b c 1 1 or 1 c 1 1"
-            )
+    def __init__(self, weight: Weight, *, steps: int = 5, boundary: str = "reflect") -> None:
+        self.weight = check_plane_weight(weight, "weight")
         self.steps = check_count(steps, "steps", low=1)
+        self.boundary = closest(boundary, BOUNDARIES, "boundary of total variation")
         self.separable = Separable()
+
+    @property
+    def kind(self) -> variation.Kind:
+        """Which lengths are summed."""
+        return variation.Kind(self.boundary, (0,) if self.isotropic else ())
+
+    @property
+    def fused(self) -> bool:
+        """Whether there is a compiled kernel for it."""
+        return self.boundary == "reflect"
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundTV:
         shape = image_shape(y, op)
@@ -94,18 +116,24 @@ class TV(Prior):
         own, beside = PENALTY.suits(self.weight, op, shape), self.separable.weighed(op, shape)
         return alike(op, shape) or max(own, beside or 0.0)
 
+    def lengths(self, x: Tensor) -> Tensor:
+        """What is summed, weight apart, b c h w."""
+        g = variation.differences(x, self.boundary)
+        return torch.hypot(g[0], g[1]) if self.isotropic else g.abs().sum(dim=0)
+
+    def conjugate(self, u: Tensor, weight: Weight) -> Tensor | float:
+        """What the dual objective has of u, b c h w, where lengths do not count as they are: 0 here."""
+        return 0.0
+
     def value(self, x: Tensor) -> Tensor:
         """R(x) for each image, shape (b,), with what was added."""
-        g = kernels.reference.differences(x)
-        length = torch.hypot(g[0], g[1]) if self.isotropic else g.abs().sum(dim=0)
-        return (like(self.weight, x) * length.sum(dim=(-2, -1), keepdim=True)).flatten(1).sum(
-            dim=1
-        ) + self.separable.value(x)
+        total = like(self.weight, x) * self.lengths(x).sum(dim=(-2, -1), keepdim=True)
+        return total.flatten(1).sum(dim=1) + self.separable.value(x)
 
     def plus(self, other: Prior) -> TV | None:
         if not isinstance(other, Separable):
             return None
-        total = type(self)(self.weight, steps=self.steps)
+        total = copy.copy(self)
         total.separable = self.separable + other  # type: ignore[assignment]
         return total
 
@@ -120,12 +148,105 @@ class AnisotropicTV(TV):
     Args:
         weight: As for :class:`TV`.
         steps: As for :class:`TV`.
+        boundary: As for :class:`TV`.
 
     Raises:
         InvalidInput: As for :class:`TV`.
     """
 
     isotropic = False
+
+
+class VectorTV(TV):
+    """Total variation of all channels together, so that colours have their edges in one place; else as :class:`TV`.
+
+    It is, the sum under the root being over the channels, the Frobenius norm of the Jacobian::
+
+        R(x) = weight sum_ij sqrt(sum_c (x[c, i+1, j] - x[c, i, j])^2 + (x[c, i, j+1] - x[c, i, j])^2)
+
+    and the dual field of a pixel is limited in its length over all channels. Of a grey image it is :class:`TV`. It has
+    no compiled kernel.
+
+    Args:
+        weight: A number >= 0, or a tensor b 1 1 1 (it may require a gradient).
+        steps: As for :class:`TV`.
+        boundary: As for :class:`TV`.
+
+    Raises:
+        InvalidInput: As for :class:`TV`, and for a weight for each channel.
+
+    References:
+        Bresson and Chan, Fast dual minimization of the vectorial total variation norm and applications to color image
+        processing, 2008.
+    """
+
+    fused = False
+
+    def __init__(self, weight: Weight, *, steps: int = 5, boundary: str = "reflect") -> None:
+        super().__init__(weight, steps=steps, boundary=boundary)
+        if isinstance(self.weight, Tensor) and self.weight.ndim == 4 and self.weight.shape[1] > 1:
+            raise InvalidInput(
+                f"weight has shape {tuple(self.weight.shape)}, and all channels have one length; "
+                "expected one number, or one for each image: b 1 1 1"
+            )
+
+    @property
+    def kind(self) -> variation.Kind:
+        """Which lengths are summed."""
+        return variation.Kind(self.boundary, (0, 2))
+
+    def lengths(self, x: Tensor) -> Tensor:
+        """What is summed, weight apart, b 1 h w."""
+        return torch.linalg.vector_norm(variation.differences(x, self.boundary), dim=(0, 2)).unsqueeze(1)
+
+
+class Huber(TV):
+    """Total variation with Huber's function of each length: edges stay sharp, ramps do not become stairs.
+
+    Each channel alone; else as :class:`TV`. With t the length of the differences of a pixel, as there::
+
+        R(x) = weight sum_ij h(t),      h(t) = t^2 / (2 threshold) up to the threshold, t - threshold / 2 beyond
+
+    The dual loses ``threshold |u|^2 / (2 weight)``, so that a step is shrunk before it is limited. Differences below
+    the threshold, of noise or of shading, count by their squares. It has no compiled kernel.
+
+    Args:
+        weight: As for :class:`TV`.
+        threshold: A number > 0, in the units of the image: for images in [0, 1] about 0.01.
+        steps: As for :class:`TV`.
+        boundary: As for :class:`TV`.
+
+    Raises:
+        InvalidInput: As for :class:`TV`.
+
+    References:
+        Huber, Robust estimation of a location parameter, 1964. Chambolle and Pock, A first-order primal-dual algorithm
+        for convex problems with applications to imaging, 2011, section 6.2.3.
+    """
+
+    fused = False
+
+    def __init__(self, weight: Weight, threshold: float, *, steps: int = 5, boundary: str = "reflect") -> None:
+        super().__init__(weight, steps=steps, boundary=boundary)
+        self.threshold = check_number(threshold, "threshold", low=0.0, strict=True)
+
+    @property
+    def kind(self) -> variation.Kind:
+        """Which lengths are summed."""
+        return variation.Kind(self.boundary, (0,), self.threshold)
+
+    def lengths(self, x: Tensor) -> Tensor:
+        """What is summed, weight apart, b c h w."""
+        length = torch.linalg.vector_norm(variation.differences(x, self.boundary), dim=0)
+        beyond = length - self.threshold / 2
+        return torch.where(length < self.threshold, length.square() / (2 * self.threshold), beyond)
+
+    def conjugate(self, u: Tensor, weight: Weight) -> Tensor | float:
+        """``threshold |u|^2 / (2 weight)``, b c h w; where the weight is 0, so is u."""
+        if not isinstance(weight, Tensor):
+            weight = u.new_full((1, 1, 1, 1), weight)
+        weight = weight.to(u)
+        return (self.threshold / 2) * u.square().sum(dim=0) / torch.where(weight > 0, weight, torch.ones_like(weight))
 
 
 class BoundTV(BoundWithout):
@@ -146,7 +267,10 @@ class BoundTV(BoundWithout):
         prox = separable.pointwise() or (lambda a: separable.prox(a, step))
         if isinstance(weight, Tensor):
             weight = weight.to(accumulator(v.dtype))
-        x, u, r = kernels.tv_prox(v, u, r, step, weight, self._momentum, prior.steps, prior.isotropic, prox)
+        if prior.fused:
+            x, u, r = kernels.tv_prox(v, u, r, step, weight, self._momentum, prior.steps, prior.isotropic, prox)
+        else:
+            x, u, r = variation.variation_prox(v, u, r, step, weight, self._momentum, prior.steps, prior.kind, prox)
         self._fields = u, r
         return x
 
@@ -169,12 +293,17 @@ class BoundTV(BoundWithout):
             scale = torch.where(weight > 0, own / weight, torch.zeros_like(weight))
             u, r = u * scale, r * scale
         self._fields = u.clone(), r.clone()
+        if self._prior.boundary == "reflect":  # the fields of one that wraps have differences across the border
+            for field in self._fields:
+                field[0, ..., -1, :] = 0
+                field[1, ..., -1] = 0
 
     def slack(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``(weight TV(x) - <D^T u, x>, R(x))`` per image; the first is 0 once u is the dual of x."""
+        """``(weight TV(x) + TV*(u) - <D^T u, x>, R(x))`` per image; the first is 0 once u is the dual of x."""
         assert self._fields is not None
         wide = self._own.dtype if x.device.type == "mps" else torch.float64  # products of two small numbers vanish
         x, u = x.detach().to(wide), self._fields[0].detach().to(wide)
         value, beside = self._prior.value(x), self._separable.value(x)
-        found = (u * kernels.reference.differences(x)).sum(dim=0).flatten(1).sum(dim=1)
+        found = (u * variation.differences(x, self._prior.boundary)).sum(dim=0)
+        found = (found - self._prior.conjugate(u, self._weight)).flatten(1).sum(dim=1)
         return value - beside - found, value

@@ -17,7 +17,7 @@ from ..errors import InvalidInput, Unsupported
 from ..tracing import real_dtype
 from .filter_bank import FilterBank
 from .penalty import Penalty, alike, suggested
-from .prior import BoundWithout, Prior, Weight, check_fit, check_weight, image_shape, like, weight_on
+from .prior import BoundWithout, Prior, Weight, check_fit, check_plane_weight, image_shape, like, weight_on
 
 # How far the taps may be from an orthogonal filter bank: smaller refuses good ones for the digits of their tables,
 # larger takes those whose soft threshold is no exact prox.
@@ -52,12 +52,7 @@ class Wavelet(Prior):
     """
 
     def __init__(self, weight: Weight, wavelet: str = "db4", *, levels: int = 3) -> None:
-        self.weight = check_weight(weight, "weight")
-        if isinstance(self.weight, Tensor) and self.weight.ndim == 4 and self.weight.shape[2:] != (1, 1):
-            raise InvalidInput(
-                f"weight has shape {tuple(self.weight.shape)}; "
-                "expected one number, or one per image and channel: b c 1 1 or 1 c 1 1"
-            )
+        self.weight = check_plane_weight(weight, "weight")
         self.wavelet = _orthogonal(wavelet)
         self._bank = FilterBank(self.wavelet.dec_lo, self.wavelet.dec_hi)
         self.levels = check_count(levels, "levels", low=1)

@@ -16,7 +16,7 @@ from fastip import nets, operators, priors
 
 
 class Case(NamedTuple):
-    """One prior made from one weight (a number, or a tensor 1 c 1 1).
+    """One prior made from one weight (a number, or a tensor 1 c 1 1, where channels have weights of their own).
 
     It says how many calls at the same point make its prox exact.
     """
@@ -26,6 +26,7 @@ class Case(NamedTuple):
     calls: int = 1
     convex: bool = True
     weighted: bool = True
+    channels: bool = True
 
     def __str__(self) -> str:
         return self.id
@@ -76,6 +77,20 @@ CASES = (
     Case("TV+L1+L2", lambda w: priors.L1(w) + priors.TV(w, steps=3) + priors.L2(w), calls=900),
     Case("AnisotropicTV", priors.AnisotropicTV, calls=600),
     Case("AnisotropicTV+NonNegative", lambda w: priors.NonNegative() + priors.AnisotropicTV(w), calls=600),
+    Case("TV-circular", lambda w: priors.TV(w, boundary="circular"), calls=600),
+    Case("AnisotropicTV-circular", lambda w: priors.AnisotropicTV(w, boundary="circular"), calls=600),
+    Case("VectorTV", priors.VectorTV, calls=600, channels=False),
+    Case(
+        "VectorTV-circular+Box",
+        lambda w: priors.VectorTV(w, boundary="circular") + priors.Box(-0.3, 0.5),
+        calls=600,
+        channels=False,
+    ),
+    Case("Huber", lambda w: priors.Huber(w, 0.1), calls=600),
+    Case("Huber+L1+NonNegative", lambda w: priors.Huber(w, 0.1) + priors.L1(w) + priors.NonNegative(), calls=600),
+    Case("Quadratic", priors.Quadratic),
+    Case("Quadratic-circular", lambda w: priors.Quadratic(w, "gradient", boundary="circular")),
+    Case("Quadratic-array", lambda w: priors.Quadratic(w, [[0.5, -1.0, 0.2, 0.3]], boundary="circular")),
     Case("Wavelet", lambda w: priors.Wavelet(w, levels=2)),
     Case("Wavelet-haar", lambda w: priors.Wavelet(w, "haar", levels=1)),
     Case("Denoiser", lambda w: priors.Denoiser(smooth, sigma=0.1), convex=False, weighted=False),

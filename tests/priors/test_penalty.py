@@ -24,6 +24,8 @@ MASK = operators.Mask((torch.rand(SHAPE, generator=torch.Generator().manual_seed
         (priors.TV(0.01) + priors.Box(0, 1), 0.0796214),
         (priors.TV(1e-5) + priors.L2(0.1), 0.25),
         (priors.Wavelet(0.01, "haar"), 0.0278675),
+        (priors.Quadratic(0.01), 0.025),
+        (priors.Quadratic(10.0, "gradient", boundary="circular"), 1.0),
         (priors.L1(0.01), 0.0119432),
         (priors.L2(0.01), 0.025),
         (priors.ElasticNet(0.01, 0.002), 0.0119432),
@@ -40,7 +42,9 @@ def test_formula(prior: Prior, expected: float) -> None:
     assert fastip.admm(y, BLUR, prior, iterations=1).beta == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("make", [priors.TV, priors.AnisotropicTV, priors.Wavelet, priors.L1, priors.L2])
+@pytest.mark.parametrize(
+    "make", [priors.TV, priors.AnisotropicTV, priors.Wavelet, priors.L1, priors.L2, priors.Quadratic]
+)
 def test_other_units(make: type[priors.TV]) -> None:
     """(A, weight) and (c A, c^2 weight) with data c y are one problem: beta grows with c^2, and x is the same."""
     y = torch.rand(SHAPE, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -86,6 +90,7 @@ def test_the_defaults_converge_soon(task: str, weight: float) -> None:
         priors.Box(),
         priors.TV(1e-2) + priors.L1(1.0),
         priors.Wavelet(1e-2),
+        priors.Quadratic(1e-2),
     ],
 )
 def test_the_default_is_traced(prior: Prior) -> None:
