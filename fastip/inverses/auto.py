@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..contracts import Convolution, Diagonal, Fidelity, Inverse, Kronecker, LinearOperator, Scalar, Shape
 from ..errors import FastipError, InvalidInput, Unsupported, brief, strict_keywords
-from ..tracing import constant, fixed
+from ..tracing import constant, fixed, transformed, untransformed
 from .certificate import Certificate
 from .close import Close
 from .conjugate_gradient import ConjugateGradient
@@ -108,7 +108,10 @@ def choose(
         if half_width == SPLIT:
             return Split()
         return Exact() if half_width is None else Stencil(half_width)
-    return Close() if few else _choose(op, y, beta, pointwise, relaxation, exact)
+    if few:
+        return Close()
+    y = _stand_in(tuple(y.shape), y.dtype, y.device) if transformed() else y
+    return _choose(op, y, beta, pointwise, relaxation, exact)
 
 
 def serving(fidelity: Fidelity, inverse: str | Inverse, op: LinearOperator) -> Inverse:
@@ -164,6 +167,12 @@ def _traced(
     )
 
 
+@untransformed
+def _stand_in(shape: Shape, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.empty(1, dtype=dtype, device=device).expand(shape)
+
+
+@untransformed
 def _choose(op: LinearOperator, y: Tensor, beta: float, pointwise: bool, relaxation: float, exact: bool) -> Inverse:
     convolution = op.convolution()
     if isinstance(op.cogram(tuple(y.shape)), (Scalar, Diagonal)):

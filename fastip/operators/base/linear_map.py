@@ -11,8 +11,8 @@ from torch import Tensor
 from ...arrays import as_tensor
 from ...contracts import Convolution, Shape, Structure, Window
 from ...errors import InvalidInput, StrictKeywords
-from . import structures, windows
-from .autograd import AdjointBackward
+from ...tracing import untransformed
+from . import autograd, structures, windows
 from .door import check_tensor
 from .fingerprint import PASSING, Passing, flat, lasting, value_digest
 from .lanczos import largest_singular_value
@@ -137,7 +137,8 @@ class LinearMap(StrictKeywords, abc.ABC):
         """sha256 of class and parameters up to rounding, in hex: the same in every process and on every processor."""
         kept: str | None = self.__dict__.get(FINGERPRINT)
         if kept is None:
-            kept = self.__dict__[FINGERPRINT] = f"{'' if self.lasting else PASSING}{self._fingerprint()}"
+            found = untransformed(self._fingerprint)()
+            kept = self.__dict__[FINGERPRINT] = f"{'' if self.lasting else PASSING}{found}"
         return kept
 
     @property
@@ -169,7 +170,7 @@ def _apply(data: Tensor, op: LinearMap, transposed: bool) -> Tensor:
     """A x, or A^T y, with one rule for the gradient."""
     if torch.compiler.is_compiling():  # it takes no rule with a forward mode: it traces the kernels' own gradients
         return op._adjoint(data) if transposed else op._forward(data)
-    return AdjointBackward.apply(data, op, transposed)
+    return autograd.apply(data, op, transposed)
 
 
 def _brief(value: Any) -> str:
