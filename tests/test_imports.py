@@ -19,7 +19,8 @@ import fastip
 LAYERS = (
     ("_version", "_C"),
     ("errors", "forks"),
-    ("arrays", "tracing"),
+    ("tracing",),
+    ("arrays",),
     ("placement", "io", "solution", "terms", "noise"),
     ("contracts", "streams"),
     ("stopping",),
