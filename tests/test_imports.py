@@ -28,7 +28,7 @@ LAYERS = (
     ("operators", "nets"),
     ("fidelities", "inverses", "priors"),
     ("solvers",),
-    ("explanation",),
+    ("explanation", "interop"),
     ("metrics", "rec"),
     ("restorer",),
     ("checkpoint", "data"),

@@ -14,7 +14,8 @@ from torch import Tensor
 from ..arrays import HALF, accumulator
 from ..errors import InvalidInput, brief
 from ..tracing import real_dtype
-from .fixed import FixedShapes, check_sizes
+from .base.door import check_sizes
+from .fixed import FixedShapes
 
 
 class Sparse(FixedShapes):

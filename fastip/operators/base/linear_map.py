@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -132,6 +133,29 @@ class LinearMap(StrictKeywords, abc.ABC):
         except InvalidInput:  # the parameters fix the size but not the channels
             pass
         raise InvalidInput(f"the norm of {type(self).__name__} depends on the image size; pass it: op.norm(x.shape)")
+
+    def as_linear_operator(self, image_shape: Sequence[int], *, dtype: Any = "float64") -> Any:
+        """This operator on one flattened image, for SciPy, pylops and whatever takes their operators.
+
+        matvec and rmatvec take vectors of NumPy; matmat and rmatmat take their columns as one batch. Vectors are
+        computed with, and come back, in the precision of dtype, without gradients. With complex data or images the
+        dtype is complex, and images are complex vectors: A x is then ``A Re x + i A Im x``.
+
+        Args:
+            image_shape: That of one image without the batch, e.g. (c, h, w).
+            dtype: float32 or float64, or the complex type of that precision, of NumPy.
+
+        Returns:
+            A ``scipy.sparse.linalg.LinearOperator`` of shape (numbers of one image's data, numbers of one image).
+
+        Raises:
+            InvalidInput: For a shape that the operator does not take (of one that differs from image to image, any),
+                and another dtype.
+            Unsupported: Without SciPy.
+        """
+        from .flat import flattened
+
+        return flattened(self, image_shape, dtype)
 
     def fingerprint(self) -> str:
         """sha256 of class and parameters up to rounding, in hex: the same in every process and on every processor."""
