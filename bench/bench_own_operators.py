@@ -1,4 +1,4 @@
-"""Operators of one's own: seconds until the objective is within 1e-3 of its least, by "auto", by each inverse, by a peer.
+"""Operators of one's own: seconds until the objective is within 1e-3 of its least, by "auto" and by each inverse.
 
     OMP_WAIT_POLICY=PASSIVE python -P bench/bench_own_operators.py                 all problems
     OMP_WAIT_POLICY=PASSIVE python -P bench/bench_own_operators.py ct lensless     some

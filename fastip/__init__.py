@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import experiments as experiments
     from . import fidelities as fidelities
     from . import figures as figures
+    from . import interop as interop
     from . import inverses as inverses
     from . import io as io
     from . import kernels as kernels
@@ -56,7 +57,17 @@ if TYPE_CHECKING:
 # test compares the two.
 _PUBLIC = {
     "": (
-        *("checkpoint", "checkpoint.shipped", "data", "experiments", "fidelities", "figures", "inverses", "io"),
+        *(
+            "checkpoint",
+            "checkpoint.shipped",
+            "data",
+            "experiments",
+            "fidelities",
+            "figures",
+            "interop",
+            "inverses",
+            "io",
+        ),
         *("kernels", "metrics", "nets", "operators", "operators.psf", "priors", "rec", "restorer"),
         *("solvers", "tasks", "train"),
     ),

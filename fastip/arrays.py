@@ -18,6 +18,7 @@ from torch import Tensor
 
 from . import forks as forks
 from .errors import InvalidInput, brief
+from .tracing import bare
 
 REAL = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 COMPLEX = (torch.complex64, torch.complex128)
@@ -240,6 +241,7 @@ def not_finite(*tensors: Tensor) -> int:
     on_gpu = any(tensor.is_cuda for tensor in tensors)
     if torch.compiler.is_compiling() or (on_gpu and torch.cuda.is_current_stream_capturing()):
         return 0
+    tensors = tuple(bare(tensor) for tensor in tensors)
     total = sum(tensor.detach().sum(dtype=accumulator(tensor.dtype)) for tensor in tensors)
     if not isinstance(total, Tensor) or math.isfinite(abs(complex(total.item()))):
         return 0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .tracing import check_uncaptured, constant, real_dtype
+from .tracing import check_uncaptured, constant, real_dtype, untransformed
 
 
 def borrowed(values: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ def placed(values: Tensor, device: torch.device) -> Tensor:
         return values.to(device)
     copies = _copies.setdefault(values, {})
     if device not in copies:
-        copies[device] = values.to(device)
+        copies[device] = untransformed(values.to)(device)
     return borrowed(copies[device])
 
 

@@ -1,4 +1,4 @@
-"""Solves in graphs.
+"""Solves in graphs, and inside torch.func and torch.vmap.
 
 torch.compile: what depends on the operator and the sizes alone is worked out while it traces. It and CUDA graphs refuse
 the rest.
@@ -6,6 +6,7 @@ the rest.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ import torch
 from .errors import Unsupported
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+transformed = torch._C._are_functorch_transforms_active  # of torch.func and torch.vmap; not of forward mode alone
 _PARTS = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.complex128: torch.float64}
 
 
@@ -23,10 +25,41 @@ def constant(function: Function) -> Function:
 
     torch.compile calls it while it traces. The graph serves the very objects it was traced with, which must not change.
     It takes the bare tensors of two calls for one: return a tuple of them. As torch.compiler.assume_constant_result,
-    which would import the compiler, two seconds, with the package. Nothing changes outside torch.compile.
+    which would import the compiler, two seconds, with the package. Outside torch.compile it is :func:`untransformed`.
     """
-    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
-    return function
+    outside = untransformed(function)
+    outside._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return outside
+
+
+def untransformed(function: Function) -> Function:
+    """Call a function outside of torch.func and torch.vmap, also from inside: its result may be kept for later calls.
+
+    What is computed inside belongs to the transform, which leaves an empty shell of it when it ends. Its arguments are
+    no data.
+    """
+
+    @functools.wraps(function)
+    def outside(*arguments: Any, **keywords: Any) -> Any:
+        if not transformed():
+            return function(*arguments, **keywords)
+        from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+
+        with temporarily_clear_interpreter_stack():
+            return function(*arguments, **keywords)
+
+    return outside  # type: ignore[return-value]
+
+
+def bare(tensor: torch.Tensor) -> torch.Tensor:
+    """The values inside torch.func and torch.vmap, with the mapped axes; else the tensor itself."""
+    return torch.func.debug_unwrap(tensor) if transformed() else tensor
+
+
+def check_unmapped(tensor: torch.Tensor, what: str, why: str, instead: str) -> None:
+    """Refuse, inside torch.vmap only, what depends on the values of the data."""
+    if transformed() and bare(tensor).shape != tensor.shape:
+        raise Unsupported(f"torch.vmap cannot map {what}, because {why}; {instead}, or give the images as one batch")
 
 
 def fixed(shape: Iterable[int], op: Any) -> tuple[int, ...]:

@@ -19,7 +19,8 @@ import fastip
 LAYERS = (
     ("_version", "_C"),
     ("errors", "forks"),
-    ("arrays", "tracing"),
+    ("tracing",),
+    ("arrays",),
     ("placement", "io", "solution", "terms", "noise"),
     ("contracts", "streams"),
     ("stopping",),
@@ -27,7 +28,7 @@ LAYERS = (
     ("operators", "nets"),
     ("fidelities", "inverses", "priors"),
     ("solvers",),
-    ("explanation",),
+    ("explanation", "interop"),
     ("metrics", "rec"),
     ("restorer",),
     ("checkpoint", "data"),

@@ -10,7 +10,7 @@ from torch import Tensor
 from .. import contracts
 from ..contracts import Convolution, Fidelity, Inverse, Kronecker, LinearOperator, Shape
 from ..errors import FastipError, InvalidInput, Unsupported, brief, strict_keywords
-from ..tracing import constant, fixed
+from ..tracing import constant, fixed, transformed, untransformed
 from .certificate import Certificate
 from .close import Close
 from .conjugate_gradient import ConjugateGradient
@@ -121,7 +121,10 @@ def choose(
     wanted = Wanted(pointwise, exact, few, free, iterated)
     if torch.compiler.is_compiling():
         return _from_code(_traced(op, fixed(y.shape, op), y.dtype, y.device, beta, relaxation, wanted))
-    return Close() if wanted.few else _choose(op, y, beta, relaxation, wanted)
+    if wanted.few:
+        return Close()
+    y = _stand_in(tuple(y.shape), y.dtype, y.device) if transformed() else y
+    return _choose(op, y, beta, relaxation, wanted)
 
 
 def serving(fidelity: Fidelity, inverse: str | Inverse, op: LinearOperator) -> Inverse:
@@ -190,6 +193,12 @@ def _from_code(code: int) -> Inverse:
     return Polynomial(-len(CODED) - code) if kind is None else kind()
 
 
+@untransformed
+def _stand_in(shape: Shape, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.empty(1, dtype=dtype, device=device).expand(shape)
+
+
+@untransformed
 def _choose(op: LinearOperator, y: Tensor, beta: float, relaxation: float, wanted: Wanted) -> Inverse:
     ruled = _by_rule(op, y, beta, relaxation, wanted.pointwise)
     if ruled is not None:

@@ -11,7 +11,7 @@ from ..arrays import accumulator, check_count, check_number, power_of_two
 from ..contracts import Apply, LinearOperator
 from ..errors import InvalidInput, StrictKeywords, brief
 from ..stopping import per_image
-from ..tracing import check_traceable, norm, real_dtype
+from ..tracing import bare, check_traceable, norm, real_dtype
 from .circulant import Circulant
 from .steps import DataStep, ImageStep
 
@@ -69,7 +69,7 @@ def conjugate_gradient(matrix: Apply, b: Tensor, target: Tensor, maximum: int, n
         x = x + alpha * p
         r = r - alpha * ap
         active = active & (_dot(r, r).sqrt() > target)
-        if not bool(active.any()):
+        if not bool(bare(active).any()):
             break
         z = nearly(r)
         new = _dot(r, z)

@@ -13,7 +13,7 @@ from ..arrays import check_count, check_products
 from ..contracts import Convolution, LinearOperator, Shape, StencilStep
 from ..errors import StrictKeywords, Unsupported
 from ..placement import placed
-from ..tracing import constant, fixed
+from ..tracing import constant, fixed, untransformed
 from . import edges
 from .certificate import Certificate, from_lanczos, from_spectrum, indefinite
 from .edges import spectrum
@@ -135,6 +135,7 @@ def certified_shape(convolution: Convolution, shape: tuple[int, int], half_width
     return min(shape[0], side), min(shape[1], side)
 
 
+@untransformed
 @functools.lru_cache(maxsize=64)  # the taps are small: the candidates of several problems
 def _fitted(
     key: tuple[bytes, tuple[int, int], int, str],
@@ -157,6 +158,7 @@ def fitted(
     return _fitted(*_problem(convolution, shape, beta, relaxation, half_width))
 
 
+@untransformed
 def _problem(convolution: Convolution, shape: tuple[int, int], beta: float, relaxation: float, half_width: int) -> Any:
     """What the fit depends on, by value."""
     psf = convolution.psf.double().contiguous()
@@ -164,6 +166,7 @@ def _problem(convolution: Convolution, shape: tuple[int, int], beta: float, rela
     return key, certified_shape(convolution, shape, half_width), beta, relaxation, half_width
 
 
+@untransformed
 @functools.lru_cache(maxsize=64)
 def _scaled(
     key: tuple[bytes, tuple[int, int], int, str],

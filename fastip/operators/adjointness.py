@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..contracts import Shape
 from ..errors import InvalidInput
-from ..tracing import real_dtype
+from ..tracing import real_dtype, untransformed
 from .base.linear_map import LinearMap
 
 # What <A x, y> and <x, A^T y> may differ by, of ||A x|| ||y||: the rounding of long sums, and of programs that work in
@@ -45,6 +45,7 @@ def check_adjoint(op: Any, shape: Shape, y: Tensor) -> None:
     seen.add(key)
 
 
+@untransformed
 def inner_products(op: Any, shape: Shape, dtype: torch.dtype, device: torch.device) -> list[tuple[float, float, float]]:
     """(Re <A x, y>, Re <x, A^T y>, ||A x|| ||y||) for a random y, and for y = A x, which sees small faults of size."""
     generator = torch.Generator().manual_seed(0)

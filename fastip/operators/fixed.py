@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from ..arrays import check_count
 from ..contracts import Shape
-from ..errors import InvalidInput, brief
+from ..errors import InvalidInput
 from .linear import Operator
-
-
-def check_sizes(value: Any, name: str) -> Shape:
-    """Sizes without the batch, e.g. (c, h, w), as a tuple. Raises InvalidInput for anything else."""
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)) or not value:
-        raise InvalidInput(
-            f"{name} is {brief(value)}; expected its sizes without the batch, e.g. (c, h, w) for pictures or (n,) for "
-            "plain numbers"
-        )
-    return tuple(check_count(size, f"a size in {name}", low=1) for size in value)
 
 
 class FixedShapes(Operator):

@@ -12,8 +12,9 @@ from torch import Tensor
 from ..contracts import Shape
 from ..errors import InvalidInput, brief
 from ..tracing import real_dtype
+from .base.door import check_sizes
 from .base.fingerprint import Passing
-from .fixed import FixedShapes, check_sizes
+from .fixed import FixedShapes
 
 Map = Callable[[Tensor], Tensor]
 

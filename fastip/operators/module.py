@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ..errors import FastipError, InvalidInput, brief
 from ..tracing import real_dtype
-from .fixed import FixedShapes, check_sizes
+from .base.door import check_sizes
+from .fixed import FixedShapes
 
 LINEAR = 1e-9  # what sums in float64 may be off by; a bias or an activation is off by as much as the data
 

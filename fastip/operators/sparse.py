@@ -15,8 +15,9 @@ from ..arrays import HALF, accumulator
 from ..contracts import Shape
 from ..errors import InvalidInput, brief
 from ..tracing import real_dtype
+from .base.door import check_sizes
 from .base.work import ENTRY
-from .fixed import FixedShapes, check_sizes
+from .fixed import FixedShapes
 
 
 class Sparse(FixedShapes):

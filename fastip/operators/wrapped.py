@@ -14,7 +14,7 @@ from torch import Tensor
 from ..contracts import Shape
 from ..errors import InvalidInput, brief
 from ..tracing import real_dtype
-from .fixed import check_sizes
+from .base.door import check_sizes
 from .function import Function
 
 

@@ -14,6 +14,7 @@ from .. import kernels
 from ..arrays import check_count
 from ..contracts import LinearOperator, Shape
 from ..errors import InvalidInput, Unsupported
+from ..operators.base import autograd
 from ..tracing import real_dtype
 from .filter_bank import FilterBank
 from .penalty import Penalty, alike, suggested
@@ -99,7 +100,7 @@ class Wavelet(Prior):
 
     def _turned(self, x: Tensor, transposed: bool) -> Tensor:
         if not torch.compiler.is_compiling():
-            return _Transform.apply(x, self.wavelet, self._bank, self.levels, transposed)
+            return autograd.apply(x, _Transform(self.wavelet, self._bank, self.levels), transposed)
         out = x.clone(memory_format=torch.contiguous_format)  # traced as on a GPU, with the gradient of its parts
         (_synthesise if transposed else _analyse)(out, self._bank.join if transposed else self._bank.split, self.levels)
         return out
@@ -139,12 +140,25 @@ class BoundWavelet(BoundWithout):
         return self._prior.shrink(v, step * like(self._weight, v))
 
 
-class _Transform(torch.autograd.Function):
-    """W or its transpose; the backward of each is the other."""
+class _Transform:
+    """W and its transpose, as the rule for gradients asks for them."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, wavelet: Any, bank: FilterBank, levels: int, transposed: bool) -> Tensor:
-        ctx.wavelet, ctx.bank, ctx.levels, ctx.transposed = wavelet, bank, levels, transposed
+    def __init__(self, wavelet: Any, bank: FilterBank, levels: int) -> None:
+        self._parts = wavelet, bank, levels
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self._turned(x, False)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return self._turned(y, True)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    input_shape = output_shape
+
+    def _turned(self, x: Tensor, transposed: bool) -> Tensor:
+        wavelet, bank, levels = self._parts
         out = x.detach().clone(memory_format=torch.contiguous_format)
         turn = _synthesise if transposed else _analyse
         if not out.is_cpu:
@@ -155,16 +169,6 @@ class _Transform(torch.autograd.Function):
         for plane in out.numpy().reshape(-1, *out.shape[-2:]):
             turn(plane, step, levels)
         return out
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
-        return (
-            _Transform.apply(gradients[0], ctx.wavelet, ctx.bank, ctx.levels, not ctx.transposed),
-            None,
-            None,
-            None,
-            None,
-        )
 
 
 def _analyse(image: Any, split: Callable[[Any, int], Any], levels: int) -> None:

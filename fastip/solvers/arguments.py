@@ -28,7 +28,17 @@ from ..errors import InvalidInput, Unsupported, brief
 from ..inverses import auto
 from ..operators.adjointness import check_adjoint
 from ..operators.linear import Operator, Scaled
-from ..tracing import check_traceable, check_uncaptured, constant, fixed, norm, real_dtype
+from ..tracing import (
+    bare,
+    check_traceable,
+    check_uncaptured,
+    check_unmapped,
+    constant,
+    fixed,
+    norm,
+    real_dtype,
+    untransformed,
+)
 
 SUPPORTED = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 # Times ||A||^2, for priors that suggest none: a box alone, a prior of the user's. docs/mathematics.md measures it.
@@ -115,8 +125,8 @@ def _check_measured(y: Tensor, op: LinearOperator) -> None:
     if not count:
         return
     # What op drops has no part in A^T; numbers that differ do not cancel in it.
-    random = torch.rand(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.5
-    dropped = not bool(op.adjoint((random.to(y.device) * ~torch.isfinite(y)).to(y.dtype)).any())
+    random = untransformed(torch.rand)(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.5
+    dropped = not bool(bare(op.adjoint((random.to(y.device) * ~torch.isfinite(y)).to(y.dtype))).any())
     filled = f"torch.nan_to_num(y, {ZEROS}), in NumPy numpy.nan_to_num with the same"
     advice = (
         f"the operator drops them, but they are computed with all the same, so fill them with 0: {filled}"
@@ -169,6 +179,7 @@ def check_tolerance(value: float, y: Tensor) -> float:
             "pass tolerance=0 and a number of iterations",
         )
         check_traceable(*reason)
+        check_unmapped(y, *reason)
         check_uncaptured(y.device, *reason)
     return tolerance
 

@@ -14,7 +14,7 @@ from ...contracts import LinearOperator, Shape
 from ...errors import InvalidInput, StrictKeywords, Unsupported
 from ...operators.base.lanczos import largest_eigenvalue
 from ...placement import Constant
-from ...tracing import check_traceable
+from ...tracing import check_traceable, untransformed
 from ..steps import DataStep
 
 REST = 60  # Lanczos steps for what the sketch leaves: its residual is added, so that fewer give a larger bound
@@ -100,6 +100,7 @@ def sketched(op: LinearOperator, shape: Shape, rank: int, is_complex: bool) -> S
     return kept[key]
 
 
+@untransformed
 @torch.no_grad()
 def _sketch(op: LinearOperator, shape: Shape, rank: int, is_complex: bool) -> Sketch:
     m = math.prod(shape) * (2 if is_complex else 1)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...arrays import COMPLEX, check_real, four_dimensions
-from ...errors import InvalidInput
+from ...arrays import COMPLEX, check_count, check_real, four_dimensions
+from ...contracts import Shape
+from ...errors import InvalidInput, brief
 
 
 def check_tensor(tensor: Tensor, name: str, is_complex: bool) -> None:
@@ -34,6 +36,16 @@ def check_grid(shape: Iterable[int], what: str) -> tuple[int, int, int, int]:
     if min(sizes) < 1:
         raise InvalidInput(f"the {what} has shape {sizes}, which is empty; expected positive sizes")
     return sizes
+
+
+def check_sizes(value: Any, name: str) -> Shape:
+    """Sizes without the batch, e.g. (c, h, w), as a tuple. Raises InvalidInput for anything else."""
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)) or not value:
+        raise InvalidInput(
+            f"{name} is {brief(value)}; expected its sizes without the batch, e.g. (c, h, w) for pictures or (n,) for "
+            "plain numbers"
+        )
+    return tuple(check_count(size, f"a size in {name}", low=1) for size in value)
 
 
 def check_psf_fits(kernel: tuple[int, int], height: int, width: int) -> None:

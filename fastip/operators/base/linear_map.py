@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,8 +12,8 @@ from torch import Tensor
 from ...arrays import as_tensor
 from ...contracts import Convolution, Shape, Structure, Window
 from ...errors import InvalidInput, StrictKeywords
-from . import structures, windows
-from .autograd import AdjointBackward
+from ...tracing import untransformed
+from . import autograd, structures, windows
 from .door import check_tensor
 from .fingerprint import PASSING, Passing, flat, lasting, value_digest
 from .lanczos import largest_singular_value
@@ -137,11 +138,35 @@ class LinearMap(StrictKeywords, abc.ABC):
             pass
         raise InvalidInput(f"the norm of {type(self).__name__} depends on the image size; pass it: op.norm(x.shape)")
 
+    def as_linear_operator(self, image_shape: Sequence[int], *, dtype: Any = "float64") -> Any:
+        """This operator on one flattened image, for SciPy, pylops and whatever takes their operators.
+
+        matvec and rmatvec take vectors of NumPy; matmat and rmatmat take their columns as one batch. Vectors are
+        computed with, and come back, in the precision of dtype, without gradients. With complex data or images the
+        dtype is complex, and images are complex vectors: A x is then ``A Re x + i A Im x``.
+
+        Args:
+            image_shape: That of one image without the batch, e.g. (c, h, w).
+            dtype: float32 or float64, or the complex type of that precision, of NumPy.
+
+        Returns:
+            A ``scipy.sparse.linalg.LinearOperator`` of shape (numbers of one image's data, numbers of one image).
+
+        Raises:
+            InvalidInput: For a shape that the operator does not take (of one that differs from image to image, any),
+                and another dtype.
+            Unsupported: Without SciPy.
+        """
+        from .flat import flattened
+
+        return flattened(self, image_shape, dtype)
+
     def fingerprint(self) -> str:
         """sha256 of class and parameters up to rounding, in hex: the same in every process and on every processor."""
         kept: str | None = self.__dict__.get(FINGERPRINT)
         if kept is None:
-            kept = self.__dict__[FINGERPRINT] = f"{'' if self.lasting else PASSING}{self._fingerprint()}"
+            found = untransformed(self._fingerprint)()
+            kept = self.__dict__[FINGERPRINT] = f"{'' if self.lasting else PASSING}{found}"
         return kept
 
     @property
@@ -173,7 +198,7 @@ def _apply(data: Tensor, op: LinearMap, transposed: bool) -> Tensor:
     """A x, or A^T y, with one rule for the gradient."""
     if torch.compiler.is_compiling():  # it takes no rule with a forward mode: it traces the kernels' own gradients
         return op._adjoint(data) if transposed else op._forward(data)
-    return AdjointBackward.apply(data, op, transposed)
+    return autograd.apply(data, op, transposed)
 
 
 def _brief(value: Any) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...arrays import ZEROS, check_unmasked, from_dlpack
 from ...errors import InvalidInput, Unsupported
-from ...tracing import check_traceable
+from ...tracing import bare, check_traceable, check_unmapped, untransformed
 
 
 def real_array(value: Any, name: str, dimensions: Sequence[int], of: str = "an operator") -> Tensor:
@@ -36,6 +36,14 @@ def real_array(value: Any, name: str, dimensions: Sequence[int], of: str = "an o
             raise Unsupported(
                 f"{name} requires a gradient, but the parameters of {of} are constants; pass {name}.detach()"
             )
+        check_unmapped(value, f"the {name} of {of}", "it is a constant", "make one operator for each")
+        value = bare(value)
+    return _copied(value, name, dimensions)
+
+
+@untransformed
+def _copied(value: Any, name: str, dimensions: Sequence[int]) -> Tensor:
+    if isinstance(value, Tensor):
         tensor = value
     elif hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
         tensor = from_dlpack(value, name)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ...contracts import Shape
+from ...tracing import untransformed
 
 Answer = TypeVar("Answer")
 PREFIX = "_last_"  # of the attributes that hold them: they are left out when an operator is pickled
@@ -22,13 +23,14 @@ def last(method: Callable[[Any, Shape], Answer]) -> Callable[[Any, Shape], Answe
     the shape alone, and must not be changed.
     """
     name = PREFIX + method.__name__
+    found = untransformed(method)
 
     @functools.wraps(method)
     def remembered(self: Any, shape: Shape) -> Answer:
         key = (len(shape), *(shape[2:] if self.channelwise else shape))
         kept = self.__dict__.get(name)
         if kept is None or kept[0] != key:
-            kept = self.__dict__[name] = (key, method(self, shape))
+            kept = self.__dict__[name] = (key, found(self, shape))
         answer: Answer = kept[1]
         return answer
 
