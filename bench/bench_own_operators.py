@@ -195,6 +195,17 @@ def varying() -> Problem:
     return Problem(make, noisy(make(), phantom(n), 0.005), 2e-3)
 
 
+def holes() -> Problem:
+    """A photograph of 192 x 192 behind a Gaussian of 9 x 9, of which 40 % of the pixels are missing."""
+    (picture,) = fastip.data.held_out_photographs(("astronaut",)).values()
+    mask = (torch.rand(192, 192, generator=torch.Generator().manual_seed(0)) > 0.4).double()
+
+    def make() -> Any:
+        return operators.Mask(mask) @ operators.Blur(psf.gaussian(9, sigma=1.6))
+
+    return Problem(make, noisy(make(), picture[:, :1, :192, 100:292].double(), 0.01), 1e-2)
+
+
 def shake(boundary: str) -> Callable[[], Problem]:
     """A photograph of 192 x 192 behind a camera shake of 25 x 25; its border is seen, or black beside the image."""
 
@@ -216,6 +227,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "lensless": lensless,
     "wide-valid": wide("valid"),
     "wide-zero": wide("zero"),
+    "holes": holes,
     "shake-valid": shake("valid"),
     "shake-zero": shake("zero"),
     "opaque": opaque,

@@ -10,6 +10,7 @@ from .arrays import as_tensor
 from .contracts import Fidelity, Inverse, LinearOperator, Prior
 from .errors import strict_keywords
 from .inverses import auto
+from .priors import L1, TV
 from .solvers import fused
 from .solvers.arguments import (
     check_data,
@@ -77,6 +78,12 @@ def explain(
             *_considered(counted),
         ]
     )
+
+
+def usual(op: LinearOperator, y: Any) -> str:
+    """What :func:`explain` says of a first try: total variation, or for images that are no pictures, L1."""
+    shape = op.input_shape(tuple(y.shape))
+    return explain(op, TV(1e-3) if len(shape) == 4 else L1(1e-3), y)
 
 
 def _considered(found: Sequence[auto.Candidate]) -> Iterator[str]:

@@ -92,6 +92,8 @@ def upward(own: str, target: tuple[str, ...]) -> bool:
         return RANK[own] < RANK["tasks"]
     if target[0] == own:
         return False
+    if (own, target) == ("operators", ("explanation", "usual")):
+        return False  # operators.check tells what "auto" does with one: asked for in its function, when it is called
     if own == "solvers" and target[0] in ("inverses", "priors"):
         return target[:2] != ("inverses", "auto")
     if target[0] == "_C":

@@ -10,6 +10,7 @@ from .linear import Adjoint, Composition, Operator, Scaled, Sum
 from .mask import Mask
 from .masked_fourier import MaskedFourier
 from .module import Module
+from .report import Report, check
 from .resize import Resize
 from .separable import Separable
 from .sparse import Sparse
@@ -30,6 +31,7 @@ __all__ = [
     "MaskedFourier",
     "Module",
     "Operator",
+    "Report",
     "Resize",
     "Scaled",
     "Separable",
@@ -38,6 +40,7 @@ __all__ = [
     "Sum",
     "ToGray",
     "Varying",
+    "check",
     "each",
     "wrap",
 ]

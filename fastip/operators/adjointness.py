@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -30,6 +31,8 @@ def check_adjoint(op: Any, shape: Shape, y: Tensor) -> None:
         return
     if y.is_cuda and torch.cuda.is_current_stream_capturing():
         return
+    if isinstance(op, LinearMap):
+        op.at_home(y.device)
     shape = _least(op, shape)
     key, seen = (shape, y.dtype, y.device), _seen_by(op)
     if key in seen:
@@ -48,18 +51,21 @@ def check_adjoint(op: Any, shape: Shape, y: Tensor) -> None:
 @untransformed
 def inner_products(op: Any, shape: Shape, dtype: torch.dtype, device: torch.device) -> list[tuple[float, float, float]]:
     """(Re <A x, y>, Re <x, A^T y>, ||A x|| ||y||) for a random y, and for y = A x, which sees small faults of size."""
-    generator = torch.Generator().manual_seed(0)
-
-    def drawn(sizes: Shape, is_complex: bool) -> Tensor:
-        values = torch.randn((*sizes, 2) if is_complex else sizes, generator=generator, dtype=torch.float64)
-        values = torch.view_as_complex(values) if is_complex else values
-        return values.to(dtype.to_complex() if is_complex else dtype).to(device)
-
+    draw = functools.partial(drawn, dtype, device, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        x = drawn(shape, getattr(op, "complex_input", False))
+        x = draw(shape, getattr(op, "complex_input", False))
         ax = op(x)
-        data = drawn(tuple(ax.shape), ax.is_complex())
+        data = draw(tuple(ax.shape), ax.is_complex())
         return [(_inner(ax, y), _inner(x, op.adjoint(y)), _size(ax) * _size(y)) for y in (data, ax)]
+
+
+def drawn(
+    dtype: torch.dtype, device: torch.device, generator: torch.Generator, sizes: Shape, is_complex: bool
+) -> Tensor:
+    """Random normal numbers, or complex ones whose parts are of ``dtype``."""
+    values = torch.randn((*sizes, 2) if is_complex else sizes, generator=generator, dtype=torch.float64)
+    values = torch.view_as_complex(values) if is_complex else values
+    return values.to(dtype.to_complex() if is_complex else dtype).to(device)
 
 
 def _seen_by(op: Any) -> set[tuple[Any, ...]]:

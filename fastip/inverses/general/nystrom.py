@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -12,9 +12,9 @@ from torch import Tensor
 from ...arrays import accumulator, check_count
 from ...contracts import LinearOperator, Shape
 from ...errors import InvalidInput, StrictKeywords, Unsupported
-from ...operators.base.lanczos import largest_eigenvalue
+from ...operators.base.lanczos import CPU, largest_eigenvalue
 from ...placement import Constant
-from ...tracing import check_traceable, untransformed
+from ...tracing import check_traceable
 from ..steps import DataStep
 
 REST = 60  # Lanczos steps for what the sketch leaves: its residual is added, so that fewer give a larger bound
@@ -61,7 +61,7 @@ class Nystrom(StrictKeywords):
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
         check_traceable("Nystrom", "its sketch is random products with A A^T", "solve once before")
-        sketch = sketched(op, tuple(y.shape), self.rank, y.is_complex())
+        sketch = sketched(op, tuple(y.shape), self.rank, y.is_complex(), y.device if y.is_cuda else CPU)
         like = _rows(y)
         vectors, values = sketch.vectors.like(like), sketch.values.like(like)
         rest = beta + sketch.rest
@@ -88,21 +88,25 @@ def _data(rows: Tensor, like: Tensor) -> Tensor:
     return rows.view(like.shape).to(like.dtype)
 
 
-_sketches: WeakKeyDictionary[Any, dict[tuple[Any, ...], Sketch]] = WeakKeyDictionary()
+# The last eight by operator, shape, rank and place: an equal operator of another solve finds that of the first. Fewer
+# make sketches anew where solves take turns, more hold memory.
+_sketches: OrderedDict[tuple[Any, ...], Sketch] = OrderedDict()
+KEPT = 8
 
 
-def sketched(op: LinearOperator, shape: Shape, rank: int, is_complex: bool) -> Sketch:
-    """The sketch of an operator on data of ``shape``, made once."""
-    key = (shape[1:], rank)
-    kept = _sketches.setdefault(op, {})
-    if key not in kept:
-        kept[key] = _sketch(op, (1, *shape[1:]), rank, is_complex)
-    return kept[key]
+def sketched(op: LinearOperator, shape: Shape, rank: int, is_complex: bool, device: torch.device = CPU) -> Sketch:
+    """The sketch of an operator on data of ``shape``, remembered by its fingerprint."""
+    key = (op.fingerprint(), shape[1:], rank, device)
+    if key not in _sketches:
+        _sketches[key] = _sketch(op, (1, *shape[1:]), rank, is_complex, device)
+        while len(_sketches) > KEPT:
+            _sketches.popitem(last=False)
+    _sketches.move_to_end(key)
+    return _sketches[key]
 
 
-@untransformed
 @torch.no_grad()
-def _sketch(op: LinearOperator, shape: Shape, rank: int, is_complex: bool) -> Sketch:
+def _sketch(op: LinearOperator, shape: Shape, rank: int, is_complex: bool, device: torch.device) -> Sketch:
     m = math.prod(shape) * (2 if is_complex else 1)
     if rank > m:
         raise InvalidInput(f"rank is {rank}, and an image's data are {m} numbers; expected at most {m}")
@@ -114,13 +118,13 @@ def _sketch(op: LinearOperator, shape: Shape, rank: int, is_complex: bool) -> Sk
             "a batch: solve them one by one, or use inverses.Scalar()"
         ) from None
     generator = torch.Generator().manual_seed(0)
-    like = torch.empty(shape, dtype=torch.complex128 if is_complex else torch.float64)
+    like = torch.empty(shape, dtype=torch.complex128 if is_complex else torch.float64, device=device)
 
     def gram(rows: Tensor) -> Tensor:
         data = [_data(part, like.expand(len(part), *shape[1:])) for part in rows.split(TOGETHER)]
         return torch.cat([_rows(op(op.adjoint(part))) for part in data])
 
-    test = torch.linalg.qr(torch.randn(m, rank, generator=generator, dtype=torch.float64))[0]
+    test = torch.linalg.qr(torch.randn(m, rank, generator=generator, dtype=torch.float64).to(device))[0]
     image = gram(test.T.contiguous()).T
     # G + shift in place of G keeps the small matrix away from rounding; it is taken off the eigenvalues again.
     shift = math.sqrt(m) * torch.finfo(torch.float64).eps * float(torch.linalg.matrix_norm(image))
@@ -135,5 +139,5 @@ def _sketch(op: LinearOperator, shape: Shape, rank: int, is_complex: bool) -> Sk
         row = _rows(v)
         return _data(gram(row) - ((row @ vectors) * values) @ vectors.T, v)
 
-    rest, residual = largest_eigenvalue(left, shape, is_complex, steps=REST)
+    rest, residual = largest_eigenvalue(left, shape, is_complex, steps=REST, device=device)
     return Sketch(Constant(vectors), Constant(values), rest + residual + shift)

@@ -13,6 +13,7 @@ from ...contracts import Apply, Shape
 
 # At most, where the spectrum is crowded at its top: fewer end with a larger residual, a looser bound; more cost time.
 STEPS = 300
+CPU = torch.device("cpu")
 TOLERANCE = 1e-7  # of itself, by which the result may be too large; less takes more steps
 
 
@@ -21,22 +22,25 @@ def _dot(a: Tensor, b: Tensor) -> float:
     return torch.vdot(a.flatten(), b.flatten()).real.item()
 
 
-def largest_singular_value(op: Any, shape: Shape, is_complex: bool) -> float:
+def largest_singular_value(op: Any, shape: Shape, is_complex: bool, device: torch.device = CPU) -> float:
     """``||A||``: the root of :func:`largest_eigenvalue` of A^T A, its residual added, so that it is not too small.
 
     Args:
         op: An operator.
         shape: That of its images.
         is_complex: Whether these are complex.
+        device: Where they are made.
 
     Returns:
         The largest singular value.
     """
-    value, residual = largest_eigenvalue(lambda v: op.adjoint(op(v)), shape, is_complex)
+    value, residual = largest_eigenvalue(lambda v: op.adjoint(op(v)), shape, is_complex, device=device)
     return math.sqrt(value + residual)
 
 
-def largest_eigenvalue(apply: Apply, shape: Shape, is_complex: bool = False, steps: int = STEPS) -> tuple[float, float]:
+def largest_eigenvalue(
+    apply: Apply, shape: Shape, is_complex: bool = False, steps: int = STEPS, device: torch.device = CPU
+) -> tuple[float, float]:
     """That of a symmetric G >= 0, from below, with a residual, 1e-7 relative when it converges.
 
     From a fixed random ``v_1``, in float64, with three vectors of memory::
@@ -51,6 +55,7 @@ def largest_eigenvalue(apply: Apply, shape: Shape, is_complex: bool = False, ste
         shape: That of v.
         is_complex: Whether v is complex.
         steps: At most.
+        device: Where v is made.
 
     Returns:
         The largest eigenvalue, >= 0, and its residual ``beta_k |s_k|``.
@@ -59,7 +64,7 @@ def largest_eigenvalue(apply: Apply, shape: Shape, is_complex: bool = False, ste
         Parlett, The Symmetric Eigenvalue Problem, 1998, chapter 13.
     """
     generator = torch.Generator().manual_seed(0)
-    v = torch.randn(shape, generator=generator, dtype=torch.complex128 if is_complex else torch.float64)
+    v = torch.randn(shape, generator=generator, dtype=torch.complex128 if is_complex else torch.float64).to(device)
     v = v / math.sqrt(_dot(v, v))
     previous, beta = torch.zeros_like(v), 0.0
     diagonal: list[float] = []

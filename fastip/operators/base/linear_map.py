@@ -19,7 +19,8 @@ from .fingerprint import PASSING, Passing, flat, lasting, value_digest
 from .lanczos import largest_singular_value
 from .remembered import PREFIX, last
 
-FINGERPRINT, PROVEN = f"{PREFIX}fingerprint", f"{PREFIX}proven"  # found once, for every solve asks for them
+# found once, for every solve asks for them
+FINGERPRINT, PROVEN, HOME = f"{PREFIX}fingerprint", f"{PREFIX}proven", f"{PREFIX}home"
 
 
 class LinearMap(StrictKeywords, abc.ABC):
@@ -126,7 +127,8 @@ class LinearMap(StrictKeywords, abc.ABC):
         structure = self.cogram(self.output_shape(shape)) or self.gram(shape)
         if structure is not None:
             return structures.largest(structure) ** 0.5
-        return largest_singular_value(self, shape, self.complex_input)  # float64, its residual added: not too small
+        device = self.__dict__.get(HOME, torch.device("cpu"))
+        return largest_singular_value(self, shape, self.complex_input, device)  # its residual added: not too small
 
     def _known_shape(self) -> Shape:
         try:
@@ -178,6 +180,14 @@ class LinearMap(StrictKeywords, abc.ABC):
             ours = self.trusted and type(self).__module__.partition(".")[0] == __name__.partition(".")[0]
             kept = self.__dict__[PROVEN] = ours and all(part.proven for part in parts)
         return kept
+
+    def at_home(self, device: torch.device) -> None:
+        """Norms are computed on this GPU from now on, where functions of one's own may live that know no other place.
+
+        In float64, which a function has to take.
+        """
+        if device.type == "cuda":
+            self.__dict__[HOME] = device
 
     @property
     def lasting(self) -> bool:
