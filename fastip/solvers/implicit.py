@@ -16,8 +16,8 @@ from ..stopping import per_image
 
 UNROLLED, IMPLICIT = GRADIENTS = ("unrolled", "implicit")
 # What may be missing of x and q in the sum, beside it, where images are float64 and where not. Total variation of a
-# 256 x 256 photograph in float32: a solve to 1e-4 takes 1120 terms to 3e-4; its gradient in the data is 6e-3 off that of
-# a solve to 1e-5, whose sum takes 5120 terms to 3e-5.
+# 256 x 256 photograph in float32: a solve to 1e-4 takes 1120 terms to 3e-4; its gradient in the data is 6e-3 off that
+# of a solve to 1e-5, whose sum takes 5120 terms to 3e-5.
 MISSING, ROUGHLY = 1e-5, 3e-4
 # Terms of the sum at most, and between two looks at it.
 MOST, EVERY = 10_000, 10
