@@ -76,9 +76,9 @@ def admm(
         callback: Called after each iteration with a State; returning False stops. It selects the unfused loop.
         gradient: "unrolled": that of the iterations that were run, in memory that grows with them. "implicit": that of
             the fixed point, in the memory of one: the solve runs as where no gradient is asked for, and the backward
-            pass sums the derivatives of one more iteration until 1e-5 of the sum is left. It is as near the gradient of
-            the minimiser as the solve is to it, so it wants a small tolerance, and needs a solve that converges. The
-            start and the dual have no gradient then.
+            pass sums the derivatives of one more iteration until 1e-5 of the sum is left (float32: 3e-4). It is as near
+            the gradient of the minimiser as the solve is to it, so it wants a small tolerance, and needs a solve that
+            converges. The start and the dual have no gradient then.
 
     Returns:
         A Solution; ``solution.x`` is of the kind of ``y``.

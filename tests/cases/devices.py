@@ -109,6 +109,10 @@ def every_inverse() -> dict[str, Bound]:
         "split-masked": Bound(
             inverses.Split(), mask @ operators.Blur(psf.motion(5, 30), boundary="valid"), (2, 3, 16, 18)
         ),
+        "split-several": Bound(
+            inverses.Split(), operators.Blur(noise((2, 1, 3, 4), seed=6), boundary="valid"), (2, 3, 14, 15)
+        ),
+        "exact-several": Bound(inverses.Exact(), operators.Blur(noise((2, 3, 3, 4), seed=6), 2), image),
         "split-circular": Bound(inverses.Split(), mask @ motion, image),
         "uncorrected": Bound(inverses.Uncorrected(inverses.Stencil(1)), blur(2), image),
         "printed": Bound(inverses.Printed(inverses.Exact(side="data")), blur(2), image),
@@ -164,6 +168,8 @@ PROBLEMS: dict[str, tuple[operators.Operator, tuple[int, ...]]] = {
     "large-psf": (operators.Blur(psf.gaussian(35, sigma=6.0), boundary="reflect"), (1, 1, 40, 41)),
     "box": (operators.Downsample(2), (2, 3, 12, 14)),
     "inpainting": (operators.Mask(noise((12, 14), seed=2) > 0), (2, 3, 12, 14)),
+    "several-psfs": (operators.Blur(torch.stack([psf.motion(5, angle) for angle in (0, 30, 75)])), (2, 3, 12, 14)),
+    "fourier-images": (operators.MaskedFourier(noise((2, 1, 12, 14), seed=5) > 0), (2, 1, 12, 14)),
     "fourier": (operators.MaskedFourier(noise((12, 14), seed=5) > 0), (2, 1, 12, 14)),
     "stacked": (operators.Stack([operators.Identity(), operators.Blur(psf.motion(5, 30))]), (1, 1, 12, 14)),
 }
