@@ -19,28 +19,28 @@ theirs = pytest.importorskip("deepinv.tests.test_physics")
 
 SHAPE = (3, 16, 16)
 OPERATORS = {
-    "circular": lambda: operators.Blur(psf.gaussian(5, sigma=1.0)),
-    "x4": lambda: operators.Blur(psf.gaussian(5, sigma=1.0), stride=4),
-    "valid": lambda: operators.Blur(psf.motion(5, 30), boundary="valid"),
-    "reflect": lambda: operators.Blur(psf.gaussian(5, sigma=1.0), boundary="reflect"),
-    "zero-x2": lambda: operators.Blur(psf.gaussian(5, sigma=1.0), 2, "zero"),
-    "downsample": lambda: operators.Downsample(2),
-    "mask": lambda: operators.Mask(draw(16, 16) > 0),
-    "grey": lambda: operators.ToGray(),
-    "measurements": lambda: operators.GaussianMeasurements(30, SHAPE),
-    "dense": lambda: operators.Dense(draw(40, 768) / 28, SHAPE),
-    "identity": lambda: operators.Identity(),
-    "composition": lambda: operators.Mask(draw(8, 8) > 0) @ operators.Blur(psf.box(3), stride=2),
-    "fourier": lambda: operators.MaskedFourier(draw(16, 16) > -0.5),
-    "even": lambda: operators.Blur(draw(4, 4).abs() / 16),
-    "resize": lambda: operators.Resize(2),
+    "circular": lambda c, h, w: operators.Blur(psf.gaussian(5, sigma=1.0)),
+    "x4": lambda c, h, w: operators.Blur(psf.gaussian(5, sigma=1.0), stride=4),
+    "valid": lambda c, h, w: operators.Blur(psf.motion(5, 30), boundary="valid"),
+    "reflect": lambda c, h, w: operators.Blur(psf.gaussian(5, sigma=1.0), boundary="reflect"),
+    "zero-x2": lambda c, h, w: operators.Blur(psf.gaussian(5, sigma=1.0), 2, "zero"),
+    "downsample": lambda c, h, w: operators.Downsample(2),
+    "mask": lambda c, h, w: operators.Mask(draw(h, w) > 0),
+    "grey": lambda c, h, w: operators.ToGray(),
+    "measurements": lambda c, h, w: operators.GaussianMeasurements(30, (c, h, w)),
+    "dense": lambda c, h, w: operators.Dense(draw(40, c * h * w) / 28, (c, h, w)),
+    "identity": lambda c, h, w: operators.Identity(),
+    "composition": lambda c, h, w: operators.Mask(draw(h // 2, w // 2) > 0) @ operators.Blur(psf.box(3), stride=2),
+    "fourier": lambda c, h, w: operators.MaskedFourier(draw(h, w) > -0.5),
+    "even": lambda c, h, w: operators.Blur(draw(4, 4).abs() / 16),
+    "resize": lambda c, h, w: operators.Resize(2),
 }
 
 
 def find_operator(name, device, imsize=None, get_physics_param=False):
-    op = OPERATORS[name]()
-    physics = interop.to_deepinv(op, SHAPE)
-    found = physics, SHAPE, op.norm((1, *SHAPE)) ** 2, torch.float
+    size = imsize or SHAPE
+    op = OPERATORS[name](*size)
+    found = interop.to_deepinv(op, size), size, op.norm((1, *size)) ** 2, torch.float
     return (*found, []) if get_physics_param else found
 
 
@@ -62,7 +62,7 @@ def test_theirs(test, given, name, monkeypatch):
     monkeypatch.setattr(theirs, "find_operator", find_operator)
     monkeypatch.setattr(theirs, "OPERATORS", list(OPERATORS))
     device = torch.device("cpu")
-    more = {"device": device, "rng": torch.Generator(device).manual_seed(0), "name": name, "imsize": SHAPE}
+    more = {"device": device, "rng": torch.Generator(device).manual_seed(0), "name": name}
     wanted = inspect.signature(test).parameters
     torch.manual_seed(0)
     test(**given, **{key: value for key, value in more.items() if key in wanted and key not in given})
