@@ -36,7 +36,8 @@ class OperatorPhysics(LinearPhysics):
     def __init__(self, op: Operator, img_size: Shape, noise_model: Any, inverse: Any) -> None:
         sizes = (2 * img_size[0], *img_size[1:]) if op.complex_input else img_size
         super().__init__(img_size=sizes, **({} if noise_model is None else {"noise_model": noise_model}))
-        self.op, self.inverse = op, inverse
+        self.op: Any = op
+        self.inverse = inverse
 
     def A(self, x: Tensor, **keywords: Any) -> Tensor:
         """A x."""
@@ -75,6 +76,17 @@ class OperatorPhysics(LinearPhysics):
     def update_parameters(self, **keywords: Any) -> None:
         """Nothing: an operator of fastip is what it is."""
         _refuse(keywords)
+
+    def clone(self) -> OperatorPhysics:
+        """A copy with the same operator, which does not change: theirs walks through all that an object knows."""
+        kept = self.op, self.inverse
+        self.op = self.inverse = None
+        try:
+            copied: OperatorPhysics = super().clone()
+        finally:
+            self.op, self.inverse = kept
+        copied.op, copied.inverse = kept
+        return copied
 
     def _chosen(self, y: Tensor) -> Any:
         if self.inverse != "auto":
