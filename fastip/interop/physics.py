@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -78,15 +79,13 @@ class OperatorPhysics(LinearPhysics):
         _refuse(keywords)
 
     def clone(self) -> OperatorPhysics:
-        """A copy with the same operator, which does not change: theirs walks through all that an object knows."""
-        kept = self.op, self.inverse
-        self.op = self.inverse = None
-        try:
-            copied: OperatorPhysics = super().clone()
-        finally:
-            self.op, self.inverse = kept
-        copied.op, copied.inverse = kept
-        return copied
+        """A copy with the same operator, which does not change. Theirs walks through all that an object knows."""
+        memo: dict[int, Any] = {id(self.op): self.op, id(self.inverse): self.inverse}
+        for module in self.modules():
+            for value in vars(module).values():
+                if isinstance(value, torch.Generator):
+                    memo[id(value)] = torch.Generator(value.device).set_state(value.get_state())
+        return copy.deepcopy(self, memo)
 
     def _chosen(self, y: Tensor) -> Any:
         if self.inverse != "auto":
