@@ -1,4 +1,4 @@
-# make demo | test | test-all | test-long | test-web | lint | docs | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
+# make demo | test | test-all | test-long | test-web | test-deepinv | lint | docs | bench | train-photo | train-photo-export | wheel | clean. The first one that needs it makes .venv, with torch in it before anything that asks for torch.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 THREADS ?= 1
@@ -10,6 +10,7 @@ BIN := $(abspath $(VENV))/bin
 PY := $(BIN)/python
 SAFE := $(shell $(PYTHON) -c 'import sys; print("-P" * (sys.version_info >= (3, 11)))') # Python 3.10 lacks it
 READY := $(VENV)/ready
+DEEPINV := .venv-deepinv
 NATIVE := CMakeLists.txt pyproject.toml fastip/_version.py $(shell find csrc -type f)
 CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.cu')
 
@@ -17,7 +18,7 @@ CXX_FILES := $(shell find csrc -name '*.cpp' -o -name '*.hpp' -o -name '*.cu')
 export FASTIP_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null),AUTO,OFF)
 export FASTIP_CUDA_ARCHS ?= $(if $(shell nvidia-smi -L 2>/dev/null),native)
 
-.PHONY: demo test test-slow test-all test-long test-web lint docs bench train-photo train-photo-export wheel clean
+.PHONY: demo test test-slow test-all test-long test-web test-deepinv lint docs bench train-photo train-photo-export wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -25,7 +26,7 @@ demo: $(READY)
 
 # What tests/slow.py names takes most of the time: the quick suite leaves it out, and needs neither Triton nor a CUDA compiler.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -n 2 --dist loadfile -m "not slow and not gpu_tools and not web" tests
+	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -n 2 --dist loadfile -m "not slow and not gpu_tools and not web and not deepinv" tests
 
 test-slow: $(READY) $(VENV)/gpu
 	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -n 2 --dist loadfile -m "slow or gpu_tools" tests
@@ -41,6 +42,10 @@ test-web: $(READY) $(VENV)/web
 	@command -v chromium > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -q -y chromium; } || \
 	{ echo "the tests of the page need a browser: install chromium, for example: sudo apt-get install chromium"; exit 1; }
 	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -m web tests/web
+
+# Beside deepinv, in an environment of its own that sees this one; its tests run on operators of fastip.
+test-deepinv: $(DEEPINV)/ready
+	OMP_NUM_THREADS=1 $(abspath $(DEEPINV))/bin/python $(SAFE) -m pytest -m deepinv tests/interop
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -106,6 +111,15 @@ $(VENV)/web: $(READY)
 	$(PY) -m pip install -q -r $@.txt
 	touch $@
 
+# Without what its packages need: they must bring no other torch. The paths of the first environment are seen from it.
+$(DEEPINV)/ready: $(READY)
+	$(PYTHON) -m venv $(DEEPINV)
+	$(PY) $(SAFE) -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' > \
+	"$$($(DEEPINV)/bin/python $(SAFE) -c 'import site; print(site.getsitepackages()[0])')/fastip.pth"
+	$(PY) $(SAFE) -c "$$NEEDS" deepinv-test > $@.txt
+	$(DEEPINV)/bin/python -m pip install -q --no-deps -r $@.txt
+	touch $@
+
 $(VENV)/torch:
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q "$(TORCH)"
@@ -113,7 +127,7 @@ $(VENV)/torch:
 	touch $@
 
 clean:
-	rm -rf build dist docs/_build docs/api docs/gallery docs/commands.md $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info
+	rm -rf build dist docs/_build docs/api docs/gallery docs/commands.md $(VENV) $(DEEPINV) .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The requirements of the extras that are named.

@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _mark(items: list[pytest.Item]) -> None:
-    """Marks slow, gpu_tools and web, from the table.
+    """Marks slow, gpu_tools, web and deepinv, from the table.
 
     A name in it that no test has any more is an error where its file was collected.
     """
@@ -63,6 +63,8 @@ def _mark(items: list[pytest.Item]) -> None:
             item.add_marker("gpu_tools")
         elif name.startswith(slow.WEB):
             item.add_marker("web")
+        elif name.startswith(slow.DEEPINV):
+            item.add_marker("deepinv")
         elif name in slow.SLOW:
             item.add_marker("slow")
     whole = len(items) > 1000  # not a single test that was asked for
@@ -77,7 +79,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     begun = time.process_time()
     yield
     took = time.process_time() - begun
-    free = {"slow", "gpu_tools", "gpu", "web"} | ({"fuzz"} if slow.LONG else set())
+    free = {"slow", "gpu_tools", "gpu", "web", "deepinv"} | ({"fuzz"} if slow.LONG else set())
     if took > slow.LIMIT and not free & {marker.name for marker in item.iter_markers()}:
         pytest.fail(f"it took {took:.0f} s of processor time: make it smaller, or name it in tests/slow.py")
 

@@ -42,6 +42,8 @@ GPU_TOOLS = (
 
 WEB = ("web/test_page.py",)  # in a browser
 
+DEEPINV = ("interop/test_deepinv.py", "interop/test_physics_of_deepinv.py")  # with deepinv
+
 SLOW = {  # seconds of processor time on two cores with AVX-512, the longest case of each
     "checkpoint/test_shipped.py::test_the_projectors_that_come_with_fastip": 3,
     "cli/test_cli_train.py::test_it_writes_what_it_says": 7,

@@ -88,7 +88,7 @@ def choose(
        stride: half-width <= 4 and rho <= 0.1. Without: where it is less work than an FFT.
     3. Exact where the operator states a structure: FFT, DCT, the matrix of a dense one, the eigenvectors of a separable
        one. Those of a blur only where 2 (h + w) products a data point cost less than the iterations that the stencil
-       of least work takes more.
+       of least work takes more. Then the closed form that a physics of deepinv has (``interop.ProxL2``).
     4. For a prior that is not pointwise, a learned inverse offered for this operator when its certificate promises
        fewer iterations than the stencils'.
     5. The certified stencil of least work.
@@ -227,6 +227,9 @@ def _by_rule(op: LinearOperator, y: Tensor, beta: float, relaxation: float, poin
     product = structure is not None and isinstance(structure[1], Kronecker)
     if structure is not None and not (product and convolution is not None):
         return Exact()
+    own = op.own_inverse() if hasattr(op, "own_inverse") else None
+    if own is not None:
+        return own
     learned, low = _best_offered(op, y, beta, relaxation)
     if convolution is not None:
         half_width = _least_work(convolution, y, beta, relaxation, pointwise)

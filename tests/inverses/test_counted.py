@@ -78,6 +78,7 @@ def test_the_trace_of_a_sketch_is_that_of_the_matrix():
         largest = float(torch.linalg.eigvalsh(gram)[-1])
         sketch = inverses.Nystrom(rank).bind(op, y, 0.1)
         told = float(sketch.describe().split("sketch, ")[1].split()[0]) * largest
+        told = min(told, largest)  # what is left is told with its residual
         assert 0.7 * told < counted._left(op, y, rank, largest) < 1.7 * told
 
 
@@ -97,7 +98,9 @@ def test_the_least_work_comes_first_and_depends_on_no_value():
 def test_a_factor_is_assembled_only_where_it_pays():
     """64 x 64 data of eight bands: 4096 products with A A^T cost more than all iterations of another inverse."""
     code = torch.rand(1, 8, 64, 64, generator=torch.Generator().manual_seed(0))
-    wide = operators.ToGray([1.0] * 8) @ operators.Mask(code) @ operators.Blur(torch.ones(31, 31), boundary="valid")
+    wide = (
+        operators.ToGray([1.0] * 8) @ operators.Mask(code) @ operators.Blur(torch.ones(31, 31) / 961, boundary="valid")
+    )
     y = torch.rand(1, 1, 64, 64)
     best = candidates(wide, y, 0.1, 1.0, TV)
     exact = next(c for c in best if isinstance(c.inverse, inverses.Exact))
