@@ -20,7 +20,7 @@ TV = Wanted(pointwise=False, exact=False)
 
 def sparse(rows: int, columns: tuple[int, int, int], seed: int = 0) -> operators.Sparse:
     n = columns[0] * columns[1] * columns[2]
-    return operators.Sparse(scipy.sparse.random(rows, n, 0.02, random_state=seed), columns)
+    return operators.Sparse(scipy.sparse.random(rows, n, min(0.02, 5e4 / (rows * n)), random_state=seed), columns)
 
 
 def data(op, shape) -> torch.Tensor:
