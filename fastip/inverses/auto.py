@@ -15,7 +15,7 @@ from .certificate import Certificate
 from .close import Close
 from .conjugate_gradient import ConjugateGradient
 from .exact import Exact, assembles
-from .general.bounded import Diagonal, Scalar
+from .general.bounded import Scalar
 from .general.counted import GENERAL as GENERAL
 from .general.counted import LEAST_BETA as LEAST_BETA
 from .general.counted import Candidate as Candidate
@@ -42,7 +42,7 @@ CALLS, POINTWISE, PRIOR = 5e6, 50, 400
 WIDEST = 256  # psf taps a pixel beyond which stencils are not tried: small ones are no inverse of so wide a psf
 
 _offered: dict[str, list[Learned]] = {}  # by the fingerprint of the operator
-CODED = (Exact, Split, Scalar, Diagonal)  # what a graph keeps as a number below 0, half-widths above
+CODED = (Exact, Split, Scalar)  # what a graph keeps as a number below 0, half-widths above
 
 
 @strict_keywords
@@ -118,13 +118,13 @@ def choose(
     Raises:
         Unsupported: Inside torch.compile, where the choice is no stencil, exact inverse or split.
     """
-    wanted = Wanted(pointwise, exact, few, free, iterated)
+    asked = (pointwise, exact, few, free, iterated)
     if torch.compiler.is_compiling():
-        return _from_code(_traced(op, fixed(y.shape, op), y.dtype, y.device, beta, relaxation, wanted))
-    if wanted.few:
+        return _from_code(_traced(op, fixed(y.shape, op), y.dtype, y.device, beta, relaxation, asked))
+    if few:
         return Close()
     y = _stand_in(tuple(y.shape), y.dtype, y.device) if transformed() else y
-    return _choose(op, y, beta, relaxation, wanted)
+    return _choose(op, y, beta, relaxation, Wanted(*asked))
 
 
 def serving(fidelity: Fidelity, inverse: str | Inverse, op: LinearOperator) -> Inverse:
@@ -169,11 +169,11 @@ def _traced(
     device: torch.device,
     beta: float,
     relaxation: float,
-    wanted: Wanted,
+    asked: tuple[bool, ...],
 ) -> int:
-    """The choice as a number, of :func:`_from_code`: a graph keeps numbers, not objects."""
+    """The choice as a number, of :func:`_from_code`: a graph keeps numbers, no objects, and hands over plain tuples."""
     # The values of the data do not matter.
-    chosen = _choose(op, torch.empty(shape, dtype=dtype, device=device), beta, relaxation, wanted)
+    chosen = _choose(op, torch.empty(shape, dtype=dtype, device=device), beta, relaxation, Wanted(*asked))
     if isinstance(chosen, Stencil):
         return chosen.half_width
     if isinstance(chosen, Polynomial):

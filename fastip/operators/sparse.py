@@ -14,7 +14,7 @@ from torch import Tensor
 from ..arrays import HALF, accumulator
 from ..contracts import Shape
 from ..errors import InvalidInput, brief
-from ..tracing import real_dtype
+from ..tracing import check_traceable, real_dtype
 from .base.door import check_sizes
 from .base.work import ENTRY
 from .fixed import FixedShapes
@@ -91,6 +91,7 @@ class Sparse(FixedShapes):
         return found if found.is_complex() else found.to(real_dtype(v.dtype))
 
     def _like(self, transposed: bool, v: Tensor) -> Tensor:
+        check_traceable("operators.Sparse", "it has no graph of compressed rows", "use operators.Dense")
         dtype = accumulator(real_dtype(v.dtype))
         kept = self._columns if transposed else self._rows
         dtype = dtype.to_complex() if kept.values.is_complex() else dtype

@@ -11,7 +11,7 @@ from ...arrays import accumulator
 from ...contracts import LinearOperator, Shape, StencilStep
 from ...errors import StrictKeywords, Unsupported
 from ...placement import placed
-from ...tracing import constant, fixed, norm, real_dtype
+from ...tracing import check_traceable, constant, fixed, norm, real_dtype
 from ..certificate import LIMIT, weights
 from ..steps import DataStep
 
@@ -54,6 +54,7 @@ class Diagonal(StrictKeywords):
     """
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
+        check_traceable("inverses.Diagonal", "it makes the operator |A|", "use inverses.Scalar()")
         sums = placed(*_row_sums(op, fixed(y.shape, op)), y.device)
         own, gram = weights(beta, relaxation)
         values = (LIMIT / (own + gram * sums)).to(accumulator(real_dtype(y.dtype)))
