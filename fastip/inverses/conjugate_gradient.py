@@ -11,7 +11,7 @@ from ..arrays import accumulator, check_count, check_number, power_of_two
 from ..contracts import Apply, LinearOperator
 from ..errors import InvalidInput, StrictKeywords, brief
 from ..stopping import per_image
-from ..tracing import bare, check_traceable, norm, real_dtype
+from ..tracing import bare, check_traceable, norm, real_dtype, transformed
 from .circulant import Circulant
 from .steps import DataStep, ImageStep
 
@@ -161,7 +161,7 @@ class ConjugateGradient(StrictKeywords):
                 return conjugate_gradient(matrix, b, self._target(b), self.maximum, nearly)
 
             wide = r.to(accumulator(r.dtype))
-            watched = torch.is_grad_enabled() and r.requires_grad
+            watched = torch.is_grad_enabled() and r.requires_grad and not transformed()
             found: Tensor = _Solved.apply(wide, solve, transposed) if watched else solve(wide)
             return found.to(r.dtype)
 

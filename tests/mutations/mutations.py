@@ -91,8 +91,8 @@ MUTATIONS = (
     Mutation(
         "width-taken-from-the-height",
         "fastip/operators/masked_fourier.py",
-        "power.shape[1] // 2 + 1",
-        "power.shape[0] // 2 + 1",
+        "power.shape[-1] // 2 + 1",
+        "power.shape[-2] // 2 + 1",
         "the spectrum of A^T A is cut at half the height: right on square images only",
         ("operators/test_mask.py", "inverses/test_exact.py"),
     ),

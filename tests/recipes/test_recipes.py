@@ -106,7 +106,7 @@ else:
     raise AssertionError("nothing was refused")
 """,
     "pointwise_prior": """
-step, prior = 0.7, priors.Huber(0.9, 0.4)
+step, prior = 0.7, priors.RoundedL1(0.9, 0.4)
 grid = torch.linspace(-3, 3, 60_001, dtype=torch.float64).reshape(-1, 1, 1, 1)
 for v in torch.linspace(-2.5, 2.5, 41, dtype=torch.float64):
     best = grid.flatten()[(step * prior.value(grid) + (grid.flatten() - v).square() / 2).argmin()]

@@ -39,7 +39,7 @@ def solved(y: Tensor, op: operators.Operator, prior: Any, inverse: Any, iteratio
 
 
 @pytest.mark.parametrize("dtype, allowed", [(torch.float32, 1e-6), (torch.float64, 1e-12)], ids=["float32", "float64"])
-@pytest.mark.parametrize("name", INVERSES)
+@pytest.mark.parametrize("name", [name for name in INVERSES if "several" not in name])  # which fix the batch
 def test_beside_a_bright_neighbour(name: str, dtype: torch.dtype, allowed: float) -> None:
     """Every inverse, with a prior that runs fused, one with a memory and one that is called."""
     inverse, op, (_, *sizes), _ = INVERSES[name]

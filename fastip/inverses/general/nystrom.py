@@ -14,7 +14,7 @@ from ...contracts import LinearOperator, Shape
 from ...errors import InvalidInput, StrictKeywords, Unsupported
 from ...operators.base.lanczos import CPU, largest_eigenvalue
 from ...placement import Constant
-from ...tracing import check_traceable
+from ...tracing import check_traceable, untransformed
 from ..steps import DataStep
 
 REST = 60  # Lanczos steps for what the sketch leaves: its residual is added, so that fewer give a larger bound
@@ -61,7 +61,7 @@ class Nystrom(StrictKeywords):
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
         check_traceable("Nystrom", "its sketch is random products with A A^T", "solve once before")
-        sketch = sketched(op, tuple(y.shape), self.rank, y.is_complex(), y.device if y.is_cuda else CPU)
+        sketch = sketched(op, tuple(y.shape), self.rank, y.is_complex(), getattr(op, "home", CPU))
         like = _rows(y)
         vectors, values = sketch.vectors.like(like), sketch.values.like(like)
         rest = beta + sketch.rest
@@ -105,6 +105,7 @@ def sketched(op: LinearOperator, shape: Shape, rank: int, is_complex: bool, devi
     return _sketches[key]
 
 
+@untransformed
 @torch.no_grad()
 def _sketch(op: LinearOperator, shape: Shape, rank: int, is_complex: bool, device: torch.device) -> Sketch:
     m = math.prod(shape) * (2 if is_complex else 1)

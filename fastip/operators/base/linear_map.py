@@ -127,8 +127,7 @@ class LinearMap(StrictKeywords, abc.ABC):
         structure = self.cogram(self.output_shape(shape)) or self.gram(shape)
         if structure is not None:
             return structures.largest(structure) ** 0.5
-        device = self.__dict__.get(HOME, torch.device("cpu"))
-        return largest_singular_value(self, shape, self.complex_input, device)  # its residual added: not too small
+        return largest_singular_value(self, shape, self.complex_input, self.home)  # its residual added: not too small
 
     def _known_shape(self) -> Shape:
         try:
@@ -180,6 +179,12 @@ class LinearMap(StrictKeywords, abc.ABC):
             ours = self.trusted and type(self).__module__.partition(".")[0] == __name__.partition(".")[0]
             kept = self.__dict__[PROVEN] = ours and all(part.proven for part in parts)
         return kept
+
+    @property
+    def home(self) -> torch.device:
+        """Where norms and sketches are computed: the CPU, or the GPU of :meth:`at_home`."""
+        found: torch.device = self.__dict__.get(HOME, torch.device("cpu"))
+        return found
 
     def at_home(self, device: torch.device) -> None:
         """Norms are computed on this GPU from now on, where functions of one's own may live that know no other place.
