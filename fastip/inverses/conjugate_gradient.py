@@ -11,7 +11,7 @@ from ..arrays import accumulator, check_count, check_number, power_of_two
 from ..contracts import Apply, LinearOperator
 from ..errors import InvalidInput, StrictKeywords, brief
 from ..stopping import per_image
-from ..tracing import bare, check_traceable, norm, real_dtype, transformed
+from ..tracing import bare, check_traceable, norm, real_dtype
 from .circulant import Circulant
 from .steps import DataStep, ImageStep
 
@@ -84,10 +84,15 @@ class _Solved(torch.autograd.Function):
     That of the loop itself is another where few steps do: a step depends on b beyond its direction.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, b: Tensor, solve: Apply, transposed: Apply) -> Tensor:
-        ctx.transposed = transposed
+    def forward(b: Tensor, solve: Apply, transposed: Apply) -> Tensor:
         return solve(b)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        *_, ctx.transposed = inputs
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
@@ -161,7 +166,7 @@ class ConjugateGradient(StrictKeywords):
                 return conjugate_gradient(matrix, b, self._target(b), self.maximum, nearly)
 
             wide = r.to(accumulator(r.dtype))
-            watched = torch.is_grad_enabled() and r.requires_grad and not transformed()
+            watched = torch.is_grad_enabled() and r.requires_grad
             found: Tensor = _Solved.apply(wide, solve, transposed) if watched else solve(wide)
             return found.to(r.dtype)
 
