@@ -29,7 +29,6 @@ def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
 
 MASKS = [operators.Mask((random(11, 9, seed=s) > 0.4).double() * random(11, 9, seed=s + 9)) for s in (1, 2)]
 BLUR_ZERO = operators.Blur(random(3, 3, seed=8) / 9, boundary="zero")
-SPARSE = operators.Sparse((random(6, 12, seed=5) > 0.5).double().to_sparse(), (3, 2, 2))
 PROBLEMS: dict[str, tuple[LinearOperator, Any, tuple[int, ...], dict[str, Any]]] = {
     "stencil": (BLUR, priors.L1(1e-2), (2, 3, 7, 9), {"relaxation": 1.5}),
     "chosen beta": (BLUR, priors.NonNegative(), (1, 1, 5, 6), {"beta": None}),
@@ -299,10 +298,6 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "stop rule, pgd": (lambda y: pgd(y, BLUR, priors.L1(1e-2)).x, "pass tolerance=0 and a number of iterations"),
     "conjugate gradients": (solve(BLUR, priors.L1(1e-2), inverse=inverses.ConjugateGradient()), "use inverses.Stencil"),
     "sketch": (solve(BLUR, TV, inverse=inverses.Nystrom(8)), "solve once before"),
-    "sparse matrix": (
-        lambda y: solve(SPARSE, TV, inverse=inverses.Scalar())(y[0, :, 0]),
-        "use operators.Dense",
-    ),
     "learned inverse": (solve(BLUR, TV, inverse=LEARNED), "use inverses.Stencil"),
     "new operator": (lambda y: solve(operators.Blur(GAUSSIAN, stride=4), TV)(y), "make it before"),
     "wrong input": (lambda y: solve(BLUR, TV)(y[0]), "expected four dimensions b c h w"),

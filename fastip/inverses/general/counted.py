@@ -28,6 +28,7 @@ from .price import price, single
 # Polynomial(4) 45, (2) 60, (1) 140, Nystrom(256) 75, (64) 120, Scalar 150.
 ITERATIONS, SLOW = 60.0, 0.25
 SMALL_PART, ALIKE = 0.5, 0.9
+TINY = 1e-12  # smaller eigenvalues, where beta is lost to rounding, are slow enough
 # What the rest of an iteration costs: the calls in all, and the prior a pixel, pointwise, by a few steps (total
 # variation) or a network.
 CALLS, POINTWISE, STEPS, NETWORK = 5e6, 50.0, 400.0, 1e4
@@ -112,9 +113,11 @@ def _general(
     own, gram = weights(beta, relaxation)
 
     def iterations(low: float, power: float = SMALL_PART) -> float:
-        return ITERATIONS * max(1.0, SLOW / low) ** power
+        return ITERATIONS * max(1.0, SLOW / max(low, TINY)) ** power
 
     yield Candidate(Scalar(), 0.0, iterations(LIMIT * beta / (own + gram * largest)), each)
+    if largest == 0:  # it sees nothing, and any C serves
+        return
     try:
         sums = row_sums(op, tuple(y.shape)).median().item()
         yield Candidate(Diagonal(), pair, iterations(LIMIT * beta / (own + gram * sums)), each)

@@ -60,4 +60,4 @@ class Polynomial(StrictKeywords):
 
 def chebyshev_error(degree: int, beta: float, largest: float) -> float:
     """``max |1 - t p(t)| = 1 / T_(degree+1)(1 + 2 beta / L)``."""
-    return 1 / math.cosh((degree + 1) * math.acosh(1 + 2 * beta / largest))
+    return 1 / math.cosh(min((degree + 1) * math.acosh(1 + 2 * beta / largest), 700.0))
