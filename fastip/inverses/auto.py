@@ -94,7 +94,7 @@ def choose(
     5. The certified stencil of least work.
     6. A learned inverse that was offered.
     7. What is the least work to a gap of 1e-4, set-up included (:mod:`fastip.inverses.general.counted`): Scalar,
-       Diagonal, Polynomial, Nystrom, the second split where A is weighted pixels of a circular convolution, and the
+       Polynomial, Nystrom, the second split where A is weighted pixels of a circular convolution, and the
        factor of A A^T up to 4096 rows. Products are counted by formula; those of an operator of one's own are timed,
        once. None of them has an inner loop.
 

@@ -89,7 +89,7 @@ def test_the_least_work_comes_first_and_depends_on_no_value():
     totals = [candidate.total for candidate in ranked]
     assert totals == sorted(totals)
     kinds = {type(candidate.inverse) for candidate in ranked}
-    assert {inverses.Scalar, inverses.Diagonal, inverses.Polynomial, inverses.Nystrom} <= kinds
+    assert {inverses.Scalar, inverses.Polynomial, inverses.Nystrom} <= kinds
     assert inverses.ConjugateGradient not in kinds and inverses.Exact not in kinds
     again = candidates(op, torch.randn(3, *y.shape[1:]), 0.1, 1.0, TV)
     assert [c.total for c in again] == totals, "a batch, and other values, choose alike"

@@ -351,7 +351,7 @@ def test_total_variation_gets_it_where_no_inverse_is_known(op: Any, size: int) -
 def test_it_is_not_chosen_where_more_is_known() -> None:
     for op, size, kind in (
         (Blur(psf.motion(5, 30), boundary="valid"), 85, inverses.Stencil),
-        (WIDE, 60, inverses.Diagonal),  # small: the calls count most
+        (WIDE, 60, inverses.Scalar),  # small: the calls count most
         (Blur(psf.motion(9, 30)), 81, inverses.Exact),
     ):
         y = observed(op, (1, 1, size, size))

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from ...contracts import Inverse, LinearOperator
-from ...errors import Unsupported
 from ...operators.base.work import TRANSFORM
 from ...tracing import norm, real_dtype
 from ..certificate import LIMIT, weights
 from ..exact import Exact, assembles
 from ..split import Split
-from .bounded import Diagonal, Scalar, row_sums
+from .bounded import Diagonal, Scalar
 from .nystrom import REST, Nystrom
 from .polynomial import Polynomial, chebyshev_error
 from .price import price, single
@@ -118,11 +117,6 @@ def _general(
     yield Candidate(Scalar(), 0.0, iterations(LIMIT * beta / (own + gram * largest)), each)
     if largest == 0:  # it sees nothing, and any C serves
         return
-    try:
-        sums = row_sums(op, tuple(y.shape)).median().item()
-        yield Candidate(Diagonal(), pair, iterations(LIMIT * beta / (own + gram * sums)), each)
-    except Unsupported:
-        pass
     for degree in DEGREES:
         error = chebyshev_error(degree, beta, largest)
         low = LIMIT * (1 - error) / (max(weights(1.0, relaxation)) * (1 + error))
