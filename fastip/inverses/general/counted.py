@@ -32,7 +32,7 @@ TINY = 1e-12  # smaller eigenvalues, where beta is lost to rounding, are slow en
 # variation) or a network.
 CALLS, POINTWISE, STEPS, NETWORK = 5e6, 50.0, 400.0, 1e4
 # The second split, beside the exact inverse: with total variation (25 x 25 shake 0.6 to 0.9 of Scalar's iterations, a
-# psf of 63 x 63 with far tails 2.5 times as many), and with priors that give their prox at once, which wait for it.
+# psf of 63 x 63 with far tails 2.6 times as many), and with priors that give their prox at once, which wait for it.
 SPLIT, SPLIT_EXACT = 3.0, 6.0
 RANKS, DEGREES = (16, 64, 256), (1, 2, 4, 8)
 LARGEST_SKETCH = 3e7  # numbers, 240 MB: a larger one costs more memory than most solves

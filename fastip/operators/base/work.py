@@ -1,6 +1,8 @@
 """What the steps of operators cost, counted as multiply-adds of a direct convolution.
 
-Each is what it took beside such products in one process, on one core that makes 2e10 of them a second.
+Round numbers, to compare inverses by. On one core with AVX2, beside direct convolutions of 9 x 9 (1.1e10 products a
+second) and 25 x 25 (1.5e10): a pass over 512 x 512 took 6, an entry of a sparse matrix 37, a number of a complex FFT
+101 and of a real one 39, a blur by FFT 200 a pixel.
 """
 
 from __future__ import annotations
