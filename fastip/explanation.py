@@ -18,9 +18,8 @@ from .solvers.arguments import (
     check_relaxation,
     check_tolerance,
     initial,
-    settled,
-    wanted,
 )
+from .solvers.defaults import settled, wanted
 
 
 @strict_keywords

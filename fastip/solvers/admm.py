@@ -20,8 +20,8 @@ from .arguments import (
     check_relaxation,
     check_tolerance,
     initial,
-    settled,
 )
+from .defaults import settled
 from .monitor import Callback, Iteration, ended, look
 
 
