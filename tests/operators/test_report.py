@@ -35,6 +35,12 @@ def test_a_wrong_adjoint_and_what_is_not_linear(capsys):
     assert not found.right and found.linear > 0.1
 
 
+def test_a_small_fault_of_size_is_seen_beside_its_own_data():
+    """Random data are nearly orthogonal to A x, so that they would tell less of it."""
+    op = operators.Function(lambda x: x.clone(), lambda y: 1.001 * y, (1, 40, 40), (1, 40, 40))
+    assert operators.check(op, (1, 40, 40)).adjoint == pytest.approx(1e-3, rel=0.01)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_operators_of_fastip(dtype):
     for op, shape in (
