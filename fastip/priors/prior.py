@@ -219,3 +219,13 @@ def check_bound(value: Any, name: str) -> float:
 def image_shape(y: Tensor, op: LinearOperator) -> Shape:
     """The shape of the image behind the data."""
     return tuple(op.input_shape(tuple(y.shape)))
+
+
+def picture_shape(y: Tensor, op: LinearOperator, prior: Prior) -> Shape:
+    """Likewise, for a prior of rows and columns. Raises InvalidInput for images that are not b c h w."""
+    shape = image_shape(y, op)
+    if len(shape) != 4:
+        raise InvalidInput(
+            f"the image has shape {shape}; {type(prior).__name__} needs b c h w: give operators.Dense an image_shape"
+        )
+    return shape

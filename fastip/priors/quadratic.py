@@ -16,7 +16,7 @@ from ..operators.base.real_array import real_array
 from ..placement import placed
 from ..tracing import constant, fixed, real_dtype
 from .penalty import Penalty, alike, suggested
-from .prior import BoundWithout, Prior, Weight, check_fit, check_plane_weight, image_shape, like, weight_on
+from .prior import BoundWithout, Prior, Weight, check_fit, check_plane_weight, like, picture_shape, weight_on
 
 FILTERS = ("laplacian", "gradient")
 PENALTY = Penalty(2.5, 1.0)
@@ -73,11 +73,7 @@ class Quadratic(Prior):
             )
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundQuadratic:
-        shape = image_shape(y, op)
-        if len(shape) != 4:
-            raise InvalidInput(
-                f"the image has shape {shape}; Quadratic needs b c h w: give operators.Dense image_shape"
-            )
+        shape = picture_shape(y, op, self)
         check_fit(self.weight, "weight", shape)
         (spectrum,) = _spectrum(self, fixed(shape, op)[2:], y.device)
         return BoundQuadratic(self, weight_on(self.weight, y), spectrum)

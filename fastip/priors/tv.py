@@ -24,8 +24,8 @@ from .prior import (
     check_fit,
     check_plane_weight,
     check_state,
-    image_shape,
     like,
+    picture_shape,
     weight_on,
 )
 from .separable import Separable
@@ -94,11 +94,7 @@ class TV(Prior):
         return self.boundary == "reflect"
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundTV:
-        shape = image_shape(y, op)
-        if len(shape) != 4:
-            raise InvalidInput(
-                f"the image has shape {shape}; {type(self).__name__} needs b c h w: give operators.Dense an image_shape"
-            )
+        shape = picture_shape(y, op, self)
         check_fit(self.weight, "weight", shape)
         self.separable.bind(y, op)
         own = torch.empty((), dtype=accumulator(real_dtype(y.dtype)), device=y.device).expand(2, *shape)

@@ -18,7 +18,7 @@ from ..operators.base import autograd
 from ..tracing import real_dtype
 from .filter_bank import FilterBank
 from .penalty import Penalty, alike, suggested
-from .prior import BoundWithout, Prior, Weight, check_fit, check_plane_weight, image_shape, like, weight_on
+from .prior import BoundWithout, Prior, Weight, check_fit, check_plane_weight, like, picture_shape, weight_on
 
 # How far the taps may be from an orthogonal filter bank: smaller refuses good ones for the digits of their tables,
 # larger takes those whose soft threshold is no exact prox.
@@ -59,11 +59,7 @@ class Wavelet(Prior):
         self.levels = check_count(levels, "levels", low=1)
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundWavelet:
-        shape = image_shape(y, op)
-        if len(shape) != 4:
-            raise InvalidInput(
-                f"the image has shape {shape}; Wavelet needs b c h w: give operators.Dense an image_shape"
-            )
+        shape = picture_shape(y, op, self)
         check_fit(self.weight, "weight", shape)
         self._check(shape, real_dtype(y.dtype))
         return BoundWavelet(self, weight_on(self.weight, y))
