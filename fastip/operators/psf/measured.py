@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ...arrays import check_number
 from ...errors import InvalidInput, brief, strict_keywords
-from .files import load
 
 # A sum within so many roundings of zero, by the file's own precision, is zero: taps from which their mean was taken
 # come to a few. More refuse float32 taps that cancel to 1e-5, fewer scale rounding up to a psf.
@@ -56,6 +55,8 @@ def read(path: str | Path, background: float | str | None = None, centre: bool =
         Unsupported: For a .mat file without the package that reads it.
     """
     path = Path(path)
+    from .files import load  # with every format of pictures, which no other psf needs
+
     taps, precision = load(path)
     if background is not None:
         taps = _without(path, taps, background)
