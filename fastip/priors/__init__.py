@@ -13,6 +13,7 @@ from .quadratic import Quadratic
 from .schedule import Schedule as Schedule
 from .schedule import schedule as schedule
 from .separable import L1, L2, Box, ElasticNet, NonNegative, Separable
+from .tgv import TGV
 from .trained import Trained as Trained
 from .tv import TV, AnisotropicTV, Huber, VectorTV
 from .wavelet import Wavelet
@@ -20,6 +21,7 @@ from .wavelet import Wavelet
 __all__ = [
     "L1",
     "L2",
+    "TGV",
     "TV",
     "AnisotropicTV",
     "Box",

@@ -88,7 +88,7 @@ class Prior(StrictKeywords):
             raise Unsupported(
                 f"{type(self).__name__} + {type(other).__name__} has no exact prox without an inner loop; "
                 "sums that have one: L1, L2, ElasticNet, NonNegative and Box with each other, "
-                "and one TV, AnisotropicTV, VectorTV or Huber with any of these"
+                "and one TV, AnisotropicTV, VectorTV, Huber or TGV with any of these"
             )
         return total
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..arrays import accumulator, check_count, check_number
-from ..contracts import LinearOperator, Shape
+from ..contracts import BoundPrior, LinearOperator, Shape
 from ..errors import InvalidInput, closest
 from ..kernels import variation
 from ..tracing import real_dtype
@@ -93,7 +93,7 @@ class TV(Prior):
         """Whether there is a compiled kernel for it."""
         return self.boundary == "reflect"
 
-    def bind(self, y: Tensor, op: LinearOperator) -> BoundTV:
+    def bind(self, y: Tensor, op: LinearOperator) -> BoundPrior:
         shape = picture_shape(y, op, self)
         check_fit(self.weight, "weight", shape)
         self.separable.bind(y, op)

@@ -18,7 +18,7 @@ from fastip import nets, operators, priors
 class Case(NamedTuple):
     """One prior made from one weight (a number, or a tensor 1 c 1 1, where channels have weights of their own).
 
-    It says how many calls at the same point make its prox exact.
+    It says how many calls at the same point make its prox exact, and whether R(x) is a formula, exact and quick.
     """
 
     id: str
@@ -27,6 +27,7 @@ class Case(NamedTuple):
     convex: bool = True
     weighted: bool = True
     channels: bool = True
+    formula: bool = True
 
     def __str__(self) -> str:
         return self.id
@@ -88,6 +89,8 @@ CASES = (
     ),
     Case("Huber", lambda w: priors.Huber(w, 0.1), calls=600),
     Case("Huber+L1+NonNegative", lambda w: priors.Huber(w, 0.1) + priors.L1(w) + priors.NonNegative(), calls=600),
+    Case("TGV", priors.TGV, calls=600, formula=False),
+    Case("TGV+Box", lambda w: priors.TGV(w, steps=3) + priors.Box(-0.3, 0.55), calls=900, formula=False),
     Case("Quadratic", priors.Quadratic),
     Case("Quadratic-circular", lambda w: priors.Quadratic(w, "gradient", boundary="circular")),
     Case("Quadratic-array", lambda w: priors.Quadratic(w, [[0.5, -1.0, 0.2, 0.3]], boundary="circular")),

@@ -19,7 +19,7 @@ def test_every_public_prior_has_a_case() -> None:
     assert all(issubclass(getattr(priors, name), priors.Prior) for name in public)
 
 
-@pytest.mark.parametrize("case", CONVEX, ids=str)
+@pytest.mark.parametrize("case", [case for case in CONVEX if case.formula], ids=str)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_nothing_beats_the_prox(case: Case, seed: int) -> None:
     """step R(x) + |x - v|^2 / 2 at random moves of all sizes, towards v, towards 0, and down the gradient."""
@@ -43,7 +43,7 @@ def test_nothing_beats_the_prox(case: Case, seed: int) -> None:
                 assert (objective((x + sign * scale * move).clamp(*box(prior))) >= best - 1e-9).all()
 
 
-@pytest.mark.parametrize("case", CONVEX, ids=str)
+@pytest.mark.parametrize("case", [case for case in CONVEX if case.formula], ids=str)
 def test_residual_is_a_subgradient(case: Case) -> None:
     """R(z) >= R(x) + <(v - x) / step, z - x> for every z: with x = prox(v) this is optimality itself."""
     prior, v = case.make(WEIGHT), draw(*SHAPE, seed=3)
@@ -70,7 +70,7 @@ def test_images_of_a_batch_are_independent(case: Case) -> None:
     x = prox(prior, v, STEP, 3)
     for k in range(3):
         torch.testing.assert_close(prox(prior, v[k : k + 1], STEP, 3), x[k : k + 1], rtol=0, atol=1e-14)
-    if case.convex:
+    if case.convex and case.formula:
         assert prior.value(x).shape == (3,)
         torch.testing.assert_close(prior.value(x[1:2])[0], prior.value(x)[1])
 
@@ -113,7 +113,8 @@ def test_gradient_in_the_weight(case: Case, shape: tuple[int, ...]) -> None:
     v = draw(1, 2, 5, 4, seed=9)
     assert case.make(weight).bind(v, operators.Identity()).pointwise() is None
     assert torch.autograd.gradcheck(lambda w: prox(case.make(w), v, STEP, 2), weight)
-    assert torch.autograd.gradcheck(lambda w: case.make(w).value(prox(case.make(0.1), v, STEP)), weight)
+    if case.formula:
+        assert torch.autograd.gradcheck(lambda w: case.make(w).value(prox(case.make(0.1), v, STEP)), weight)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.weighted and c.channels], ids=str)
@@ -126,8 +127,9 @@ def test_a_weight_for_each_channel(case: Case) -> None:
         torch.testing.assert_close(
             x[:, c : c + 1], prox(alone, v[:, c : c + 1].contiguous(), STEP, 4), rtol=0, atol=1e-14
         )
-    total = sum(case.make(float(w)).value(x[:, c : c + 1]) for c, w in enumerate(weights))
-    torch.testing.assert_close(case.make(weights.reshape(1, 3, 1, 1)).value(x), total)
+    if case.formula:
+        total = sum(case.make(float(w)).value(x[:, c : c + 1]) for c, w in enumerate(weights))
+        torch.testing.assert_close(case.make(weights.reshape(1, 3, 1, 1)).value(x), total)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.weighted and "+" not in c.id and c.id != "Separable"], ids=str)

@@ -37,7 +37,6 @@ class LinearMap(StrictKeywords, abc.ABC):
     channelwise = False  # acts on each channel of each image alone, and alike on all
     pixelwise = False  # acts on each pixel of each image alone, and alike on all: it mixes channels only
 
-    _name: str
     trusted = True  # of fastip's own classes: whether the adjoint is right by construction
 
     # ---- what a subclass gives ---------------------------------------------------------------------------------------
@@ -50,12 +49,7 @@ class LinearMap(StrictKeywords, abc.ABC):
 
     def _parameters(self) -> tuple[Any, ...]:
         """What the fingerprint covers; without these it is that of this object, and no other process knows it again."""
-        return (self._name,)
-
-    def __new__(cls, *_: Any, **__: Any) -> LinearMap:
-        self = super().__new__(cls)
-        self._name = Passing()
-        return self
+        return (self.__dict__.setdefault("_name", Passing()),)
 
     @abc.abstractmethod
     def output_shape(self, input_shape: Shape) -> Shape:
