@@ -1,277 +1,99 @@
-"""Operators of one's own: seconds until the objective is within 1e-3 of its least, by "auto" and by each inverse.
+"""Operators of one's own: seconds until the objective is within 1e-3 of its least, by "auto" and by what others do.
 
-    OMP_WAIT_POLICY=PASSIVE python -P bench/bench_own_operators.py                 all problems
-    OMP_WAIT_POLICY=PASSIVE python -P bench/bench_own_operators.py ct lensless     some
+    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python bench/bench_own_operators.py                  all problems
+    OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE python bench/bench_own_operators.py ct lensless      some
+    ... --all                                             every inverse, each with every penalty, in place of the best
+    ... -o bench/results/own-operators.md                 the tables as a page
 
 Every line is a solve of a new operator, set-up, norms, sketches and choices included, float32, TV with x >= 0, on equal
-threads. The least objective is the lowest that any of them reached, and a float64 solve of 3000 iterations beside them.
+threads. The least objective is the lowest that any of them reached, and float64 solves of 3000 iterations beside them.
 A solve runs twice: once to see after how many iterations the gap is reached, once for the seconds of so many, without
-anything else in the loop. Tuned means: the best of all listed penalties, tolerances and step ratios.
+anything else in the loop. Tuned means: the fastest of all listed penalties, tolerances and step ratios.
+pyproximal (`pip install pylops pyproximal`) runs its primal-dual method on the same operators, its norm given.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-import math
-import sys
+import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 import fastip
-from fastip import inverses, operators, priors, psf
+import pyproximal_peer
+from fastip import inverses
+from fastip.io.replace import replace_file
+from measure import processor
+from own_problems import MAKERS, Problem, named
 
 GAP, MOST = 1e-3, 800
+PATIENCE, LEAST = 15.0, 5.0  # how long a way is looked at: times the seconds of "auto", and seconds
 SKETCH = 4e6  # numbers of the largest sketch that is tried
 BETAS = (0.1, 0.02, 0.005)  # times ||A||^2
-
-
-@dataclasses.dataclass
-class Problem:
-    """How to make an operator anew, the data and the weight of TV."""
-
-    make: Callable[[], Any]
-    y: Tensor
-    weight: float
-
-    @property
-    def prior(self) -> Any:
-        return priors.TV(self.weight) + priors.NonNegative()
-
-    def objective(self, x: Tensor, op: Any) -> float:
-        x = x.double()
-        r = op(x) - self.y.to(torch.complex128 if self.y.is_complex() else torch.float64)
-        return float(r.abs().square().sum() + self.prior.value(x).sum())
-
-
-def phantom(n: int) -> Tensor:
-    """An image of ellipses in [0, 1]."""
-    yy, xx = torch.meshgrid(*(torch.linspace(-1, 1, n, dtype=torch.float64),) * 2, indexing="ij")
-    image = torch.zeros(n, n, dtype=torch.float64)
-    for v, a, b, x0, y0 in (
-        (1, 0.9, 0.7, 0, 0),
-        (-0.8, 0.85, 0.65, 0, 0),
-        (0.3, 0.3, 0.12, 0.25, 0.1),
-        (0.4, 0.1, 0.2, -0.3, 0.3),
-    ):
-        image += v * (((yy - y0) / a) ** 2 + ((xx - x0) / b) ** 2 <= 1)
-    return image[None, None]
-
-
-def noisy(op: Any, x: Tensor, level: float) -> Tensor:
-    y = op(x)
-    noise = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(0))
-    return (y + level * noise).to(torch.complex64 if y.is_complex() else torch.float32)
-
-
-def radon(n: int, angles: int) -> Any:
-    """The matrix of parallel projections of an n x n image at so many angles, n bins each, by linear interpolation."""
-    import scipy.sparse
-
-    centre = (n - 1) / 2
-    yy, xx = (grid.ravel() - centre for grid in np.mgrid[:n, :n])
-    rows, places, values = [], [], []
-    for i, angle in enumerate(np.linspace(0, np.pi, angles, endpoint=False)):
-        at = np.cos(angle) * xx + np.sin(angle) * yy + centre
-        low = np.floor(at).astype(int)
-        for bins, share in ((low, 1 - (at - low)), (low + 1, at - low)):
-            seen = np.flatnonzero((bins >= 0) & (bins < n))
-            rows.append(i * n + bins[seen])
-            places.append(seen)
-            values.append(share[seen])
-    triple = (np.concatenate(values), (np.concatenate(rows), np.concatenate(places)))
-    return scipy.sparse.csr_matrix(triple, shape=(angles * n, n * n))
-
-
-def sense() -> Problem:
-    """Eight coils of a real image 128 x 128, every fourth line and sixteen in the middle."""
-    n = 128
-    yy, xx = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) / n,) * 2, indexing="ij")
-    turns = torch.arange(8, dtype=torch.float64) * math.tau / 8
-    size = [torch.exp(-((xx - 0.5 - 0.6 * t.cos()) ** 2 + (yy - 0.5 - 0.6 * t.sin()) ** 2) / 0.35) for t in turns]
-    coils = torch.stack(
-        [s * torch.exp(1j * (t + math.tau * 0.6 * (xx + yy**2))) for s, t in zip(size, turns, strict=True)]
-    )
-    coils = coils / coils.abs().square().sum(0).sqrt()
-    mask = torch.zeros(n, n, dtype=torch.float64)
-    mask[::4] = mask[n // 2 - 8 : n // 2 + 8] = 1
-    mask = torch.fft.ifftshift(mask)
-
-    def forward(x: Tensor) -> Tensor:
-        dtype = x.dtype.to_complex()
-        return torch.fft.fft2(x * coils.to(dtype), norm="ortho") * mask.to(x.dtype)
-
-    def adjoint(y: Tensor) -> Tensor:
-        found = torch.fft.ifft2(y * mask.to(y.real.dtype), norm="ortho") * coils.conj().to(y.dtype)
-        return found.sum(1, keepdim=True).real
-
-    def make() -> Any:
-        return operators.Function(forward, adjoint, (1, n, n), (8, n, n), complex_data=True)
-
-    return Problem(make, noisy(make(), phantom(n), 0.01), 5e-3)
-
-
-def ct() -> Problem:
-    """60 angles of 128 bins, an image of 128 x 128: a sparse matrix of 7680 x 16384."""
-    matrix = radon(128, 60)
-
-    def make() -> Any:
-        return operators.Sparse(matrix, (1, 128, 128))
-
-    clean = make()(phantom(128))
-    return Problem(make, noisy(make(), phantom(128), 0.01 * float(clean.max())), 2.0)
-
-
-def lensless() -> Problem:
-    """Eight bands behind one wide psf on one sensor of 64 x 64, each pixel with weights of its own."""
-    bands, n, k = 8, 64, 31
-    g = torch.Generator().manual_seed(0)
-    h = (torch.rand(k, k, generator=g) < 0.03).double()
-    h = h / h.sum()
-    code = torch.rand(1, bands, n, n, generator=g)
-
-    def make() -> Any:
-        return operators.ToGray([1.0] * bands) @ operators.Mask(code) @ operators.Blur(h, boundary="valid")
-
-    x = torch.zeros(1, bands, n + k - 1, n + k - 1, dtype=torch.float64)
-    x[:, 2, 40:60, 40:60], x[:, 5, 20:30, 30:70] = 1, 0.6
-    return Problem(make, noisy(make(), x, 0.005), 1e-3)
-
-
-def wide(boundary: str) -> Callable[[], Problem]:
-    """A psf of 63 x 63 with far tails and a border that does not wrap."""
-
-    def problem() -> Problem:
-        k = 63
-        yy, xx = torch.meshgrid(*(torch.arange(k, dtype=torch.float64) - k // 2,) * 2, indexing="ij")
-        r = xx.square() + yy.square()
-        h = torch.exp(-r / 8) + 0.02 / (1 + r / 50) ** 1.5
-        h = h * (1 + 0.2 * torch.rand(k, k, generator=torch.Generator().manual_seed(0)).double())
-        h = h / h.sum()
-
-        def make() -> Any:
-            return operators.Blur(h, boundary=boundary)
-
-        return Problem(make, noisy(make(), phantom(318), 0.005), 2e-3)
-
-    return problem
-
-
-def opaque() -> Problem:
-    """A function of which nothing is known, with 4096 rows: 32 angles of 128 bins."""
-    matrix = radon(128, 32).astype(np.float32)
-    back = matrix.T.tocsr()
-
-    def forward(v: Tensor) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray((matrix @ v.flatten(1).float().numpy().T).T)).to(v.dtype)
-
-    def adjoint(v: Tensor) -> Tensor:
-        found = torch.from_numpy(np.ascontiguousarray((back @ v.float().numpy().T).T)).to(v.dtype)
-        return found.reshape(-1, 1, 128, 128)
-
-    def make() -> Any:
-        return operators.Function(forward, adjoint, (1, 128, 128), (4096,))
-
-    clean = make()(phantom(128))
-    return Problem(make, noisy(make(), phantom(128), 0.01 * float(clean.max())), 2.0)
-
-
-def varying() -> Problem:
-    """A blur that varies over the image: nine Gaussian psfs, 0.8 to 3 pixels, mixed smoothly."""
-    n = 128
-    sigmas = torch.linspace(0.8, 3, 9)
-    psfs = [psf.gaussian(13, sigma=float(s)) for s in sigmas]
-    yy, xx = torch.meshgrid(*(torch.linspace(0, 2, n, dtype=torch.float64),) * 2, indexing="ij")
-    hat = lambda t, i: (1 - (t - i).abs()).clamp_min(0)  # noqa: E731
-    weights = torch.stack([hat(yy, i) * hat(xx, j) for i in range(3) for j in range(3)])
-
-    def make() -> Any:
-        return operators.Varying(psfs, weights)
-
-    return Problem(make, noisy(make(), phantom(n), 0.005), 2e-3)
-
-
-def holes() -> Problem:
-    """A photograph of 192 x 192 behind a Gaussian of 9 x 9, of which 40 % of the pixels are missing."""
-    (picture,) = fastip.data.held_out_photographs(("astronaut",)).values()
-    mask = (torch.rand(192, 192, generator=torch.Generator().manual_seed(0)) > 0.4).double()
-
-    def make() -> Any:
-        return operators.Mask(mask) @ operators.Blur(psf.gaussian(9, sigma=1.6))
-
-    return Problem(make, noisy(make(), picture[:, :1, :192, 100:292].double(), 0.01), 1e-2)
-
-
-def shake(boundary: str) -> Callable[[], Problem]:
-    """A photograph of 192 x 192 behind a camera shake of 25 x 25; its border is seen, or black beside the image."""
-
-    def problem() -> Problem:
-        (picture,) = fastip.data.held_out_photographs(("astronaut",)).values()
-        h = psf.shake(25, 1)
-
-        def make() -> Any:
-            return operators.Blur(h, boundary=boundary)
-
-        return Problem(make, noisy(make(), picture[:, :1, :216, 100:316].double(), 0.01), 1e-2)
-
-    return problem
-
-
-PROBLEMS: dict[str, Callable[[], Problem]] = {
-    "sense": sense,
-    "ct": ct,
-    "lensless": lensless,
-    "wide-valid": wide("valid"),
-    "wide-zero": wide("zero"),
-    "holes": holes,
-    "shake-valid": shake("valid"),
-    "shake-zero": shake("zero"),
-    "opaque": opaque,
-    "varying": varying,
-}
+TOLERANCES = (0.3, 1e-1, 1e-2)  # of conjugate gradients
 
 
 @dataclasses.dataclass
 class Row:
-    """One way to solve: its iterations to the gap (None: not within MOST), seconds, and the least objective seen."""
+    """One way to solve: its iterations to the gap (None: not reached), seconds, and the least gap that was seen."""
 
     name: str
     iterations: int | None
     seconds: float
     gap: float
 
+    @property
+    def reached(self) -> bool:
+        return self.iterations is not None
 
-def way(
-    problem: Problem, inverse: Any, beta: float | None, least: float | None, most: int = MOST
-) -> tuple[list[float], float]:
-    """The objective after each of the iterations that are looked at, and the seconds of a solve of so many."""
+    def line(self, beside: float | None = None) -> str:
+        seconds = f"{self.seconds:.2f}" if self.reached else f"not in {self.seconds:.0f}"
+        ratio = "" if beside is None else f" {'' if self.reached else '> '}{self.seconds / beside:.2f} |"
+        return f"| {self.name} | {self.iterations or ''} | {seconds} |{ratio} {self.gap:.1e} |"
+
+
+def way(problem: Problem, name: str, inverse: Any, beta: float | None, least: float, limit: float) -> Row:
+    """A solve until the gap, and the seconds of a second one of so many iterations."""
     op = problem.make()
     shape = op.input_shape(tuple(problem.y.shape))
-    penalty = None if beta is None else beta * op.norm(shape) ** 2
     seen: list[float] = []
+    begun = time.perf_counter()
 
     def look(state: Any) -> bool:
         if state.iteration % 5 == 0:
             seen.append(problem.objective(state.x, op))
-        return least is None or not seen or seen[-1] > least * (1 + GAP)
+        return (not seen or seen[-1] > least * (1 + GAP)) and time.perf_counter() - begun < limit
 
-    fastip.admm(
-        problem.y, op, problem.prior, inverse=inverse, beta=penalty, iterations=most, tolerance=0, callback=look
-    )
-    count = 5 * len(seen)
-    op = problem.make()
-    start = time.perf_counter()
-    penalty = None if beta is None else beta * op.norm(shape) ** 2
-    fastip.admm(problem.y, op, problem.prior, inverse=inverse, beta=penalty, iterations=count, tolerance=0)
-    return seen, time.perf_counter() - start
+    def run(op: Any, iterations: int, callback: Any = None) -> None:
+        penalty = None if beta is None else beta * op.norm(shape) ** 2
+        fastip.admm(
+            problem.y,
+            op,
+            problem.prior,
+            inverse=inverse,
+            beta=penalty,
+            iterations=iterations,
+            tolerance=0,
+            callback=callback,
+        )
+
+    run(op, MOST, look)
+    spent, gap = time.perf_counter() - begun, min(seen, default=float("inf")) / least - 1
+    if gap > GAP:
+        return Row(name, None, spent, gap)
+    op, begun = problem.make(), time.perf_counter()
+    run(op, 5 * len(seen))
+    return Row(name, 5 * len(seen), time.perf_counter() - begun, gap)
 
 
 def reference(problem: Problem) -> float:
-    """The objective of a long solve in float64."""
+    """The least objective of long solves in float64."""
     op = problem.make()
     exact = dataclasses.replace(problem, y=problem.y.to(torch.complex128 if problem.y.is_complex() else torch.float64))
     norm = op.norm(op.input_shape(tuple(problem.y.shape)))
@@ -284,44 +106,90 @@ def reference(problem: Problem) -> float:
     return min(problem.objective(x, op) for x in found)
 
 
-def ways(problem: Problem) -> dict[str, Any]:
+def rivals(problem: Problem, whole: bool) -> dict[str, list[tuple[str, Any]]]:
+    """Inverses to tune, by name: all of them, or those that a careful user of a solver without "auto" would try."""
     y, op = problem.y, problem.make()
     rows = y[0].numel() * (2 if y.is_complex() else 1)
-    found: dict[str, Any] = {"auto": ["auto"], "Scalar": [inverses.Scalar()]}
-    if rows <= 4096:
-        found["Exact"] = [inverses.Exact()]
-    if op.window() is not None:
-        found["Split"] = [inverses.Split()]
-    found["Diagonal"] = [inverses.Diagonal()]
-    found["Nystrom"] = [inverses.Nystrom(k) for k in (16, 64, 256) if k * rows <= SKETCH]
-    found["Polynomial"] = [inverses.Polynomial(d) for d in (1, 3, 8)]
-    found["ConjugateGradient"] = [inverses.ConjugateGradient(t) for t in (0.3, 1e-1, 1e-2, 1e-3)]
+    found = {
+        "Scalar": [("", inverses.Scalar())],
+        "ConjugateGradient": [(f"{t:g}", inverses.ConjugateGradient(t)) for t in TOLERANCES],
+    }
+    if whole:
+        found["Diagonal"] = [("", inverses.Diagonal())]
+        found["Nystrom"] = [(f"{k}", inverses.Nystrom(k)) for k in (16, 64, 256) if k * rows <= SKETCH]
+        found["Polynomial"] = [(f"{d}", inverses.Polynomial(d)) for d in (1, 3, 8)]
+        if rows <= 4096:
+            found["Exact"] = [("", inverses.Exact())]
+        if op.window() is not None:
+            found["Split"] = [("", inverses.Split())]
     return found
 
 
-def show(name: str) -> None:
-    problem = PROBLEMS[name]()
+def tuned(problem: Problem, name: str, candidates: list[tuple[str, Any]], least: float, limit: float) -> list[Row]:
+    """All of them with all penalties."""
+    rows = []
+    for parameter, inverse in candidates:
+        for beta in (None, *BETAS):
+            told = f"{name} {parameter}".strip() + (", default beta" if beta is None else f", beta {beta:g} |A|^2")
+            try:
+                rows.append(way(problem, told, inverse, beta, least, limit))
+            except fastip.FastipError:
+                break
+    return rows
+
+
+def best(rows: list[Row]) -> list[Row]:
+    """The fastest that reached the gap, or the nearest."""
+    return [min(rows, key=lambda row: (not row.reached, row.seconds if row.reached else row.gap))] if rows else []
+
+
+def table(name: str, whole: bool) -> Iterator[str]:
+    """The lines of a problem."""
+    problem = named(name)
     least = reference(problem)
-    op = problem.make()
-    print(f"\n## {name}: least objective {least:.6g}\n{fastip.explain(op, problem.prior, problem.y)}", flush=True)
-    print("| inverse | beta / norm^2 | iterations | seconds | gap |\n| --- | ---: | ---: | ---: | ---: |")
-    for title, candidates in ways(problem).items():
-        for inverse in candidates:
-            for beta in (None, *BETAS):
-                try:
-                    seen, seconds = way(problem, inverse, beta, least)
-                except fastip.FastipError as error:
-                    print(f"| {title} | refused: {str(error)[:60]} |")
-                    break
-                gap = min(seen) / least - 1
-                parameters = ", ".join(str(v) for v in getattr(inverse, "__dict__", {}).values())
-                print(
-                    f"| {title} {parameters} | {'' if beta is None else f'{beta:g}'} | {5 * len(seen)} | "
-                    f"{seconds:.2f} | {gap:.1e} |",
-                    flush=True,
-                )
+    auto = way(problem, "**auto**", "auto", None, least, 120.0)
+    limit = max(LEAST, PATIENCE * auto.seconds)
+    yield f"## {name}\n\n{problem.told} Least objective {least:.6g}.\n"
+    yield f"```\n{fastip.explain(problem.make(), problem.prior, problem.y)}\n```\n"
+    yield "| way | iterations | seconds | beside auto | gap |\n| --- | ---: | ---: | ---: | ---: |"
+    yield auto.line(auto.seconds)
+    yield way(problem, "conjugate gradients to 1e-5", inverses.ConjugateGradient(1e-5), None, least, limit).line(
+        auto.seconds
+    )
+    for title, candidates in rivals(problem, whole).items():
+        rows = tuned(problem, title, candidates, least, limit)
+        for row in rows if whole else best(rows):
+            yield row.line(auto.seconds)
+    if pyproximal_peer.peer() is not None:
+        found = pyproximal_peer.tuned(problem, least, GAP, 10 * MOST, limit)
+        yield Row(f"pyproximal, {found[0]}", *found[1:]).line(auto.seconds)
+    yield ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("problems", nargs="*", choices=[[], *MAKERS], help="which; all of them without")
+    parser.add_argument("--all", action="store_true", help="every inverse with every penalty")
+    parser.add_argument("-o", "--output", type=Path, help="the page to write")
+    given = parser.parse_args()
+    lines = []
+    for name in given.problems or MAKERS:
+        for line in table(name, given.all):
+            print(line, flush=True)
+            lines.append(line)
+    if given.output is not None:
+        with_peer = (
+            ""
+            if pyproximal_peer.peer() is None
+            else f", pyproximal {version('pyproximal')}, pylops {version('pylops')}"
+        )
+        head = (
+            f"# Operators of one's own\n\n{processor()}, {torch.get_num_threads()} thread(s), "
+            f"fastip {fastip.__version__}, torch {torch.__version__}{with_peer}, {datetime.date.today()}.\n\n"
+        )
+        page = (head + (__doc__ or "").strip() + "\n\n" + "\n".join(lines)).rstrip() + "\n"
+        replace_file(given.output, lambda file: file.write(page.encode()))
 
 
 if __name__ == "__main__":
-    for chosen in sys.argv[1:] or PROBLEMS:
-        show(chosen)
+    main()

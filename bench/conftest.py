@@ -22,6 +22,7 @@ import torch
 import fastip
 import gpu_lines
 import gpu_machine
+from measure import processor
 
 STARTED = time.monotonic()
 
@@ -97,12 +98,8 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 
 def about(arguments: Sequence[Any]) -> dict[str, Any]:
     """The machine, the versions, the kernels and the command."""
-    with open("/proc/cpuinfo") as f:
-        model = next(
-            (line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), platform.processor()
-        )
     return {
-        "cpu": model,
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "kernels": {name: str(value) for name, value in fastip.kernels.available().items()},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import platform
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +14,15 @@ from torch import Tensor
 from workloads import Problem
 
 ITERATIONS = 30  # of one solve, set-up included, for every program
+
+
+def processor() -> str:
+    """The name of the processor."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as f:
+        return next(
+            (line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), platform.processor()
+        )
+    return platform.processor()
 
 
 def now() -> float:
