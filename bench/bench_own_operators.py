@@ -33,7 +33,7 @@ from measure import processor
 from own_problems import MAKERS, Problem, named
 
 GAP, MOST = 1e-3, 800
-PATIENCE, LEAST = 15.0, 5.0  # how long a way is looked at: times the seconds of "auto", and seconds
+PATIENCE, LEAST = 5.0, 2.0  # how long a way is looked at: times the seconds of "auto", and seconds
 SKETCH = 4e6  # numbers of the largest sketch that is tried
 BETAS = (0.1, 0.02, 0.005)  # times ||A||^2
 TOLERANCES = (0.3, 1e-1, 1e-2)  # of conjugate gradients

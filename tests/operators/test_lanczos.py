@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cases.checks import noise, operator_matrix
-from fastip.operators import Blur, Dense, Mask, MaskedFourier, psf
+from fastip.operators import Blur, Dense, Function, Mask, MaskedFourier, psf
 from fastip.operators.base.lanczos import largest_singular_value
 
 
@@ -42,3 +42,20 @@ def test_large_grids_approach_the_supremum_from_below(boundary):
     value = op.norm(op.input_shape((2, 3, 40, 40)))
     assert 0.24 < value <= op.norm()
     assert value == op.norm(op.input_shape((1, 1, 40, 40)))
+
+
+def test_what_is_known_by_the_clock_takes_few_products():
+    """A crowded spectrum of one's own: the norm is not too small, at most 1e-3 of its square too large, and quick."""
+    matrix, called = torch.linalg.qr(noise((300, 300)))[0] * torch.linspace(0.97, 1.0, 300, dtype=torch.float64), 0
+
+    def forward(x):
+        nonlocal called
+        called += 1
+        return x @ matrix.T
+
+    op = Function(forward, lambda y: y @ matrix, (300,), (300,))
+    assert 1 - 1e-9 <= op.norm() ** 2 <= 1 + 1e-3
+    assert called < 80
+    assert (2 * op).norm() <= 2 * (1 + 1e-3)
+    exact = Dense(matrix).norm((1, 300))
+    assert exact == pytest.approx(1.0, abs=1e-7)

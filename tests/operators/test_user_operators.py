@@ -130,7 +130,8 @@ def test_operators_with_A_and_A_adjoint_keep_their_precision():
     op, x = operators.wrap(physics, (1, 4, 4)), random(2, 1, 4, 4)
     assert op.data_shape == (1, 4, 3) and op(x).dtype == torch.float64
     assert torch.allclose(op(x), physics.A(x.float()).double())
-    assert op.norm() == pytest.approx(float(physics.weights[..., 1:].max()), rel=1e-5)
+    largest = float(physics.weights[..., 1:].max())
+    assert largest * (1 - 1e-6) <= op.norm() <= largest * (1 + 5e-4)
 
 
 def test_one_image_at_a_time():

@@ -16,7 +16,7 @@ from ...tracing import untransformed
 from . import autograd, structures, windows
 from .door import check_tensor
 from .fingerprint import PASSING, Passing, flat, lasting, value_digest
-from .lanczos import largest_singular_value
+from .lanczos import ROUGH, TOLERANCE, largest_singular_value
 from .remembered import PREFIX, last
 
 # found once, for every solve asks for them
@@ -50,6 +50,12 @@ class LinearMap(StrictKeywords, abc.ABC):
     def _parameters(self) -> tuple[Any, ...]:
         """What the fingerprint covers; without these it is that of this object, and no other process knows it again."""
         return (self.__dict__.setdefault("_name", Passing()),)
+
+    def __new__(cls, *_: Any, **__: Any) -> LinearMap:
+        self = super().__new__(cls)
+        if not torch.compiler.is_compiling():  # a graph has no random names: there it gets one when it is asked for it
+            self.__dict__["_name"] = Passing()
+        return self
 
     @abc.abstractmethod
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -110,6 +116,9 @@ class LinearMap(StrictKeywords, abc.ABC):
     def norm(self, input_shape: Shape | None = None) -> float:
         """The largest singular value of A, in closed form where A A^T or A^T A has a structure, else by Lanczos.
 
+        By Lanczos it is up to 1e-7 of its square too large, not too small; up to 1e-3 where products are known by the
+        clock alone, which those of one's own are.
+
         Args:
             input_shape: That of the images; None: the own shape of an operator that has one, else InvalidInput.
         """
@@ -121,7 +130,8 @@ class LinearMap(StrictKeywords, abc.ABC):
         structure = self.cogram(self.output_shape(shape)) or self.gram(shape)
         if structure is not None:
             return structures.largest(structure) ** 0.5
-        return largest_singular_value(self, shape, self.complex_input, self.home)  # its residual added: not too small
+        tolerance = ROUGH if self.products(shape) is None else TOLERANCE
+        return largest_singular_value(self, shape, self.complex_input, self.home, tolerance)
 
     def _known_shape(self) -> Shape:
         try:
