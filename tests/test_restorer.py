@@ -143,6 +143,24 @@ def test_what_lies_outside_is_said(op: operators.Operator, level: float, message
         restorer().solve(data(), SHAKEN, 0.06)
 
 
+SHAKE = psf.shake(11, 1)
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        operators.Mask(torch.arange(400).reshape(20, 20) % 3 > 0) @ operators.Blur(SHAKE, boundary="valid"),
+        operators.Blur(SHAKE.expand(3, 11, 11), boundary="valid"),
+        operators.Blur(SHAKE.expand(2, 1, 11, 11), boundary="circular"),
+        operators.Blur(SHAKE, boundary="reflect"),
+    ],
+    ids=["mask", "channels", "images", "reflect"],
+)
+def test_the_psf_is_seen_wherever_it_stands(op: operators.Operator) -> None:
+    assert KNOWN.outside(op, 0.01) == "a psf 11 pixels wide, and at most 9"
+    assert Distribution(0.06, 11).outside(op, 0.01) is None
+
+
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
