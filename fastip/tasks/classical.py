@@ -117,7 +117,7 @@ class ClassicalTask(Task[AdmmProblem]):
         """The problem of one operator, level and mask of clipped pixels; a partial of it can be pickled."""
         noise, usual = ASSUMED if level is None else level.value, self.usual(choice)
         if level is not None and level.source != GIVEN and way.outside(op, 0.0, choice) is None:
-            self._warn(way, choice, op, noise)  # of what was given, once: before the data are seen
+            self._warn(way, choice, op, noise)  # of what was given it was told before
         fixed = {"op": op, "clipped": clipped} | self.beside(choice, op)
         told = {} if level is None else {"noise": noise, "source": level.source}
         how = fixed | told | way.settings(op, noise, choice, usual, clipped is not None)
