@@ -45,8 +45,9 @@ class Distribution:
 
     def outside(self, op: LinearOperator, noise: float) -> str | None:
         """What lies outside it, in words; None for a problem inside."""
-        convolution = op.convolution()
-        wide = 0 if convolution is None else max(convolution.psf.shape)
+        window = op.window()
+        convolution = op.convolution() if window is None else window.convolution
+        wide = 0 if convolution is None else max(convolution.psf.shape[-2:])
         if wide > self.width:
             return f"a psf {wide} pixels wide, and at most {self.width}"
         if noise > self.noise:

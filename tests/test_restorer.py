@@ -92,6 +92,17 @@ def test_arrays_grey_and_double_precision() -> None:
     assert double.dtype == torch.float64 and double.shape == (2, 1, 30, 30)
 
 
+def test_bfloat16_is_close_to_float32() -> None:
+    """The weights of the shipped network are rounded to 8 bits of mantissa, the solve stays in float32."""
+    x = torch.nn.functional.avg_pool2d(torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(5)), 5, 1, 2)
+    y = SHAKEN(x) + 0.02 * noise((1, 3, 26, 26), torch.float32)
+    whole, half = (
+        fastip.shipped.restorer("photo", dtype=dtype).solve(y, SHAKEN, 0.02).x
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert half.dtype == torch.float32 and 0 < float((whole - half).square().mean().sqrt()) < 2e-3
+
+
 def test_gradients_reach_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gradient is that of the inverse, which conjugate gradients to 3e-3 are only near."""
     monkeypatch.setattr(close, "ENOUGH", 1e-10)
@@ -141,6 +152,24 @@ def test_what_lies_outside_is_said(op: operators.Operator, level: float, message
         warnings.simplefilter("error")
         Restorer(small(), iterations=3).solve(data(op), op, level)  # it does not know what it was trained on
         restorer().solve(data(), SHAKEN, 0.06)
+
+
+SHAKE = psf.shake(11, 1)
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        operators.Mask(torch.arange(400).reshape(20, 20) % 3 > 0) @ operators.Blur(SHAKE, boundary="valid"),
+        operators.Blur(SHAKE.expand(3, 11, 11), boundary="valid"),
+        operators.Blur(SHAKE.expand(2, 1, 11, 11), boundary="circular"),
+        operators.Blur(SHAKE, boundary="reflect"),
+    ],
+    ids=["mask", "channels", "images", "reflect"],
+)
+def test_the_psf_is_seen_wherever_it_stands(op: operators.Operator) -> None:
+    assert KNOWN.outside(op, 0.01) == "a psf 11 pixels wide, and at most 9"
+    assert Distribution(0.06, 11).outside(op, 0.01) is None
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------

@@ -91,9 +91,9 @@ def list_tasks() -> None:
     ]
     if record.tasks:
         out.print(" ".join(["Means over the test pictures, measured", *said]))
-    out.print("Any other operator, in Python, with a prior for fastip.admm:")
-    for name in fastip.shipped.DENOISERS:
-        out.print(f'  fastip.shipped.prior("{name}", noise=...)', soft_wrap=True)
+    out.print("Any other operator, in Python:")
+    for name in fastip.shipped.RESTORERS:
+        out.print(f'  x = fastip.shipped.restorer("{name}").solve(y, op).x', soft_wrap=True)
 
 
 def _measured(quality: fastip.tasks.Quality | None) -> Iterator[str]:

@@ -59,7 +59,7 @@ Clipped = Annotated[
     typer.Option(
         metavar="auto|off|VALUE",
         help='Pixels cut off at a limit, which say only "at least this": auto (usual for deblur): white ones in groups '
-        "of four and more; those from a VALUE on, e.g. 0.98 or 250/255; off.",
+        "of four and more; those from a VALUE on, e.g. 0.98 or 250/255; off. upscale takes all pixels as they are.",
         show_default=False,
     ),
 ]

@@ -156,7 +156,7 @@ def load_task(
         method: Of upscale: by which a program made the picture small, as for ``operators.Resize``; "bicubic" if None.
         like: Of upscale: the program, as there; "pillow" if None.
         mask: Of inpaint, which needs it: 1 where a pixel is known and 0 where it is to be filled, h w or b c h w with b
-            and c those of the data or 1; or an image file, white where it is known.
+            and c those of the data or 1, something known in each channel; or an image file, white where it is known.
         noise: The standard deviation of the noise in the data, in units of [0, 1]: that of grey levels of 255 divided
             by 255. None: for each picture what :func:`fastip.noise_level` tells, else 0.015; ``task.fitted(y)`` has the
             number.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -83,6 +84,7 @@ class ClassicalTask(Task[AdmmProblem]):
             self._check_clipped(choice, op)
         at = partial(self._settled, chosen, choice)
         problem = at(op, None if noise is None else Level(noise, GIVEN))
+        self._warn(chosen, choice, op, noise or 0.0)
         estimates = noise is None and chosen.follows(choice)
         if not estimates and choice.clipped is None:
             return problem
@@ -104,11 +106,18 @@ class ClassicalTask(Task[AdmmProblem]):
                 "leave one of them out"
             )
 
+    def _warn(self, way: Way, choice: Choice, op: LinearOperator, noise: float) -> None:
+        outside = way.outside(op, noise, choice)
+        if outside is not None:
+            warnings.warn(outside, stacklevel=2)
+
     def _settled(
         self, way: Way, choice: Choice, op: LinearOperator, level: Level | None, clipped: Tensor | None = None
     ) -> AdmmProblem:
         """The problem of one operator, level and mask of clipped pixels; a partial of it can be pickled."""
         noise, usual = ASSUMED if level is None else level.value, self.usual(choice)
+        if level is not None and level.source != GIVEN and way.outside(op, 0.0, choice) is None:
+            self._warn(way, choice, op, noise)  # of what was given it was told before
         fixed = {"op": op, "clipped": clipped} | self.beside(choice, op)
         told = {} if level is None else {"noise": noise, "source": level.source}
         how = fixed | told | way.settings(op, noise, choice, usual, clipped is not None)

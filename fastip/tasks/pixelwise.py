@@ -126,7 +126,22 @@ def _checked(mask: Any) -> Tensor:
             "mask holds other values than 0 and 1; expected 1 where a pixel is known and 0 where it is to be filled: "
             "give mask > 0.5, say"
         )
+    _check_planes(values != 0)
     return values
+
+
+def _check_planes(known: Tensor) -> None:
+    """Refuse a channel of which nothing is known: no prior tells it from the others, and it would come out black."""
+    dark = ~known.flatten(2).any(dim=2)
+    if not bool(dark.any()):
+        return
+    picture, channel = dark.nonzero()[0].tolist()
+    advice = "holes are filled from the known pixels of their own channel, and there are none: expected at least one"
+    if bool(dark[picture].all()):
+        raise InvalidInput(f"mask is 0 everywhere in picture {picture}; {advice}, or leave that picture out")
+    raise InvalidInput(
+        f"mask is 0 everywhere in channel {channel} of picture {picture}; {advice}, or restore the other channels alone"
+    )
 
 
 TASKS = (

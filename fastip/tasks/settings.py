@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -70,6 +69,9 @@ class Way(Protocol):
     def start(self) -> Way | None:
         """Another, whose result a solve of data with clipped pixels starts from."""
 
+    def outside(self, op: LinearOperator, noise: float, choice: Choice) -> str | None:
+        """A warning of what it was not trained on; None where there is nothing to say."""
+
     def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual, clipped: bool) -> dict[str, Any]:
         """The keywords prior, beta, inverse, iterations and tolerance of ``AdmmProblem``.
 
@@ -112,6 +114,9 @@ class Classical:
 
     @property
     def start(self) -> Way | None:
+        return None
+
+    def outside(self, op: LinearOperator, noise: float, choice: Choice) -> str | None:
         return None
 
     def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual, clipped: bool) -> dict[str, Any]:
@@ -167,15 +172,18 @@ class Learned:
     def start(self) -> Way | None:
         return WAYS["tv"]
 
-    def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual, clipped: bool) -> dict[str, Any]:
+    def outside(self, op: LinearOperator, noise: float, choice: Choice) -> str | None:
+        trained = self._restorer(choice).trained
+        outside = None if trained is None else trained.outside(op, noise)
+        advice = "look at the result, or use another prior, e.g. tv"
+        return None if outside is None else f"prior {self.name!r} was not trained on {outside}: {advice}"
+
+    def _restorer(self, choice: Choice) -> Restorer:
         bound = bounds.DEFAULT if choice.memory is None else bounds.parse(choice.memory)
-        restorer = _restorer(self.name, bound, choice.dtype)
-        outside = None if restorer.trained is None else restorer.trained.outside(op, noise)
-        if outside is not None:
-            warnings.warn(
-                f"prior {self.name!r} was not trained on {outside}: look at the result, or use another prior, e.g. tv",
-                stacklevel=2,
-            )
+        return _restorer(self.name, bound, choice.dtype)
+
+    def settings(self, op: LinearOperator, noise: float, choice: Choice, usual: Usual, clipped: bool) -> dict[str, Any]:
+        restorer = self._restorer(choice)
         inverse = choice.inverse and INVERSES[closest(choice.inverse, INVERSES, "inverse")]()
         return {
             "prior": restorer.prior(noise),

@@ -17,6 +17,8 @@ from .settings import Usual
 class UpscaleTask(ClassicalTask):
     """``y = operators.Resize(factor, method=method, like=like)(x)``, plus noise.
 
+    Where the program cut off at 0 and 1 what its method overshoots beside edges, these pixels are taken as they are.
+
     Attributes:
         name: By which :func:`fastip.tasks.get` finds it.
         summary: What it does, in a few words.

@@ -19,7 +19,7 @@ def test_tasks_are_listed_with_what_was_measured(monkeypatch):
     monkeypatch.setattr(tasks, "quality", lambda: Record({}))
     bare = fastip("tasks").output
     assert all(name in bare for name in tasks.names()) and "network" in bare and "tv" in bare and "PSNR" not in bare
-    assert 'fastip.shipped.prior("photo", noise=...)' in bare.splitlines()[-1]
+    assert 'fastip.shipped.restorer("photo").solve(y, op).x' in bare.splitlines()[-1]
     measured = {
         "photo-sr4": tasks.Quality(27.125, 0.8125, "bicubic", 25.5, None, "two cores", "fastip experiment tasks")
     }

@@ -154,3 +154,8 @@ def test_refusals(tmp_path: Path, words: list[str], message: str) -> None:
     result = fastip("restore", tmp_path / "in.png", *words, "-o", tmp_path / "out.png")
     assert result.exit_code == 2 and message in " ".join(result.output.split()), result.output
     assert not (tmp_path / "out.png").exists() and "Traceback" not in result.output
+
+
+def test_the_help_says_that_upscale_takes_none():
+    words = " ".join(fastip("restore", "--help").output.replace("│", " ").split())
+    assert "upscale takes all pixels as they are" in words

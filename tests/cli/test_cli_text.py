@@ -127,7 +127,7 @@ def test_tasks_fit_the_terminal(monkeypatch, columns):
     for task in map(tasks.get, tasks.names()):
         assert columns == 40 or f"│ {task.name} " in "".join(lines)
         assert columns == 40 or f"{task.summary}; {task.data_text} {task.prior_text}" in _joined(lines), task.name
-    assert 'fastip.shipped.prior("photo", noise=...)' in lines[-1]
+    assert 'fastip.shipped.restorer("photo").solve(y, op).x' in lines[-1]
 
 
 def _joined(lines: list[str]) -> str:

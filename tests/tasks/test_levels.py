@@ -99,3 +99,32 @@ def test_priors_and_tasks_that_follow_no_noise():
     assert tasks.get("denoise").problem(prior="l2", noise=0.1, weight=0.2).level.value == 0.1
     with pytest.raises(InvalidInput, match="trained for one noise alone.*'sr4', which takes any"):
         fastip.load_task("photo-sr4", noise=0.1)
+
+
+@pytest.mark.parametrize("clipped", [None, 1.0])
+@pytest.mark.parametrize("noise", [None, 0.02])
+def test_a_psf_that_is_too_wide_is_told_once(noise, clipped):
+    """Before the data are seen, and not once more when their noise or their clipped pixels are."""
+    wide = torch.zeros(45, 45)
+    wide[22] = 1 / 45
+    y = noisy(0.02, size=32)
+    with pytest.warns(UserWarning) as told:
+        problem = fastip.load_task("deblur", psf=wide, noise=noise, clipped=clipped)
+        assert [str(warning.message).partition(":")[0] for warning in told] == [
+            "prior 'photo' was not trained on a psf 45 pixels wide, and at most 41"
+        ]
+        problem.fitted(y)
+        problem.fitted(torch.ones_like(y))
+    assert len(told) == 1
+
+
+def test_too_much_noise_is_told_whoever_tells_it():
+    strong, message = noisy(0.4), "not trained on noise of 0.[34].*, and at most"
+    with pytest.warns(UserWarning, match=message) as told:
+        fastip.load_task("denoise").fitted(strong)
+    with pytest.warns(UserWarning, match=message):
+        fastip.load_task("denoise", noise=0.4)
+    assert len(told) == 1
+    with pytest.warns(UserWarning, match="a psf 45") as told:
+        fastip.load_task("deblur", psf=torch.ones(1, 45) / 45).fitted(strong)
+    assert len(told) == 1

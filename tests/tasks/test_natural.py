@@ -114,14 +114,16 @@ def test_it_is_the_optimum_of_the_valid_problem():
     assert psnr(problem.solve(y).x, exact) > 30
 
 
-def test_a_psf_wider_than_the_picture_and_one_pixel():
+@pytest.mark.parametrize("prior", ["tv", "wavelet"])
+def test_a_psf_wider_than_the_picture_and_one_pixel(prior):
     for shape in ((1, 1), (5, 4)):
         y = torch.full((2, 3, *shape), 0.6)
         for name, chosen in (("deblur", {"psf": "gaussian:31:4"}), ("sr4", {}), ("sr3", {"psf": "disk:21:9"})):
-            x = fastip.load_task(name, **chosen, prior="tv").solve(y).x
+            x = fastip.load_task(name, **chosen, prior=prior).solve(y).x
             stride = tasks.get(name).stride
             assert x.shape == (2, 3, stride * shape[0], stride * shape[1])
-            assert float((x - 0.6).abs().max()) < 0.03, (name, shape)
+            # the means of wavelets have no weight: the tolerance of the solve alone holds them
+            assert float((x - 0.6).abs().max()) < (0.03 if prior == "tv" else 0.1), (name, shape)
     with pytest.raises(InvalidInput, match="psf"):
         fastip.load_task("deblur", psf="gaussian:31:4", boundary="circular").solve(torch.rand(1, 1, 5, 5))
 

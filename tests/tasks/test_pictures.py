@@ -142,6 +142,9 @@ def test_masks_of_every_kind(tmp_path):
     [
         ({}, "needs a mask.*white where the picture is known"),
         ({"mask": torch.zeros(40, 48)}, "0 everywhere"),
+        ({"mask": torch.eye(3)[0].view(1, 3, 1, 1).expand(1, 3, 40, 48)}, "channel 1 of picture 0; .*other channels"),
+        ({"mask": torch.eye(2)[1].view(2, 1, 1, 1).expand(2, 1, 40, 48)}, "in picture 0; .* leave that picture out"),
+        ({"mask": torch.eye(2)[0].view(2, 1, 1, 1).expand(2, 3, 40, 48), "prior": "tv"}, "in picture 1; "),
         ({"mask": torch.full((40, 48), 0.5)}, "other values than 0 and 1"),
         ({"mask": torch.full((40, 48), float("nan"))}, "NaN"),
         ({"mask": torch.ones(40, 47)}, "expected the same h and w"),
@@ -176,13 +179,15 @@ def test_one_pixel_grey_arrays_and_precision(name):
 
 
 @pytest.mark.parametrize(("prior", "status"), [("photo", "ITERATIONS"), ("tv", "CONVERGED")])
-@pytest.mark.parametrize("name", ["upscale", "denoise", "inpaint", "sr2"])
+@pytest.mark.parametrize("name", ["upscale", "denoise", "inpaint", "sr2", "sr3", "deblur"])
 def test_a_picture_does_not_depend_on_its_batch(name, prior, status):
     """Each has its own noise, and the weight that follows it."""
-    truth = torch.cat([tensor(photograph(64)), tensor(photograph(64)).flip(3)])
+    size = 24 if name in ("sr2", "sr3", "deblur") else 64
+    truth = torch.cat([tensor(photograph(size)), tensor(photograph(size)).flip(3)])
     levels = torch.tensor([0.01, 0.08])
     masks = torch.from_numpy(np.stack([holes(64, 68, k) for k in range(2)]))[:, None]
-    chosen = {"inpaint": {"mask": masks}, "upscale": {"factor": 2}}.get(name, {})
+    options = {"inpaint": {"mask": masks}, "upscale": {"factor": 2}, "deblur": {"psf": "motion:5:30"}}
+    chosen = options.get(name, {})
     problem = fastip.load_task(name, **chosen, prior=prior)
     y = data.degrade(truth, operators.Identity(), levels)
     both = problem.solve(y)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from fastip import data, operators, priors, tasks
+from fastip import data, operators, tasks
 from fastip.errors import InvalidInput
 from fastip.experiments import default_weights
 from fastip.experiments.scores import psnr, under_data
@@ -70,8 +70,34 @@ def test_what_passes_is_measured_where_it_is_not_known(op, small, shape):
     assert tasks.suggested_weight("tv", 0.1, op) == tasks.suggested_weight("tv", 0.1, op)
 
 
-@pytest.mark.parametrize("prior", ["tv", "wavelet"])
-@pytest.mark.parametrize("op", [operators.Identity(), operators.Resize(4), operators.Blur(SHAKEN)], ids=str)
+@pytest.mark.parametrize("noise", [0.0, 0.004])
+@pytest.mark.parametrize(
+    ("op", "pixels"),
+    [
+        (operators.Resize(3), 9),
+        (operators.Resize(4), 16),
+        (operators.Resize(8), 16),  # no more than what was tried
+        (operators.Blur(SHAKEN, stride=3, boundary="valid"), 9),
+        (operators.Mask(HALF) @ operators.Blur(SHAKEN, stride=3, boundary="valid"), 9),
+    ],
+    ids=str,
+)
+def test_wavelets_want_more_where_most_is_their_own(op, pixels, noise):
+    assert tasks.suggested_weight("wavelet", noise, op) == pytest.approx(1.6e-5 * pixels**2, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("prior", "op"),
+    [
+        ("tv", operators.Identity()),
+        ("tv", operators.Resize(4)),
+        ("tv", operators.Blur(SHAKEN)),
+        ("wavelet", operators.Identity()),
+        ("wavelet", operators.Blur(SHAKEN)),
+        ("wavelet", operators.Mask(HALF)),
+    ],
+    ids=str,
+)
 def test_more_noise_wants_more_and_8_bits_are_the_floor(prior, op):
     levels = [0.0, 1e-9, 0.29 / 255, 1 / 255, 0.01, 0.03, 0.06, 0.3, 0.999]
     weights = [tasks.suggested_weight(prior, level, op) for level in levels]
@@ -125,14 +151,22 @@ def test_refusals(prior, noise, op, message):
         tasks.suggested_weight(prior, noise, op)
 
 
-@pytest.mark.parametrize(("kind", "noise"), [("7 × 7 disk", 2.55), ("thumbnail × 3 bicubic", 15.0)])
-def test_it_is_close_to_the_best(kind, noise):
+@pytest.mark.parametrize(
+    ("prior", "kind", "noise"),
+    [
+        ("tv", "7 × 7 disk", 2.55),
+        ("tv", "thumbnail × 3 bicubic", 15.0),
+        ("wavelet", "7 × 7 disk", 2.55),
+        ("wavelet", "thumbnail × 4 bicubic", 1.0),
+    ],
+)
+def test_it_is_close_to_the_best(prior, kind, noise):
     x = operators.ToGray()(photograph()[..., :96])
     op = default_weights.OPERATORS[kind](96)
     y = data.degrade(x, op, noise / 255, generator=7)
-    weight = tasks.suggested_weight("tv", noise / 255, op)
+    weight = tasks.suggested_weight(prior, noise / 255, op)
     found = []
     for step in range(-3, 4):
-        restored = default_weights.solve(y, op, priors.TV(weight * 2.0**step) + priors.Box(0.0, 1.0))
+        restored = default_weights.solve(y, op, default_weights.PRIORS[prior](weight * 2.0**step))
         found.append(psnr(under_data(restored, op, y), under_data(x, op, y)))
     assert max(found) - found[3] < 0.3 and max(found) - min(found) > 0.3, found
