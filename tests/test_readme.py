@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cases.programs import PYTHON
 from fastip import psf
 
 ROOT = Path(__file__).parents[1]
@@ -100,7 +100,7 @@ def run(arguments: list[str], folder: Path) -> None:
     """Run Python with these arguments there; what it says is shown where it fails."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     said = subprocess.run(
-        [sys.executable, "-P", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+        [*PYTHON, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
     )
     assert said.returncode == 0, said.stdout + said.stderr
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.programs import PYTHON
 from fastip import kernels
 from fastip.errors import InvalidInput, Unsupported
 from fastip.kernels import choose, extension
@@ -31,7 +32,7 @@ def run(code: str, **environment: str) -> str:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("FASTIP_")}
     path = os.pathsep.join(p for p in sys.path if p)
     result = subprocess.run(
-        [sys.executable, "-P", "-c", code],
+        [*PYTHON, "-c", code],
         env={**clean, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,

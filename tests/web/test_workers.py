@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
+from cases.programs import PYTHON
 from fastip.errors import InvalidInput
 from fastip.web.workers import Limits, Refused, Workers
 
@@ -125,7 +125,7 @@ def test_none_is_left_behind_where_the_parent_is_killed(tmp_path):
     )
     script = tmp_path / "script.py"
     script.write_text(code)
-    ran = subprocess.run([sys.executable, "-P", script, folder], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([*PYTHON, script, folder], capture_output=True, text=True, timeout=60)
     pid = int(ran.stdout)
     until = time.monotonic() + 10
     while time.monotonic() < until and (
