@@ -84,6 +84,7 @@ wheel: $(READY)
 	FASTIP_CUDA=$(WHEEL_CUDA) FASTIP_CUDA_ARCHS= $(PY) $(SAFE) -m build --outdir dist/plain .
 	PATH="$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist dist/plain/*.whl
 	cp dist/plain/*.tar.gz dist/ && rm -r dist/plain
+	@[ -z "$$(find dist -name '*.whl' -size +45000000c)" ] || { ls -l dist/*.whl; echo "a wheel has at most 45 MB"; exit 1; }
 	$(PYTHON) -m venv build/empty
 	build/empty/bin/python -m pip install -q "$(TORCH)"
 	build/empty/bin/python -m pip install -q dist/*.whl
