@@ -39,7 +39,7 @@ test-long: $(READY)
 
 # The page of fastip serve in a browser, which apt-get installs where it may.
 test-web: $(READY) $(VENV)/web
-	@command -v chromium > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -q -y chromium; } || \
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -q -y chromium; } || \
 	{ echo "the tests of the page need a browser: install chromium, for example: sudo apt-get install chromium"; exit 1; }
 	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -m web tests/web
 
