@@ -45,6 +45,13 @@ def test_every_release_has_its_links() -> None:
         assert re.search(rf"^\[{re.escape(version)}\]: \S+/v{re.escape(version)}$", changes, re.MULTILINE), version
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/citing.md"])
+def test_every_paper_that_is_to_be_cited_is_named(page: str) -> None:
+    papers = re.findall(r"^    title: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    text = " ".join((ROOT / page).read_text().split()).replace("> ", "")
+    assert len(papers) == 2 and not [paper for paper in papers if paper.lower() not in text.lower()]
+
+
 def compiled() -> set[Path]:
     """The compiled module, wherever the build left it; none where there is none for this Python."""
     found = find_spec("fastip._C")
