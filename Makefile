@@ -39,7 +39,7 @@ test-long: $(READY)
 
 # The page of fastip serve in a browser, which apt-get installs where it may.
 test-web: $(READY) $(VENV)/web
-	@command -v chromium > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -q -y chromium; } || \
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -q -y chromium; } || \
 	{ echo "the tests of the page need a browser: install chromium, for example: sudo apt-get install chromium"; exit 1; }
 	OMP_NUM_THREADS=1 $(PY) $(SAFE) -m pytest -m web tests/web
 
@@ -84,6 +84,7 @@ wheel: $(READY)
 	FASTIP_CUDA=$(WHEEL_CUDA) FASTIP_CUDA_ARCHS= $(PY) $(SAFE) -m build --outdir dist/plain .
 	PATH="$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist dist/plain/*.whl
 	cp dist/plain/*.tar.gz dist/ && rm -r dist/plain
+	@[ -z "$$(find dist -name '*.whl' -size +45000000c)" ] || { ls -l dist/*.whl; echo "a wheel has at most 45 MB"; exit 1; }
 	$(PYTHON) -m venv build/empty
 	build/empty/bin/python -m pip install -q "$(TORCH)"
 	build/empty/bin/python -m pip install -q dist/*.whl

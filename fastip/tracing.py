@@ -53,7 +53,10 @@ def untransformed(function: Function) -> Function:
 
 def bare(tensor: torch.Tensor) -> torch.Tensor:
     """The values inside torch.func and torch.vmap, with the mapped axes; else the tensor itself."""
-    return torch.func.debug_unwrap(tensor) if transformed() else tensor
+    if transformed():  # as torch.func.debug_unwrap, which PyTorch has from 2.7 on
+        while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor
 
 
 def check_unmapped(tensor: torch.Tensor, what: str, why: str, instead: str) -> None:

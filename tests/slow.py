@@ -90,6 +90,7 @@ SLOW = {  # seconds of processor time on two cores with AVX-512, the longest cas
     "solvers/test_converged.py::test_a_large_beta_is_not_taken_for_the_end": 5,
     "tasks/test_memory.py::test_the_bound_is_kept": 5,
     "test_forks.py::test_a_child_solves_what_its_parent_does": 3,
+    "test_readme.py::test_commands_of_a_page": 8,
     "test_readme.py::test_commands_of_readme": 11,
     "test_readme.py::test_python_of_a_page": 20,
     "test_readme.py::test_python_of_readme": 12,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import fastip
+from cases.programs import PYTHON
 from fastip import checkpoint, data, figures, inverses, nets, operators, priors, psf, solvers, tasks
 from fastip.arrays import as_tensor, check_image, check_number, check_real
 from fastip.errors import FastipError, InvalidInput, Unsupported, brief, closest
@@ -25,6 +28,15 @@ def refusal(call: Callable[[], Any]) -> str:
     with pytest.raises(FastipError) as caught:
         call()
     return str(caught.value)
+
+
+def test_deprecations_are_shown_by_default_in_libraries_too() -> None:
+    warn = "import warnings, fastip; warnings.warn('goes in 2.0', fastip.FastipDeprecationWarning)"
+    library = f"exec(compile({warn!r}, 'library.py', 'exec'), {{'__name__': 'library'}})"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    said = subprocess.run([*PYTHON, "-c", library], capture_output=True, text=True, env=environment, check=True).stderr
+    assert "library.py:1: FastipDeprecationWarning: goes in 2.0" in said
+    assert "FastipDeprecationWarning" in fastip.__all__ and issubclass(fastip.FastipDeprecationWarning, FutureWarning)
 
 
 # ---- advice that is followed -----------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What README and the pages of docs/ print runs as it stands, each in a fresh process and a folder of its own.
 
-Blocks of README stand alone; those of a page of docs/ run one after the other. ``<!-- trains -->`` before a block makes
+Blocks of README stand alone; those of a page of docs/ run one after the other. Commands that train, serve or take
+minutes are parsed alone, and what installs or makes something is looked up. ``<!-- trains -->`` before a block makes
 its trainings two steps on noise, ``<!-- gpu -->`` has it compiled alone.
 """
 
@@ -10,19 +11,23 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
+from cases.cli import fastip
+from cases.programs import PYTHON
 from fastip import psf
+from fastip.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("docs/guide/*.md")])
 NOT_RUN = ("make demo", "make test", "pip install '.[data]'")  # commands of README, as they are before their comment
+RUN = ("restore", "degrade", "info")  # the commands of the other pages that are run: the others are parsed
 SHOWN = {"python", "sh", "text", "bibtex", "{toctree}", "{include}", "{doctest}"}
 MARKS = ("gpu", "trains")
 
@@ -81,6 +86,9 @@ def commands(path: Path) -> list[str]:
     return [line.partition("  #")[0].strip() for line in text.splitlines() if line.strip()]
 
 
+WITH_COMMANDS = [path for path in PAGES if commands(path)]
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """An empty folder with the files that the pages name."""
@@ -89,7 +97,14 @@ def folder(tmp_path: Path) -> Path:
     photograph = Image.fromarray(rows.clip(0, 255).astype(np.uint8))
     for name in ("moved.jpg", "photo.jpg"):
         photograph.save(tmp_path / name, quality=95)
-    photograph.save(tmp_path / "scan.tif", save_all=True, append_images=[photograph])
+    photograph.save(tmp_path / "soft.jpg", quality=95)
+    (tmp_path / "scans").mkdir()
+    for name in ("moved.png", "grainy.jpg", "torn.png", "scans/a.png", "scans/b.png"):
+        photograph.save(tmp_path / name)
+    Image.fromarray(np.where(rows[:, :, 0] > 60, 255, 0).astype(np.uint8)).save(tmp_path / "known.png")
+    photograph.convert("L").resize((28, 28)).save(tmp_path / "digit.png")
+    for name in ("book.tif", "scan.tif"):
+        photograph.save(tmp_path / name, save_all=True, append_images=[photograph])
     photograph.resize((24, 24), Image.Resampling.BICUBIC).save(tmp_path / "small.jpg", quality=95)
     path = psf.shake(15, seed=1)
     Image.fromarray((path / path.max() * 255).round().numpy().astype(np.uint8)).save(tmp_path / "shake.png")
@@ -100,7 +115,7 @@ def run(arguments: list[str], folder: Path) -> None:
     """Run Python with these arguments there; what it says is shown where it fails."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     said = subprocess.run(
-        [sys.executable, "-P", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+        [*PYTHON, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
     )
     assert said.returncode == 0, said.stdout + said.stderr
 
@@ -120,6 +135,63 @@ def test_commands_of_readme(command: str, folder: Path) -> None:
     run(["-m", "fastip", *words[1:]], folder)
     if "-o" in words:
         assert set(folder.iterdir()) - before == {folder / words[words.index("-o") + 1]}
+
+
+def parse(words: list[str]) -> None:
+    """Refuse what the command line would not take, from its parameters; nothing is run."""
+    command = typer.main.get_command(app)
+    name = "fastip"
+    while isinstance(command, typer.core.TyperGroup):
+        name, words = (words or ["nothing"])[0], words[1:]
+        found = command.get_command(command.context_class(command), name)
+        assert found, f"there is no command {name}"
+        command = found
+    command.make_context(name, list(words))  # raises what the command line would say
+
+
+def look_up(words: list[str]) -> None:
+    """Refuse targets of make and extras that are none."""
+    if words[0] == "make":
+        assert re.search(rf"^{re.escape(words[1])}:", (ROOT / "Makefile").read_text(), re.MULTILINE), words
+        return
+    assert words[:2] == ["pip", "install"] and len(words) == 3, words
+    extras = re.search(r"\[(.+)\]", words[2])
+    project = (ROOT / "pyproject.toml").read_text()
+    for extra in extras[1].split(",") if extras else ():
+        assert re.search(rf"^{re.escape(extra.strip())} = \[", project, re.MULTILINE), words
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *WITH_COMMANDS], ids=lambda p: p.stem)
+def test_every_command_is_taken(path: Path) -> None:
+    for command in commands(path):
+        words = shlex.split(command)
+        parse(words[1:]) if words[0] == "fastip" else look_up(words)
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES], ids=lambda p: p.stem)
+def test_every_option_in_a_sentence_is_one(path: Path) -> None:
+    """Of the commands that a sentence names with their options."""
+    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    for told in re.findall(r"`fastip ([a-z][^`]*)`", text):
+        words, command = told.split(), typer.main.get_command(app)
+        while words and isinstance(command, typer.core.TyperGroup):
+            found = command.get_command(command.context_class(command), words.pop(0))
+            assert found, f"{path.name}: fastip {told}"
+            command = found
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        assert {word for word in words if word.startswith("-")} <= known, f"{path.name}: fastip {told}"
+
+
+@pytest.mark.parametrize("path", WITH_COMMANDS, ids=lambda p: p.stem)
+def test_commands_of_a_page(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, in this process: torch is loaded."""
+    monkeypatch.chdir(folder)
+    for command in commands(path):
+        words = shlex.split(command)
+        if words[0] == "fastip" and words[1] in RUN:
+            done = fastip(*words[1:])
+            assert done.exit_code == 0, f"{command}: {done.output}"
+            assert "-o" not in words or (folder / words[words.index("-o") + 1]).exists(), command
 
 
 @pytest.mark.parametrize(

@@ -158,9 +158,8 @@ def bench(
     """Time the solver: the benchmarks of the repository where they are at hand, else a short comparison."""
     folder = Path(__file__).resolve().parents[2] / "bench"
     if size is None and list(folder.glob("bench_*.py")):
-        raise typer.Exit(
-            subprocess.call([sys.executable, "-P", "-m", "pytest", str(folder), "--benchmark-only"], cwd=folder.parent)
-        )
+        python = [sys.executable, *(["-P"] if sys.version_info >= (3, 11) else [])]  # Python 3.10 has no -P
+        raise typer.Exit(subprocess.call([*python, "-m", "pytest", str(folder), "--benchmark-only"], cwd=folder.parent))
     import torch
     from rich.table import Table
 

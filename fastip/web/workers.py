@@ -8,6 +8,7 @@ import queue
 import resource
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from ..errors import FastipError, InvalidInput
 Job = Callable[[Any], Any]
 START = 300.0  # seconds until a worker must be ready: it loads torch, which takes two, and forty on a machine at work
 KEPT = 0.25  # of the memory of a request: a worker that holds more of it afterwards is replaced
+STATUS = Path("/proc/self/status")
 SHORT = ("can't allocate memory", "not enough memory", "bad_alloc", "bad allocation")  # as torch and C++ say it
 
 
@@ -226,8 +228,10 @@ def _too_much() -> tuple[str, str, bool]:
 
 
 def _taken() -> int:
-    """Bytes of memory that this process may write to."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmData:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    """Bytes of memory that this process may write to; where no file tells, as on macOS, the most that were resident."""
+    if STATUS.exists():
+        for line in STATUS.read_text().splitlines():
+            if line.startswith("VmData:"):
+                return int(line.split()[1]) * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -15,6 +15,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+from cases.programs import PYTHON
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "csrc" / "tests"
 
@@ -40,7 +42,7 @@ def built(kind: str, *options: str) -> Path:
 def build(folder: Path, *options: str) -> Path:
     """Configures and compiles csrc/tests in ``folder``; returns the module's file."""
     pybind11 = subprocess.run(
-        [sys.executable, "-P", "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True
+        [*PYTHON, "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True
     ).stdout.strip()
     cmake = shutil.which("cmake", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     assert cmake, "cmake is missing: pip install 'fastip[dev]'"

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cases.programs import PYTHON
 from fastip.contracts import Convolution, StencilStep
 from fastip.kernels.family import Implementations
 from fastip.kernels.triton import start
@@ -36,8 +37,7 @@ def run_again(file: str) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("FASTIP_", "PYTEST_"))}
     environment |= {"PYTHONPATH": path, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     command = [
-        sys.executable,
-        "-P",
+        *PYTHON,
         "-m",
         "pytest",
         "--import-mode=importlib",

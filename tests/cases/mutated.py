@@ -11,6 +11,7 @@ import io as memory
 import json
 import logging
 import re
+import resource
 import struct
 import sys
 import time
@@ -30,6 +31,7 @@ from fastip.io.writers import WRITERS
 
 SUFFIX = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "NPY": ".npy", "BMP": ".bmp", "PNM": ".pnm", "WebP": ".webp"}
 SUFFIX |= {"JPEG 2000": ".jp2", "JPEG XL": ".jxl", "AVIF": ".avif"}
+STATUS = Path("/proc/self/status")
 SECONDS, MEGABYTES = 5.0, 1000.0  # of one read, beyond what the process has taken before the first
 INTERESTING = (0, 1, 2, 3, 7, 8, 15, 16, 255, 256, 4096, 32767, 32768, 65500, 65535, 10**6, 2**24, 2**31 - 1, 2**32 - 1)
 
@@ -238,8 +240,10 @@ def damaged(kind: str, files: list[bytes], number: int) -> bytes:
 
 
 def most_memory() -> float:
-    """In megabytes, so far: ru_maxrss would begin with that of the parent."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    """In megabytes, so far: ru_maxrss would begin with that of the parent, which is all that macOS has."""
+    if not STATUS.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    lines = STATUS.read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 

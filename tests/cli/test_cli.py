@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 import pytest
 import torch
 
 from cases.cli import fastip
+from cases.programs import PYTHON
 from fastip import tasks
 from fastip.cli import demo
 from fastip.tasks.quality import Record
@@ -67,7 +67,7 @@ def test_demo_prints_and_draws(tmp_path, monkeypatch):
 
 def test_the_module_is_the_command(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "fastip", "restore", "x.png", "--task", "sr4", "-o", "y.png"],
+        [*PYTHON, "-m", "fastip", "restore", "x.png", "--task", "sr4", "-o", "y.png"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image
 
 from cases.cli import fastip, picture
+from cases.programs import PYTHON
 from fastip import io, tasks
 from fastip.cli import app, console, restore
 from fastip.errors import FastipError
@@ -183,7 +184,7 @@ def test_a_pipe_as_input_is_refused_at_once(tmp_path, command):
 def run(*words: object, shell: str) -> subprocess.CompletedProcess[str]:
     """``fastip WORDS`` with what the shell makes of its standard output."""
     command = 'exec "$@" ' + shell
-    arguments = [sys.executable, "-P", "-m", "fastip", *map(str, words)]
+    arguments = [*PYTHON, "-m", "fastip", *map(str, words)]
     return subprocess.run(["bash", "-c", command, "fastip", *arguments], capture_output=True, text=True, timeout=120)
 
 

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from rich.console import Console
 
 import fastip as package
 from cases.cli import fastip, picture
+from cases.programs import PYTHON
 from fastip import tasks
 from fastip.cli import app, console, progress
 from fastip.kernels import extension
@@ -153,6 +153,6 @@ def test_other_lists_are_not_cut_either(monkeypatch, columns):
 def test_a_pipe_is_written_in_80_columns():
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     ran = subprocess.run(
-        [sys.executable, "-P", "-m", "fastip", "tasks"], env=environment, capture_output=True, text=True, timeout=60
+        [*PYTHON, "-m", "fastip", "tasks"], env=environment, capture_output=True, text=True, timeout=60
     )
     assert ran.returncode == 0 and max(map(len, ran.stdout.splitlines())) <= 80 and "\x1b" not in ran.stdout

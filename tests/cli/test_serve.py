@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 
 import pytest
 
 from cases.cli import fastip
+from cases.programs import PYTHON
 from fastip.cli import serve
 from fastip.web import server
 
@@ -86,8 +86,6 @@ def test_without_gradio_it_is_told_what_to_install(monkeypatch):
 
 def test_nobody_pays_for_it():
     code = "import sys, fastip, fastip.cli; fastip.tasks; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
+    loaded = subprocess.run([*PYTHON, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "fastip.cli.serve" in loaded
     assert not [name for name in loaded if name.startswith(("gradio", "uvicorn", "fastip.web", "fastip.cli.served"))]

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from cases.programs import PYTHON
+
 ROOT = Path(__file__).parents[2]
 CEILINGS = Path(__file__).with_name("resources.json")
 ARCHITECTURES = {"sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"}
@@ -62,7 +64,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = Path(given) if given else tmp_path_factory.mktemp("cuda")
     nvcc, variables = compiler()
     pybind11 = subprocess.run(
-        [sys.executable, "-P", "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True
+        [*PYTHON, "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True
     ).stdout.strip()
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     cmake = shutil.which("cmake", path=path)
@@ -156,7 +158,7 @@ def test_module_loads_where_there_is_no_driver(build: tuple[Path, str]) -> None:
         "print(module.cuda_compiled, module.cuda_devices(), "
         "sorted(n for n in dir(module.cuda) if not n.startswith('_')))\n"
     )
-    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([*PYTHON, "-c", code], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("True (") and all(f"'{family}'" in result.stdout for family in FAMILIES)
     needed = subprocess.run(["ldd", str(build[0])], capture_output=True, text=True, check=True).stdout

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from cases.emulation import built
+from cases.programs import PYTHON
 
 HERE = Path(__file__).parent
 
@@ -37,8 +37,7 @@ def test_no_kernel_leaves_its_memory() -> None:
     }
     files = [str(HERE / name) for name in ("test_emulated_families.py", "test_emulated_admm.py")]
     command = [
-        sys.executable,
-        "-P",
+        *PYTHON,
         "-m",
         "pytest",
         "-q",

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import torch
 
+from cases.programs import PYTHON
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BENCH = ROOT / "bench"
 
@@ -27,7 +29,7 @@ def run(*arguments: Any, **environment: str) -> subprocess.CompletedProcess[str]
     clean = {k: v for k, v in os.environ.items() if k not in LEFT_OUT and not k.startswith("PYTEST_")}
     path = os.pathsep.join(p for p in sys.path if p)
     seen = {**clean, "PYTHONPATH": path, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", **environment}
-    command = [sys.executable, "-P", *map(str, arguments)]
+    command = [*PYTHON, *map(str, arguments)]
     return subprocess.run(
         command, cwd=ROOT, env=seen, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240
     )

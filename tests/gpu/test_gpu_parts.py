@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cases.programs import PYTHON
 from cases.session import BENCH, ROOT, clean
 from cases.session import bench_fixture as bench_fixture
 from cases.session import session_fixture as session_fixture
@@ -103,7 +104,7 @@ def test_results_come_home_of_a_benchmark_that_is_killed(bench: Callable[[str], 
     lines = tmp_path / "bench.jsonl"
     chosen = "(test_copy and 12-driver) or test_eager"
     options = ["--benchmark-only", "-q", "-s", "-p", "no:cacheprovider", "-k", chosen]
-    command = [sys.executable, "-P", "-m", "pytest", str(BENCH / "bench_gpu.py"), *options]
+    command = [*PYTHON, "-m", "pytest", str(BENCH / "bench_gpu.py"), *options]
     environment = clean(FASTIP_BENCH_DEVICE="cpu", FASTIP_BENCH_LINES=str(lines), FASTIP_BENCH_PATIENCE="0.01")
     with (tmp_path / "printed.txt").open("w") as printed:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=printed, stderr=subprocess.STDOUT)
@@ -121,7 +122,7 @@ def test_results_come_home_of_a_benchmark_that_is_killed(bench: Callable[[str], 
     run = bench("gpu_lines").read([lines])
     assert len(run["benchmarks"]) >= 4, text
     assert run["machine_info"]["fastip"]["gpu"]["name"] == "rehearsal without a GPU"
-    page = [sys.executable, "-P", BENCH / "report.py", lines, lines, tmp_path / "page"]
+    page = [*PYTHON, BENCH / "report.py", lines, lines, tmp_path / "page"]
     done = subprocess.run(page, env=clean(FASTIP_BENCH_DEVICE="cpu"), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     written = (tmp_path / "page" / "rehearsal-without-a-gpu.md").read_text()
@@ -158,7 +159,7 @@ def test_what_is_carried_is_counted(bench: Callable[[str], Any], tmp_path: pathl
     assert carry.report(tmp_path, ["build/carry"], [])[1] == 59_000_000 + 1000 + 200 + 30 + 8
     with (tmp_path / "new").open("wb") as file:
         file.truncate(2_000_000)
-    run = [sys.executable, "-P", BENCH / "gpu_carry.py", "--root", tmp_path]
+    run = [*PYTHON, BENCH / "gpu_carry.py", "--root", tmp_path]
     large = subprocess.run(run, capture_output=True, text=True)
     assert large.returncode == 1 and "TOO LARGE" in large.stdout and "sparse-checkout" in large.stdout
     (tmp_path / "docs" / "large").unlink()  # as a sparse checkout leaves it out

@@ -6,7 +6,6 @@ import json
 import pathlib
 import signal
 import subprocess
-import sys
 import sysconfig
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from cases.programs import PYTHON
 from cases.session import BENCH, ROOT, clean
 from cases.session import bench_fixture as bench_fixture
 from cases.session import session_fixture as session_fixture
@@ -99,7 +99,7 @@ def started(code: str, out: pathlib.Path) -> subprocess.Popen[str]:
     def deaf() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    command = [sys.executable, "-P", "-c", START + code, str(out)]
+    command = [*PYTHON, "-c", START + code, str(out)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, cwd=ROOT, preexec_fn=deaf, **pipes)
 
@@ -156,7 +156,7 @@ def test_without_a_device_it_says_so_and_changes_nothing(call: str, tmp_path: pa
     carried.mkdir()
     name = f"_C{sysconfig.get_config_var('EXT_SUFFIX')}"
     (carried / name).write_text("no extension")
-    command = [sys.executable, "-P", BENCH / "gpu_session.py", tmp_path / "out", "--call", call, "--carried", carried]
+    command = [*PYTHON, BENCH / "gpu_session.py", tmp_path / "out", "--call", call, "--carried", carried]
     done = subprocess.run(command, env=clean(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 3 and "NO CUDA DEVICE" in done.stdout, done.stdout + done.stderr
     there = ROOT / "fastip" / name

@@ -13,6 +13,7 @@ import torch
 
 import fastip
 from cases.operators import draw, operator_cases
+from cases.programs import PYTHON
 from fastip import interop, operators, priors
 from fastip.errors import InvalidInput, Unsupported
 
@@ -147,5 +148,5 @@ def test_no_peer_is_imported_before_it_is_used():
         "import sys, fastip; from fastip import interop, operators; operators.Identity(); "
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'scipy', 'pylops', 'deepinv', 'cupy'}))"
     )
-    said = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    said = subprocess.run([*PYTHON, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"

@@ -6,7 +6,6 @@ import json
 import os
 import struct
 import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import torch
 from PIL import Image
 
 from cases import tiff
+from cases.programs import PYTHON
 from fastip import io
 from fastip.cli import options
 from fastip.errors import InvalidInput
@@ -178,7 +178,7 @@ def test_bombs_cost_neither_time_nor_memory(tmp_path):
         assert path.stat().st_size < 10_000_000
     png(tmp_path / "first.png", 8, 8, rows=8)
     done = subprocess.run(
-        [sys.executable, "-P", "-c", CHILD, *map(str, [tmp_path / "first.png", *paths])],
+        [*PYTHON, "-c", CHILD, *map(str, [tmp_path / "first.png", *paths])],
         capture_output=True,
         text=True,
         timeout=60,

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import slow
 from cases import mutated
+from cases.programs import PYTHON
 
 COUNT = slow.count(1000, 20000)
 
 
 def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-P", mutated.__file__, str(COUNT), str(tmp_path)],
+        [*PYTHON, mutated.__file__, str(COUNT), str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=120 + COUNT,

@@ -5,12 +5,12 @@ On every instruction set, layout and border, and its geometry at odd sizes.
 
 import os
 import subprocess
-import sys
 
 import pytest
 import torch
 
 import fastip
+from cases.programs import PYTHON
 from cases.solves import SHAPES, draw, looped, problem, rule_for
 from fastip.contracts import Pointwise, Status, StencilStep
 from fastip.errors import InvalidInput, Unsupported
@@ -77,10 +77,7 @@ sys.exit(0 if (fused - visible).abs().max() < 1e-4 else 1)
 @pytest.mark.parametrize("variable", ["OMP_THREAD_LIMIT=2", "OMP_DYNAMIC=true"])
 def test_fewer_threads_than_asked_for_lose_no_rows(variable, compiled):
     name, value = variable.split("=")
-    assert (
-        subprocess.run([sys.executable, "-P", "-c", LIMITED], env={**os.environ, name: value}, timeout=300).returncode
-        == 0
-    )
+    assert subprocess.run([*PYTHON, "-c", LIMITED], env={**os.environ, name: value}, timeout=300).returncode == 0
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-3])

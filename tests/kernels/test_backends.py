@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
+from cases.programs import PYTHON
 from fastip import kernels
 from fastip.errors import InvalidInput, Unsupported
 from fastip.kernels import choose, extension
@@ -31,7 +33,7 @@ def run(code: str, **environment: str) -> str:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("FASTIP_")}
     path = os.pathsep.join(p for p in sys.path if p)
     result = subprocess.run(
-        [sys.executable, "-P", "-c", code],
+        [*PYTHON, "-c", code],
         env={**clean, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
@@ -312,6 +314,7 @@ class TestGpuChoice:
             choose.choice()
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="this system lists no loaded libraries")
 def test_one_openmp_runtime() -> None:
     """Two copies of libgomp in a process cost tens of milliseconds a call."""
     with open("/proc/self/maps") as maps:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import fastip
+from cases.programs import PYTHON
 from fastip.kernels import extension
 
 REMEDY = "install fastip again where a C++ compiler is (in a clone: make)"
@@ -113,7 +114,7 @@ def test_what_to_do(tmp_path: Path, asked: str) -> None:
     installed(tmp_path / "fastip", another_version)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FASTIP_")}
     ran = subprocess.run(
-        [sys.executable, "-P", "-c", RUN],
+        [*PYTHON, "-c", RUN],
         env={**environment, "PYTHONPATH": str(tmp_path), "COLUMNS": "200", "FASTIP_BACKEND": asked},
         capture_output=True,
         text=True,

@@ -67,13 +67,21 @@ def chain(kernels: Any, x: Tensor, psf: Tensor, threshold: Tensor) -> Tensor:
     return kernels.soft_threshold(x, 0.05, add=x.square())
 
 
-def loop(kernels: Any, y: Tensor, weight: Tensor, iterations: int = 5, beta: float = 0.3) -> Tensor:
+def loop(
+    kernels: Any,
+    y: Tensor,
+    weight: Tensor,
+    iterations: int = 5,
+    beta: float = 0.3,
+    psf: Tensor = PSF,
+    taps: Tensor = TAPS,
+) -> Tensor:
     """An unrolled solve: the two lines with a learnable l1 weight."""
-    x, q = kernels.strided_conv_adjoint(y, PSF, 2, "circular"), torch.zeros_like(y)
+    x, q = kernels.strided_conv_adjoint(y, psf, 2, "circular"), torch.zeros_like(y)
     for _ in range(iterations):
-        new, _ = kernels.woodbury(x, q, y, PSF, 2, "circular", TAPS, beta)
+        new, _ = kernels.woodbury(x, q, y, psf, 2, "circular", taps, beta)
         x = kernels.soft_threshold(
-            x + kernels.strided_conv_adjoint(2 * new - q, PSF, 2, "circular"), weight / (2 * beta), 1.0, 0.0, 1.0
+            x + kernels.strided_conv_adjoint(2 * new - q, psf, 2, "circular"), weight / (2 * beta), 1.0, 0.0, 1.0
         )
         q = new
     return x
@@ -173,8 +181,13 @@ def test_autocast_in_a_graph() -> None:
 
 def test_export() -> None:
     class Solve(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("psf", PSF)  # torch 2.6 exports no tensors of the module around
+            self.register_buffer("taps", TAPS)
+
         def forward(self, y: Tensor) -> Tensor:
-            return loop(library, y, torch.tensor(0.1, dtype=torch.float64))
+            return loop(library, y, torch.tensor(0.1, dtype=torch.float64), psf=self.psf, taps=self.taps)
 
     y = torch.randn(2, 3, 7, 9, dtype=torch.float64)
     program = torch.export.export(Solve(), (y,))

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # where the tests' own packages lie
+from cases.programs import SAFE  # noqa: E402
 from mutations.mutation import Mutation  # noqa: E402
 from mutations.mutations import MUTATIONS  # noqa: E402
 
@@ -55,13 +56,13 @@ class Copy:
         self.python = self._environment(folder / "environment")
         scripts = os.pathsep.join([str(self.python.parent), sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
         self.variables = os.environ | {"PATH": scripts, "PYTHONPATH": str(self.root), "OMP_NUM_THREADS": "1"}
-        hooks = self._run(str(self.python), "-P", "-m", "pybind11", "--cmakedir").strip()
+        hooks = self._run(str(self.python), *SAFE, "-m", "pybind11", "--cmakedir").strip()
         options = {"CMAKE_BUILD_TYPE": "Release", "FASTIP_CUDA": "OFF", "Python_EXECUTABLE": sys.executable}
         defined = [f"-D{name}={value}" for name, value in (options | {"pybind11_DIR": hooks}).items()]
         self._run("cmake", "-S", str(self.root), "-B", str(self.build), "-G", "Ninja", *defined)
         self.compile()
         places = "import fastip._C; print(fastip.__file__, fastip._C.__file__)"
-        told = self._run(str(self.python), "-P", "-c", places).split()
+        told = self._run(str(self.python), *SAFE, "-c", places).split()
         if not all(Path(place).is_relative_to(self.root) for place in told):
             raise Failed(f"the tests would import {told}, not the copy {self.root}")
 
@@ -102,7 +103,7 @@ class Copy:
 
     def test(self, *paths: str) -> str | None:
         """The first test of the quick suite in these paths that fails, None where all pass."""
-        command = [str(self.python), "-P", "-m", "pytest", *QUICK, "-x", *(f"tests/{path}" for path in paths)]
+        command = [str(self.python), *SAFE, "-m", "pytest", *QUICK, "-x", *(f"tests/{path}" for path in paths)]
         process = subprocess.Popen(
             command,
             cwd=self.root,

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RUN = ROOT / ".ci" / "run"
+WORKFLOWS = ROOT / ".github" / "workflows"
 MOST = 90  # minutes of all parts together
 pytestmark = pytest.mark.skipif(not RUN.exists(), reason="a source distribution is without .ci")
 
@@ -41,3 +42,19 @@ def test_no_test_is_left_out() -> None:
     assert sorted(left_out) == sorted(
         " or ".join(m for part, _, m in parts() if part != "test" and m != "-").split(" or ")
     )
+
+
+def made() -> set[str]:
+    """What the workflows make: targets by name, and those of a matrix of names."""
+    text = "\n".join(path.read_text() for path in WORKFLOWS.glob("*.yml"))
+    rows = re.findall(r"^ +what: \[(.*)\]$", text, re.MULTILINE)
+    assert len(rows) == text.count('make "$WHAT"')
+    return {*re.findall(r"\bmake ([\w-]+)", text), *(what.strip() for row in rows for what in row.split(","))}
+
+
+def test_every_part_is_run_by_a_workflow() -> None:
+    """test-all is test and test-slow."""
+    whole = re.search(r"^test-all: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert whole
+    run = made() | (set(whole[1].split()) if "test-all" in made() else set())
+    assert {part for part, _, _ in parts()} <= run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import fastip
 from cases.checks import data_for, noise, relative
 from cases.operators import Case, operator_cases
 from cases.pretended import ours, pretended
+from cases.programs import PYTHON
 from cases.tasks import network
 from fastip import inverses, nets, operators, priors, psf
 from fastip.errors import InvalidInput, Unsupported
@@ -140,7 +140,7 @@ def test_the_bound_is_kept() -> None:
     """Peak resident memory beside the solve, in a process of its own: the untiled network would break the bound."""
     bound = 80_000_000
     script = MEASURE.format(tests=str(Path(__file__).parents[1]), bound=bound)
-    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([*PYTHON, "-c", script], capture_output=True, text=True, check=True)
     tiled, whole = map(int, done.stdout.split())
     assert 5_000_000 < tiled < bound < whole, (tiled, whole)
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from cases.programs import PYTHON
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 # files below fastip/ and csrc/, and CMakeLists.txt: more of them are more places where the next one is forgotten
@@ -142,6 +144,6 @@ def test_it_works(name: str, tmp_path: Path) -> None:
     # without site, whose finder of an editable installation comes before every path
     path = os.pathsep.join([str(tree), *(entry for entry in sys.path if entry and Path(entry) != ROOT)])
     variables = {"PYTHONPATH": path, "FASTIP_BACKEND": "reference", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-S", "-P", "-c", BEGIN + TRIALS[name], str(tree)]
+    command = [*PYTHON, "-S", "-c", BEGIN + TRIALS[name], str(tree)]
     done = subprocess.run(command, cwd=tree, env=os.environ | variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from cases.programs import PYTHON
 from cases.tasks import small
 from fastip.errors import InvalidInput
 from fastip.priors import memory
@@ -86,6 +86,6 @@ def test_the_bound_is_kept(tmp_path):
     """
     bound = 70_000_000
     script = MEASURE.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path), bound=bound)
-    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([*PYTHON, "-c", script], capture_output=True, text=True, check=True)
     tiled, whole = map(int, done.stdout.split())
     assert 10_000_000 < tiled < bound < whole, (tiled, whole)

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from functools import partial
 
@@ -15,6 +14,7 @@ import pytest
 import torch
 
 from cases.photographs import Shades, shade, small
+from cases.programs import PYTHON
 from fastip import checkpoint, data, priors
 from fastip.checkpoint import shipped
 from fastip.errors import InvalidInput
@@ -104,7 +104,7 @@ t.run(steps=10**6)
 def child():
     here = os.path.dirname(__file__)
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", CHILD, here, os.path.dirname(here)], env=os.environ | {"OMP_NUM_THREADS": "1"}
+        [*PYTHON, "-c", CHILD, here, os.path.dirname(here)], env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
     yield process
     process.kill()

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +17,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cases.programs import PYTHON
 from fastip import checkpoint, data, nets, operators, psf
 from fastip.data import Batches
 from fastip.errors import FastipError, InvalidInput, UnknownKeyword, Unsupported
@@ -326,7 +326,7 @@ for name, last in (("whole", 0), ("parts", 3), ("parts", 6), ("parts", 0)):
 
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path):
     """With the network's BatchNorm, the discriminator's and both Adams; the comparator is SqueezeNet."""
-    command = [sys.executable, "-P", "-c", KILLED, str(tmp_path)]
+    command = [*PYTHON, "-c", KILLED, str(tmp_path)]
     ended = subprocess.run(
         command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, text=True
     ).stdout.split()

@@ -8,7 +8,6 @@ import math
 import os
 import signal
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ import torch
 from safetensors import safe_open
 
 import fastip
+from cases.programs import PYTHON
 from fastip import checkpoint, data, metrics, nets, operators, priors, psf
 from fastip.data import Batches, degrade
 from fastip.errors import FastipError, InvalidInput, UnknownKeyword
@@ -403,7 +403,7 @@ for name, last in (("whole", 0), ("parts", 11), ("parts", 23), ("parts", 0)):
 
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path):
     """Weights, their average, Adam, the statistics of BatchNorm, and the ten epochs of the set."""
-    command = [sys.executable, "-P", "-c", RESUMED, str(tmp_path)]
+    command = [*PYTHON, "-c", RESUMED, str(tmp_path)]
     ended = subprocess.run(
         command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, text=True
     ).stdout.split()

@@ -7,12 +7,12 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 import torch
 
+from cases.programs import PYTHON
 from fastip import checkpoint, nets, operators, psf
 from fastip.errors import InvalidInput
 from fastip.train import inverse
@@ -87,7 +87,7 @@ class Server:
     def __init__(self):
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen([sys.executable, "-P", "-c", SERVER], **pipes, env=environment, text=True)
+        self.process = subprocess.Popen([*PYTHON, "-c", SERVER], **pipes, env=environment, text=True)
 
     def start(self, output):
         self.process.stdin.write(f"{output}\n")

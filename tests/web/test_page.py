@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -19,6 +18,7 @@ import torch
 
 from cases import bombs
 from cases.cli import fastip
+from cases.programs import PYTHON
 from cases.scenes import scene, seen
 from fastip import io, psf
 from fastip.web.choices import FOCUS, MOVED, NOISY
@@ -51,7 +51,7 @@ class Server:
         settings = {"TMPDIR": str(self.temporary), "ASKED": str(self.asked), "PYTHONPATH": paths}
         words = ["serve", "--port", "0", "--no-open", "--max-pixels", "1000000", "--time-limit", "100"]
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "fastip", *words],
+            [*PYTHON, "-m", "fastip", *words],
             env={**os.environ, **settings, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

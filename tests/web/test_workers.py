@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from cases.programs import PYTHON
 from fastip.errors import InvalidInput
 from fastip.web.workers import Limits, Refused, Workers
 
@@ -40,6 +41,7 @@ def test_errors_are_sentences_and_an_unforeseen_one_costs_the_worker(workers):
     assert workers.ask(LOADED) != pid
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS does not hold the limit of memory that may be written to")
 @pytest.mark.parametrize("request_", ["len(bytearray(400 * 2**20))", "len(b'a' * (400 * 2**20))"])
 def test_more_memory_than_granted_is_refused_and_not_taken(workers, request_):
     begun = time.monotonic()
@@ -53,6 +55,12 @@ def test_what_is_kept_costs_the_worker(workers):
     pid = workers.ask(LOADED)
     workers.ask("__import__('sys').modules.setdefault('kept', bytearray(100 * 2**20)) and None")
     assert workers.ask(LOADED) != pid
+
+
+def test_a_system_without_proc_has_workers_too():
+    with Workers(eval, Limits(), "globals().update(STATUS=Path('/nowhere'))") as some:
+        pid = some.ask(LOADED)
+        assert some.ask("_taken()") > 5 * MB and some.ask(LOADED) == pid
 
 
 def test_a_worker_that_takes_too_long_is_replaced():
@@ -125,7 +133,7 @@ def test_none_is_left_behind_where_the_parent_is_killed(tmp_path):
     )
     script = tmp_path / "script.py"
     script.write_text(code)
-    ran = subprocess.run([sys.executable, "-P", script, folder], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([*PYTHON, script, folder], capture_output=True, text=True, timeout=60)
     pid = int(ran.stdout)
     until = time.monotonic() + 10
     while time.monotonic() < until and (
