@@ -48,7 +48,12 @@ class Foreign:
 def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """A library whose arrays are Foreign, under a name of its own."""
     module = ModuleType("foreignlib")
-    module.from_dlpack = lambda value: Foreign(np.from_dlpack(value))  # type: ignore[attr-defined]
+
+    def taken(value: Any) -> Foreign:
+        found = np.from_dlpack(value)
+        return Foreign(found if found.flags.writeable else value.numpy())  # what PyTorch 2.6 gives is read-only
+
+    module.from_dlpack = taken  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "foreignlib", module)
     monkeypatch.setattr(Foreign, "__module__", "foreignlib.core")
     yield module

@@ -7,6 +7,7 @@ import torch
 from skimage import data
 
 import fastip
+from cases.programs import traces_constants
 from fastip import operators, priors, psf
 from fastip.contracts import LinearOperator, Prior, Status
 from fastip.errors import InvalidInput
@@ -82,6 +83,7 @@ def test_the_defaults_converge_soon(task: str, weight: float) -> None:
     assert found.status is Status.CONVERGED and found.iterations <= (100 if task == "holes" else 40)
 
 
+@traces_constants
 @pytest.mark.parametrize(
     "prior",
     [
@@ -108,6 +110,7 @@ def test_an_operator_that_sees_nothing_is_said() -> None:
             fastip.admm(torch.rand(SHAPE), 0 * BLUR, prior)
 
 
+@traces_constants
 def test_a_weight_that_is_a_tensor_is_not_traced() -> None:
     """Its largest entry is not known while torch.compile traces; another beta than that would be another result."""
     y, weight = torch.rand(SHAPE), torch.tensor([0.01]).reshape(1, 1, 1, 1).requires_grad_()

@@ -17,6 +17,7 @@ from cases.checks import noise, relative
 from cases.pretended import pretended
 from cases.priors import draw, prox
 from cases.problems import matrix
+from cases.programs import traces_constants
 from fastip import metrics, operators, priors, psf
 from fastip.errors import InvalidInput
 from fastip.operators.base import spectra
@@ -115,6 +116,7 @@ def test_no_dtype_nor_device_is_another() -> None:
                 assert x.dtype == dtype and relative(x.double(), expected) < tolerance
 
 
+@traces_constants
 @pytest.mark.parametrize("given", ["laplacian", SYMMETRIC], ids=["name", "array"])
 def test_traced_and_pickled(given: Any) -> None:
     y, op = noise((1, 2, 8, 9), torch.float32), operators.Blur(psf.gaussian(5, sigma=1.0), boundary="reflect")
