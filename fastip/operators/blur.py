@@ -155,7 +155,7 @@ class Blur(Operator):
 
     def products(self, input_shape: Shape) -> float:
         if self._fourier is not None:
-            return TRANSFORM * math.prod(input_shape)  # two real transforms
+            return 2 * TRANSFORM * math.prod(input_shape)  # two real transforms
         taps = int((self.psf != 0).flatten(-2).sum(-1).max())
         return float(taps * math.prod(self.output_shape(input_shape)))
 

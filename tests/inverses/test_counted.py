@@ -95,6 +95,23 @@ def test_the_least_work_comes_first_and_depends_on_no_value():
     assert [c.total for c in again] == totals, "a batch, and other values, choose alike"
 
 
+def test_a_blur_anywhere_inside_lets_a_number_do():
+    """What it makes small, images have little of: the number needs few more iterations than the exact inverse."""
+    h, shape = torch.rand(9, 9, generator=torch.Generator().manual_seed(2)), (1, 2, 40, 40)
+    weights = torch.rand(2, 40, 40, generator=torch.Generator().manual_seed(3))
+    for op in (
+        operators.Mask(weights) @ operators.Blur(h / h.sum()),
+        2.0 * operators.Varying([h / h.sum(), h.flip(0) / h.sum()], weights),
+        operators.Stack([operators.Identity(), operators.Blur(h / h.sum()) + operators.Mask(weights)]),
+        operators.ToGray([0.4, 0.6]) @ operators.Mask(weights) @ operators.Blur(h / h.sum(), boundary="zero"),
+    ):
+        assert counted.blurs(op) and counted.blurs(op.T)
+        y = op(torch.rand(shape))
+        number = next(c for c in candidates(op, y, 0.02, 1.0, TV) if isinstance(c.inverse, inverses.Scalar))
+        assert number.iterations < 2 * counted.ITERATIONS
+    assert not counted.blurs(operators.Mask(weights)) and not counted.blurs(sparse(600, (1, 8, 8)))
+
+
 def test_a_factor_is_assembled_only_where_it_pays():
     """64 x 64 data of eight bands: 4096 products with A A^T cost more than all iterations of another inverse."""
     code = torch.rand(1, 8, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...contracts import Inverse, LinearOperator
+from ...operators import Blur, Operator, Varying
 from ...operators.base.work import TRANSFORM
 from ...tracing import norm, real_dtype
 from ..certificate import LIMIT, weights
@@ -24,15 +26,17 @@ from .price import price, single
 # Iterations of the exact inverse to a gap of 1e-4; and how many more an approximate one takes, by a power of its
 # smallest eigenvalue lambda_min(C B^-1). A number and a sketch are slow for the small part of A A^T alone, which counts
 # least; the error of a polynomial is alike everywhere. Tomography of 4096 rows, beta = 0.02 ||A||^2: Exact 45,
-# Polynomial(4) 45, (2) 60, (1) 140, Nystrom(256) 75, (64) 120, Scalar 150.
+# Polynomial(4) 45, (2) 60, (1) 140, Nystrom(256) 75, (64) 120, Scalar 150. What a blur makes small, images have little
+# of: to 1e-3, Scalar and Polynomial(2) take 230 and 230 (63 x 63, valid), 180 and 115 (a wide code), 60 and 40
+# (a varying blur), 55 and 30 (9 x 9 behind a mask).
 ITERATIONS, SLOW = 60.0, 0.25
-SMALL_PART, ALIKE = 0.5, 0.9
+SMALL_PART, OF_BLURS, ALIKE = 0.5, 0.15, 0.9
 TINY = 1e-12  # smaller eigenvalues, where beta is lost to rounding, are slow enough
 # What the rest of an iteration costs: the calls in all, and the prior a pixel, pointwise, by a few steps (total
-# variation) or a network.
-CALLS, POINTWISE, STEPS, NETWORK = 5e6, 50.0, 400.0, 1e4
+# variation: 105 to 265 measured with AVX2) or a network.
+CALLS, POINTWISE, STEPS, NETWORK = 5e6, 20.0, 150.0, 1e4
 # The second split, beside the exact inverse: with total variation (25 x 25 shake 0.6 to 0.9 of Scalar's iterations, a
-# psf of 63 x 63 with far tails 2.6 times as many), and with priors that give their prox at once, which wait for it.
+# psf of 63 x 63 with far tails 3.2 times as many), and with priors that give their prox at once, which wait for it.
 SPLIT, SPLIT_EXACT = 3.0, 6.0
 RANKS, DEGREES = (16, 64, 256), (1, 2, 4, 8)
 LARGEST_SKETCH = 3e7  # numbers, 240 MB: a larger one costs more memory than most solves
@@ -100,8 +104,14 @@ def candidates(op: LinearOperator, y: Tensor, beta: float, relaxation: float, wa
     found = [*_general(op, y, beta, relaxation, pair, pair + rest, wanted.free), *_factor(op, y, pair, pair + rest)]
     if op.window() is not None and not y.is_complex():
         times = SPLIT_EXACT if wanted.exact else SPLIT
-        found.append(Candidate(Split(), 0.0, times * ITERATIONS, 2 * TRANSFORM * pixels + rest))
+        found.append(Candidate(Split(), 0.0, times * ITERATIONS, 4 * TRANSFORM * pixels + rest))
     return sorted(found, key=lambda candidate: candidate.total)
+
+
+def blurs(op: Any) -> bool:
+    """Whether a convolution is a part of it."""
+    parts = chain.from_iterable(v if isinstance(v, (tuple, list)) else (v,) for v in vars(op).values())
+    return isinstance(op, (Blur, Varying)) or any(blurs(part) for part in parts if isinstance(part, Operator))
 
 
 def _general(
@@ -111,7 +121,9 @@ def _general(
     beta = max(beta, LEAST_BETA * largest) if free else beta
     own, gram = weights(beta, relaxation)
 
-    def iterations(low: float, power: float = SMALL_PART) -> float:
+    small = OF_BLURS if blurs(op) else SMALL_PART
+
+    def iterations(low: float, power: float = small) -> float:
         return ITERATIONS * max(1.0, SLOW / max(low, TINY)) ** power
 
     yield Candidate(Scalar(), 0.0, iterations(LIMIT * beta / (own + gram * largest)), each)
