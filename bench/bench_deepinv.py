@@ -168,7 +168,7 @@ def row(name: str, problem: Problem) -> str:
 
 
 def drop_in() -> Iterator[str]:
-    """Lines: what deepinv's own calls gain where the physics is an operator of fastip, milliseconds of the processor."""
+    """Lines: what deepinv's own calls gain where the physics is an operator of fastip, in milliseconds."""
     import deepinv
 
     size, x = (3, 256, 256), image(3, 256)
