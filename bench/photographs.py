@@ -2,6 +2,7 @@
 
     OMP_WAIT_POLICY=PASSIVE python -P bench/photographs.py            the times, a minute on two cores
     OMP_WAIT_POLICY=PASSIVE python -P bench/photographs.py 4000 3000  peak memory of one of this size, made of a quarter
+    OMP_WAIT_POLICY=PASSIVE python -P bench/photographs.py 4000 3000 deblur    the same behind a shake of 41 x 41
 
 The picture is the astronaut of scikit-image, colour; the noise is told. Each time is the least of three after one.
 """
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 import fastip
-from fastip import data, psf
+from fastip import data, operators, psf
 
 SIDE, NOISE = 512, 2.55 / 255
 
@@ -65,14 +66,22 @@ def times() -> None:
         print(f"| {title} | {min(found[1:]):.2f} |", flush=True)
 
 
-def memory(w: int, h: int) -> None:
-    """Prints the peak of the process for one large result."""
-    problem = fastip.load_task("upscale", factor=4, noise=NOISE)
-    began = time.perf_counter()
-    solution = problem.solve(picture(h // 4, w // 4))
+def memory(w: int, h: int, task: str = "upscale") -> None:
+    """Prints the peak of the process for one large result; deblurring runs the first of its iterations, all alike."""
+    if task == "deblur":
+        psf_size, restorer = 41, fastip.shipped.restorer("photo")
+        op = operators.Blur(psf.shake(psf_size, 1).float(), boundary="valid")
+        y = op(picture(h + psf_size - 1, w + psf_size - 1))
+        began = time.perf_counter()
+        solution = restorer.solve(y, op, NOISE, callback=lambda state: False)
+    else:
+        problem, y = fastip.load_task("upscale", factor=4, noise=NOISE), picture(h // 4, w // 4)
+        began = time.perf_counter()
+        solution = problem.solve(y)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{tuple(solution.x.shape)}: {time.perf_counter() - began:.0f} s, peak {peak:.2f} GiB")
+    seconds = time.perf_counter() - began
+    print(f"{tuple(solution.x.shape)}, {solution.iterations} iterations: {seconds:.0f} s, peak {peak:.2f} GiB")
 
 
 if __name__ == "__main__":
-    memory(*map(int, sys.argv[1:3])) if len(sys.argv) == 3 else times()
+    memory(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]) if len(sys.argv) > 2 else times()

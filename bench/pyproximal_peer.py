@@ -101,24 +101,24 @@ class _Try:
 def _tried(problem: Problem, scale: float, share: float, least: float, gap: float, most: int, limit: float) -> _Try:
     prepared, op = Prepared(problem, scale), problem.make()
     seen: list[float] = []
-    count, begun = 0, time.perf_counter()
+    count, begun = 0, time.process_time()
 
     def look(x: np.ndarray) -> None:
         nonlocal count
         count += 1
         if count % 5 == 0:
             seen.append(problem.objective(torch.from_numpy(np.array(x)).reshape(prepared.shape), op))
-            if not seen[-1] > least * (1 + gap) or time.perf_counter() - begun > limit:
+            if not seen[-1] > least * (1 + gap) or time.process_time() - begun > limit:
                 raise _Ended
 
     with contextlib.suppress(_Ended):
         prepared.run(share, most, look)
-    spent, nearest = time.perf_counter() - begun, min(seen, default=float("inf")) / least - 1
+    spent, nearest = time.process_time() - begun, min(seen, default=float("inf")) / least - 1
     if not nearest <= gap:
         return _Try((True, nearest), scale, share, None, spent, nearest)
-    begun = time.perf_counter()
+    begun = time.process_time()
     Prepared(problem, scale).run(share, 5 * len(seen))
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     return _Try((False, seconds), scale, share, 5 * len(seen), seconds, nearest)
 
 
