@@ -5,8 +5,8 @@
 
 Images of 48 x 48 (32 x 32 for compressed sensing), in float32, one thread. fastip is given deepinv's physics by
 `interop.from_deepinv`, deepinv runs its own; Fourier measurements, which deepinv knows for complex images alone, are
-fastip's, given to it by `interop.to_deepinv`. Settings: fastip its default beta and that times 0.3 and 3; deepinv's
-ADMM step sizes and steps of its warm-started TV denoiser; iterations 5, 10, 20, ... 320. Least of three runs.
+fastip's, given to it by `interop.to_deepinv`. Settings: fastip its default beta and that times 0.1, 0.3, 3 and 10;
+deepinv's ADMM step sizes and steps of its warm-started TV denoiser; iterations 5, 10, 20, ... 320. Least of three runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from measure import processor
 
 GAP, RUNS = 1e-3, 3
 ITERATIONS = (5, 10, 20, 40, 80, 160, 320)
-OTHERS = (0.3, 3.0)  # times the default beta
+OTHERS = (0.3, 3.0, 0.1, 10.0)  # times the default beta
 STEP_SIZES, INNER = (10.0, 30.0, 100.0, 300.0, 3.0, 1.0), (10, 40)  # of deepinv
 SLOWER = 3.0  # times the fastest so far: a setting that takes so long without the gap is given up
 HEAD = (
