@@ -130,7 +130,7 @@ def tuned(problem: Problem, name: str, candidates: list[tuple[str, Any]], least:
     rows = []
     for parameter, inverse in candidates:
         for beta in (None, *BETAS):
-            told = f"{name} {parameter}".strip() + (", default beta" if beta is None else f", beta {beta:g} |A|^2")
+            told = f"{name} {parameter}".strip() + (", default beta" if beta is None else f", beta {beta:g} ‖A‖²")
             try:
                 rows.append(way(problem, told, inverse, beta, least, limit))
             except fastip.FastipError:
