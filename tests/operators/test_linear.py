@@ -154,9 +154,9 @@ def test_norm_is_the_largest_singular_value(case):
     matrix = operator_matrix(op, case.input_shape)
     smaller = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
     exact = torch.linalg.eigvalsh(smaller)[-1].sqrt().item()
-    assert op.norm(case.input_shape) == pytest.approx(exact, rel=1e-6)
-    assert op.norm(case.input_shape) >= exact * (1 - 1e-9)
-    assert op.T.norm(op.output_shape(case.input_shape)) == pytest.approx(exact, rel=1e-6)
+    larger = 1e-6 if op.products(case.input_shape) is not None else 5e-4  # those of one's own are known roughly
+    for norm in (op.norm(case.input_shape), op.T.norm(op.output_shape(case.input_shape))):
+        assert exact * (1 - 1e-9) <= norm <= exact * (1 + larger)
     try:
         bound = op.norm()
     except InvalidInput as error:
