@@ -9,7 +9,8 @@ from ..arrays import accumulator, check_number
 from ..contracts import LinearOperator, Shape
 from ..kernels import variation
 from ..tracing import real_dtype
-from .prior import BoundWithout, Weight, check_fit, check_state, like, picture_shape, weight_on
+from .dual_fields import WithDualFields
+from .prior import Weight, check_fit, like, picture_shape, weight_on
 from .separable import Separable
 from .tv import TV
 
@@ -128,53 +129,31 @@ def _excess(d: Tensor, state: variation.Slopes, ratio: float) -> float:
     return float((value - least) / value) if value > 0 else 0.0
 
 
-class BoundTGV(BoundWithout):
+class BoundTGV(WithDualFields):
     """TGV in one solve: it has the dual fields p, 2 b c h w, and q, 3 b c h w, and the slopes w, 2 b c h w."""
 
-    exact = False
-
     def __init__(self, prior: TGV, weight: Weight, separable: Separable, own: tuple[Tensor, ...]) -> None:
-        self._prior, self._weight, self._separable, self._own = prior, weight, separable, own
-        self._fields: tuple[Tensor, Tensor, Tensor] | None = None
+        super().__init__(type(prior).__name__, weight, own, 2)
+        self._prior, self._separable = prior, separable
 
     def __call__(self, v: Tensor, step: float) -> Tensor:
         dtype, v = v.dtype, v.to(accumulator(v.dtype))
         weight = like(self._weight, v)
         prox = self._separable.pointwise()
         f = (lambda a: self._separable.prox(a, step)) if prox is None else prox
-        if self._fields is None:
+        if not self._fields:
             self._fields = v.new_zeros(2, *v.shape), v.new_zeros(3, *v.shape), v.new_zeros(2, *v.shape)
+        p, q, w = self._fields
         x, self._fields = variation.generalised_prox(
-            v, self._fields, step, weight, self._prior.ratio, self._prior.steps, f
+            v, (p, q, w), step, weight, self._prior.ratio, self._prior.steps, f
         )
         return x.to(dtype)
-
-    def state(self) -> tuple[Tensor, ...]:
-        """(p, q, w, weight); empty before the first call."""
-        if self._fields is None:
-            return ()
-        return (*(field.detach() for field in self._fields), torch.as_tensor(self._weight).detach())
-
-    def fields(self) -> tuple[Tensor, ...]:
-        """(p, q, w) with their graph; empty before the first call."""
-        return self._fields or ()
-
-    def resume(self, state: tuple[Tensor, ...]) -> None:
-        """Go on with these, the dual fields scaled to this weight."""
-        check_state(state[:3], self._own, type(self._prior).__name__)
-        p, q, w, weight = state
-        own = torch.as_tensor(self._weight).detach().to(weight)
-        if not torch.equal(weight, own):
-            scale = torch.where(weight > 0, own / weight, torch.zeros_like(weight))
-            p, q = p * scale, q * scale
-        self._fields = p.clone(), q.clone(), w.clone()
 
     def slack(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``R(x) - <D^T p', x>`` per image for a p' = E^T q that the limits allow, and how far p is from it; R(x).
 
         R by the slopes that are kept: not below R(x).
         """
-        assert self._fields is not None
         wide = self._own[0].dtype if x.device.type == "mps" else torch.float64
         x, (p, q, w) = x.detach().to(wide), (field.detach().to(wide) for field in self._fields)
         weight = torch.as_tensor(self._weight).detach().to(x)

@@ -16,18 +16,9 @@ from ..contracts import BoundPrior, LinearOperator, Shape
 from ..errors import InvalidInput, closest
 from ..kernels import variation
 from ..tracing import real_dtype
+from .dual_fields import WithDualFields
 from .penalty import Penalty, alike, suggested
-from .prior import (
-    BoundWithout,
-    Prior,
-    Weight,
-    check_fit,
-    check_plane_weight,
-    check_state,
-    like,
-    picture_shape,
-    weight_on,
-)
+from .prior import Prior, Weight, check_fit, check_plane_weight, like, picture_shape, weight_on
 from .separable import Separable
 
 # More than this never settles on some problems, because the image moves between the calls: x 4 super-resolution with 20
@@ -245,19 +236,16 @@ class Huber(TV):
         return (self.threshold / 2) * u.square().sum(dim=0) / torch.where(weight > 0, weight, torch.ones_like(weight))
 
 
-class BoundTV(BoundWithout):
+class BoundTV(WithDualFields):
     """TV in one solve: it has the dual field u and the extrapolated field r, each 2 b c h w, of the kind of ``own``."""
 
-    exact = False
-
     def __init__(self, prior: TV, weight: Weight, separable: Separable, own: Tensor) -> None:
-        self._prior, self._weight, self._separable = prior, weight, separable
+        super().__init__(type(prior).__name__, weight, (own, own), 2)
+        self._prior, self._separable = prior, separable
         self._momentum = min(1 - 1 / prior.steps, MOMENTUM)
-        self._own = own
-        self._fields: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, v: Tensor, step: float) -> Tensor:
-        if self._fields is None:
+        if not self._fields:
             self._fields = v.new_zeros(2, *v.shape), v.new_zeros(2, *v.shape)
         (u, r), separable, weight, prior = self._fields, self._separable, self._weight, self._prior
         prox = separable.pointwise() or (lambda a: separable.prox(a, step))
@@ -270,25 +258,8 @@ class BoundTV(BoundWithout):
         self._fields = u, r
         return x
 
-    def state(self) -> tuple[Tensor, ...]:
-        """(u, r, weight), the fields each 2 b c h w; empty before the first call."""
-        if self._fields is None:
-            return ()
-        return (*(field.detach() for field in self._fields), torch.as_tensor(self._weight).detach())
-
-    def fields(self) -> tuple[Tensor, ...]:
-        """(u, r) with their graph; empty before the first call."""
-        return self._fields or ()
-
     def resume(self, state: tuple[Tensor, ...]) -> None:
-        """Go on with these dual fields, scaled to this weight: a path of weights then takes half the iterations."""
-        check_state(state[:2], (self._own, self._own), type(self._prior).__name__)
-        u, r, weight = state
-        own = torch.as_tensor(self._weight).detach().to(weight)
-        if not torch.equal(weight, own):
-            scale = torch.where(weight > 0, own / weight, torch.zeros_like(weight))
-            u, r = u * scale, r * scale
-        self._fields = u.clone(), r.clone()
+        super().resume(state)
         if self._prior.boundary == "reflect":  # the fields of one that wraps have differences across the border
             for field in self._fields:
                 field[0, ..., -1, :] = 0
@@ -296,8 +267,7 @@ class BoundTV(BoundWithout):
 
     def slack(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(weight TV(x) + TV*(u) - <D^T u, x>, R(x))`` per image; the first is 0 once u is the dual of x."""
-        assert self._fields is not None
-        wide = self._own.dtype if x.device.type == "mps" else torch.float64  # products of two small numbers vanish
+        wide = self._own[0].dtype if x.device.type == "mps" else torch.float64  # products of two small numbers vanish
         x, u = x.detach().to(wide), self._fields[0].detach().to(wide)
         value, beside = self._prior.value(x), self._separable.value(x)
         found = (u * variation.differences(x, self._prior.boundary)).sum(dim=0)

@@ -116,6 +116,17 @@ def test_admm_ends_at_the_minimiser(constraint: priors.Prior | None) -> None:
         assert solution.status is Status.CONVERGED and -1e-7 < gap(solution) < tolerance
 
 
+def test_slack_is_what_the_prox_is_short_of() -> None:
+    """Large after the first call, nothing at rest: a slack that is always nothing would call any end a good one."""
+    v, prior = draw(2, 1, 8, 7), priors.TGV(0.1)
+    bound = prior.bind(v, operators.Identity())
+    first, value = bound.slack(bound(v, 0.7))
+    assert (first > 1e-2 * value).all()
+    for _ in range(3000):
+        x = bound(v, 0.7)
+    assert (bound.slack(x)[0].abs() < 1e-5 * value).all()
+
+
 def test_goes_on_where_it_was() -> None:
     """A solve in two parts is one, a path of weights ends where each solve does, and other states are refused."""
     op, prior = operators.Blur(psf.gaussian(3, sigma=0.8).double()), priors.TGV(0.02)
