@@ -22,6 +22,7 @@ from fastip import data, io, metrics, operators
 SIZE, NOISE, SHARE = 160, 2.55 / 255, 0.15
 PSFS = {"disk:19:9": fastip.psf.disk(19, 9.0), "motion:25:30": fastip.psf.motion(25, 30.0)}
 WAYS = [(prior, clipped) for prior in ("tv", "restorer") for clipped in ("off", "auto")]
+HEADING = "| photograph | highlights up to | input | TV, off | TV, auto | restorer, off | restorer, auto |"
 PAGE = pathlib.Path(__file__).parent / "results" / "clipped.md"
 
 
@@ -41,7 +42,7 @@ def main() -> None:
     told = (__doc__ or "").partition("minutes on one core")[2].strip()
     lines = [f"# Deblurring clipped highlights\n\n{told}"]
     for text, kernel in PSFS.items():
-        lines += [f"\n## {text}\n", "| photograph | highlights up to | input | TV, off | TV, auto | restorer, off | auto |"]
+        lines += [f"\n## {text}\n", HEADING]
         lines.append("|---|--:|--:|--:|--:|--:|--:|")
         rows = []
         for seed, (name, picture) in enumerate(data.held_out_photographs(data.EVERYDAY).items()):
