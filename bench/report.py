@@ -176,7 +176,7 @@ def heading(machine: dict[str, Any]) -> list[str]:
         f"kernels {machine['kernels'].get('isa')}; OMP_WAIT_POLICY={machine['omp_wait_policy']} `{machine['command']}`"
     )
     return [
-        f"# {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads",
+        f"# {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, {machine['kernels'].get('isa')}",
         "",
         f"{machine['date']}; {versions}; {how}",
         "",
@@ -297,7 +297,7 @@ def main(*arguments: str) -> int:
     folder = next((pathlib.Path(a) for a in arguments if pathlib.Path(a) not in sources), RESULTS)
     run = gpu_lines.read(sources) if sources[0].suffix == ".jsonl" else json.loads(sources[0].read_text())
     machine, found = run["machine_info"]["fastip"], entries(run)
-    name = slug(f"{machine['cpu']} {machine['cores']} cores")
+    name = slug(f"{machine['cpu']} {machine['cores']} cores {machine['kernels'].get('isa') or ''}")
     folder.mkdir(exist_ok=True)
     photographs, gpu = restoration_report.entries(found), gpu_report.entries(found)
     rest = [e for e in found if e not in photographs and e not in gpu]

@@ -33,14 +33,21 @@ EVERY = 5
 # look and above GROWTH / 10 times the data. Smaller numbers would stop sound solves, whose residual grows for a while
 # from a far start; larger ones let a diverging one run on.
 PATIENCE, GROWTH = 20, 10.0
+# A processor copies what it takes the norm of to float64: beyond so many numbers, in so many pieces, one after another.
+# A copy of the whole would be two images.
+PIECE, PIECES = 2**18, 16
 
 
 def per_image(values: Tensor) -> Tensor:
     """Euclidean norm of each image of the batch, shape (b,), in float64 where the device has it."""
     flat = values.detach().flatten(1)
-    if flat.device.type == "mps":
-        return torch.linalg.vector_norm(flat, dim=1, dtype=accumulator(flat.dtype))
-    return torch.linalg.vector_norm(flat, dim=1, dtype=torch.complex128 if flat.is_complex() else torch.float64)
+    wide = torch.complex128 if flat.is_complex() else torch.float64
+    dtype = accumulator(flat.dtype) if flat.device.type == "mps" else wide
+    if flat.device.type != "cpu" or flat.dtype == dtype or flat.numel() <= PIECE:
+        return torch.linalg.vector_norm(flat, dim=1, dtype=dtype)
+    pieces = flat.split(-(-flat.shape[1] // PIECES), dim=1)
+    norms = torch.stack([torch.linalg.vector_norm(piece, dim=1, dtype=dtype) for piece in pieces])
+    return torch.linalg.vector_norm(norms, dim=0)
 
 
 def rounding(dtype: torch.dtype) -> float:

@@ -13,7 +13,7 @@ from cases.stop_rule import BETA, NAN, assert_ends, every_script, every_solved_s
 from fastip import operators, priors
 from fastip.contracts import Scales, Status
 from fastip.solvers import spectral
-from fastip.stopping import EVERY, Error, StopRule, ratio, relative_change
+from fastip.stopping import EVERY, Error, StopRule, per_image, ratio, relative_change
 
 
 @every_script
@@ -137,3 +137,19 @@ def test_the_loop_in_fourier_space_ends_as_the_table_says(script, monkeypatch):
 def test_relative_change():
     x, new = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 2.0], [0.0, 0.0]])
     torch.testing.assert_close(relative_change(x, new), torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64])
+def test_norms_of_large_images_are_those_of_the_whole(dtype):
+    """In pieces, one after another: also of images that no square of float32 could hold."""
+    x = torch.randn(2, 3, 307, 311, dtype=dtype) * torch.tensor([1e-30, 1e30]).view(2, 1, 1, 1)
+    wide = x.to(torch.complex128 if dtype.is_complex else torch.float64)
+    torch.testing.assert_close(per_image(x), torch.linalg.vector_norm(wide.flatten(1), dim=1), rtol=1e-12, atol=0)
+
+
+def test_a_norm_copies_a_part_of_the_image_at_a_time():
+    x = torch.randn(1, 3, 600, 600)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        per_image(x)
+    taken = max(event.cpu_memory_usage for event in profile.events())
+    assert 0 < taken < x.numel() * x.element_size() // 2

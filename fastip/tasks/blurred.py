@@ -56,8 +56,8 @@ class BlurTask(ClassicalTask):
         return Usual(inverse="split" if self._natural(choice) else "auto")
 
     # Photographs and a page of print as they are, 0.02 to 16 % white, lose 0.25 dB at most by it and gain 0.3; with
-    # 15 % clipped in light they gain 5.3, 0.1 to 13 (x 2: 0.6 to 1, x 4: 0). Where nothing is blurred a clipped pixel has
-    # nobody else to tell how bright it is: denoise gains 0.05 dB, and the second split costs inpaint 1.8 dB.
+    # 15 % clipped in light they gain 5.3, each 0.1 to 13 (x 2: 0.6 to 1, x 4: 0). Where nothing is blurred a clipped
+    # pixel has nobody else to tell how bright it is: denoise gains 0.05 dB, and the second split costs inpaint 1.8 dB.
     def usual_clipped(self, choice: Choice) -> str | None:
         served = self.stride == 1 and choice.inverse in CLIPPED and self.operator(choice).window() is not None
         return AUTO if served else None
