@@ -5,6 +5,7 @@ Optional: see README.md for the installation.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.machinery
 import sys
@@ -45,9 +46,12 @@ class _Absent(types.ModuleType):
 def why_absent() -> str | None:
     """None where deepinv can be imported, else the reason.
 
-    There is no torchvision for every torch, so an empty one is put in its place.
+    There is no torchvision for every torch, so an empty one is put in its place; before that torchmetrics, which does
+    without torchvision but not with an empty one, is imported.
     """
     if "torchvision" not in sys.modules and importlib.util.find_spec("torchvision") is None:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("torchmetrics.functional.image")
         for suffix in _TORCHVISION:
             module = _Absent("torchvision" + suffix)
             module.__spec__ = importlib.machinery.ModuleSpec(module.__name__, None)
