@@ -9,10 +9,9 @@ from ..arrays import accumulator, check_number
 from ..contracts import LinearOperator, Shape
 from ..kernels import variation
 from ..tracing import real_dtype
-from .dual_fields import WithDualFields
 from .prior import Weight, check_fit, like, picture_shape, weight_on
 from .separable import Separable
-from .tv import TV
+from .tv import TV, WithDualFields
 
 # Times the beta that suits total variation of the same weight: the slopes settle sooner in small steps of the image.
 STIFFER = 4.0

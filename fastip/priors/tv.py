@@ -6,6 +6,7 @@ The dual field is kept between iterations and takes a few projected steps in eac
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 
 import torch
 from torch import Tensor
@@ -16,9 +17,18 @@ from ..contracts import BoundPrior, LinearOperator, Shape
 from ..errors import InvalidInput, closest
 from ..kernels import variation
 from ..tracing import real_dtype
-from .dual_fields import WithDualFields
 from .penalty import Penalty, alike, suggested
-from .prior import Prior, Weight, check_fit, check_plane_weight, like, picture_shape, weight_on
+from .prior import (
+    BoundWithout,
+    Prior,
+    Weight,
+    check_fit,
+    check_plane_weight,
+    check_state,
+    like,
+    picture_shape,
+    weight_on,
+)
 from .separable import Separable
 
 # More than this never settles on some problems, because the image moves between the calls: x 4 super-resolution with 20
@@ -234,6 +244,42 @@ class Huber(TV):
             weight = u.new_full((1, 1, 1, 1), weight)
         weight = weight.to(u)
         return (self.threshold / 2) * u.square().sum(dim=0) / torch.where(weight > 0, weight, torch.ones_like(weight))
+
+
+class WithDualFields(BoundWithout):
+    """Keeps fields such as those of ``own``; of them the first ``duals`` grow with the weight.
+
+    ``name`` is that of the prior, for messages.
+    """
+
+    exact = False
+
+    def __init__(self, name: str, weight: Weight, own: tuple[Tensor, ...], duals: int) -> None:
+        self._name, self._weight, self._own, self._duals = name, weight, own, duals
+        self._fields: tuple[Tensor, ...] = ()
+
+    @abstractmethod
+    def __call__(self, v: Tensor, step: float) -> Tensor: ...
+
+    def state(self) -> tuple[Tensor, ...]:
+        """The fields and the weight; empty before the first call."""
+        if not self._fields:
+            return ()
+        return (*(field.detach() for field in self._fields), torch.as_tensor(self._weight).detach())
+
+    def fields(self) -> tuple[Tensor, ...]:
+        """The fields with their graph; empty before the first call."""
+        return self._fields
+
+    def resume(self, state: tuple[Tensor, ...]) -> None:
+        """Go on with these, the dual ones scaled to this weight: a path of weights then takes half the iterations."""
+        check_state(state[:-1], self._own, self._name)
+        *fields, weight = state
+        own = torch.as_tensor(self._weight).detach().to(weight)
+        if not torch.equal(weight, own):
+            scale = torch.where(weight > 0, own / weight, torch.zeros_like(weight))
+            fields[: self._duals] = [field * scale for field in fields[: self._duals]]
+        self._fields = tuple(field.clone() for field in fields)
 
 
 class BoundTV(WithDualFields):

@@ -8,7 +8,7 @@ import torch
 from cases.priors import draw
 from fastip import operators, priors
 from fastip.errors import InvalidInput
-from fastip.priors.dual_fields import WithDualFields
+from fastip.priors.tv import WithDualFields
 
 
 def bound(prior: priors.Prior, v: torch.Tensor) -> WithDualFields:
