@@ -1,6 +1,6 @@
 """Photographs whose highlights the camera cut off, deblurred with the data step for them and without it.
 
-    python -P bench/clipped.py        writes results/clipped.md; six minutes on one core
+    python -P bench/clipped.py        writes results/clipped.md; two minutes on one core
 
 The seven everyday photographs of ``fastip.data.held_out_photographs``, decoded by sRGB and so bright that 15 % of the
 blurred data exceed 1: a window of 160 x 160 behind a psf, noise of standard deviation 2.55/255, cut off at 0 and 1.
@@ -40,7 +40,8 @@ def scene(picture: Tensor, kernel: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 def main() -> None:
     """Measures, and writes the page."""
     told = (__doc__ or "").partition("minutes on one core")[2].strip()
-    lines = [f"# Deblurring clipped highlights\n\n{told}"]
+    versions = f"fastip {fastip.__version__}, torch {torch.__version__}, `python -P bench/clipped.py`"
+    lines = [f"# Deblurring clipped highlights\n\n{versions}.\n\n{told}"]
     for text, kernel in PSFS.items():
         lines += [f"\n## {text}\n", HEADING]
         lines.append("|---|--:|--:|--:|--:|--:|--:|")
