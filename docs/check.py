@@ -17,7 +17,6 @@ from urllib.parse import unquote, urlsplit
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src", "form": "action"}
-MEMBER = ("py method", "py property", "py attribute")
 
 
 @dataclass
@@ -28,19 +27,19 @@ class Page(HTMLParser):
         ids: The places that a link can lead to.
         links: Where its own links lead.
         loads: What a browser fetches for it.
-        described: Parameter -> what is said of it, those of methods left out.
+        described: (name, parameter) -> what is said of it where the name is documented, a class or one of its methods.
     """
 
     ids: set[str] = field(default_factory=set)
     links: list[str] = field(default_factory=list)
     loads: list[str] = field(default_factory=list)
-    described: dict[str, str] = field(default_factory=dict)
+    described: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__init__()
-        self._members = False  # below the first method
+        self._place = ""  # the name that this is about
         self._first = self._strong = False  # at the start of a paragraph, in bold type there
-        self._name: str | None = None  # the parameter that this is about
+        self._key: tuple[str, str] | None = None  # the name and the parameter that this is about
 
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         """Notes places and links."""
@@ -51,23 +50,24 @@ class Page(HTMLParser):
         loads = given.get(LOADED.get(tag, ""), "")
         if loads:
             self.loads.append(loads)
-        self._members |= tag == "dl" and given.get("class", "").startswith(MEMBER)
+        if tag == "dt" and "id" in given:
+            self._place = given["id"]
         self._strong = tag == "strong" and self._first
         self._first = tag == "p"
 
     def handle_data(self, data: str) -> None:
         """Notes what is said of a parameter."""
-        if self._strong and not self._members:
-            self._name = data.lstrip("*")
-            self.described.setdefault(self._name, "")
-        elif self._name is not None:
-            self.described[self._name] += data
+        if self._strong:
+            self._key = self._place, data.lstrip("*")
+            self.described.setdefault(self._key, "")
+        elif self._key is not None:
+            self.described[self._key] += data
         self._strong = self._first = False
 
     def handle_endtag(self, tag: str) -> None:
         """Ends what is said of a parameter."""
         if tag in ("li", "dd"):
-            self._name = None
+            self._key = None
 
 
 def read(path: Path) -> Page:
@@ -107,13 +107,14 @@ def foreign_styles(folder: Path) -> Iterator[str]:
             yield f"{path.relative_to(folder)} loads {link}: pages ask no other host for anything"
 
 
-def undescribed(page: Page, parameters: Sequence[str]) -> list[str]:
-    """The parameters of which nothing is said."""
-    return [name for name in parameters if len(page.described.get(name, "").partition("–")[2].strip()) < 3]
+def undescribed(page: Page, name: str, parameters: Sequence[str]) -> list[str]:
+    """The parameters of a function, class or method of which nothing is said."""
+    return [key for key in parameters if len(page.described.get((name, key), "").partition("–")[2].strip()) < 3]
 
 
 def missing(folder: Path) -> Iterator[str]:
     """Public names without a page, and parameters without a description."""
+    import members
     import names
 
     for face, found in names.public():
@@ -127,8 +128,10 @@ def missing(folder: Path) -> Iterator[str]:
             page = read(path) if path.is_file() else Page()
             if name.page not in page.ids:
                 yield f"{name.full} has no page"
-            elif wrong := undescribed(page, names.described(name.value)):
-                yield f"{name.full} says nothing of {', '.join(wrong)}"
+                continue
+            for place, parameters in ((name.page, names.described(name.value)), *members.of(name, page.ids)):
+                if wrong := undescribed(page, place, parameters):
+                    yield f"{place} says nothing of {', '.join(wrong)}"
 
 
 def main(folder: Path) -> int:

@@ -26,6 +26,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "commands",
     "mathml",
+    "members",
     "reference",
 ]
 exclude_patterns = ["_build", "_ext", "examples", "**/sg_execution_times.rst", "sg_execution_times.rst"]

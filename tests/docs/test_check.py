@@ -21,7 +21,7 @@ PAGE = """<html><body><dl class="py function"><dt id="fastip.f">f</dt><dd>
 <li><p><strong>op</strong> (<em>Any</em>)</p></li>
 <li><p><strong>like</strong> (<em>str</em>) – </p><p>The <strong>program</strong>.</p></li>
 </ul></dd></dl>
-<dl class="py method"><dt>m</dt><dd><p><strong>late</strong> – Of a method.</p></dd></dl>
+<dl class="py method"><dt id="fastip.f.m">m</dt><dd><p><strong>late</strong> – Of a method.</p></dd></dl>
 </dd></dl></body></html>"""
 
 
@@ -41,7 +41,8 @@ def broken(folder: Path, text: str) -> list[str]:
 def test_parameters_without_a_description_are_found(site: Path) -> None:
     page = check.read(site / "a.html")
     assert "fastip.f" in page.ids
-    assert check.undescribed(page, ["y", "op", "like", "late", "gone"]) == ["op", "late", "gone"]
+    assert check.undescribed(page, "fastip.f", ["y", "op", "like", "late", "gone"]) == ["op", "late", "gone"]
+    assert check.undescribed(page, "fastip.f.m", ["late", "y"]) == ["y"]
 
 
 @pytest.mark.parametrize("link", ["a.html", "a.html#fastip.f", "#here", "https://fastip.example/page", "mailto:a@b.c"])
