@@ -1,7 +1,7 @@
 """Says on the pages of classes what the parameters of methods are where a docstring does not.
 
-Methods that many classes have, ``output_shape(input_shape)`` or ``bind(op, y, beta, relaxation)``, mean the same by them:
-what is said here is added under the method, unless its own docstring says more.
+Methods that many classes have, ``output_shape(input_shape)`` or ``bind(op, y, beta, relaxation)``, mean the same by
+them: what is said here is added under the method, unless its own docstring says more.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def parameters(method: Any) -> list[str]:
     function = getattr(method, "__func__", method)
     if not callable(function) or isinstance(function, type):
         return []
-    return [key for key, p in inspect.signature(function).parameters.items() if key not in OWN and p.kind not in KEYWORDS]
+    found = inspect.signature(function).parameters.values()
+    return [p.name for p in found if p.name not in OWN and p.kind not in KEYWORDS]
 
 
 def of(name: names.Name, shown: set[str]) -> Iterator[tuple[str, list[str]]]:

@@ -17,10 +17,10 @@ from .conjugate_gradient import ConjugateGradient
 from .exact import Exact, assembles
 from .general.bounded import Scalar
 from .general.counted import GENERAL as GENERAL
-from .general.counted import LEAST_BETA as LEAST_BETA
 from .general.counted import Candidate as Candidate
 from .general.counted import Wanted as Wanted
 from .general.counted import candidates
+from .general.counted import least_beta as least_beta
 from .general.polynomial import Polynomial
 from .learned import Learned
 from .split import Split

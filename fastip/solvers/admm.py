@@ -59,7 +59,7 @@ def admm(
         beta: The penalty, a number > 0, or a sequence with one number per iteration (its last value is repeated).
             None: what suits the prior and A (its ``suggested_beta``; for images in [0, 1] that of a weight, for
             denoisers noise^2 / sigma^2), else ``0.02 ||A||^2`` (docs/mathematics.md has the measurements); not below
-            that where the inverse is Scalar, Diagonal, Nystrom or Polynomial.
+            ``0.04 ||A||^2`` where the inverse is Scalar, Diagonal, Nystrom or Polynomial and A no blur alone.
         inverse: "auto" or an object of ``fastip.inverses``.
         fidelity: An object of ``fastip.fidelities``, D: ``D(A x) + R(x)`` is minimised. It needs ``inverses.Split``,
             which "auto" then is. None: ``||y - A x||^2``.

@@ -41,7 +41,7 @@ def settled(
     if inverse == "auto":
         inverse = auto.choose(op, y, betas[0], relaxation=relaxation, **wanted(prox, beta)._asdict())
     if beta is None and isinstance(check_inverse(inverse), auto.GENERAL):
-        least = auto.LEAST_BETA * norm(op, shape) ** 2
+        least = auto.least_beta(op, norm(op, shape) ** 2)
         if betas[0] < least and _agrees(prior, least):
             betas = [check_normal(least, "beta", y.dtype)]
     return betas, check_inverse(inverse), prox

@@ -40,6 +40,19 @@ def test_tasks_are_listed_with_what_was_measured(monkeypatch):
     )
 
 
+@pytest.mark.parametrize(("given", "then"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_sleep(given, then):
+    """Said before torch is loaded, which reads it once."""
+    code = (
+        "import os, sys; from fastip.cli import main; sys.argv = ['fastip', '--version']\n"
+        "try: main()\nexcept SystemExit: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    )
+    kept = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    env = kept if given is None else kept | {"OMP_WAIT_POLICY": given}
+    told = subprocess.run([*PYTHON, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert told.stdout.split()[-2:] == [then, "False"]
+
+
 def test_info_and_bench_tell_the_truth():
     told = fastip("info").output
     assert torch.__version__ in told and "compiled" in told and "threads" in told

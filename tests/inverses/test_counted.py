@@ -140,11 +140,22 @@ def test_beta_is_raised_for_what_wants_it_where_nobody_gave_one():
     assert tv.suggested_beta(op, (1, 1, 64, 64)) < 0.01 * norm**2
     for inverse in ("auto", inverses.Scalar(), inverses.Nystrom(16)):
         found = fastip.admm(y, op, tv, inverse=inverse, iterations=2, tolerance=0)
-        assert found.beta == pytest.approx(0.02 * norm**2, rel=1e-6)
+        assert found.beta == pytest.approx(0.04 * norm**2, rel=1e-6)
     given = fastip.admm(y, op, tv, beta=1e-3 * norm**2, iterations=2, tolerance=0)
     assert given.beta == pytest.approx(1e-3 * norm**2)
     plain = fastip.admm(y, op, tv, inverse=inverses.ConjugateGradient(), iterations=2, tolerance=0)
     assert plain.beta < 0.01 * norm**2
+
+
+def test_a_blur_alone_keeps_the_beta_that_suits_its_prior():
+    shape, tv = (1, 1, 24, 24), priors.TV(1e-6)
+    op = operators.Blur(torch.ones(5, 5) / 25, boundary="valid")
+    y, suited = data(op, shape), tv.suggested_beta(op, shape)
+    assert suited < 0.01 * op.norm(shape) ** 2
+    assert fastip.admm(y, op, tv, inverse=inverses.Scalar(), iterations=2, tolerance=0).beta == pytest.approx(suited)
+    behind = operators.Mask(torch.ones(20, 20).index_fill(0, torch.tensor([3]), 0.0)) @ op
+    found = fastip.admm(data(behind, shape), behind, tv, inverse=inverses.Scalar(), iterations=2, tolerance=0)
+    assert found.beta == pytest.approx(0.04 * behind.norm(shape) ** 2, rel=1e-3)
 
 
 def test_a_denoiser_of_a_known_level_keeps_its_beta():
