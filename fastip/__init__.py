@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .explanation import explain as explain
     from .noise import noise_level as noise_level
     from .operators import psf as psf
+    from .solution import Selection as Selection
     from .solution import Solution as Solution
     from .solution import Status as Status
     from .solvers import csgm as csgm
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from .solvers.admm import admm as admm
     from .solvers.npgd import npgd as npgd
     from .solvers.pgd import pgd as pgd
+    from .solvers.selection.select import select as select
     from .solvers.wiener import wiener as wiener
     from .tasks import load_task as load_task
 
@@ -78,8 +80,8 @@ _PUBLIC = {
     "errors": ("FastipDeprecationWarning", "FastipError"),
     "explanation": ("explain",),
     "noise": ("noise_level",),
-    "solution": ("Solution", "Status"),
-    "solvers": ("admm", "csgm", "npgd", "pgd", "pgdgan", "wiener"),
+    "solution": ("Selection", "Solution", "Status"),
+    "solvers": ("admm", "csgm", "npgd", "pgd", "pgdgan", "select", "wiener"),
     "tasks": ("load_task",),
 }
 _HOME = {name.rpartition(".")[2]: (module, name) for module, names in _PUBLIC.items() for name in names}

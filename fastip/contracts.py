@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from .solution import Selection as Selection
 from .solution import Solution as Solution
 from .solution import Status as Status
 from .terms import BoundFidelity as BoundFidelity

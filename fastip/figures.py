@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from .arrays import as_tensor
-from .contracts import Solution
+from .contracts import Selection, Solution
+from .curves import ACCENT, INK, MUTED
+from .curves import draw_blur as draw_blur
+from .curves import draw_selection as draw_selection
 from .errors import InvalidInput, strict_keywords
 from .io.replace import replace_file
 from .stopping import EVERY
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 
     from .operators.psf import Estimate
 
-INK, ACCENT, MUTED = "#1b1f24", "#d1495b", "#8a94a0"
 SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
 # Pixels a side; images of twice as many and more are thinned. A panel is at most 8 inches wide at 110 dots an inch: a
 # larger number costs memory for pixels that are not seen, and a smaller one drops pixels that are.
@@ -213,47 +215,30 @@ def blur(path: str | Path, estimate: Estimate) -> None:
     Raises:
         InvalidInput: For a path that cannot be written.
     """
+    _alone(path, lambda axes: draw_blur(axes, estimate))
+
+
+@strict_keywords
+def selection(path: str | Path, selection: Selection) -> None:
+    """Write the curve of a ``fastip.select`` to a file, the weight that was chosen marked.
+
+    Args:
+        path: The file: PNG, PDF, SVG or JPEG by its suffix.
+        selection: Of any rule.
+
+    Raises:
+        InvalidInput: For a path that cannot be written.
+    """
+    _alone(path, lambda axes: draw_selection(axes, selection))
+
+
+def _alone(path: str | Path, draw: Callable[[Axes], None]) -> None:
     from matplotlib.figure import Figure
 
     path = check_figure(path)
     figure = Figure(figsize=(7.5, 4.2), layout="constrained", facecolor="white")
-    axes = figure.add_subplot()
-    draw_blur(axes, estimate)
+    draw(figure.add_subplot())
     _save(figure, path)
-
-
-def draw_blur(axes: Axes, estimate: Estimate) -> None:
-    """Draw the curve of an estimate and the value that was chosen.
-
-    Args:
-        axes: Where to.
-        estimate: Of a disk or a motion.
-    """
-    chosen, curve = estimate.parameters, estimate.curve
-    cost = curve["cost"].double().numpy()
-    low, high = float(cost.min()), max(0.0, float(np.median(cost)))  # far above the minimum there is nothing to see
-    if "radius" in chosen:
-        axes.plot(curve["radius"].numpy(), cost, color=INK, linewidth=1.5, marker="o", markersize=3)
-        axes.set_ylim(low - 0.05 * (high - low), high)
-        axes.axhline(0, color=MUTED, linewidth=1, linestyle=":")
-        axes.axvline(chosen["radius"], color=ACCENT, linewidth=1.5)
-        axes.set(xlabel="radius, pixels", ylabel="cost, nats (0: no such blur)")
-    else:
-        lengths, angles = curve["length"].numpy(), curve["angle"].numpy()
-        image = axes.pcolormesh(angles, lengths, cost, cmap="gray", shading="nearest", vmin=low, vmax=high)
-        axes.plot(chosen["angle"], chosen["length"], "o", color=ACCENT, fillstyle="none", markersize=14)
-        axes.set(xlabel="angle, degrees", ylabel="length, pixels", yscale="log")
-        ticks = [tick for tick in (2, 5, 10, 20, 40) if lengths[0] <= tick <= lengths[-1]]
-        axes.yaxis.set_ticks(ticks, labels=[str(tick) for tick in ticks])
-        axes.minorticks_off()
-        bar = axes.figure.colorbar(image, ax=axes)
-        bar.set_label("cost, nats (0: no such blur)", color=INK, fontsize=9.5)
-    axes.set_title(str(estimate), loc="left", fontsize=12, color=INK)
-    told = "clear" if estimate.clear else "not a blur of this kind"
-    axes.set_title(told, loc="right", fontsize=10.5, color=MUTED if estimate.clear else ACCENT)
-    axes.tick_params(colors=INK, labelsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
 
 
 def draw_pictures(figure: Figure, pictures: Mapping[str, Any]) -> None:

@@ -73,6 +73,36 @@ class Solution:
         return _solution, (held, array, type(self))
 
 
+@dataclass(frozen=True)
+class Selection:
+    """What :func:`fastip.select` returns: the weight of a prior, and how it was chosen.
+
+    ``torch.save`` and ``torch.load`` take it as they take a :class:`Solution`.
+
+    Attributes:
+        weight: The one that was chosen.
+        solution: The solve with it.
+        weights: All that were tried, ascending; one twice where a loose solve was followed by one in full.
+        scores: As many, by the rule: of "discrepancy" the misfit beside that of the noise, which should be 1; of "sure"
+            the estimated mean of ``|A x - A x0|^2``; of "gcv" that beside a constant; of "lcurve" the curvature, NaN at
+            both ends.
+        rule: Its name.
+        misfits: As many, D(A x) of the batch.
+        penalties: As many, ``R(x) / weight`` of the batch, for "lcurve"; else None.
+        noise: The deviation that was given or estimated, in the root mean square of the batch; None where the rule
+            needs none.
+    """
+
+    weight: float
+    solution: Solution
+    weights: tuple[float, ...]
+    scores: tuple[float, ...]
+    rule: str
+    misfits: tuple[float, ...]
+    penalties: tuple[float, ...] | None = None
+    noise: float | None = None
+
+
 def _status(name: str) -> Status:
     return Status[name]
 
@@ -92,4 +122,4 @@ def _solution(held: dict[str, Any], array: bool, kind: type[Solution] = Solution
 
 
 # torch.load(path) makes no other objects than those it knows: of a saved solution these, and tensors.
-torch.serialization.add_safe_globals([_solution, _status, Solution])
+torch.serialization.add_safe_globals([_solution, _status, Solution, Selection])

@@ -29,7 +29,7 @@ LAYERS = (
     ("fidelities", "inverses", "priors"),
     ("solvers",),
     ("explanation", "interop"),
-    ("metrics", "rec"),
+    ("metrics", "rec", "curves"),
     ("restorer",),
     ("checkpoint", "data"),
     ("tasks", "figures"),

@@ -42,7 +42,7 @@ def settled(
         inverse = auto.choose(op, y, betas[0], relaxation=relaxation, **wanted(prox, beta)._asdict())
     if beta is None and isinstance(check_inverse(inverse), auto.GENERAL):
         least = auto.least_beta(op, norm(op, shape) ** 2)
-        if betas[0] < least and _agrees(prior, least):
+        if betas[0] < least and agrees(prior, least):
             betas = [check_normal(least, "beta", y.dtype)]
     return betas, check_inverse(inverse), prox
 
@@ -53,7 +53,7 @@ def wanted(prox: BoundPrior, beta: Any) -> auto.Wanted:
     return auto.Wanted(prox.pointwise() is not None, prox.exact, few, free=beta is None)
 
 
-def _agrees(prior: Prior, beta: float) -> bool:
+def agrees(prior: Prior, beta: float) -> bool:
     """Whether the prior is the same with another beta; a denoiser of a given level is not."""
     try:
         prior.check_beta(beta)
