@@ -41,6 +41,7 @@ class Poisson(Weighed):
     def __init__(self, background: Any = 0.0, weights: Any = None) -> None:
         super().__init__(weights)
         self.background = real_array(background, "background", range(5), of="a fidelity")
+        self.brightest = float(self.background.max())
         if self.background.min() < 0:
             raise InvalidInput("background is negative at some data; expected numbers >= 0, what is counted unlit")
         self._background = Constant(self.background)
@@ -80,8 +81,7 @@ class Poisson(Weighed):
         return bare(bound.detach()).item()
 
     def describe(self) -> str:
-        most = float(self.background.max())
-        return "counts (Poisson)" + (f" with a background up to {most:.3g}" if most else "")
+        return "counts (Poisson)" + (f" with a background up to {self.brightest:.3g}" if self.brightest else "")
 
     def __repr__(self) -> str:
         b = self.background

@@ -113,8 +113,7 @@ def candidates(op: LinearOperator, y: Tensor, beta: float, relaxation: float, wa
 
 def diagonal_pays(op: LinearOperator, y: Tensor, beta: float, relaxation: float) -> bool:
     """Whether Diagonal is less work than Scalar, both counted by the mean of their steps; no graph can make |A|."""
-    absolute = getattr(op, "absolute", lambda: None)()
-    if absolute is None or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or getattr(op, "absolute", lambda: None)() is None:
         return False
     own, gram = weights(beta, relaxation)
     largest = norm(op, op.input_shape(tuple(y.shape))) ** 2
