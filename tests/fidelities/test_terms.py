@@ -172,10 +172,8 @@ def test_both_end_where_the_second_split_does(name: str) -> None:
     term = SOLVED[name].bind(SOLVED[name].known(y), torch.float64)
     values = [term.value(op(s.x)) + TV.value(s.x) for s in found]
     assert name == "absolute" or all(s.status is Status.CONVERGED for s in found)  # differences that end at 0 are slow
-    assert (
-        relative(values[1], values[0]) < (1e-2 if name == "absolute" else 1e-4)
-        and relative(values[2], values[1]) < 1e-4
-    )
+    allowed = 5e-3 if name == "absolute" else 1e-4
+    assert relative(values[1], values[0]) < allowed and relative(values[2], values[1]) < allowed
 
 
 def test_where_a_diagonal_is_known_squares_are_exact() -> None:
