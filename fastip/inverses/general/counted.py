@@ -112,7 +112,7 @@ def candidates(op: LinearOperator, y: Tensor, beta: float, relaxation: float, wa
 
 
 def diagonal_pays(op: LinearOperator, y: Tensor, beta: float, relaxation: float) -> bool:
-    """Whether Diagonal is less work than Scalar, both counted by the mean of their steps; no graph can make |A|."""
+    """Whether Diagonal is less work than Scalar, both counted by the mean of their steps; no graph can make it."""
     if torch.compiler.is_compiling() or getattr(op, "absolute", lambda: None)() is None:
         return False
     own, gram = weights(beta, relaxation)
