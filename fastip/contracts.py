@@ -15,8 +15,10 @@ from torch import Tensor
 from .solution import Selection as Selection
 from .solution import Solution as Solution
 from .solution import Status as Status
+from .terms import SQUARES as SQUARES
 from .terms import BoundFidelity as BoundFidelity
 from .terms import Fidelity as Fidelity
+from .terms import Suited as Suited
 
 Shape = tuple[int, ...]
 Apply = Callable[[Tensor], Tensor]  # a linear map of data or images, of the shape that it keeps

@@ -18,6 +18,7 @@ from .solvers.arguments import (
     check_relaxation,
     check_tolerance,
     initial,
+    unmasked,
 )
 from .solvers.defaults import settled, wanted
 
@@ -54,8 +55,8 @@ def explain(
         InvalidInput: For data that ``op`` cannot have given, NaN, Inf, a bad operator, prior, inverse or number.
         Unsupported: Where an inverse does not fit the operator or the fidelity.
     """
+    y, fidelity = unmasked(y, check_fidelity(fidelity))
     y, _ = as_tensor(y, "y")
-    fidelity = check_fidelity(fidelity)
     shape = check_data(y, op, fidelity)
     y = y if fidelity is None else fidelity.known(y)
     tolerance, relaxation = check_tolerance(tolerance, y), check_relaxation(relaxation)

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 
+class Suited(NamedTuple):
+    """What the default penalties are made for.
+
+    Attributes:
+        curvature: D'' / 2 at the data, which of ``||y - v||^2`` is 1.
+        size: Of the data, beside those of images in [0, 1].
+    """
+
+    curvature: float
+    size: float = 1.0
+
+
+SQUARES = Suited(1.0)
+
+
 class BoundFidelity(Protocol):
-    """D in one solve: convex, differentiable, a sum over the data, v of their shape."""
+    """D in one solve: convex, a sum over the data, v of their shape."""
+
+    smooth: bool  # whether D' is continuous, so that slope tells how far a solve is from its end
 
     @property
     def y(self) -> Tensor:
@@ -21,16 +38,38 @@ class BoundFidelity(Protocol):
         """What the data count beside each other, which broadcasts to y; None: alike."""
         ...
 
+    @property
+    def least(self) -> Tensor:
+        """The v of the least D."""
+        ...
+
+    @property
+    def pulled(self) -> Tensor:
+        """``-D'(0) / 2``, or its size elsewhere where that is infinite."""
+        ...
+
     def prox(self, v: Tensor, scale: Tensor, penalty: float) -> Tensor:
         """``argmin_u D(scale u) + penalty ||u - v||^2``, for penalty > 0 and any scale."""
+        ...
+
+    def conjugate(self, w: Tensor, sigma: Tensor | float) -> Tensor:
+        """``prox_{sigma D*}(w) = argmin_u sigma D*(u) + 1/2 ||u - w||^2``, sigma > 0, one for each datum or all."""
         ...
 
     def slope(self, v: Tensor) -> Tensor:
         """``-D'(v) / 2``, which of ``||y - v||^2`` is y - v."""
         ...
 
+    def apart(self, v: Tensor, nu: Tensor) -> Tensor:
+        """``D(v) + D*(nu) - nu v`` of each datum, >= 0, and 0 where nu is a slope of D at v."""
+        ...
+
     def value(self, v: Tensor) -> Tensor:
-        """D(v) per image, shape (b,)."""
+        """D(v) per image beyond its least, shape (b,)."""
+        ...
+
+    def whole(self) -> Tensor:
+        """What D comes to where nothing is seen, per image, shape (b,)."""
         ...
 
 
@@ -38,8 +77,16 @@ class BoundFidelity(Protocol):
 class Fidelity(Protocol):
     """What stands for ``||y - v||^2``, v = A x."""
 
-    plain: bool  # whether it is just that
-    curvature: float  # what the default penalties are made for: that of D beside that of ||y - v||^2
+    @property
+    def plain(self) -> bool:
+        """Whether it is just that."""
+        ...
+
+    quadratic: bool  # whether it is that with a weight for each datum
+
+    def check(self, y: Tensor) -> None:
+        """Refuse, with InvalidInput, data that it does not take."""
+        ...
 
     def known(self, y: Tensor) -> Tensor:
         """y, with zeros in the place of what does not count.
@@ -51,6 +98,18 @@ class Fidelity(Protocol):
 
     def bind(self, y: Tensor, dtype: torch.dtype) -> BoundFidelity:
         """D for these data, in this precision."""
+        ...
+
+    def suited(self, y: Tensor, norm: float) -> Suited:
+        """What the default penalties are made for, given ``||A||``."""
+        ...
+
+    def steepest(self, y: Tensor) -> float:
+        """The largest D'' / 2, infinite where D' jumps or grows without a bound."""
+        ...
+
+    def without(self, mask: Tensor) -> Fidelity:
+        """The same where data of a mask do not count."""
         ...
 
     def describe(self) -> str:

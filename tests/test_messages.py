@@ -158,12 +158,14 @@ def test_a_masked_array_keeps_its_mask_or_is_refused() -> None:
     y[..., 4, 5] = 1000.0
     assert fastip.admm(y, BLUR, priors.L1(0.1), iterations=1).x.shape == clean.shape  # nothing is masked
     y[..., 4, 5] = np.ma.masked
-    text = refusal(lambda: fastip.admm(y, BLUR, priors.L1(0.1)))
+    text = refusal(lambda: as_tensor(y, "y"))
     assert "1 values masked" in text and "give y.filled(0), and for data compose operators.Mask(~y.mask) @ op" in text
     masked = operators.Mask(~y.mask) @ BLUR
     how = {"inverse": inverses.Exact(), "iterations": 200, "tolerance": 0.0}
     x = fastip.admm(y.filled(0), masked, priors.L2(1e-3), **how).x
     assert abs(x).max() < 2
+    again = fastip.admm(y, BLUR, priors.L2(1e-3), iterations=2000, tolerance=1e-6).x
+    assert abs(again - x).max() < 1e-2
     assert "masked" in refusal(lambda: operators.Blur(np.ma.masked_array(np.ones((3, 3)), np.eye(3))))
 
 

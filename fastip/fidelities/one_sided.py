@@ -14,21 +14,27 @@ from ..errors import InvalidInput
 
 @dataclass(frozen=True)
 class OneSided:
-    """``D(v) = sum a r^2`` in one solve, r what counts of y - v: where ``least`` only what is above 0.
+    """``D(v) = sum a r^2`` in one solve, r what counts of y - v: where ``above`` only what is above 0.
 
-    Where ``most``, only what is below.
+    Where ``below``, only what is below.
 
     Attributes:
         y: The data, finite everywhere.
         weights: a, which broadcasts to y; None: 1.
-        least: Where a datum says "at least this"; None: nowhere.
-        most: Where it says "at most this"; None: nowhere.
+        above: Where a datum says "at least this"; None: nowhere.
+        below: Where it says "at most this"; None: nowhere.
     """
 
     y: Tensor
     weights: Tensor | None = None
-    least: Tensor | None = None
-    most: Tensor | None = None
+    above: Tensor | None = None
+    below: Tensor | None = None
+
+    smooth = True
+
+    @property
+    def least(self) -> Tensor:
+        return self.y
 
     def prox(self, v: Tensor, scale: Tensor, penalty: float) -> Tensor:
         """The u that minimises ``D(scale u) + penalty (u - v)^2``.
@@ -38,6 +44,13 @@ class OneSided:
         pull = scale if self.weights is None else scale * self.weights
         return torch.addcmul(v, self._left(self.y - scale * v), pull / (scale * pull + penalty))
 
+    def conjugate(self, w: Tensor, sigma: Tensor | float) -> Tensor:
+        """``prox_{sigma D*}(w)``, of one sign where a side is free."""
+        a = 1.0 if self.weights is None else self.weights
+        u = a * (w - sigma * self.y) / (a + 0.5 * sigma)
+        u = u if self.above is None else torch.where(self.above, u.clamp_max(0.0), u)
+        return u if self.below is None else torch.where(self.below, u.clamp_min(0.0), u)
+
     def slope(self, v: Tensor) -> Tensor:
         """``-D'(v) / 2``."""
         left = self._left(self.y - v)
@@ -46,12 +59,31 @@ class OneSided:
     def value(self, v: Tensor) -> Tensor:
         """D(v) for each image, shape (b,), in float64 where the device has it."""
         left = self._left(self.y - v)
-        left = left if left.device.type == "mps" else left.double()
-        return (left * self.slope(v)).flatten(1).sum(dim=1)
+        size = wide(left.abs()).square()
+        return (size if self.weights is None else self.weights * size).flatten(1).sum(dim=1)
+
+    @property
+    def pulled(self) -> Tensor:
+        return self.slope(torch.zeros_like(self.y))
+
+    def apart(self, v: Tensor, nu: Tensor) -> Tensor:
+        """``D(v) + D*(nu) - nu v`` of each datum."""
+        a = 1.0 if self.weights is None else self.weights
+        left, r, half = self._left(self.y - v), self.y - v, 0.5 * nu
+        own = torch.where(nu == 0, torch.zeros_like(nu), half * half / a)
+        return a * left * left + own + nu * r
+
+    def whole(self) -> Tensor:
+        return self.value(torch.zeros_like(self.y))
 
     def _left(self, r: Tensor) -> Tensor:
-        r = r if self.least is None else torch.where(self.least, r.clamp_min(0.0), r)
-        return r if self.most is None else torch.where(self.most, r.clamp_max(0.0), r)
+        r = r if self.above is None else torch.where(self.above, r.clamp_min(0.0), r)
+        return r if self.below is None else torch.where(self.below, r.clamp_max(0.0), r)
+
+
+def wide(values: Tensor) -> Tensor:
+    """In float64 where the device has it."""
+    return values if values.device.type == "mps" else values.double()
 
 
 def check_fit(shape: Sequence[int], name: str, data: Shape) -> None:

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from .. import contracts
-from ..contracts import Convolution, Fidelity, Inverse, Kronecker, LinearOperator, Shape
-from ..errors import FastipError, InvalidInput, Unsupported, brief, strict_keywords
+from ..contracts import Convolution, Inverse, Kronecker, LinearOperator, Shape
+from ..errors import FastipError, InvalidInput, Unsupported, strict_keywords
 from ..tracing import constant, fixed, transformed, untransformed
 from .certificate import Certificate
 from .close import Close
 from .conjugate_gradient import ConjugateGradient
 from .exact import Exact, assembles
+from .fidelity.dual import FidelityDual as FidelityDual
+from .fidelity.serving import serving as serving
 from .general.bounded import Scalar
 from .general.counted import GENERAL as GENERAL
 from .general.counted import Candidate as Candidate
@@ -24,7 +26,6 @@ from .general.counted import least_beta as least_beta
 from .general.polynomial import Polynomial
 from .learned import Learned
 from .split import Split
-from .split_fidelity import FidelitySplit
 from .stencil import Stencil, fitted, products
 
 # rho up to which a strided problem takes as many iterations with a stencil as with the exact inverse. Larger costs
@@ -125,40 +126,6 @@ def choose(
         return Close()
     y = _stand_in(tuple(y.shape), y.dtype, y.device) if transformed() else y
     return _choose(op, y, beta, relaxation, Wanted(*asked))
-
-
-def serving(fidelity: Fidelity, inverse: str | Inverse, op: LinearOperator) -> Inverse:
-    """The data step of another data term than ``||y - A x||^2``: the second split, which alone has one.
-
-    Args:
-        fidelity: D.
-        inverse: "auto" or a Split.
-        op: The operator A.
-
-    Returns:
-        An inverse that is not bound yet.
-
-    Raises:
-        Unsupported: For another inverse, and for an operator that does not state a window.
-    """
-    name, split = type(fidelity).__name__, Split() if isinstance(inverse, str) else inverse
-    if not isinstance(split, Split):
-        raise Unsupported(
-            f"fidelities.{name} needs inverses.Split, and inverse is {brief(inverse)}, which solves for plain squares: "
-            "use inverse='auto' or inverses.Split()"
-        )
-    if not _has_window(op):
-        raise Unsupported(
-            f"fidelities.{name} needs inverses.Split, for weighted pixels of a circular convolution, and "
-            f"{type(op).__name__} does not state that it gives them: use operators.Blur(psf, stride, "
-            'boundary="valid"), a mask, or a mask after a blur; or leave the fidelity out'
-        )
-    return FidelitySplit(split, fidelity)
-
-
-@constant
-def _has_window(op: LinearOperator) -> bool:
-    return op.window() is not None
 
 
 @constant

@@ -20,6 +20,7 @@ from .arguments import (
     check_relaxation,
     check_tolerance,
     initial,
+    unmasked,
 )
 from .defaults import settled
 from .monitor import Callback, Iteration, ended, look
@@ -53,7 +54,8 @@ def admm(
 
     Args:
         y: The data, of the shape that ``op`` maps to; float32 or float64 (complex for masked Fourier; on GPUs
-            float16 and bfloat16 too), a torch tensor on any device, or a NumPy or CuPy array.
+            float16 and bfloat16 too), a torch tensor on any device, or a NumPy or CuPy array. What a masked array of
+            NumPy masks does not count.
         op: The operator A, an object of ``fastip.operators``.
         prior: An object of ``fastip.priors``; its weight is part of R.
         beta: The penalty, a number > 0, or a sequence with one number per iteration (its last value is repeated).
@@ -62,7 +64,9 @@ def admm(
             ``0.04 ||A||^2`` where the inverse is Scalar, Diagonal, Nystrom or Polynomial and A no blur alone.
         inverse: "auto" or an object of ``fastip.inverses``.
         fidelity: An object of ``fastip.fidelities``, D: ``D(A x) + R(x)`` is minimised. It needs ``inverses.Split``,
-            which "auto" then is. None: ``||y - A x||^2``.
+            for weighted pixels of a circular convolution, or for any A Scalar or Diagonal (docs/mathematics.md);
+            "auto" chooses among these. beta is then beside the curvature of D, and so is its default. None:
+            ``||y - A x||^2``.
         iterations: At most, a whole number >= 1.
         tolerance: Stop when x is known to be close to a minimiser, for every image (``fastip.stopping`` has the
             test): with a convex prior the relative gap of the objective is then below ten times the tolerance, in
@@ -96,8 +100,8 @@ def admm(
         2017, in residual two-line form. Bai, Kolter and Koltun, Deep equilibrium models, NeurIPS 2019, for the gradient
         of a fixed point.
     """
+    y, fidelity = unmasked(y, check_fidelity(fidelity))
     y, restore = as_tensor(y, "y")
-    fidelity = check_fidelity(fidelity)
     shape = check_data(y, op, fidelity)
     y = y if fidelity is None else fidelity.known(y)
     iterations = check_count(iterations, "iterations", low=1)

@@ -21,6 +21,7 @@ from ..arrays import (
 )
 from ..contracts import BoundInverse, BoundPrior, Fidelity, Inverse, LinearOperator, Prior, Shape, Solution
 from ..errors import InvalidInput, Unsupported, brief
+from ..fidelities import Squares
 from ..operators.adjointness import check_adjoint
 from ..tracing import (
     bare,
@@ -65,6 +66,8 @@ def check_data(y: Tensor, op: LinearOperator, fidelity: Fidelity | None = None) 
     check_shape(
         y, op.output_shape(shape), "y", f"the shape that {type(op).__name__} gives for an image of shape {tuple(shape)}"
     )
+    if fidelity is not None:
+        fidelity.check(y)
     _check_measured(y if fidelity is None else fidelity.known(y), op)
     check_adjoint(op, tuple(shape), y)
     return shape
@@ -85,6 +88,16 @@ def _operator_of(value: Any) -> str:
     if callable(value):
         return "it and its adjoint become one by operators.Function(forward, adjoint, image_shape, data_shape)"
     return "e.g. operators.Blur(psf.gaussian(9, sigma=1.6), stride=4)"
+
+
+def unmasked(y: Any, fidelity: Fidelity | None) -> tuple[Any, Fidelity | None]:
+    """A masked array of NumPy as an ordinary one, and the fidelity for which what it masks does not count."""
+    if not isinstance(y, np.ma.MaskedArray) or not np.ma.getmaskarray(y).any():
+        return y, fidelity
+    mask = torch.from_numpy(np.ma.getmaskarray(y).copy())
+    if mask.all():
+        raise InvalidInput("all values of y are masked, so that no datum counts; expected one that is not")
+    return y.filled(0), (Squares() if fidelity is None else fidelity).without(mask)
 
 
 def check_fidelity(fidelity: Any) -> Fidelity | None:

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from ..arrays import check_normal, check_number
-from ..contracts import BoundPrior, Fidelity, Inverse, LinearOperator, Prior, Shape
+from ..contracts import SQUARES, BoundPrior, Fidelity, Inverse, LinearOperator, Prior, Shape, Suited
 from ..errors import InvalidInput
 from ..inverses import auto
 from ..operators.linear import Operator, Scaled
@@ -33,11 +33,17 @@ def settled(
     relaxation: float,
 ) -> tuple[list[float], Inverse, BoundPrior]:
     """The betas, the inverse and the bound prior of a solve, with what was left to fastip filled in."""
-    betas = [check_normal(value, "beta", y.dtype) for value in schedule(beta, op, prior, shape, fidelity)]
+    suited = _suited(fidelity, op, y, shape, beta is None, inverse)
+    betas = [check_normal(value, "beta", y.dtype) for value in schedule(beta, op, prior, shape, suited)]
     prox = prior.bind(y, op)
     check_exact(relaxation, prox, prior)
     if fidelity is not None:
-        return betas, auto.serving(fidelity, inverse if inverse == "auto" else check_inverse(inverse), op), prox
+        given = inverse if inverse == "auto" else check_inverse(inverse)
+        serving = auto.serving(fidelity, given, op, y, betas[0] / suited.curvature, relaxation, suited.curvature)
+        least = auto.LEAST_BETA * suited.curvature * norm(op, shape) ** 2
+        if beta is None and isinstance(serving, auto.FidelityDual) and betas[0] < least and _agrees(prior, least):
+            betas = [check_normal(least, "beta", y.dtype)]
+        return betas, serving, prox
     if inverse == "auto":
         inverse = auto.choose(op, y, betas[0], relaxation=relaxation, **wanted(prox, beta)._asdict())
     if beta is None and isinstance(check_inverse(inverse), auto.GENERAL):
@@ -45,6 +51,13 @@ def settled(
         if betas[0] < least and agrees(prior, least):
             betas = [check_normal(least, "beta", y.dtype)]
     return betas, check_inverse(inverse), prox
+
+
+def _suited(fidelity: Fidelity | None, op: LinearOperator, y: Tensor, shape: Shape, free: bool, inverse: Any) -> Suited:
+    """What D is at the data, asked only where a penalty is left to fastip: it can need the values of the data."""
+    if fidelity is None or not (free or inverse == "auto" or getattr(inverse, "data_beta", 0.0) is None):
+        return SQUARES
+    return fidelity.suited(y, norm(op, shape))
 
 
 def wanted(prox: BoundPrior, beta: Any) -> auto.Wanted:
@@ -67,13 +80,13 @@ def schedule(
     op: LinearOperator,
     prior: Prior,
     shape: Shape,
-    fidelity: Fidelity | None = None,
+    suited: Suited = SQUARES,
 ) -> list[float]:
     """beta as a list: one number, or one per iteration. None: what suits the prior, else ``0.02 ||A||^2``."""
     check_prior(prior)
     if beta is None:
-        if fidelity is not None and fidelity.curvature != 1.0 and isinstance(op, Operator):
-            return [_weighed(prior, op, fixed(shape, op), fidelity.curvature)]
+        if suited != SQUARES and isinstance(op, Operator):
+            return [_weighed(prior, op, fixed(shape, op), suited.curvature * suited.size) / suited.size]
         implied = _suggested(prior, op, shape)
         implied = DEFAULT_BETA * norm(op, shape) ** 2 if implied is None else implied
         return [implied or check_seen(norm(op, shape), op)]

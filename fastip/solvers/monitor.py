@@ -66,13 +66,24 @@ class Iteration:
     @torch.no_grad()
     def ratios(self, tolerance: float) -> Tensor:
         """The two ratios of the stop rule, 2 x b: one product with A, and another where the prox is inexact."""
-        step, (x, x_new), (q, q_new) = self.step, self.x, self.q
-        pending = step.pending(step.beta * (q_new - q) - step.residual(x_new, q_new))
-        error = Error(per_image(x_new - x), pending, per_image(self.pulled), step.floor)
-        found, slack = error.ratio(step.beta, tolerance, rounding(x.dtype)), self.prox.slack(x_new)
-        if slack is not None:
-            found = found.maximum(ratio(slack[0], 3 * (step.misfit(x_new) + slack[1])))
+        step, x_new, slack = self.step, self.x[1], self.prox.slack(self.x[1])
+        error, apart = self._error()
+        found = error.ratio(step.beta, tolerance, rounding(x_new.dtype))
+        if slack is not None or apart is not None:
+            gap, size = torch.zeros_like(found), step.misfit(x_new)
+            gap, size = (gap, size) if apart is None else (apart[0], size.maximum(apart[1]))
+            gap, size = (gap, size) if slack is None else (gap + slack[0], size + slack[1])
+            found = found.maximum(ratio(gap, 3 * size))
         return torch.stack([step.norm(self.r), found])
+
+    def _error(self) -> tuple[Error, tuple[Tensor, Tensor] | None]:
+        """How far the solve is from its end; of a D that is not smooth also how far its slope is, and beside what."""
+        step, (x, x_new), (q, q_new) = self.step, self.x, self.q
+        if getattr(step, "smooth", True):
+            pending = step.pending(step.beta * (q_new - q) - step.residual(x_new, q_new))
+            return Error(per_image(x_new - x), pending, per_image(self.pulled), step.floor), None
+        error, apart, whole = step.optimality(self.x, self.q, self.pulled)  # type: ignore[attr-defined]
+        return Error(torch.zeros_like(error), error, per_image(self.pulled), step.floor), (apart, 0.01 * whole)
 
 
 def look(

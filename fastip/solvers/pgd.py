@@ -8,13 +8,23 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..arrays import as_tensor, check_count, check_number
-from ..contracts import Inverse, LinearOperator, Prior, Solution, Status
-from ..errors import InvalidInput, StrictKeywords, strict_keywords
+from ..arrays import accumulator, as_tensor, check_count, check_number
+from ..contracts import Fidelity, Inverse, LinearOperator, Prior, Solution, Status
+from ..errors import InvalidInput, StrictKeywords, Unsupported, strict_keywords
 from ..inverses import auto
 from ..stopping import StopRule, per_image, relative_change
-from ..tracing import norm
-from .arguments import check_data, check_inverse, check_inverts, check_prior, check_seen, check_tolerance, start
+from ..tracing import norm, real_dtype
+from .arguments import (
+    check_data,
+    check_fidelity,
+    check_inverse,
+    check_inverts,
+    check_prior,
+    check_seen,
+    check_tolerance,
+    start,
+    unmasked,
+)
 from .monitor import Callback, ended, look
 
 
@@ -58,6 +68,33 @@ class GradientStep(StrictKeywords):
     def bind(self, op: LinearOperator, y: Tensor) -> BoundDescent:
         largest = check_seen(norm(op, op.input_shape(tuple(y.shape))), op)
         return _BoundGradient(op, y, 1 / (2 * largest**2) if self.size is None else self.size, 1 / largest**2)
+
+    def of(self, op: LinearOperator, y: Tensor, fidelity: Fidelity) -> BoundDescent:
+        """The same down the gradient of ``D(A x)``: less than ``1 / (c ||A||^2)``, c the largest D'' / 2."""
+        largest = check_seen(norm(op, op.input_shape(tuple(y.shape))), op)
+        steepest = fidelity.steepest(y)
+        if not 0 < steepest < float("inf"):
+            raise Unsupported(
+                f"pgd needs a gradient that changes by bounded steps, and that of {fidelity.describe()} does not: use "
+                "fastip.admm, or fidelities.Huber(width), or Poisson with a background > 0 wherever there are counts"
+            )
+        limit = 1 / (steepest * largest**2)
+        return _BoundTerm(op, y, limit / 2 if self.size is None else self.size, limit, fidelity)
+
+
+class _BoundTerm:
+    def __init__(self, op: LinearOperator, y: Tensor, size: float, limit: float, fidelity: Fidelity) -> None:
+        self.op, self.size, self.limit = op, size, limit
+        self.term, self.dtype = fidelity.bind(y, accumulator(real_dtype(y.dtype))), y.dtype
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.add(x, self._pulled(self.op(x).to(self.term.y.dtype)), alpha=2 * self.size)
+
+    def guess(self) -> Tensor:
+        return 2 * self.size * self._pulled(torch.zeros_like(self.term.y))
+
+    def _pulled(self, v: Tensor) -> Tensor:
+        return self.op.adjoint(self.term.slope(v).to(self.dtype))
 
 
 class _BoundGradient:
@@ -170,6 +207,7 @@ def pgd(
     *,
     step: float | Descent | None = None,
     momentum: Momentum | None = None,
+    fidelity: Fidelity | None = None,
     iterations: int = 100,
     tolerance: float = 1e-4,
     init: Any = None,
@@ -191,6 +229,9 @@ def pgd(
         step: None (``1 / (2 ||A||^2)``), a number below ``1 / ||A||^2``, GradientStep(size), or
             BackProjection(inverse), which weighs the data term.
         momentum: None, or Nesterov() for FISTA (steps up to ``1 / (2 ||A||^2)``).
+        fidelity: D of ``fastip.fidelities``, which is minimised in the place of ``||y - A x||^2``: Squares, Clipped,
+            Huber, and Poisson with a background, whose step is as short as ``b^2 / max y`` and which goes on below
+            A x = 0 along its tangent. Steps are then below ``1 / (c ||A||^2)``, c the largest D'' / 2.
         iterations: At most, a whole number >= 1.
         tolerance: Stop when ``||point - x'|| <= tolerance ||step from zero||`` (the generalised gradient, relative
             to the gradient at zero) and the relative change of x is <= tolerance, for every image; checked every
@@ -203,16 +244,19 @@ def pgd(
 
     Raises:
         InvalidInput: A ValueError, for bad values.
-        Unsupported: For a tolerance inside torch.compile or while a CUDA graph is captured, and where the inverse
-            of a BackProjection does not fit the operator.
+        Unsupported: For a tolerance inside torch.compile or while a CUDA graph is captured, where the inverse of a
+            BackProjection does not fit the operator, for one with a fidelity, and for a fidelity without a bounded
+            curvature.
 
     References:
         Parikh and Boyd, Proximal Algorithms, 2014, section 4.2.
     """
+    y, fidelity = unmasked(y, check_fidelity(fidelity))
     y, restore = as_tensor(y, "y")
-    shape = check_data(y, op)
+    shape = check_data(y, op, fidelity)
+    y = y if fidelity is None else fidelity.known(y)
     rule = StopRule(check_tolerance(tolerance, y), check_count(iterations, "iterations", low=1))
-    descend = _descent(step).bind(op, y)
+    descend = _descent(step).bind(op, y) if fidelity is None else _of_term(_descent(step), op, y, fidelity)
     _check_size(descend, momentum)
     check_prior(prior).check_beta(1 / (2 * descend.size))
     prox = prior.bind(y, op)
@@ -245,6 +289,15 @@ def _descent(step: Any) -> Descent:
     if callable(getattr(step, "bind", None)) and not isinstance(step, type):
         return step
     return GradientStep(check_number(step, "step", low=0.0, strict=True))
+
+
+def _of_term(step: Descent, op: LinearOperator, y: Tensor, fidelity: Fidelity) -> BoundDescent:
+    if not isinstance(step, GradientStep):
+        raise Unsupported(
+            f"{type(step).__name__} is a step for ||y - A x||^2, not for {fidelity.describe()}; expected a number, "
+            "None or GradientStep(size)"
+        )
+    return step.of(op, y, fidelity)
 
 
 def _check_size(descend: BoundDescent, momentum: Any) -> None:

@@ -134,6 +134,9 @@ class Draw:
             fidelities.Squares(self.number(-2, 2)),
             fidelities.Squares(self.normal(*shape).abs()),
             fidelities.Clipped(self.number(-1, 1)),
+            fidelities.Poisson(self.number(-2, 1)),
+            fidelities.Absolute(self.normal(*shape).abs()),
+            fidelities.Huber(self.number(-2, 0)),
             fidelities.Clipped(low=self.normal(*shape) > 0.8),
             fidelities.Clipped(high=0.4, low=-0.3) if self.often(0.8) else self.one("clipped", fidelities.Clipped),
         )

@@ -92,6 +92,18 @@ PROBLEMS: dict[str, tuple[LinearOperator, Any, tuple[int, ...], dict[str, Any]]]
         (2, 2, 11, 9),
         {"fidelity": fidelities.Clipped(high=random(2, 1, 11, 9, seed=1) > 0.7, low=0.2), "iterations": 3},
     ),
+    "prox, huber": (
+        BLUR_ZERO,
+        TV,
+        (2, 2, 11, 9),
+        {"fidelity": fidelities.Huber(0.1), "beta": None, "iterations": 3},
+    ),
+    "prox, counts": (
+        BLUR_ZERO,
+        priors.NonNegative(),
+        (2, 2, 11, 9),
+        {"fidelity": fidelities.Poisson(0.5), "inverse": inverses.Scalar(), "iterations": 3},
+    ),
     "inner loop": (
         2.0 * BLUR,
         priors.L1(torch.full((1, 3, 1, 1), 1e-2)),

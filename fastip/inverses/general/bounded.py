@@ -29,13 +29,17 @@ class Scalar(StrictKeywords):
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
         own, gram = weights(beta, relaxation)
-        value = LIMIT / (own + gram * norm(op, op.input_shape(tuple(y.shape))) ** 2)
+        value = LIMIT / (own + gram * self.bound(op, y))
         convolution = op.convolution()
         stencil = None
         if convolution is not None:
             stencil = StencilStep(convolution, torch.full((1, 1), value, dtype=torch.float64), beta)
         text = f"a number by the norm of A, kappa = {LIMIT:g}"
         return DataStep(op, y, beta, lambda r: value * r, text, stencil)
+
+    def bound(self, op: LinearOperator, y: Tensor) -> float:
+        """``||A||^2``, which A A^T is below."""
+        return norm(op, op.input_shape(tuple(y.shape))) ** 2
 
 
 class Diagonal(StrictKeywords):
@@ -54,11 +58,17 @@ class Diagonal(StrictKeywords):
     """
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> DataStep:
-        check_traceable("inverses.Diagonal", "it makes the operator |A|", "use inverses.Scalar()")
-        sums = placed(*_row_sums(op, fixed(y.shape, op)), y.device)
         own, gram = weights(beta, relaxation)
-        values = (LIMIT / (own + gram * sums)).to(accumulator(real_dtype(y.dtype)))
+        values = (LIMIT / (own + gram * self._sums(op, y))).to(accumulator(real_dtype(y.dtype)))
         return DataStep(op, y, beta, lambda r: (values * r).to(r.dtype), f"a number for each datum, kappa <= {LIMIT:g}")
+
+    def bound(self, op: LinearOperator, y: Tensor) -> Tensor:
+        """``|A| |A|^T 1``, which A A^T is below, in the precision of y."""
+        return self._sums(op, y).to(accumulator(real_dtype(y.dtype)))
+
+    def _sums(self, op: LinearOperator, y: Tensor) -> Tensor:
+        check_traceable("inverses.Diagonal", "it makes the operator |A|", "use inverses.Scalar()")
+        return placed(*_row_sums(op, fixed(y.shape, op)), y.device)
 
 
 @constant

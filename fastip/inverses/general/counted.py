@@ -113,6 +113,19 @@ def candidates(op: LinearOperator, y: Tensor, beta: float, relaxation: float, wa
     return sorted(found, key=lambda candidate: candidate.total)
 
 
+def diagonal_pays(op: LinearOperator, y: Tensor, beta: float, relaxation: float) -> bool:
+    """Whether Diagonal is less work than Scalar, both counted by the mean of their steps; no graph can make it."""
+    if torch.compiler.is_compiling() or getattr(op, "absolute", lambda: None)() is None:
+        return False
+    own, gram = weights(beta, relaxation)
+    largest = norm(op, op.input_shape(tuple(y.shape))) ** 2
+    steps = LIMIT * beta / (own + gram * Diagonal().bound(op, y))
+    means = LIMIT * beta / (own + gram * largest), float(steps.mean())
+    power = OF_BLURS if blurs(op) else SMALL_PART
+    of_number, of_diagonal = (ITERATIONS * max(1.0, SLOW / max(low, TINY)) ** power for low in means)
+    return of_diagonal + 1 < of_number  # |A| |A|^T 1 is one product more
+
+
 def _fills(convolution: Convolution) -> bool:
     """Whether every pixel of the grid is seen, through psfs without faint far tails."""
     h = convolution.psf.flatten(-2)

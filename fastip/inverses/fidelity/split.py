@@ -7,9 +7,9 @@ import functools
 import torch
 from torch import Tensor
 
-from ..contracts import Fidelity, LinearOperator
-from ..stopping import per_image
-from .split import Split, SplitStep, planned, reached, spread
+from ...contracts import Fidelity, LinearOperator
+from ...stopping import per_image
+from ..split import Split, SplitStep, planned, reached, spread
 
 
 class FidelitySplit:
@@ -21,14 +21,15 @@ class FidelitySplit:
     Args:
         split: The inverse, with its data_beta.
         fidelity: D.
+        curvature: That of D at the data, beside that of squares.
     """
 
-    def __init__(self, split: Split, fidelity: Fidelity) -> None:
-        self.split, self.fidelity = split, fidelity
+    def __init__(self, split: Split, fidelity: Fidelity, curvature: float) -> None:
+        self.split, self.fidelity, self.curvature = split, fidelity, curvature
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> FidelityStep:
         y = self.fidelity.known(y)
-        data_beta, stride, plan = planned(op, y, self.split.data_beta, self.fidelity.curvature)
+        data_beta, stride, plan = planned(op, y, self.split.data_beta, self.curvature)
         return FidelityStep(op, y, beta, data_beta, stride, plan, self.fidelity, warm=self.split.warm)
 
 
@@ -61,6 +62,7 @@ class FidelityStep(SplitStep):
         super().__init__(op, y, beta, data_beta, stride, planned, warm=warm)
         self._fidelity, self._term = fidelity, fidelity.bind(y, self._seen.dtype)
         self._nothing = torch.zeros_like(self._seen)
+        self.smooth = self._term.smooth
 
     def _taken(self, wide: Tensor) -> Tensor:
         """The pixels of the grid at which there are data: a view."""
@@ -70,10 +72,10 @@ class FidelityStep(SplitStep):
     def _counted(self) -> tuple[Tensor, Tensor]:
         weights = self._term.weights
         if weights is None:
-            return super()._counted()
+            return self.op.adjoint(self._term.least.to(self.y.dtype)), self._reach
         seen = (self._weights.square() * weights).expand(-1, -1, *self.y.shape[2:])
         reach = reached(spread(seen, self._stride, self._grid), self._magnitudes)
-        return self.op.adjoint(weights * self._term.y), self._cut(reach)
+        return self.op.adjoint(weights * self._term.least), self._cut(reach)
 
     def _agreed(self, blurred: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         """(0, u'): ``argmin_u D(M u) + e ||u - v||^2`` for v = 2 H X - s."""
@@ -87,13 +89,35 @@ class FidelityStep(SplitStep):
         slope = self._term.slope(self._weights * self._taken(blurred))
         return spread(self._weights * slope, self._stride, self._grid)
 
+    def optimality(
+        self, x: tuple[Tensor, Tensor], q: tuple[Tensor, Tensor], pulled: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of a D that is not smooth, with nu its slope at M u', ``M nu = 2 e (H X - s')``.
+
+        Returns:
+            ``||beta (x - x' + 2 p' - p) + A^T nu / 2||``, ``D(A x') + D*(nu) - <nu, A x'>`` and what D comes to where
+            nothing is seen, per image.
+        """
+        p, new = q[0][:, 0], q[1][:, 0]
+        beside = self._wide(self._cut(new)) - new
+        mixed = self._wide(x[0] + self._cut(new - p)) + beside  # X
+        slope = 2 * self.data_beta * self._taken(self._convolved(mixed) - q[1][:, 1])
+        back = self._spectrum.conj() * torch.fft.rfft2(spread(slope, self._stride, self._grid))
+        back = self._cut(torch.fft.irfft2(back, s=self._grid))
+        error = self.beta * (x[0] - x[1] + pulled) + 0.5 * back
+        seen = self._weights != 0
+        nu = torch.where(seen, slope / torch.where(seen, self._weights, 1.0), 0.0)
+        apart = self._term.apart(self.op(x[1]).to(nu.dtype), nu)
+        apart = torch.where(seen, apart, torch.zeros_like(apart))
+        return per_image(error), apart.flatten(1).sum(dim=1), self._term.whole()
+
     @functools.cached_property
     def floor(self) -> Tensor:
         """``||A^T D'(0)|| / 2``, which of squares is ``||A^T y||``."""
-        return per_image(self.op.adjoint(self._term.slope(torch.zeros_like(self._term.y))))
+        return per_image(self.op.adjoint(self._term.pulled))
 
     def misfit(self, x: Tensor) -> Tensor:
-        """D(A x)."""
+        """D(A x), beyond its least."""
         return self._term.value(self.op(x).to(self._term.y.dtype))
 
     def describe(self) -> str:
