@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from .solvers.admm import admm as admm
     from .solvers.npgd import npgd as npgd
     from .solvers.pgd import pgd as pgd
-    from .solvers.selection.select import select as select
+    from .solvers.selection import select as select
     from .solvers.wiener import wiener as wiener
     from .tasks import load_task as load_task
 
@@ -81,7 +81,8 @@ _PUBLIC = {
     "explanation": ("explain",),
     "noise": ("noise_level",),
     "solution": ("Selection", "Solution", "Status"),
-    "solvers": ("admm", "csgm", "npgd", "pgd", "pgdgan", "select", "wiener"),
+    "solvers": ("admm", "csgm", "npgd", "pgd", "pgdgan", "wiener"),
+    "solvers.selection": ("select",),
     "tasks": ("load_task",),
 }
 _HOME = {name.rpartition(".")[2]: (module, name) for module, names in _PUBLIC.items() for name in names}

@@ -11,5 +11,4 @@ from .pgd import BackProjection as BackProjection
 from .pgd import GradientStep as GradientStep
 from .pgd import Nesterov as Nesterov
 from .pgd import pgd as pgd
-from .selection import select as select
 from .wiener import wiener as wiener

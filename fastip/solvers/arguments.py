@@ -21,7 +21,6 @@ from ..arrays import (
 )
 from ..contracts import BoundInverse, BoundPrior, Fidelity, Inverse, LinearOperator, Prior, Shape, Solution
 from ..errors import InvalidInput, Unsupported, brief
-from ..fidelities import Squares
 from ..operators.adjointness import check_adjoint
 from ..tracing import (
     bare,
@@ -97,6 +96,8 @@ def unmasked(y: Any, fidelity: Fidelity | None) -> tuple[Any, Fidelity | None]:
     mask = torch.from_numpy(np.ma.getmaskarray(y).copy())
     if mask.all():
         raise InvalidInput("all values of y are masked, so that no datum counts; expected one that is not")
+    from ..fidelities import Squares  # loaded by those who need it
+
     return y.filled(0), (Squares() if fidelity is None else fidelity).without(mask)
 
 

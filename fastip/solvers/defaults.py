@@ -33,27 +33,31 @@ def settled(
     relaxation: float,
 ) -> tuple[list[float], Inverse, BoundPrior]:
     """The betas, the inverse and the bound prior of a solve, with what was left to fastip filled in."""
-    suited = _suited(fidelity, op, y, shape, beta is None, inverse)
+    suited = suited_to(fidelity, op, y, shape, beta is None, inverse)
     betas = [check_normal(value, "beta", y.dtype) for value in schedule(beta, op, prior, shape, suited)]
     prox = prior.bind(y, op)
     check_exact(relaxation, prox, prior)
     if fidelity is not None:
         given = inverse if inverse == "auto" else check_inverse(inverse)
         serving = auto.serving(fidelity, given, op, y, betas[0] / suited.curvature, relaxation, suited.curvature)
-        least = auto.LEAST_BETA * suited.curvature * norm(op, shape) ** 2
-        if beta is None and isinstance(serving, auto.FidelityDual) and betas[0] < least and _agrees(prior, least):
-            betas = [check_normal(least, "beta", y.dtype)]
+        if beta is None and isinstance(serving, auto.FidelityDual):
+            betas = _raised(betas, prior, suited.curvature * auto.least_beta(op, norm(op, shape) ** 2), y)
         return betas, serving, prox
     if inverse == "auto":
         inverse = auto.choose(op, y, betas[0], relaxation=relaxation, **wanted(prox, beta)._asdict())
     if beta is None and isinstance(check_inverse(inverse), auto.GENERAL):
-        least = auto.least_beta(op, norm(op, shape) ** 2)
-        if betas[0] < least and agrees(prior, least):
-            betas = [check_normal(least, "beta", y.dtype)]
+        betas = _raised(betas, prior, auto.least_beta(op, norm(op, shape) ** 2), y)
     return betas, check_inverse(inverse), prox
 
 
-def _suited(fidelity: Fidelity | None, op: LinearOperator, y: Tensor, shape: Shape, free: bool, inverse: Any) -> Suited:
+def _raised(betas: list[float], prior: Prior, least: float, y: Tensor) -> list[float]:
+    """Not below ``least``, where the prior is the same then."""
+    return [check_normal(least, "beta", y.dtype)] if betas[0] < least and agrees(prior, least) else betas
+
+
+def suited_to(
+    fidelity: Fidelity | None, op: LinearOperator, y: Tensor, shape: Shape, free: bool, inverse: Any
+) -> Suited:
     """What D is at the data, asked only where a penalty is left to fastip: it can need the values of the data."""
     if fidelity is None or not (free or inverse == "auto" or getattr(inverse, "data_beta", 0.0) is None):
         return SQUARES

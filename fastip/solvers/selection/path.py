@@ -16,7 +16,7 @@ from ...stopping import per_image
 from ...streams import stream
 from ..admm import admm
 from ..arguments import check_prior
-from ..defaults import agrees, schedule, settled
+from ..defaults import agrees, schedule, settled, suited_to
 
 Make = Callable[[float], Prior]
 # The step of the divergence, beside what the residual has at each datum. Ten times less loses digits in float32 where
@@ -113,7 +113,9 @@ class Path:
     def _settled(self, prior: Prior) -> tuple[list[float], Inverse]:
         """beta and the inverse: those of the last solve while they suit, as a set-up can cost more than a solve."""
         asked, kept = self.asked, self._kept
-        wished = schedule(asked.beta, asked.op, prior, self._shape, asked.fidelity)[0]
+        free = asked.beta is None
+        suited = suited_to(asked.fidelity, asked.op, self.y, self._shape, free, asked.inverse)
+        wished = schedule(asked.beta, asked.op, prior, self._shape, suited)[0]
         if kept is not None and 1 / NEIGHBOUR <= wished / kept[2] <= NEIGHBOUR and agrees(prior, kept[0][0]):
             return kept[0], kept[1]
         betas, inverse, _ = settled(
