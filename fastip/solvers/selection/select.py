@@ -58,7 +58,8 @@ def select(
     - "sure" and "gcv" judge A x, not x: what A hides does not count. t is ``Re <b, A x(y + e b) - A x(y)> / e`` for one
       b of random signs, always the same (Monte Carlo), with e a tenth of the residual's deviation: the second solve
       makes the iterations of the first one. It suits any prior, networks too.
-    - "lcurve" has no proof and is known to fail: look at ``figures.selection``. It needs priors with a value.
+    - "lcurve" has no proof and fails often, always where A is the identity: look at ``figures.selection``. It needs
+      priors with a value.
 
     Without ``weights`` they are searched for, each solve starting where the last one ended: by secants in log w for
     "discrepancy", of which D is an increasing function; downhill, then by parabolas for "sure" and "gcv"; a grid of 15
