@@ -197,6 +197,7 @@ REFUSED = {
     "noise": ({"noise": 0.0}, InvalidInput, "noise"),
     "noises": ({"noise": [0.1, 0.2]}, InvalidInput, "one for each"),
     "more": ({"noise": 20.0}, InvalidInput, "check its unit"),
+    "unreached": ({"noise": 0.4, "iterations": 40}, InvalidInput, "largest weight"),
     "fidelity": ({"fidelity": fidelities.Clipped(1.0), "noise": 0.1}, Unsupported, "rule='lcurve'"),
     "unknown": ({"fidelity": fidelities.Squares(torch.ones(40, 40))}, InvalidInput, "pass noise"),
 }

@@ -16,6 +16,7 @@ from ...errors import InvalidInput, Unsupported, brief, closest, strict_keywords
 from ...fidelities import Squares
 from ...noise import noise_level
 from ...solution import Selection
+from ...stopping import per_image
 from ...tracing import check_traceable, check_uncaptured, check_unmapped, real_dtype
 from ..arguments import check_data, check_fidelity, check_tolerance
 from . import rules, search
@@ -52,11 +53,13 @@ def select(
         gcv           D / (1 - t / N)^2    least                                 likewise, s unknown
         lcurve        the corner of (log D, log R1(x(w)))                        s unknown, and what noise is too
 
-    - "discrepancy" smooths more than the other two, most where A is no more than noise. Its misfit is met within 5 %.
+    - "discrepancy" smooths more than the least error wants, at which D is below N s^2: a fit takes some of the noise
+      with it. It is met within 5 %.
     - "sure" and "gcv" judge A x, not x: what A hides does not count. t is ``Re <b, A x(y + e b) - A x(y)> / e`` for one
       b of random signs, always the same (Monte Carlo), with e a tenth of the residual's deviation: the second solve
       makes the iterations of the first one. It suits any prior, networks too.
-    - "lcurve" has no proof and is known to fail: look at ``figures.selection``. It needs priors with a value.
+    - "lcurve" has no proof and fails often, always where A is the identity: look at ``figures.selection``. It needs
+      priors with a value.
 
     Without ``weights`` they are searched for, each solve starting where the last one ended: by secants in log w for
     "discrepancy", of which D is an increasing function; downhill, then by parabolas for "sure" and "gcv"; a grid of 15
@@ -113,6 +116,8 @@ def select(
     asked = Asked(op, _maker(make_prior), beta, inverse, fidelity, *settings)
     path = Path(y, asked, shape, _spread(y, op, fidelity))
     level = _noise(noise, y, fidelity, needed=rule in ("discrepancy", "sure"), search=tried is None)
+    if rule == "discrepancy":
+        _check_below(path, level)
     run = search.Run(path, _score(rule, level), rule == "lcurve", report)
     if tried is not None:
         weight = search.swept(run, tried, rule)
@@ -210,6 +215,17 @@ def _noise(noise: Any, y: Tensor, fidelity: Fidelity | None, *, needed: bool, se
             "pass noise, or take the smallest weight that solves well"
         )
     return torch.where(found > 0, found, rough) if not needed else found
+
+
+def _check_below(path: Path, level: Tensor) -> None:
+    """Refuse noise that is larger than the data, whose misfit no image that explains anything has."""
+    noise = float((path.counted() * level.square()).sum())
+    size = float(per_image(path.sharpness * path.y).square().sum())
+    if noise >= size:
+        raise InvalidInput(
+            f"noise is {float(level.max()):.3g}, and the data are {(size / noise) ** 0.5:.3g} times what it sums to; "
+            "expected less noise than data: check its unit (images are in [0, 1])"
+        )
 
 
 def _several(noise: Any) -> bool:
