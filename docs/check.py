@@ -27,17 +27,20 @@ class Page(HTMLParser):
         ids: The places that a link can lead to.
         links: Where its own links lead.
         loads: What a browser fetches for it.
+        signatures: name -> how it is called, where it is documented.
         described: (name, parameter) -> what is said of it where the name is documented, a class or one of its methods.
     """
 
     ids: set[str] = field(default_factory=set)
     links: list[str] = field(default_factory=list)
     loads: list[str] = field(default_factory=list)
+    signatures: dict[str, str] = field(default_factory=dict)
     described: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__init__()
         self._place = ""  # the name that this is about
+        self._head = False  # in the line that says how it is called
         self._first = self._strong = False  # at the start of a paragraph, in bold type there
         self._key: tuple[str, str] | None = None  # the name and the parameter that this is about
 
@@ -51,12 +54,14 @@ class Page(HTMLParser):
         if loads:
             self.loads.append(loads)
         if tag == "dt" and "id" in given:
-            self._place = given["id"]
+            self._place, self._head = given["id"], True
         self._strong = tag == "strong" and self._first
         self._first = tag == "p"
 
     def handle_data(self, data: str) -> None:
         """Notes what is said of a parameter."""
+        if self._head:
+            self.signatures[self._place] = self.signatures.get(self._place, "") + data
         if self._strong:
             self._key = self._place, data.lstrip("*")
             self.described.setdefault(self._key, "")
@@ -66,6 +71,7 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         """Ends what is said of a parameter."""
+        self._head &= tag != "dt"
         if tag in ("li", "dd"):
             self._key = None
 
@@ -129,6 +135,8 @@ def missing(folder: Path) -> Iterator[str]:
             if name.page not in page.ids:
                 yield f"{name.full} has no page"
                 continue
+            if "*_" in page.signatures.get(name.page, ""):
+                yield f"{name.full} does not say how it is called"
             for place, parameters in ((name.page, names.described(name.value)), *members.of(name, page.ids)):
                 if wrong := undescribed(page, place, parameters):
                     yield f"{place} says nothing of {', '.join(wrong)}"

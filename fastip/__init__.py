@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from .solvers.admm import admm as admm
     from .solvers.npgd import npgd as npgd
     from .solvers.pgd import pgd as pgd
-    from .solvers.selection import select as select
+    from .solvers.selection.select import select as select
     from .solvers.wiener import wiener as wiener
     from .tasks import load_task as load_task
 

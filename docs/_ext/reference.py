@@ -18,6 +18,7 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon.docstring import GoogleDocstring
+from sphinx.util.inspect import stringify_signature
 from typing_extensions import Unpack
 
 HEADS = {"function": "Functions", "class": "Classes", "family": "Kernels", "data": "Values"}
@@ -147,12 +148,22 @@ def bases(app: Sphinx, name: str, value: type, options: Any, found: list[Any]) -
     found[:] = known or builtin or [object]
 
 
+def signature(app: Sphinx, what: str, name: str, value: Any, *rest: Any) -> tuple[str, None] | None:
+    """That of ``__init__``, where a ``__new__`` for all subclasses stands in front of it."""
+    if what != "class" or "__new__" in vars(value) or not inspect.isfunction(value.__new__):
+        return None
+    if value.__init__ is object.__init__:
+        return "()", None
+    return stringify_signature(inspect.signature(value), show_annotation=False, show_return_annotation=False), None
+
+
 def resolve(app: Sphinx, env: Any, node: pending_xref, shown: nodes.Element) -> nodes.Element | None:
     """Leads a reference to where an object lives to its page."""
     if node.get("refdomain") != "py":
         return None
     target = str(node["reftarget"]).lstrip("~.")
-    page = PAGES.get(target) or SHORT.get(target.rpartition(".")[2])
+    hidden = target.startswith("fastip.") and target not in PAGES  # contracts.Scalar is no inverses.Scalar
+    page = None if hidden else PAGES.get(target) or SHORT.get(target.rpartition(".")[2])
     if page is None or page.rpartition(".")[2] != target.rpartition(".")[2]:
         return None
     domain = env.domains["py"]
@@ -167,5 +178,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
             vars(module).setdefault("Unpack", Unpack)
     app.connect("builder-inited", write)
     app.connect("autodoc-process-bases", bases)
+    app.connect("autodoc-process-signature", signature)
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

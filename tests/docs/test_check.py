@@ -15,7 +15,7 @@ check = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = check  # where its dataclass looks for itself
 spec.loader.exec_module(check)
 
-PAGE = """<html><body><dl class="py function"><dt id="fastip.f">f</dt><dd>
+PAGE = """<html><body><dl class="py function"><dt id="fastip.f">f<em>(y, op)</em></dt><dd>
 <dl class="field-list"><dt>Parameters:</dt><dd><ul>
 <li><p><strong>y</strong> (<em>Any</em>) – The data.</p></li>
 <li><p><strong>op</strong> (<em>Any</em>)</p></li>
@@ -43,6 +43,7 @@ def test_parameters_without_a_description_are_found(site: Path) -> None:
     assert "fastip.f" in page.ids
     assert check.undescribed(page, "fastip.f", ["y", "op", "like", "late", "gone"]) == ["op", "late", "gone"]
     assert check.undescribed(page, "fastip.f.m", ["late", "y"]) == ["y"]
+    assert page.signatures == {"fastip.f": "f(y, op)", "fastip.f.m": "m"}
 
 
 @pytest.mark.parametrize("link", ["a.html", "a.html#fastip.f", "#here", "https://fastip.example/page", "mailto:a@b.c"])
