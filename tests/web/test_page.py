@@ -123,6 +123,9 @@ def visit(server, browser):
         assert hosts == {urllib.parse.urlsplit(server.url).netloc} and not failed
 
 
+SHOWN = "[...document.querySelectorAll('#slider img')].filter(image => image.naturalWidth).length == 2"
+
+
 def upload(page, path):
     page.set_input_files("#picture input[type=file]", path)
 
@@ -152,6 +155,7 @@ def test_a_picture_in_and_the_bytes_of_the_command_out(visit, noisy, tmp_path, s
     assert (
         "denoise, noise 0.029" in told and "fastip restore 'photo of a tree.png' --task denoise --noise 7.5/255" in told
     )
+    page.wait_for_function(SHOWN)  # the text can be there before the pictures
     sizes = page.eval_on_selector_all("#slider img", "images => images.map(i => [i.naturalWidth, i.naturalHeight])")
     assert sizes == [[48, 40], [48, 40]]
     _slide(page)
@@ -238,7 +242,8 @@ def test_a_worker_that_is_killed_is_replaced(visit, noisy, server):
     page.click(f"text={NOISY}")
     worker = server.worker()
     os.kill(worker, signal.SIGSTOP)  # so that it is at work when it dies
-    page.click("#restore")
+    with page.expect_response("**/queue/join*"):
+        page.click("#restore")
     time.sleep(2)
     os.kill(worker, signal.SIGKILL)
     page.wait_for_selector("#told .refused >> text=stopped by SIGKILL")
