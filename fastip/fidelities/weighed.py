@@ -85,7 +85,8 @@ class Weighed(StrictKeywords):
 
 def mean(y: Tensor, name: str) -> float:
     """The mean of data >= 0, 1 where all are 0."""
-    why = f"a default beta for fidelities.{name}", "it is made for the mean of the data", "give beta"
+    advice = "give beta and inverses.Scalar() or Split(data_beta)"
+    why = f"a default beta for fidelities.{name}", "it is made for the mean of the data", advice
     check_traceable(*why)
     check_uncaptured(y.device, *why)
     return bare(y.detach()).mean(dtype=accumulator(y.dtype)).item() or 1.0
