@@ -12,10 +12,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from .solution import Selection as Selection
 from .solution import Solution as Solution
 from .solution import Status as Status
-from .terms import SQUARES as SQUARES
 from .terms import BoundFidelity as BoundFidelity
 from .terms import Fidelity as Fidelity
 from .terms import Suited as Suited

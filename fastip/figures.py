@@ -11,12 +11,13 @@ import numpy as np
 from torch import Tensor
 
 from .arrays import as_tensor
-from .contracts import Selection, Solution
+from .contracts import Solution
 from .curves import ACCENT, INK, MUTED
 from .curves import draw_blur as draw_blur
 from .curves import draw_selection as draw_selection
 from .errors import InvalidInput, strict_keywords
 from .io.replace import replace_file
+from .solution import Selection
 from .stopping import EVERY
 
 if TYPE_CHECKING:

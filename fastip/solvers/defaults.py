@@ -11,10 +11,11 @@ import numpy as np
 from torch import Tensor
 
 from ..arrays import check_normal, check_number
-from ..contracts import SQUARES, BoundPrior, Fidelity, Inverse, LinearOperator, Prior, Shape, Suited
+from ..contracts import BoundPrior, Fidelity, Inverse, LinearOperator, Prior, Shape, Suited
 from ..errors import InvalidInput
 from ..inverses import auto
 from ..operators.linear import Operator, Scaled
+from ..terms import SQUARES
 from ..tracing import constant, fixed, norm
 from .arguments import check_exact, check_inverse, check_prior, check_seen
 
