@@ -123,11 +123,20 @@ def visit(server, browser):
         assert hosts == {urllib.parse.urlsplit(server.url).netloc} and not failed
 
 
+FIELD = {FOCUS: "The blur", MOVED: "The motion"}
 SHOWN = "[...document.querySelectorAll('#slider img')].filter(image => image.naturalWidth).length == 2"
 
 
 def upload(page, path):
     page.set_input_files("#picture input[type=file]", path)
+
+
+def choose(page, damage):
+    """A click on what is wrong, and its fields seen: they move the button, and a click on a button that moves is lost."""
+    page.click(f"text={damage}")
+    page.wait_for_selector('text="How many times larger?"', state="hidden")
+    if damage in FIELD:
+        page.wait_for_selector(f'text="{FIELD[damage]}"')
 
 
 def restored(page):
@@ -148,7 +157,7 @@ def test_a_picture_in_and_the_bytes_of_the_command_out(visit, noisy, tmp_path, s
     page = visit()
     upload(page, noisy)
     page.wait_for_selector("text=48 × 40 pixels, colour, 16 bits")
-    page.click(f"text={NOISY}")
+    choose(page, NOISY)
     page.fill("#noise input, #noise textarea", "7.5")
     restored(page)
     told = page.inner_text("#told")
@@ -195,12 +204,12 @@ def test_the_search_is_seen_where_the_blur_is_found_and_where_it_is_not(visit, t
     io.write_image(picture, seen(scene(96, 110, 2), psf.disk(9, 3.4)).float())
     page = visit(width)
     upload(page, picture)
-    page.click(f"text={FOCUS}")
+    choose(page, FOCUS)
     page.wait_for_selector("text=88 pixels, grey")
     restored(page)
     assert "psf disk of radius 3." in page.inner_text("#told")
     page.wait_for_selector("#curve img")
-    page.click(f"text={MOVED}")
+    choose(page, MOVED)
     page.click("#restore")
     page.wait_for_selector("#told .refused >> text=not a blur of this kind")
     page.wait_for_selector("#curve img")
@@ -225,7 +234,7 @@ def test_two_at_once_get_their_own(visit, noisy, tmp_path):
     for page, path, _ in users:
         upload(page, path)
         page.wait_for_selector("#told >> text=pixels")
-        page.click(f"text={NOISY}")
+        choose(page, NOISY)
     for page, _, _ in users:
         page.click("#restore")
     for page, path, size in users:
@@ -239,7 +248,7 @@ def test_a_worker_that_is_killed_is_replaced(visit, noisy, server):
     page = visit()
     upload(page, noisy)
     page.wait_for_selector("text=48 × 40 pixels")
-    page.click(f"text={NOISY}")
+    choose(page, NOISY)
     worker = server.worker()
     os.kill(worker, signal.SIGSTOP)  # so that it is at work when it dies
     with page.expect_response("**/queue/join*"):
