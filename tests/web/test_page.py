@@ -132,7 +132,7 @@ def upload(page, path):
 
 
 def choose(page, damage):
-    """A click on what is wrong, and its fields seen: they move the button, and a click on a button that moves is lost."""
+    """A click on what is wrong, and its fields seen: they move the button, and a click on one that moves is lost."""
     page.click(f"text={damage}")
     page.wait_for_selector('text="How many times larger?"', state="hidden")
     if damage in FIELD:
