@@ -41,12 +41,22 @@ class Diagonal:
 
 @dataclass(frozen=True)
 class Circulant:
-    """``F^-1 spectrum F`` on the last two axes; ``spectrum`` real float64 as of rfft2, (h, w // 2 + 1), >= 0.
+    """``F^-1 spectrum F`` on the last axes; ``spectrum`` real float64 as of rfftn, (h, w // 2 + 1), >= 0.
 
     With axes in front of these, 1 or b and 1 or c, where images or channels differ.
+
+    Attributes:
+        spectrum: The eigenvalues.
+        axes: How many the last axes are: 2 of images, 3 of volumes, whose spectrum is (d, h, w // 2 + 1).
     """
 
     spectrum: Tensor
+    axes: int = 2
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The last axes, for torch.fft."""
+        return tuple(range(-self.axes, 0))
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Exact(StrictKeywords):
     In this order:
 
     1. A A^T a scalar or diagonal.
-    2. A^T A circulant: stride-1 circular blur, masked Fourier. One rfft2 and one irfft2 an iteration.
+    2. A^T A circulant: stride-1 circular blur, masked Fourier. One rfftn and one irfftn an iteration.
     3. A^T A a scalar or diagonal.
     4. A A^T circulant (FFT on the small grid) or cosine (DCT-II).
     5. A A^T a Kronecker product: separable operators on any border, resizing. Four matrix products an iteration, with
@@ -152,8 +152,8 @@ def _structure_on(structure: Structure, device: torch.device) -> Structure | _Ei
         return structure
     if isinstance(structure, Kronecker):
         return _eigen(structure, device)
-    (field,) = dataclasses.fields(structure)
-    return type(structure)(placed(getattr(structure, field.name), device))
+    first = dataclasses.fields(structure)[0].name
+    return dataclasses.replace(structure, **{first: placed(getattr(structure, first), device)})  # type: ignore[arg-type]  # its own field
 
 
 def _known(side: str, op: LinearOperator, shape: Shape) -> tuple[str, Structure] | None:
@@ -193,7 +193,7 @@ def _on_data(op: LinearOperator, y: Tensor, beta: float, cogram: Structure | _Ei
 
 def _on_image(op: LinearOperator, y: Tensor, beta: float, gram: Structure | _Eigen) -> ImageStep | FourierStep:
     if isinstance(gram, Circulant):
-        return FourierStep(op, y, beta, gram.spectrum, "exact, FFT on the image grid")
+        return FourierStep(op, y, beta, gram, "exact, FFT on the image grid")
     apply, how = _apply(gram, beta, y)
     return ImageStep(op, y, beta, apply, f"exact, {how} on the image grid")
 
@@ -206,7 +206,7 @@ def _apply(structure: Structure | _Eigen, beta: float, y: Tensor) -> tuple[Apply
     if isinstance(structure, (Scalar, Diagonal)):
         return _pointwise(structure, beta), "pointwise"
     if isinstance(structure, Circulant):
-        return _fourier(structure.spectrum, beta, y), "FFT"
+        return _fourier(structure, beta, y), "FFT"
     if isinstance(structure, Cosine):
         return _cosine(structure.spectrum, beta, y), "DCT-II"
     if isinstance(structure, _Eigen):
@@ -251,9 +251,9 @@ def _cast(values: Tensor) -> Apply:
     return get
 
 
-def _fourier(spectrum: Tensor, beta: float, y: Tensor) -> Apply:
-    weight = (1 / (beta + spectrum)).to(device=y.device, dtype=y.dtype)
-    return lambda r: torch.fft.irfft2(torch.fft.rfft2(r) * weight, s=r.shape[-2:])
+def _fourier(structure: Circulant, beta: float, y: Tensor) -> Apply:
+    weight, dims = (1 / (beta + structure.spectrum)).to(device=y.device, dtype=y.dtype), structure.dims
+    return lambda r: torch.fft.irfftn(torch.fft.rfftn(r, dim=dims) * weight, s=r.shape[-len(dims) :], dim=dims)
 
 
 def _cosine(spectrum: Tensor, beta: float, y: Tensor) -> Apply:

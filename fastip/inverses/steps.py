@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import torch
 from torch import Tensor
 
 from ..arrays import HALF, accumulator
-from ..contracts import Apply, Convolution, LinearOperator, Scales, SpectralStep, StencilStep
+from ..contracts import Apply, Circulant, Convolution, LinearOperator, Scales, SpectralStep, StencilStep
 from ..operators.base import convolutions
 from ..placement import placed
 from ..stopping import per_image, ratio
@@ -173,21 +174,22 @@ class ImageStep(Inverting):
 class FourierStep(Inverting):
     """The image side with A^T A = F^-1 g F, exact, p staying in Fourier space.
 
-    p' = offset + gain (p - F x), gain = g / (beta + g). An iteration costs one rfft2 and one irfft2. ``spectrum``
-    is g, real float64 (h, w // 2 + 1), with axes in front where images or channels differ. Images in half precision
-    are transformed in float32.
+    p' = offset + gain (p - F x), gain = g / (beta + g). An iteration costs one rfftn and one irfftn. ``gram`` has g,
+    real float64 (h, w // 2 + 1), with axes in front where images or channels differ, or volumes it is of. Images in
+    half precision are transformed in float32.
     """
 
-    def __init__(self, op: LinearOperator, y: Tensor, beta: float, spectrum: Tensor, description: str) -> None:
+    def __init__(self, op: LinearOperator, y: Tensor, beta: float, gram: Circulant, description: str) -> None:
         self.op, self.y, self.beta = op, y, beta
         pulled = op.adjoint(y)
         self._stored = pulled.dtype
-        self._shape, pulled = pulled.shape[-2:], pulled.to(accumulator(pulled.dtype))
-        g = spectrum.to(pulled.device)
+        self._dims = gram.dims
+        self._shape, pulled = pulled.shape[-gram.axes :], pulled.to(accumulator(pulled.dtype))
+        g = gram.spectrum.to(pulled.device)
         self.weight = (1 / (beta + g)).to(pulled.dtype)
         self._gain = (g / (beta + g)).to(pulled.dtype)
         self._denominator = (beta + g).to(pulled.dtype)
-        self._offset = torch.fft.rfft2(pulled) * self.weight
+        self._offset = torch.fft.rfftn(pulled, dim=self._dims) * self.weight
         self.size = self.floor = per_image(pulled)
         self._description = description
         self._first: Tensor | None = None
@@ -205,21 +207,21 @@ class FourierStep(Inverting):
         return self(x, q)[1]
 
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-        new = torch.addcmul(self._offset, self._gain, q - torch.fft.rfft2(x.to(self._gain.dtype)))
+        seen = torch.fft.rfftn(x.to(self._gain.dtype), dim=self._dims)
+        new = torch.addcmul(self._offset, self._gain, q - seen)
         return new, (new - q) * self._denominator
 
     def pull(self, q: Tensor) -> Tensor:
-        return torch.fft.irfft2(q, s=self._shape).to(self._stored)
+        return torch.fft.irfftn(q, s=self._shape, dim=self._dims).to(self._stored)
 
     def norm(self, r: Tensor) -> Tensor:
         return ratio(self.pending(r), self.size)
 
     def pending(self, r: Tensor) -> Tensor:
         # Parseval over the half plane: columns 0 and w / 2 stand for themselves, the others for two.
-        h, w = self._shape
         twice = r.detach().clone()
-        twice[..., 1 : (w + 1) // 2] *= 2**0.5
-        return per_image(twice) / (h * w) ** 0.5
+        twice[..., 1 : (self._shape[-1] + 1) // 2] *= 2**0.5
+        return per_image(twice) / math.prod(self._shape) ** 0.5
 
     def misfit(self, x: Tensor) -> Tensor:
         return per_image(self.y - self.op(x)).square()
@@ -233,6 +235,8 @@ class FourierStep(Inverting):
         return SpectralStep(self._gain, self._denominator, self.guess(), self.beta)
 
     def why_unfused(self) -> str | None:
+        if len(self._dims) > 2:
+            return "fused solves are for images b c h w, and these are volumes"
         if self._gain.ndim > 2:
             return "A differs from image to image or channel to channel, and a fused solve has one filter for all"
         if self._stored not in HALF:

@@ -1,4 +1,6 @@
-"""Total variation of kinds that no fused kernel runs: on a grid that wraps, of channels, Huber's, of second order.
+"""Total variation of kinds that no fused kernel runs.
+
+On a grid that wraps, of volumes, with a spacing, of channels, Huber's, of second order.
 
 In plain torch: differentiable, any device.
 """
@@ -17,6 +19,8 @@ from ..arrays import accumulator
 from ..contracts import Pointwise
 from . import reference
 
+PIXELS = (1.0, 1.0)  # the spacing of images
+
 
 class Kind(NamedTuple):
     """Which sum of lengths of differences it is.
@@ -26,25 +30,43 @@ class Kind(NamedTuple):
         over: The dimensions of a field 2 b c h w that a length is taken over: (0,) those of a pixel, (0, 2) of all its
             channels together, () none, each entry alone.
         threshold: Lengths below it count by their squares, as Huber's function has them; 0: none do.
+        spacing: The distance of neighbours along each of the last axes, which differences are divided by: two of
+            images, three of volumes, whose fields are 3 b c d h w.
     """
 
     boundary: str
     over: tuple[int, ...]
     threshold: float = 0.0
+    spacing: tuple[float, ...] = PIXELS
+
+    @property
+    def bound(self) -> float:
+        """Of ``||D||^2``: 4 for each axis, in units of its spacing."""
+        return sum(4 / h**2 for h in self.spacing)
 
 
-def differences(x: Tensor, boundary: str) -> Tensor:
-    """D x: forward differences along rows and columns; ... h w -> 2 ... h w."""
-    if boundary == "reflect":
+def differences(x: Tensor, boundary: str, spacing: tuple[float, ...] = PIXELS) -> Tensor:
+    """D x: forward differences along the last axes, over the spacing; ... h w -> 2 ... h w."""
+    if boundary == "reflect" and spacing == PIXELS:
         return reference.differences(x)
-    return torch.stack([x.roll(-1, dims=-2) - x, x.roll(-1, dims=-1) - x])
+    parts = []
+    for dim, h in enumerate(spacing, -len(spacing)):
+        wraps = boundary == "circular"
+        part = x.roll(-1, dims=dim) - x if wraps else pad(x.diff(dim=dim), [0, 0] * (-dim - 1) + [0, 1])
+        parts.append(part if h == 1 else part / h)
+    return torch.stack(parts)
 
 
-def differences_adjoint(u: Tensor, boundary: str) -> Tensor:
+def differences_adjoint(u: Tensor, boundary: str, spacing: tuple[float, ...] = PIXELS) -> Tensor:
     """D^T u, 2 ... h w -> ... h w; for reflect with the last row of u[0] and the last column of u[1] zero."""
-    if boundary == "reflect":
+    if boundary == "reflect" and spacing == PIXELS:
         return reference.differences_adjoint(u)
-    return u[0].roll(1, dims=-2) - u[0] + u[1].roll(1, dims=-1) - u[1]
+    total = torch.zeros_like(u[0])
+    for part, dim, h in zip(u, range(-len(spacing), 0), spacing, strict=True):
+        # on a border that mirrors the last slice is 0, so that what wraps is 0
+        found = part.roll(1, dims=dim) - part
+        total = total + (found if h == 1 else found / h)
+    return total
 
 
 def limit(g: Tensor, weight: float | Tensor, over: tuple[int, ...]) -> Tensor:
@@ -71,13 +93,13 @@ def variation_prox(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Projected dual steps as those of :func:`reference.tv_prox`.
 
-    u' is shrunk before it is limited where the kind has a threshold t::
+    u' is shrunk before it is limited where the kind has a threshold t, N being the bound of ``||D||^2``, 8 of images::
 
-        u' = project((r + D prox(v - step D^T r) / (8 step)) weight / (weight + t / (8 step)))
+        u' = project((r + D prox(v - step D^T r) / (N step)) weight / (weight + t / (N step)))
 
     Args:
-        v: Images, b c h w.
-        u: The dual field, 2 b c h w: differences along rows, then along columns.
+        v: Images, b c h w, or volumes, b c d h w.
+        u: The dual field, 2 b c h w: differences along rows, then along columns; 3 b c d h w of volumes.
         r: Its extrapolation, likewise.
         step: That of the prox, > 0.
         weight: Of total variation, >= 0; a tensor broadcasts.
@@ -92,14 +114,15 @@ def variation_prox(
     wide = accumulator(v.dtype)
     dtype, v, u, r = v.dtype, v.to(wide), u.to(wide), r.to(wide)
     apply = reference.pointwise(prox, step) if isinstance(prox, Pointwise) else prox
-    boundary, over, threshold = kind
+    boundary, over, threshold, spacing = kind
+    size = kind.bound * step
     for _ in range(steps):
-        new = r + differences(apply(v - step * differences_adjoint(r, boundary)), boundary) / (8 * step)
+        new = r + differences(apply(v - step * differences_adjoint(r, boundary, spacing)), boundary, spacing) / size
         if threshold > 0:
-            new = new * (weight / (weight + threshold / (8 * step)))
+            new = new * (weight / (weight + threshold / size))
         new = limit(new, weight, over)
         u, r = new, new + momentum * (new - u)
-    return apply(v - step * differences_adjoint(u, boundary)).to(dtype), u, r
+    return apply(v - step * differences_adjoint(u, boundary, spacing)).to(dtype), u, r
 
 
 Slopes = tuple[Tensor, Tensor, Tensor]  # p, q and w of total generalised variation: 2, 3 and 2 images

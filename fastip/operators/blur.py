@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from .. import kernels
-from ..arrays import check_count
+from ..arrays import accumulator, check_count
 from ..contracts import Convolution, Shape, Structure, Window
 from ..errors import InvalidInput, brief
 from ..placement import Constant
-from .base import convolutions, several, windows
-from .base.door import check_grid, check_psf_fits
+from .base import convolutions, several, volumes, windows
+from .base.door import by, check_axes, check_axes_count, check_psf_fits
 from .base.fourier import FourierConvolution
 from .base.real_array import real_array
 from .base.remembered import last
@@ -32,7 +32,9 @@ LARGEST_DIRECT = 33 * 33
 # pixels take 3.4 ms so and 5.7 ms by FFTs of all planes together, 64 on 64 x 64 20 and 8 ms, 192 of 5 x 5 on 32 x 32
 # 40 and 4 ms (one core).
 FEW = 16
-AXES = ("row", "column")
+# Voxels up to which a norm is found by Lanczos' products: some 50 of them take 1 s there, and 90 s at 64 x 256 x 256.
+LARGEST_NORMED = 1 << 17
+AXES = ("slice", "row", "column")
 
 
 class Blur(Operator):
@@ -54,6 +56,9 @@ class Blur(Operator):
         centre: (row, column) of the pixel of the psf that a point is spread around, in the place of k // 2 in the
             formula; zeros are laid around the psf until it is there. None is k // 2. SciPy's
             ``fftconvolve(x, psf, mode="same")`` has it at (k - 1) // 2, which differs for even k.
+        axes: 2 for images; 3 for volumes b c D H W, whose psf is kd x kh x kw, with c and b in front where they differ,
+            and whose centre is (slice, row, column). Volumes are convolved by FFT; A A^T and A^T A are stated on the
+            circular border.
 
     Raises:
         InvalidInput: For an empty, non-finite, complex or all-zero psf, a bad stride, an unknown boundary, and for a
@@ -63,15 +68,22 @@ class Blur(Operator):
     """
 
     def __init__(
-        self, psf: Any, stride: int = 1, boundary: str = "circular", *, centre: tuple[int, int] | None = None
+        self,
+        psf: Any,
+        stride: int = 1,
+        boundary: str = "circular",
+        *,
+        centre: tuple[int, ...] | None = None,
+        axes: int = 2,
     ) -> None:
-        self.psf = several.reduced(real_array(psf, "psf", (2, 3, 4)))
-        if not bool(self.psf.flatten(-2).any(dim=-1).all()):
+        self.axes = check_axes_count(axes)
+        self.psf = several.reduced(real_array(psf, "psf", (axes, axes + 1, axes + 2)), axes)
+        if not bool(self.psf.flatten(-axes).any(dim=-1).all()):
             raise InvalidInput(
-                f"{'psf' if self.psf.ndim == 2 else 'one psf'} is all zeros ({self.psf.shape[-2]} x "
-                f"{self.psf.shape[-1]}), which sees nothing; expected at least one tap that is not 0"
+                f"{'psf' if self.psf.ndim == axes else 'one psf'} is all zeros ({by(self.psf.shape[-axes:])}), which "
+                "sees nothing; expected at least one tap that is not 0"
             )
-        self.channelwise = self.psf.ndim == 2
+        self.channelwise = self.psf.ndim == axes
         self.stride = check_count(stride, "stride", low=1)
         if boundary == "natural":
             raise InvalidInput(
@@ -90,15 +102,15 @@ class Blur(Operator):
                 + (f": did you mean {meant!r}?" if meant else "")
             )
         self.boundary = boundary
-        self._given, self._size = self.psf, (self.psf.shape[-2], self.psf.shape[-1])  # without the zeros of a centre
+        self._given, self._size = self.psf, tuple(self.psf.shape[-axes:])  # without the zeros of a centre
         self.centre = None if centre is None else _centre(centre, self._size, boundary)
         if self.centre is not None:
             self.psf = convolutions.centred(self.psf, self.centre)
         self._taps = Constant(self.psf)
-        taps = int((self.psf != 0).sum(dim=(-2, -1)).max())
-        large = taps > LARGEST_DIRECT * self.stride**2 or self.psf.shape[:-2].numel() > FEW
-        self._fourier = FourierConvolution(self.psf, self.stride, boundary) if large else None
-        self._several = [] if self.channelwise else several.split(self.psf, self.stride, boundary)
+        taps = int((self.psf != 0).flatten(-axes).sum(dim=-1).max())
+        large = axes > 2 or taps > LARGEST_DIRECT * self.stride**2 or self.psf.shape[:-2].numel() > FEW
+        self._fourier = FourierConvolution(self.psf, self.stride, boundary, axes) if large else None
+        self._several = [] if self.channelwise or axes > 2 else several.split(self.psf, self.stride, boundary)
 
     def _forward(self, x: Tensor) -> Tensor:
         if self._fourier is not None:
@@ -107,8 +119,7 @@ class Blur(Operator):
 
     def _adjoint(self, y: Tensor) -> Tensor:
         if self._fourier is not None:
-            _, _, height, width = self.input_shape(tuple(y.shape))
-            return self._fourier.adjoint(y, (height, width))
+            return self._fourier.adjoint(y, self.input_shape(tuple(y.shape))[2:])
         return self._direct(kernels.strided_conv_adjoint, y)
 
     def _direct(self, kernel: Callable[..., Tensor], data: Tensor) -> Tensor:
@@ -118,14 +129,14 @@ class Blur(Operator):
         return several.plane_by_plane(lambda plane, psf: kernel(plane, psf, self.stride, self.boundary), data, taps)
 
     def _parameters(self) -> tuple[Any, ...]:
-        return (self.psf, self.stride, self.boundary)
+        return (self.psf, self.stride, self.boundary, *([self.axes] if self.axes > 2 else []))
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        b, c, *size = check_grid(input_shape, "image")
+        b, c, *size = check_axes(input_shape, "image", self.axes)
         self._check(input_shape, "image")
         check_psf_fits(self._size, *size)
         kept = []
-        for n, k, axis in zip(size, self._size, ("height", "width"), strict=True):
+        for n, k, axis in zip(size, self._size, ("depth", "height", "width")[-self.axes :], strict=True):
             free = n - k if self.boundary == "valid" else n
             if free % self.stride:
                 rule = (
@@ -141,13 +152,13 @@ class Blur(Operator):
         return (b, c, *kept)
 
     def input_shape(self, output_shape: Shape) -> Shape:
-        b, c, h, w = check_grid(output_shape, "data")
+        b, c, *size = check_axes(output_shape, "data", self.axes)
         self._check(output_shape, "data")
-        kh, kw = self._size
         if self.boundary == "valid":
-            return (b, c, (h - 1) * self.stride + kh, (w - 1) * self.stride + kw)
-        check_psf_fits((kh, kw), h * self.stride, w * self.stride)
-        return (b, c, h * self.stride, w * self.stride)
+            return (b, c, *((n - 1) * self.stride + k for n, k in zip(size, self._size, strict=True)))
+        seen = [n * self.stride for n in size]
+        check_psf_fits(self._size, *seen)
+        return (b, c, *seen)
 
     def _check(self, shape: Shape, what: str) -> None:
         if not self.channelwise:
@@ -156,24 +167,27 @@ class Blur(Operator):
     def products(self, input_shape: Shape) -> float:
         if self._fourier is not None:
             return 2 * TRANSFORM * math.prod(input_shape)  # two real transforms
-        taps = int((self.psf != 0).flatten(-2).sum(-1).max())
+        taps = int((self.psf != 0).flatten(-2).sum(-1).max())  # of an image
         return float(taps * math.prod(self.output_shape(input_shape)))
 
     def absolute(self) -> Operator:
         if bool((self.psf >= 0).all()):
             return self
-        return Blur(self._given.abs(), self.stride, self.boundary, centre=self.centre)
+        return Blur(self._given.abs(), self.stride, self.boundary, centre=self.centre, axes=self.axes)
 
     def convolution(self) -> Convolution | None:
-        """A as one strided convolution; None where there are several psfs."""
-        return Convolution(self.psf, self.stride, self.boundary) if self.channelwise else None
+        """A as one strided convolution of images; None where there are several psfs, and for volumes."""
+        single = self.channelwise and self.axes == 2
+        return Convolution(self.psf, self.stride, self.boundary) if single else None
 
     def window(self) -> Window | None:
-        return windows.of(Convolution(self.psf, self.stride, self.boundary))
+        return windows.of(Convolution(self.psf, self.stride, self.boundary)) if self.axes == 2 else None
 
     @last
     def gram(self, input_shape: Shape) -> Structure | None:
         self.output_shape(input_shape)
+        if self.axes > 2:
+            return volumes.gram(self.psf, self.stride, self.boundary, tuple(input_shape[2:]))
         h, w = input_shape[2:]
         single = self.convolution()
         known = convolutions.gram
@@ -182,6 +196,8 @@ class Blur(Operator):
     @last
     def cogram(self, output_shape: Shape) -> Structure | None:
         self.input_shape(output_shape)
+        if self.axes > 2:
+            return volumes.cogram(self.psf, self.stride, self.boundary, tuple(output_shape[2:]))
         h, w = output_shape[2:]
         single = self.convolution()
         if single is None:
@@ -195,66 +211,90 @@ class Blur(Operator):
             input_shape: That of the images, b c H W, or None.
 
         Returns:
-            The value for this shape; without one an upper bound that holds on every grid, close to the supremum.
+            The value for this shape; without one an upper bound that holds on every grid, close to the supremum. Of
+            volumes of more than 2^17 voxels it is the bound, too, where A A^T has no structure.
         """
-        if input_shape is not None:
+        if input_shape is not None and (
+            self.axes == 2
+            or math.prod(input_shape[2:]) <= LARGEST_NORMED
+            or self.cogram(self.output_shape(input_shape)) is not None
+        ):
             return super().norm(input_shape)
+        if self.axes > 2:
+            return volumes.norm_bound(self.psf, self.stride, self.boundary, self.axes)
         single = self.convolution()
         psfs = [[single]] if single is not None else self._several
         return max(convolutions.norm_bound(a) for row in psfs for a in row)
 
     @functools.cached_property
     def separable(self) -> tuple[Tensor, Tensor] | None:
-        """(column, row) with psf = column row^T to rounding, float64; None for a higher rank and for several psfs."""
-        return convolutions.split(self.psf) if self.channelwise else None
+        """(column, row) with psf = column row^T to rounding, float64; None for a higher rank, several psfs, volumes."""
+        return convolutions.split(self.psf) if self.channelwise and self.axes == 2 else None
 
 
-def _centre(value: Any, size: tuple[int, int], boundary: str) -> tuple[int, int]:
-    """The centre of a psf of this size as (row, column)."""
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
+def _centre(value: Any, size: Shape, boundary: str) -> Shape:
+    """The centre of a psf of this size, e.g. (row, column)."""
+    names = AXES[-len(size) :]
+    if not isinstance(value, (tuple, list)) or len(value) != len(size):
         raise InvalidInput(
-            f"centre is {brief(value)}; expected (row, column) of a pixel of the psf, or None for k // 2"
+            f"centre is {brief(value)}; expected ({', '.join(names)}) of a pixel of the psf, or None for k // 2"
         )
-    row, column = (check_count(at, f"the {axis} of centre", low=0) for at, axis in zip(value, AXES, strict=True))
-    if row >= size[0] or column >= size[1]:
-        raise InvalidInput(
-            f"centre is ({row}, {column}) and the psf {size[0]} x {size[1]}; expected one of its pixels, from (0, 0) on"
-        )
+    centre = tuple(check_count(at, f"the {axis} of centre", low=0) for at, axis in zip(value, names, strict=True))
+    if any(at >= n for at, n in zip(centre, size, strict=True)):
+        corner = (0,) * len(size)
+        raise InvalidInput(f"centre is {centre} and the psf {by(size)}; expected one of its pixels, from {corner} on")
     if boundary == "valid":
         raise InvalidInput(
-            f"centre is ({row}, {column}) and boundary 'valid', where every pixel that a datum sees is in the image, "
+            f"centre is {centre} and boundary 'valid', where every pixel that a datum sees is in the image, "
             "whatever the centre; leave centre out"
         )
-    return row, column
+    return centre
 
 
 class Downsample(Blur):
     """Average over factor x factor boxes: y[i] = mean of x[factor i ... factor i + factor - 1] on both axes.
 
-    From images b c (h factor) (w factor) to data b c h w; ``||A|| = 1 / factor``.
+    From images b c (h factor) (w factor) to data b c h w; ``||A|| = 1 / factor``. With 3 axes volumes by boxes of
+    factor^3, ``||A|| = factor^-1.5``.
 
     Args:
         factor: Image pixels a side of a box, >= 1.
+        axes: 2 for images, 3 for volumes b c d h w.
 
     Raises:
-        InvalidInput: For a factor that is no whole number >= 1.
+        InvalidInput: For a factor that is no whole number >= 1, and for other axes.
     """
 
-    def __init__(self, factor: int) -> None:
-        factor = check_count(factor, "factor", low=1)
+    def __init__(self, factor: int, *, axes: int = 2) -> None:
+        factor, axes = check_count(factor, "factor", low=1), check_axes_count(axes)
         self.factor = factor
-        super().__init__(
-            torch.full((factor, factor), factor**-2.0, dtype=torch.float64), stride=factor, boundary="valid"
-        )
+        box = torch.full((factor,) * axes, float(factor) ** -axes, dtype=torch.float64)
+        super().__init__(box, stride=factor, boundary="valid", axes=axes)
 
     def _parameters(self) -> tuple[Any, ...]:
-        return (self.factor,)
+        return (self.factor, *([self.axes] if self.axes > 2 else []))
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        b, c, height, width = check_grid(input_shape, "image")
-        if height % self.factor or width % self.factor:
-            crop = f"{height - height % self.factor} x {width - width % self.factor}"
+        b, c, *size = check_axes(input_shape, "image", self.axes)
+        if any(n % self.factor for n in size):
             raise InvalidInput(
-                f"factor {self.factor} does not divide an image of {height} x {width}: crop it to {crop}"
+                f"factor {self.factor} does not divide an image of {by(size)}: "
+                f"crop it to {by(n - n % self.factor for n in size)}"
             )
-        return (b, c, height // self.factor, width // self.factor)
+        return (b, c, *(n // self.factor for n in size))
+
+    def _forward(self, x: Tensor) -> Tensor:
+        if self.axes == 2:
+            return super()._forward(x)
+        wide = x.to(accumulator(x.dtype))
+        for dim in (4, 3, 2):
+            wide = wide.unflatten(dim, (-1, self.factor)).mean(dim=dim + 1)
+        return wide.to(x.dtype)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        if self.axes == 2:
+            return super()._adjoint(y)
+        wide = y * self.factor**-3.0
+        for dim in (2, 3, 4):
+            wide = wide.repeat_interleave(self.factor, dim)
+        return wide

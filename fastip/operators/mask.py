@@ -11,7 +11,7 @@ from torch import Tensor
 from ..contracts import Convolution, Diagonal, Shape, Structure, Window
 from ..errors import InvalidInput
 from ..placement import Constant
-from .base.door import check_grid
+from .base.door import check_axes, check_axes_count
 from .base.real_array import real_array
 from .base.remembered import last
 from .base.work import PASS
@@ -26,19 +26,22 @@ class Mask(Operator):
 
     Args:
         mask: h w, c h w or b c h w with c and b the image's own or 1; 0/1, boolean or any finite weights.
+        axes: 2 for images; 3 for volumes b c d h w, whose mask is d h w, with c and b in front where they differ.
 
     Raises:
-        InvalidInput: For a mask with another number of axes, or that is empty, complex, non-finite or 0 everywhere.
+        InvalidInput: For a mask with another number of axes, or that is empty, complex, non-finite or 0 everywhere, and
+            for other axes.
         Unsupported: For a mask that requires a gradient, and inside torch.compile.
     """
 
-    def __init__(self, mask: Any) -> None:
-        values = real_array(mask, "mask", (2, 3, 4))
+    def __init__(self, mask: Any, *, axes: int = 2) -> None:
+        self.axes = check_axes_count(axes)
+        values = real_array(mask, "mask", (axes, axes + 1, axes + 2))
         if not bool(values.any()):
             raise InvalidInput(
                 "mask is 0 everywhere, so no pixel is measured; expected at least one value that is not 0"
             )
-        self.mask = values.reshape(*[1] * (4 - values.ndim), *values.shape)
+        self.mask = values.reshape(*[1] * (axes + 2 - values.ndim), *values.shape)
         self.channelwise = self.mask.shape[:2] == (1, 1)
         self._weights = Constant(self.mask)
 
@@ -52,10 +55,11 @@ class Mask(Operator):
         return (self.mask,)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        shape, own = check_grid(input_shape, "image"), tuple(self.mask.shape)
+        shape, own = check_axes(input_shape, "image", self.axes), tuple(self.mask.shape)
         if own[2:] != shape[2:] or own[0] not in (1, shape[0]) or own[1] not in (1, shape[1]):
+            same = "h and w" if self.axes == 2 else "d, h and w"
             raise InvalidInput(
-                f"the image has shape {shape} but the mask {own}; expected the same h and w, "
+                f"the image has shape {shape} but the mask {own}; expected the same {same}, "
                 "and the same or 1 for c and b"
             )
         return shape
@@ -75,9 +79,11 @@ class Mask(Operator):
         return PASS * math.prod(input_shape)
 
     def absolute(self) -> Operator:
-        return Mask(self.mask.abs())
+        return Mask(self.mask.abs(), axes=self.axes)
 
-    def window(self) -> Window:
+    def window(self) -> Window | None:
+        if self.axes > 2:
+            return None
         return Window(Convolution(torch.ones(1, 1, dtype=torch.float64), 1, "circular"), self.mask)
 
     def _own_shape(self) -> Shape:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from ..arrays import check_number, check_real
 from ..contracts import BoundPrior, LinearOperator, Pointwise, Shape
-from ..errors import InvalidInput, StrictKeywords, Unsupported
+from ..errors import InvalidInput, StrictKeywords, Unsupported, brief
 from ..tracing import real_dtype
 
 Weight = float | Tensor
@@ -123,6 +125,42 @@ class BoundWithout(Stateless):
         )
 
 
+class WithDualFields(BoundWithout):
+    """Keeps fields such as those of ``own``; of them the first ``duals`` grow with the weight.
+
+    ``name`` is that of the prior, for messages.
+    """
+
+    exact = False
+
+    def __init__(self, name: str, weight: Weight, own: tuple[Tensor, ...], duals: int) -> None:
+        self._name, self._weight, self._own, self._duals = name, weight, own, duals
+        self._fields: tuple[Tensor, ...] = ()
+
+    @abstractmethod
+    def __call__(self, v: Tensor, step: float) -> Tensor: ...
+
+    def state(self) -> tuple[Tensor, ...]:
+        """The fields and the weight; empty before the first call."""
+        if not self._fields:
+            return ()
+        return (*(field.detach() for field in self._fields), torch.as_tensor(self._weight).detach())
+
+    def fields(self) -> tuple[Tensor, ...]:
+        """The fields with their graph; empty before the first call."""
+        return self._fields
+
+    def resume(self, state: tuple[Tensor, ...]) -> None:
+        """Go on with these, the dual ones scaled to this weight: a path of weights then takes half the iterations."""
+        check_state(state[:-1], self._own, self._name)
+        *fields, weight = state
+        own = torch.as_tensor(self._weight).detach().to(weight)
+        if not torch.equal(weight, own):
+            scale = torch.where(weight > 0, own / weight, torch.zeros_like(weight))
+            fields[: self._duals] = [field * scale for field in fields[: self._duals]]
+        self._fields = tuple(field.clone() for field in fields)
+
+
 def check_state(given: tuple[Tensor, ...], own: tuple[Tensor, ...], name: str) -> None:
     """Refuse a state of another prior or of other images."""
     shapes, due = ([(tuple(t.shape), t.dtype, t.device) for t in state] for state in (given, own))
@@ -221,11 +259,25 @@ def image_shape(y: Tensor, op: LinearOperator) -> Shape:
     return tuple(op.input_shape(tuple(y.shape)))
 
 
-def picture_shape(y: Tensor, op: LinearOperator, prior: Prior) -> Shape:
-    """Likewise, for a prior of rows and columns. Raises InvalidInput for images that are not b c h w."""
+def picture_shape(y: Tensor, op: LinearOperator, prior: Prior, volumes: bool = False) -> Shape:
+    """Likewise, for a prior of rows and columns, and of slices where it takes ``volumes``, b c d h w.
+
+    Raises InvalidInput for other images.
+    """
     shape = image_shape(y, op)
-    if len(shape) != 4:
+    if len(shape) != 4 and not (volumes and len(shape) == 5):
+        needs = "b c h w, or b c d h w for a volume" if volumes else "b c h w"
         raise InvalidInput(
-            f"the image has shape {shape}; {type(prior).__name__} needs b c h w: give operators.Dense an image_shape"
+            f"the image has shape {shape}; {type(prior).__name__} needs {needs}: give operators.Dense an image_shape"
         )
     return shape
+
+
+def check_spacing(value: Any) -> tuple[float, ...]:
+    """The spacing as numbers > 0."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence) or len(value) not in (2, 3):
+        raise InvalidInput(
+            f"spacing is {brief(value)}; expected two numbers > 0 for images, (h_row, h_column), or three for volumes, "
+            "(h_slice, h_row, h_column)"
+        )
+    return tuple(check_number(h, "a distance of spacing", low=0.0, strict=True) for h in value)

@@ -9,9 +9,9 @@ from ..arrays import accumulator, check_number
 from ..contracts import LinearOperator, Shape
 from ..kernels import variation
 from ..tracing import real_dtype
-from .prior import Weight, check_fit, like, picture_shape, weight_on
+from .prior import Weight, WithDualFields, check_fit, like, picture_shape, weight_on
 from .separable import Separable
-from .tv import TV, WithDualFields
+from .tv import TV
 
 # Times the beta that suits total variation of the same weight: the slopes settle sooner in small steps of the image.
 STIFFER = 4.0
@@ -58,8 +58,6 @@ class TGV(TV):
         optimization involving Lipschitzian, proximable and linear composite terms, 2013. Vu, A splitting algorithm for
         dual monotone inclusions involving cocoercive operators, 2013.
     """
-
-    fused = False
 
     def __init__(self, weight: Weight, *, ratio: float = 2.0, steps: int = 5) -> None:
         super().__init__(weight, steps=steps)

@@ -139,7 +139,7 @@ def _diagonals(
 ) -> tuple[str, Tensor, Tensor]:
     """The transform by its boundary, G and 1 / S, on the device."""
     gram = op.gram(shape)
-    if not isinstance(gram, (Scalar, Circulant, Cosine)):
+    if not isinstance(gram, (Scalar, Circulant, Cosine)) or len(shape) != 4:
         given = "an array" if isinstance(spectrum, Tensor) else repr(spectrum)
         raise Unsupported(
             f"spectrum is {given}, and neither the FFT nor the DCT-II makes A^T A of {type(op).__name__} on images of "

@@ -122,7 +122,15 @@ def structure_matrix(structure: Structure, shape: Sequence[int]) -> Tensor:
         assert structure.spectrum.shape[-2:] == (shape[-2], shape[-1] // 2 + 1)
         assert structure.spectrum.dtype == torch.float64 and bool((structure.spectrum >= 0).all())
         basis = torch.eye(n, dtype=torch.float64).reshape(n, *shape)
-        return torch.fft.irfft2(torch.fft.rfft2(basis) * structure.spectrum, s=tuple(shape[-2:])).reshape(n, n).T
+        return (
+            torch.fft.irfftn(
+                torch.fft.rfftn(basis, dim=structure.dims) * structure.spectrum,
+                s=tuple(shape[-structure.axes :]),
+                dim=structure.dims,
+            )
+            .reshape(n, n)
+            .T
+        )
     if isinstance(structure, Cosine):
         assert bool((structure.spectrum >= 0).all())
         transform = torch.kron(cosine_matrix(shape[-2]), cosine_matrix(shape[-1]))

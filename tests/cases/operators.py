@@ -104,6 +104,29 @@ def _of_several() -> list[Case]:
     return cases
 
 
+def _volume(*psfs: int, stride: int = 1, boundary: str = "circular") -> Factory:
+    kernel = draw(*psfs, seed=41)
+    return lambda dtype: operators.Blur(kernel.to(dtype), stride=stride, boundary=boundary, axes=3)
+
+
+def _of_volumes() -> list[Case]:
+    return [
+        Case("volume-circular", _volume(3, 2, 4), (2, 1, 4, 3, 5)),
+        Case("volume-circular-s2", _volume(3, 3, 2, stride=2), (1, 1, 4, 6, 2)),
+        Case("volume-valid", _volume(2, 3, 2, boundary="valid"), (1, 2, 4, 4, 3)),
+        Case("volume-zero", _volume(2, 3, 3, boundary="zero"), (1, 1, 3, 4, 4)),
+        Case("volume-reflect", _volume(3, 2, 3, boundary="reflect"), (2, 1, 3, 4, 4)),
+        Case("volume-channels", _volume(2, 2, 3, 2), (1, 2, 3, 4, 3)),
+        Case("volume-averages", lambda dtype: operators.Downsample(2, axes=3), (1, 2, 4, 2, 6)),
+        Case("volume-mask", lambda dtype: operators.Mask(draw(3, 4, 5, seed=42).to(dtype), axes=3), (2, 2, 3, 4, 5)),
+        Case(
+            "mask-of-volume",
+            lambda dtype: operators.Mask(draw(4, 3, 5, seed=43), axes=3) @ _volume(3, 2, 4)(dtype),
+            (1, 1, 4, 3, 5),
+        ),
+    ]
+
+
 def _gaussian(stride: int, boundary: str) -> Factory:
     return lambda dtype: operators.Blur(psf.gaussian(5, sigma=1.1).to(dtype), stride=stride, boundary=boundary)
 
@@ -300,7 +323,7 @@ def operator_cases() -> list[Case]:
 
     Ids are unique; at least one case per public operator class.
     """
-    return _blurs() + _of_several() + _others() + _compositions()
+    return _blurs() + _of_several() + _of_volumes() + _others() + _compositions()
 
 
 def public_operator_classes() -> list[type[operators.Operator]]:

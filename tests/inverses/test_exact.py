@@ -44,7 +44,11 @@ def test_the_data_step_solves_the_normal_equations(make, shape, beta):
     dual = (
         q
         if isinstance(step, DataStep)
-        else (torch.fft.rfft2(op.adjoint(q)) if step.start().is_complex() else op.adjoint(q))
+        else (
+            torch.fft.rfftn(op.adjoint(q), dim=tuple(range(2, len(shape))))
+            if step.start().is_complex()
+            else op.adjoint(q)
+        )
     )
     new, r = step(x, dual)
     pulled = step.pull(new)

@@ -8,7 +8,7 @@ import torch
 from cases.priors import draw
 from fastip import operators, priors
 from fastip.errors import InvalidInput
-from fastip.priors.tv import WithDualFields
+from fastip.priors.prior import WithDualFields
 
 
 def bound(prior: priors.Prior, v: torch.Tensor) -> WithDualFields:

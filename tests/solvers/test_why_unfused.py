@@ -75,6 +75,8 @@ def due(case: Case, inverse: str, step: BoundInverse) -> str | None:
     if inverse == "split":
         return "the data step has a second split"
     if isinstance(step, FourierStep):
+        if y.ndim == 5:
+            return "these are volumes"
         return None if step.weight.ndim == 2 else "A differs from image to image"
     if isinstance(step, ImageStep):
         return "the data step is on the image grid"

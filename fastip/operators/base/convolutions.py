@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from ...contracts import Circulant, Convolution, Cosine, Diagonal, Scalar, Structure
+from ...contracts import Circulant, Convolution, Cosine, Diagonal, Scalar, Shape, Structure
 from ...kernels import reference
 from . import structures
 from .banded import Banded, gathered
@@ -54,12 +54,14 @@ def gram(a: Convolution, height: int, width: int) -> Structure | None:
     return commuting(a, height, width) if a.stride == 1 and (a.boundary != "valid" or a.psf.numel() == 1) else None
 
 
-def fold(values: Tensor, first: tuple[int, int], h: int, w: int) -> Tensor:
-    """Add ``values``, whose corner belongs at ``first``, onto a periodic h x w grid: the last two axes."""
-    rows = (torch.arange(values.shape[-2]) + first[0]) % h
-    columns = (torch.arange(values.shape[-1]) + first[1]) % w
-    folded = values.new_zeros(*values.shape[:-2], h, values.shape[-1]).index_add(-2, rows, values)
-    return values.new_zeros(*values.shape[:-2], h, w).index_add(-1, columns, folded)
+def fold(values: Tensor, first: Shape, *grid: int) -> Tensor:
+    """Add ``values``, whose corner belongs at ``first``, onto a periodic grid: as many last axes as it has."""
+    for dim, (start, n) in enumerate(zip(first, grid, strict=True), -len(grid)):
+        places = (torch.arange(values.shape[dim]) + start) % n
+        shape = list(values.shape)
+        shape[dim] = n
+        values = values.new_zeros(shape).index_add(dim, places, values)
+    return values
 
 
 def _power(psf: Tensor, h: int, w: int) -> Tensor:
@@ -268,10 +270,10 @@ def _read(left: Convolution, right: Convolution) -> tuple[int, int]:
     return row, column
 
 
-def centred(psf: Tensor, centre: tuple[int, int]) -> Tensor:
+def centred(psf: Tensor, centre: Shape) -> Tensor:
     """The psf with as many zeros around it as it takes until its pixel ``centre`` lies at k // 2."""
-    (top, bottom), (left, right) = (_around(k, at) for k, at in zip(psf.shape[-2:], centre, strict=True))
-    return torch.nn.functional.pad(psf, (left, right, top, bottom))
+    around = [_around(k, at) for k, at in zip(psf.shape[-len(centre) :], centre, strict=True)]
+    return torch.nn.functional.pad(psf, [n for pair in reversed(around) for n in pair])
 
 
 def _around(k: int, centre: int) -> tuple[int, int]:

@@ -30,12 +30,36 @@ def check_tensor(tensor: Tensor, name: str, is_complex: bool) -> None:
 
 def check_grid(shape: Iterable[int], what: str) -> tuple[int, int, int, int]:
     """``shape`` as (b, c, h, w). Raises InvalidInput unless it is four positive sizes."""
+    b, c, h, w = check_axes(shape, what, 2)
+    return b, c, h, w
+
+
+def check_axes(shape: Iterable[int], what: str, axes: int) -> Shape:
+    """``shape`` as (b, c, h, w), or (b, c, d, h, w) of volumes, which have 3 axes.
+
+    Raises InvalidInput unless it is as many positive sizes.
+    """
     sizes = tuple(int(n) for n in shape)
-    if len(sizes) != 4:
-        raise InvalidInput(f"the {what} has shape {sizes}; expected four dimensions b c h w: {four_dimensions(sizes)}")
+    if len(sizes) != 2 + axes:
+        dims = "four dimensions b c h w" if axes == 2 else "five dimensions b c d h w"
+        advice = (
+            four_dimensions(sizes)
+            if axes == 2
+            else f"add what is missing in front, with [{', '.join(['None'] * (5 - len(sizes)))}]"
+            if len(sizes) < 5
+            else f"make one batch of the first {len(sizes) - 4}, as x.flatten(0, {len(sizes) - 5}) does"
+        )
+        raise InvalidInput(f"the {what} has shape {sizes}; expected {dims}: {advice}")
     if min(sizes) < 1:
         raise InvalidInput(f"the {what} has shape {sizes}, which is empty; expected positive sizes")
     return sizes
+
+
+def check_axes_count(axes: Any) -> int:
+    """``axes`` as 2 or 3."""
+    if isinstance(axes, bool) or axes not in (2, 3):
+        raise InvalidInput(f"axes is {brief(axes)}; expected 2 for images b c h w or 3 for volumes b c d h w")
+    return int(axes)
 
 
 def check_sizes(value: Any, name: str) -> Shape:
@@ -48,10 +72,12 @@ def check_sizes(value: Any, name: str) -> Shape:
     return tuple(check_count(size, f"a size in {name}", low=1) for size in value)
 
 
-def check_psf_fits(kernel: tuple[int, int], height: int, width: int) -> None:
+def check_psf_fits(kernel: Shape, *size: int) -> None:
     """Refuse an image smaller than the psf."""
-    if kernel[0] > height or kernel[1] > width:
-        raise InvalidInput(
-            f"the psf is {kernel[0]} x {kernel[1]} but the image only {height} x {width}; "
-            "crop the psf or use a larger image"
-        )
+    if any(k > n for k, n in zip(kernel, size, strict=True)):
+        raise InvalidInput(f"the psf is {by(kernel)} but the image only {by(size)}; crop the psf or use a larger image")
+
+
+def by(size: Iterable[int]) -> str:
+    """Sizes in words: 3 x 4."""
+    return " x ".join(map(str, size))

@@ -14,9 +14,10 @@ Known = Callable[[Convolution, int, int], Structure | None]
 Psfs = list[list[Convolution]]  # by image, then by channel; one stands for all
 
 
-def reduced(psf: Tensor) -> Tensor:
-    """kh kw where one psf serves all, else 1 or b, 1 or c, kh kw."""
-    return psf.reshape(psf.shape[-2:]) if psf.shape[:-2].numel() == 1 else psf.reshape(-1, *psf.shape[-3:])
+def reduced(psf: Tensor, axes: int = 2) -> Tensor:
+    """kh kw where one psf serves all, else 1 or b, 1 or c, kh kw; with 3 axes kd kh kw likewise."""
+    alone = psf.shape[:-axes].numel() == 1
+    return psf.reshape(psf.shape[-axes:]) if alone else psf.reshape(-1, *psf.shape[-axes - 1 :])
 
 
 def split(psf: Tensor, stride: int, boundary: str) -> Psfs:

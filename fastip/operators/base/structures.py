@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,10 +30,7 @@ def kronecker(vertical: Tensor, horizontal: Tensor) -> Structure:
 
 def scale(structure: Structure | None, factor: float) -> Structure | None:
     """factor * structure, of the same kind (every kind is linear in its first field)."""
-    if structure is None:
-        return None
-    first = dataclasses.fields(structure)[0].name
-    return dataclasses.replace(structure, **{first: factor * getattr(structure, first)})
+    return None if structure is None else _with(structure, factor * _first(structure))
 
 
 def add(a: Structure | None, b: Structure | None) -> Structure | None:
@@ -41,14 +39,24 @@ def add(a: Structure | None, b: Structure | None) -> Structure | None:
         return None
     if isinstance(b, Scalar) and not isinstance(a, Scalar):
         a, b = b, a
-    (field,) = dataclasses.fields(b)
-    value = getattr(b, field.name)
+    value = _first(b)
     if isinstance(a, Scalar):
         shift = a.value * torch.eye(len(value), dtype=value.dtype) if isinstance(b, Dense) else a.value
-        return type(b)(value + shift)
-    if type(a) is not type(b):
-        return None
-    return type(b)(getattr(a, field.name) + value)
+        return _with(b, value + shift)
+    return _with(b, _first(a) + value) if _alike(a, b) else None
+
+
+def _first(structure: Structure) -> Any:
+    return getattr(structure, dataclasses.fields(structure)[0].name)
+
+
+def _with(structure: Structure, value: Any) -> Structure:
+    return dataclasses.replace(structure, **{dataclasses.fields(structure)[0].name: value})
+
+
+def _alike(a: Structure, b: Structure) -> bool:
+    """Whether they are of one kind, on as many axes."""
+    return type(a) is type(b) and getattr(a, "axes", 2) == getattr(b, "axes", 2)
 
 
 def largest(structure: Structure) -> float:
@@ -77,8 +85,6 @@ def _top(matrix: Tensor) -> float:
 
 def multiply(a: Structure | None, b: Structure | None) -> Structure | None:
     """a b for two structures with common eigenvectors of one kind (Circulant, Cosine), else None."""
-    if isinstance(a, Circulant) and isinstance(b, Circulant):
-        return Circulant(a.spectrum * b.spectrum)
-    if isinstance(a, Cosine) and isinstance(b, Cosine):
-        return Cosine(a.spectrum * b.spectrum)
-    return None
+    if a is None or b is None or not isinstance(a, (Circulant, Cosine)) or not _alike(a, b):
+        return None
+    return _with(a, _first(a) * _first(b))

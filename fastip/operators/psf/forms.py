@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from ...arrays import check_count, check_number
-from ...errors import FastipError, InvalidInput, strict_keywords
+from ...errors import FastipError, InvalidInput, brief, strict_keywords
 
 LARGEST = 4095  # a side; a slip of the finger must not fill the memory
 FINE = 16  # samples a side of a pixel of a disk: more weigh its rim more exactly, in time that grows with them
@@ -26,26 +26,42 @@ def _check_size(size: int) -> int:
 
 
 @strict_keywords
-def gaussian(size: int, sigma: float) -> Tensor:
+def gaussian(size: int | Sequence[int], sigma: float | Sequence[float]) -> Tensor:
     """A Gaussian, ``exp(-r^2 / 2 sigma^2)`` sampled at the pixel centres around (size - 1) / 2.
 
     Args:
-        size: Pixels a side, 1 to 4095.
-        sigma: The standard deviation in pixels, > 0.
+        size: Pixels a side, 1 to 4095; or a sequence with one number for each axis, two for a psf of images, (rows,
+            columns), three for one of volumes, (slices, rows, columns).
+        sigma: The standard deviation in pixels, > 0; or a sequence likewise.
 
     Returns:
-        size x size, float64, sum 1.
+        size x size, or of the sizes in the sequences; float64, sum 1.
 
     Raises:
-        InvalidInput: For another size or sigma.
+        InvalidInput: For another size or sigma, and for sequences of other lengths.
     """
+    given = [len(value) for value in (size, sigma) if isinstance(value, Sequence)]
+    if given and (given[0] not in (2, 3) or given[0] != given[-1]):
+        raise InvalidInput(
+            f"size is {brief(size)} and sigma {brief(sigma)}; expected one number each, or as many of one as of the "
+            "other, one for each axis: two for images or three for volumes"
+        )
+    axes = given[0] if given else 2
+    sizes = size if isinstance(size, Sequence) else (size,) * axes
+    sigmas = sigma if isinstance(sigma, Sequence) else (sigma,) * axes
+    psf = torch.ones((), dtype=torch.float64)
+    for length, width in zip(sizes, sigmas, strict=True):
+        psf = psf[..., None] * _gaussian(length, width)
+    return psf
+
+
+def _gaussian(size: int, sigma: float) -> Tensor:
     size = _check_size(size)
     sigma = check_number(sigma, "sigma", low=0.0, strict=True)
     r = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     # Relative to the peak, and divided twice, so that no sigma underflows to all zeros.
     line = torch.exp(-0.5 * (r.square() - r.square().min()) / sigma / sigma)
-    line = line / line.sum()
-    return torch.outer(line, line)
+    return line / line.sum()
 
 
 @strict_keywords
