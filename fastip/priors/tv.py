@@ -13,9 +13,10 @@ from torch import Tensor
 
 from .. import kernels
 from ..arrays import accumulator, check_count, check_number
-from ..contracts import BoundPrior, LinearOperator, Shape
+from ..contracts import BoundPrior, LinearOperator, Pointwise, Shape
 from ..errors import InvalidInput, closest
 from ..kernels import variation
+from ..operators.base.parts import pairs, shape_of_whole
 from ..tracing import real_dtype
 from .penalty import Penalty, alike, suggested
 from .prior import (
@@ -77,6 +78,9 @@ class TV(Prior):
     """
 
     isotropic = True
+    over: tuple[int, ...] = (0,)  # the dimensions of a field 2 b c h w that a length is taken over
+    threshold = 0.0  # lengths below it count by their squares
+    paired = False  # whether channels are the parts of complex ones: a length is over both, and fields are 2 b c 2 h w
 
     def __init__(self, weight: Weight, *, steps: int = 5, boundary: str = "reflect") -> None:
         self.weight = check_plane_weight(weight, "weight")
@@ -87,17 +91,21 @@ class TV(Prior):
     @property
     def kind(self) -> variation.Kind:
         """Which lengths are summed."""
-        return variation.Kind(self.boundary, (0,) if self.isotropic else ())
+        return variation.Kind(self.boundary, (*self.over, 3) if self.paired else self.over, self.threshold)
+
+    compiled = True
 
     @property
     def fused(self) -> bool:
         """Whether there is a compiled kernel for it."""
-        return self.boundary == "reflect"
+        return self.compiled and self.boundary == "reflect" and not self.paired
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundPrior:
         shape = picture_shape(y, op, self)
-        check_fit(self.weight, "weight", shape)
+        check_fit(self.weight, "weight", shape_of_whole(shape) if self.paired else shape)
         self.separable.bind(y, op)
+        if self.paired:
+            shape = (shape[0], shape[1] // 2, 2, *shape[2:])
         own = torch.empty((), dtype=accumulator(real_dtype(y.dtype)), device=y.device).expand(2, *shape)
         return BoundTV(self, weight_on(self.weight, y), self.separable.beside(y), own)
 
@@ -115,8 +123,15 @@ class TV(Prior):
 
     def lengths(self, x: Tensor) -> Tensor:
         """What is summed, weight apart, b c h w."""
-        g = variation.differences(x, self.boundary)
+        g = self.differences(x)
+        if self.paired:
+            lengths = torch.linalg.vector_norm(g, dim=self.kind.over)
+            return lengths if self.isotropic else lengths.sum(dim=0)
         return torch.hypot(g[0], g[1]) if self.isotropic else g.abs().sum(dim=0)
+
+    def differences(self, x: Tensor) -> Tensor:
+        """D x as its fields are kept: 2 b c h w, of complex images 2 b c 2 h w."""
+        return variation.differences(pairs(x) if self.paired else x, self.boundary)
 
     def conjugate(self, u: Tensor, weight: Weight) -> Tensor | float:
         """What the dual objective has of u, b c h w, where lengths do not count as they are: 0 here."""
@@ -126,6 +141,11 @@ class TV(Prior):
         """R(x) for each image, shape (b,), with what was added."""
         total = like(self.weight, x) * self.lengths(x).sum(dim=(-2, -1), keepdim=True)
         return total.flatten(1).sum(dim=1) + self.separable.value(x)
+
+    def of_parts(self) -> TV:
+        result = copy.copy(self)
+        result.paired, result.separable = True, self.separable.of_parts()
+        return result
 
     def plus(self, other: Prior) -> TV | None:
         if not isinstance(other, Separable):
@@ -152,6 +172,7 @@ class AnisotropicTV(TV):
     """
 
     isotropic = False
+    over = ()
 
 
 class VectorTV(TV):
@@ -177,7 +198,8 @@ class VectorTV(TV):
         processing, 2008.
     """
 
-    fused = False
+    compiled = False
+    over = (0, 2)
 
     def __init__(self, weight: Weight, *, steps: int = 5, boundary: str = "reflect") -> None:
         super().__init__(weight, steps=steps, boundary=boundary)
@@ -187,14 +209,9 @@ class VectorTV(TV):
                 "expected one number, or one for each image: b 1 1 1"
             )
 
-    @property
-    def kind(self) -> variation.Kind:
-        """Which lengths are summed."""
-        return variation.Kind(self.boundary, (0, 2))
-
     def lengths(self, x: Tensor) -> Tensor:
         """What is summed, weight apart, b 1 h w."""
-        return torch.linalg.vector_norm(variation.differences(x, self.boundary), dim=(0, 2)).unsqueeze(1)
+        return torch.linalg.vector_norm(self.differences(x), dim=self.kind.over).unsqueeze(1)
 
 
 class Huber(TV):
@@ -221,20 +238,15 @@ class Huber(TV):
         for convex problems with applications to imaging, 2011, section 6.2.3.
     """
 
-    fused = False
+    compiled = False
 
     def __init__(self, weight: Weight, threshold: float, *, steps: int = 5, boundary: str = "reflect") -> None:
         super().__init__(weight, steps=steps, boundary=boundary)
         self.threshold = check_number(threshold, "threshold", low=0.0, strict=True)
 
-    @property
-    def kind(self) -> variation.Kind:
-        """Which lengths are summed."""
-        return variation.Kind(self.boundary, (0,), self.threshold)
-
     def lengths(self, x: Tensor) -> Tensor:
         """What is summed, weight apart, b c h w."""
-        length = torch.linalg.vector_norm(variation.differences(x, self.boundary), dim=0)
+        length = torch.linalg.vector_norm(self.differences(x), dim=self.kind.over)
         beyond = length - self.threshold / 2
         return torch.where(length < self.threshold, length.square() / (2 * self.threshold), beyond)
 
@@ -243,7 +255,11 @@ class Huber(TV):
         if not isinstance(weight, Tensor):
             weight = u.new_full((1, 1, 1, 1), weight)
         weight = weight.to(u)
-        return (self.threshold / 2) * u.square().sum(dim=0) / torch.where(weight > 0, weight, torch.ones_like(weight))
+        return (
+            (self.threshold / 2)
+            * u.square().sum(dim=self.kind.over)
+            / torch.where(weight > 0, weight, torch.ones_like(weight))
+        )
 
 
 class WithDualFields(BoundWithout):
@@ -292,13 +308,20 @@ class BoundTV(WithDualFields):
 
     def __call__(self, v: Tensor, step: float) -> Tensor:
         if not self._fields:
-            self._fields = v.new_zeros(2, *v.shape), v.new_zeros(2, *v.shape)
+            shape = tuple(self._own[0].shape) if self._prior.paired else (2, *v.shape)
+            self._fields = v.new_zeros(shape), v.new_zeros(shape)
         (u, r), separable, weight, prior = self._fields, self._separable, self._weight, self._prior
         prox = separable.pointwise() or (lambda a: separable.prox(a, step))
         if isinstance(weight, Tensor):
             weight = weight.to(accumulator(v.dtype))
         if prior.fused:
             x, u, r = kernels.tv_prox(v, u, r, step, weight, self._momentum, prior.steps, prior.isotropic, prox)
+        elif prior.paired:
+            weight = weight.unsqueeze(2) if isinstance(weight, Tensor) and weight.ndim == 4 else weight
+            near = prox if isinstance(prox, Pointwise) else (lambda a: pairs(separable.prox(a.flatten(1, 2), step)))
+            given = (pairs(v), u, r, step, weight, self._momentum, prior.steps, prior.kind, near)
+            x, u, r = variation.variation_prox(*given)
+            x = x.flatten(1, 2)
         else:
             x, u, r = variation.variation_prox(v, u, r, step, weight, self._momentum, prior.steps, prior.kind, prox)
         self._fields = u, r
@@ -316,6 +339,6 @@ class BoundTV(WithDualFields):
         wide = self._own[0].dtype if x.device.type == "mps" else torch.float64  # products of two small numbers vanish
         x, u = x.detach().to(wide), self._fields[0].detach().to(wide)
         value, beside = self._prior.value(x), self._separable.value(x)
-        found = (u * variation.differences(x, self._prior.boundary)).sum(dim=0)
+        found = (u * self._prior.differences(x)).sum(dim=(0, 3) if self._prior.paired else 0)
         found = (found - self._prior.conjugate(u, self._weight)).flatten(1).sum(dim=1)
         return value - beside - found, value
