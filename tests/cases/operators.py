@@ -223,6 +223,11 @@ def _others() -> list[Case]:
         Case("masked-fourier-odd", _masked_fourier(5, 7), (1, 2, 5, 7)),
         Case("masked-fourier-images", _masked_fourier(2, 1, 5, 6), (2, 2, 5, 6)),
         Case("masked-fourier-channels", _masked_fourier(2, 6, 5), (2, 2, 6, 5)),
+        Case(
+            "masked-fourier-complex",
+            lambda dtype: operators.MaskedFourier(draw(2, 6, 5, seed=19).to(dtype), image="complex"),
+            (2, 2, 6, 5),
+        ),
     ]
 
 
