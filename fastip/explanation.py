@@ -21,6 +21,7 @@ from .solvers.arguments import (
     unmasked,
 )
 from .solvers.defaults import settled, wanted
+from .solvers.whole import real_problem
 
 
 @strict_keywords
@@ -60,6 +61,7 @@ def explain(
     shape = check_data(y, op, fidelity)
     y = y if fidelity is None else fidelity.known(y)
     tolerance, relaxation = check_tolerance(tolerance, y), check_relaxation(relaxation)
+    y, op, prior, _, shape, *_ = real_problem(y, op, prior, shape, fidelity=fidelity)
     betas, unbound, prox = settled(beta, inverse, fidelity, op, prior, y, shape, relaxation)
     step = unbound.bind(op, y, betas[0], relaxation)
     x, q = initial(None, step, shape, y)

@@ -3,6 +3,7 @@
 from . import psf as psf
 from .blur import Blur, Downsample
 from .colour import ToGray
+from .complex import Complex
 from .dense import Dense
 from .function import Function, each
 from .gaussian import GaussianMeasurements
@@ -21,6 +22,7 @@ from .wrapped import wrap
 __all__ = [
     "Adjoint",
     "Blur",
+    "Complex",
     "Composition",
     "Dense",
     "Downsample",

@@ -1,4 +1,4 @@
-"""Real images seen through a masked Fourier transform."""
+"""Images, real or complex, seen through a masked Fourier transform."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts import Circulant, Shape, Structure
-from ..errors import InvalidInput
+from ..contracts import Circulant, Diagonal, Shape, Structure
+from ..errors import InvalidInput, closest
 from ..placement import Constant
 from .base.door import check_grid
 from .base.real_array import real_array
 from .base.remembered import last
 from .base.work import PASS, TRANSFORM
 from .linear import Operator
+
+IMAGES = ("real", "complex")
 
 
 class MaskedFourier(Operator):
@@ -25,20 +27,27 @@ class MaskedFourier(Operator):
     refused with InvalidInput. A^T A is circulant with spectrum ``(mask^2 + flip mask^2) / 2``, flip taking frequency f
     to -f; A A^T is not diagonal, because x is real.
 
+    With ``image="complex"`` images are complex, as those of magnetic resonance are, whose phase is not 0. A^H y is then
+    F^-1 (mask * y), and A A^H diagonal, ``mask^2``.
+
     Args:
         mask: h w, frequency 0 at [0, 0] (torch.fft.ifftshift a centred one, on its last two axes); 0/1, boolean or
             finite weights. c h w or b c h w, with c and b those of the image or 1, where channels, or images of a batch
             of b, have masks of their own.
+        image: "real" or "complex": what images are. One that is complex and taken for a real one comes out wrong.
 
     Raises:
-        InvalidInput: For a mask with another number of axes, or that is empty, complex, non-finite or 0 everywhere; for
-            an image of another size, and of another batch or other channels than there are masks for.
+        InvalidInput: For another word than these, for a mask with another number of axes, or that is empty, complex,
+            non-finite or 0 everywhere; for an image of another size, and of another batch or other
+            channels than there are masks for.
         Unsupported: For a mask that requires a gradient, and inside torch.compile.
     """
 
     complex_output = True
 
-    def __init__(self, mask: Any) -> None:
+    def __init__(self, mask: Any, *, image: str = "real") -> None:
+        self.image = closest(image, IMAGES, "image")
+        self.complex_input = image == "complex"
         given = real_array(mask, "mask", (2, 3, 4))
         alone = given.shape[:-2].numel() == 1  # one for all
         self.mask = given.reshape(given.shape[-2:]) if alone else given.reshape(-1, *given.shape[-3:])
@@ -50,7 +59,7 @@ class MaskedFourier(Operator):
         self._weights = Constant(self.mask)
 
     def _forward(self, x: Tensor) -> Tensor:
-        if x.dtype not in (torch.float32, torch.float64):
+        if not self.complex_input and x.dtype not in (torch.float32, torch.float64):
             raise InvalidInput(
                 f"x has dtype {x.dtype}, which has no complex Fourier transform; expected float32 or float64: "
                 "call x.float()"
@@ -58,10 +67,11 @@ class MaskedFourier(Operator):
         return torch.fft.fft2(x, norm="ortho") * self._weights.like(x)
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        return torch.fft.ifft2(y * self._weights.like(y), norm="ortho").real.contiguous()
+        found = torch.fft.ifft2(y * self._weights.like(y), norm="ortho")
+        return found if self.complex_input else found.real.contiguous()
 
     def _parameters(self) -> tuple[Any, ...]:
-        return (self.mask,)
+        return (self.mask, self.image) if self.complex_input else (self.mask,)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         shape, own = check_grid(input_shape, "image"), self._own_shape()
@@ -79,8 +89,15 @@ class MaskedFourier(Operator):
         return self.output_shape(output_shape)
 
     @last
-    def gram(self, input_shape: Shape) -> Structure:
+    def cogram(self, output_shape: Shape) -> Structure | None:
+        self.input_shape(output_shape)
+        return Diagonal(self.mask.square()) if self.complex_input else None
+
+    @last
+    def gram(self, input_shape: Shape) -> Structure | None:
         self.output_shape(input_shape)
+        if self.complex_input:
+            return None  # diagonal in Fourier space, but not alike for f and -f
         power = self.mask.square()
         even = (power + power.flip(-2, -1).roll((1, 1), (-2, -1))) / 2
         return Circulant(even[..., : power.shape[-1] // 2 + 1].contiguous())

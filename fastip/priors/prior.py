@@ -74,6 +74,17 @@ class Prior(StrictKeywords):
             InvalidInput: For such a beta.
         """
 
+    def of_parts(self) -> Prior:
+        """This prior of complex images, for their real and imaginary parts as channels.
+
+        Raises:
+            Unsupported: For priors of real images alone.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} takes real images and these are complex; expected a prior of moduli (L1, L2, "
+            "ElasticNet, TV, AnisotropicTV, VectorTV, Huber, Wavelet and sums of these) or Quadratic"
+        )
+
     def plus(self, other: Prior) -> Prior | None:
         """The sum as one prior whose prox is exact, or None."""
         return None

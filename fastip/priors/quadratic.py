@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from ..arrays import accumulator
 from ..contracts import Circulant, Convolution, Cosine, LinearOperator, Shape
 from ..errors import InvalidInput, closest
 from ..operators.base import convolutions, spectra
+from ..operators.base.parts import twice
 from ..operators.base.real_array import real_array
 from ..placement import placed
 from ..tracing import constant, fixed, real_dtype
@@ -114,6 +116,11 @@ class Quadratic(Prior):
             return known.spectrum
         alone = self.filter.numel() == 1
         return self.filter.square() * spectra.penalty("white", h, w, self.boundary) if alone else None
+
+    def of_parts(self) -> Quadratic:
+        result = copy.copy(self)
+        result.weight = twice(self.weight)
+        return result
 
     def value(self, x: Tensor) -> Tensor:
         """R(x) for each image, shape (b,)."""

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from .. import kernels
 from ..contracts import LinearOperator, Pointwise, Shape
-from ..errors import InvalidInput
+from ..errors import InvalidInput, Unsupported
+from ..operators.base.parts import moduli, shape_of_whole, soft_threshold, twice
 from .penalty import Penalty, alike, suggested
 from .prior import Prior, Stateless, Weight, check_bound, check_fit, check_weight, image_shape, is_zero, like, weight_on
 
@@ -23,6 +24,7 @@ class Separable(Prior):
 
         prox_{step R}(v) = clip(soft(v, step l1) / (1 + 2 step l2), low, high)
 
+    of complex images with the moduli of the pixels in the place of their sizes, and without a box. It is
     exact, because R is a sum of convex functions of one pixel each and clipping the free minimiser of such a
     function gives the constrained one.
 
@@ -40,6 +42,8 @@ class Separable(Prior):
         Parikh and Boyd, Proximal Algorithms, 2014, sections 2.2 and 6.5.
     """
 
+    paired = False  # whether channels are the parts of complex ones
+
     def __init__(
         self, l1: Weight = 0.0, l2: Weight = 0.0, low: float = float("-inf"), high: float = float("inf")
     ) -> None:
@@ -54,7 +58,8 @@ class Separable(Prior):
         for name in ("l1", "l2"):
             weight = getattr(self, name)
             if isinstance(weight, Tensor):
-                check_fit(weight, name, image_shape(y, op))
+                shape = image_shape(y, op)
+                check_fit(weight, name, shape_of_whole(shape) if self.paired else shape)
         return BoundSeparable(self.beside(y))
 
     def suggested_beta(self, op: LinearOperator, shape: Shape) -> float | None:
@@ -85,10 +90,15 @@ class Separable(Prior):
     def prox(self, v: Tensor, step: float) -> Tensor:
         """clip(soft(v, step l1) / (1 + 2 step l2), low, high)."""
         l1, l2 = like(self.l1, v), like(self.l2, v)
+        if self.paired:
+            v = v if is_zero(l1) else soft_threshold(v, step * l1)
+            return v / twice(1 + 2 * step * l2)
         return kernels.soft_threshold(v, step * l1, 1 / (1 + 2 * step * l2), self.low, self.high)
 
     def pointwise(self) -> Pointwise | None:
-        """The numbers of R; None where a weight is a tensor."""
+        """The numbers of R; None where a weight is a tensor, and for moduli."""
+        if self.paired and not is_zero(self.l1):
+            return None
         if isinstance(self.l1, Tensor) or isinstance(self.l2, Tensor):
             return None
         return Pointwise(self.l1, self.l2, self.low, self.high)
@@ -97,11 +107,23 @@ class Separable(Prior):
         """R(x) for each image, shape (b,); infinite where a pixel lies outside the box."""
         total = x.new_zeros(len(x))
         if not is_zero(self.l1):
-            total = total + (like(self.l1, x) * x.abs()).flatten(1).sum(dim=1)
+            total = total + (like(self.l1, x) * (moduli(x) if self.paired else x.abs())).flatten(1).sum(dim=1)
         if not is_zero(self.l2):
-            total = total + (like(self.l2, x) * x.square()).flatten(1).sum(dim=1)
+            total = total + ((twice(like(self.l2, x)) if self.paired else like(self.l2, x)) * x.square()).flatten(
+                1
+            ).sum(dim=1)
         outside = ((x < self.low) | (x > self.high)).flatten(1).any(dim=1)
         return torch.where(outside, torch.full_like(total, float("inf")), total)
+
+    def of_parts(self) -> Separable:
+        if self.low > float("-inf") or self.high < float("inf"):
+            raise Unsupported(
+                f"{type(self).__name__} has bounds, and these images are complex: complex numbers have no order; "
+                "expected a prior without a box, such as priors.L1(1e-3) or priors.TV(1e-3)"
+            )
+        result = copy.copy(self)
+        result.paired = True
+        return result
 
     def plus(self, other: Prior) -> Separable | None:
         if not isinstance(other, Separable):
@@ -201,6 +223,8 @@ class BoundSeparable(Stateless):
     def why_unfused(self) -> str | None:
         if self.pointwise() is not None:
             return None
+        if self._prior.paired and not is_zero(self._prior.l1):
+            return "the images are complex, and fused solves threshold real numbers"
         weights = self._prior.l1, self._prior.l2
         if any(isinstance(weight, Tensor) and weight.requires_grad for weight in weights):
             return "a weight of the prior requires a gradient, which fused solves do not have"

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..arrays import accumulator, check_number
 from ..contracts import LinearOperator, Shape
+from ..errors import Unsupported
 from ..kernels import variation
 from ..tracing import real_dtype
 from .prior import Weight, WithDualFields, check_fit, like, picture_shape, weight_on
@@ -74,6 +75,11 @@ class TGV(TV):
     def suited(self, op: LinearOperator, shape: Shape) -> float:
         """Four times that of :class:`TV`, for numbers and for tensors."""
         return STIFFER * super().suited(op, shape)
+
+    def of_parts(self) -> TV:
+        raise Unsupported(
+            "TGV takes real images and these are complex; expected a prior of moduli, such as priors.TV(1e-3)"
+        )
 
     def lengths(self, x: Tensor, w: Tensor | None = None) -> Tensor:
         """What is summed for the slopes w, 2 b c h w, weight apart: b c h w. None: the slopes for which it is least."""

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from .. import kernels
 from ..arrays import accumulator, check_count, check_number
-from ..contracts import BoundPrior, LinearOperator, Shape
+from ..contracts import BoundPrior, LinearOperator, Pointwise, Shape
 from ..errors import InvalidInput, closest
 from ..kernels import variation
+from ..operators.base.parts import pairs, shape_of_whole
 from ..tracing import real_dtype
 from .penalty import Penalty, alike, suggested
 from .prior import (
@@ -83,6 +84,9 @@ class TV(Prior):
     """
 
     isotropic = True
+    over: tuple[int, ...] = (0,)  # the dimensions of a field 2 b c h w that a length is taken over
+    threshold = 0.0  # lengths below it count by their squares
+    paired = False  # whether channels are the parts of complex ones: a length is over both, and fields are 2 b c 2 h w
 
     def __init__(
         self,
@@ -100,12 +104,12 @@ class TV(Prior):
 
     def kind(self, axes: int) -> variation.Kind:
         """Which lengths are summed, of images with so many axes."""
-        return variation.Kind(self.boundary, self.over, 0.0, self.distances(axes))
+        return variation.Kind(self.boundary, self.lengthwise, self.threshold, self.distances(axes))
 
     @property
-    def over(self) -> tuple[int, ...]:
-        """The dimensions of a field that a length is taken over."""
-        return (0,) if self.isotropic else ()
+    def lengthwise(self) -> tuple[int, ...]:
+        """The dimensions of a field, as it is kept, that a length is taken over."""
+        return (*self.over, 3) if self.paired else self.over
 
     def distances(self, axes: int) -> tuple[float, ...]:
         """The spacing along so many axes. Raises InvalidInput where it is for another number."""
@@ -118,15 +122,20 @@ class TV(Prior):
             )
         return self.spacing
 
+    compiled = True
+
     def fused(self, axes: int) -> bool:
         """Whether there is a compiled kernel for it, on images with so many axes."""
-        return self.boundary == "reflect" and self.distances(axes) == variation.PIXELS
+        pixels = self.distances(axes) == variation.PIXELS
+        return self.compiled and self.boundary == "reflect" and pixels and not self.paired
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundPrior:
         shape = picture_shape(y, op, self, volumes=True)
         axes = len(self.distances(len(shape) - 2))
-        check_fit(self.weight, "weight", shape)
+        check_fit(self.weight, "weight", shape_of_whole(shape) if self.paired else shape)
         self.separable.bind(y, op)
+        if self.paired:
+            shape = (shape[0], shape[1] // 2, 2, *shape[2:])
         own = torch.empty((), dtype=accumulator(real_dtype(y.dtype)), device=y.device).expand(axes, *shape)
         return BoundTV(self, weight_on(self.weight, y), self.separable.beside(y), own)
 
@@ -145,13 +154,16 @@ class TV(Prior):
     def lengths(self, x: Tensor) -> Tensor:
         """What is summed, weight apart, b c h w."""
         g = self.differences(x)
+        if self.paired:
+            lengths = torch.linalg.vector_norm(g, dim=self.lengthwise)
+            return lengths if self.isotropic else lengths.sum(dim=0)
         if not self.isotropic:
             return g.abs().sum(dim=0)
         return torch.hypot(g[0], g[1]) if len(g) == 2 else torch.linalg.vector_norm(g, dim=0)
 
     def differences(self, x: Tensor) -> Tensor:
-        """D x, 2 b c h w, or 3 b c d h w."""
-        return variation.differences(x, self.boundary, self.distances(x.ndim - 2))
+        """D x as its fields are kept: 2 b c h w, of complex images 2 b c 2 h w, of volumes 3 b c d h w."""
+        return variation.differences(pairs(x) if self.paired else x, self.boundary, self.distances(x.ndim - 2))
 
     def conjugate(self, u: Tensor, weight: Weight) -> Tensor | float:
         """What the dual objective has of u, b c h w, where lengths do not count as they are: 0 here."""
@@ -162,6 +174,11 @@ class TV(Prior):
         lengths = self.lengths(x)
         total = like(self.weight, x) * lengths.sum(dim=tuple(range(2, x.ndim)), keepdim=True)
         return total.flatten(1).sum(dim=1) + self.separable.value(x)
+
+    def of_parts(self) -> TV:
+        result = copy.copy(self)
+        result.paired, result.separable = True, self.separable.of_parts()
+        return result
 
     def plus(self, other: Prior) -> TV | None:
         if not isinstance(other, Separable):
@@ -189,6 +206,7 @@ class AnisotropicTV(TV):
     """
 
     isotropic = False
+    over = ()
 
 
 class VectorTV(TV):
@@ -215,6 +233,9 @@ class VectorTV(TV):
         processing, 2008.
     """
 
+    compiled = False
+    over = (0, 2)
+
     def __init__(
         self,
         weight: Weight,
@@ -230,18 +251,9 @@ class VectorTV(TV):
                 "expected one number, or one for each image: b 1 1 1"
             )
 
-    @property
-    def over(self) -> tuple[int, ...]:
-        """The dimensions of a field that a length is taken over."""
-        return (0, 2)
-
-    def fused(self, axes: int) -> bool:
-        """Never."""
-        return False
-
     def lengths(self, x: Tensor) -> Tensor:
         """What is summed, weight apart, b 1 h w."""
-        return torch.linalg.vector_norm(self.differences(x), dim=(0, 2)).unsqueeze(1)
+        return torch.linalg.vector_norm(self.differences(x), dim=self.lengthwise).unsqueeze(1)
 
 
 class Huber(TV):
@@ -269,6 +281,8 @@ class Huber(TV):
         for convex problems with applications to imaging, 2011, section 6.2.3.
     """
 
+    compiled = False
+
     def __init__(
         self,
         weight: Weight,
@@ -281,17 +295,9 @@ class Huber(TV):
         super().__init__(weight, steps=steps, boundary=boundary, spacing=spacing)
         self.threshold = check_number(threshold, "threshold", low=0.0, strict=True)
 
-    def kind(self, axes: int) -> variation.Kind:
-        """Which lengths are summed, of images with so many axes."""
-        return super().kind(axes)._replace(threshold=self.threshold)
-
-    def fused(self, axes: int) -> bool:
-        """Never."""
-        return False
-
     def lengths(self, x: Tensor) -> Tensor:
         """What is summed, weight apart, b c h w."""
-        length = torch.linalg.vector_norm(self.differences(x), dim=0)
+        length = torch.linalg.vector_norm(self.differences(x), dim=self.lengthwise)
         beyond = length - self.threshold / 2
         return torch.where(length < self.threshold, length.square() / (2 * self.threshold), beyond)
 
@@ -300,7 +306,11 @@ class Huber(TV):
         if not isinstance(weight, Tensor):
             weight = u.new_full((1, 1, 1, 1), weight)
         weight = weight.to(u)
-        return (self.threshold / 2) * u.square().sum(dim=0) / torch.where(weight > 0, weight, torch.ones_like(weight))
+        return (
+            (self.threshold / 2)
+            * u.square().sum(dim=self.lengthwise)
+            / torch.where(weight > 0, weight, torch.ones_like(weight))
+        )
 
 
 class BoundTV(WithDualFields):
@@ -314,14 +324,20 @@ class BoundTV(WithDualFields):
 
     def __call__(self, v: Tensor, step: float) -> Tensor:
         if not self._fields:
-            axes = len(self._kind.spacing)
-            self._fields = v.new_zeros(axes, *v.shape), v.new_zeros(axes, *v.shape)
+            shape = tuple(self._own[0].shape) if self._prior.paired else (len(self._kind.spacing), *v.shape)
+            self._fields = v.new_zeros(shape), v.new_zeros(shape)
         (u, r), separable, weight, prior = self._fields, self._separable, self._weight, self._prior
         prox = separable.pointwise() or (lambda a: separable.prox(a, step))
         if isinstance(weight, Tensor):
             weight = weight.to(accumulator(v.dtype))
         if self._fused:
             x, u, r = kernels.tv_prox(v, u, r, step, weight, self._momentum, prior.steps, prior.isotropic, prox)
+        elif prior.paired:
+            weight = weight.unsqueeze(2) if isinstance(weight, Tensor) and weight.ndim == 4 else weight
+            near = prox if isinstance(prox, Pointwise) else (lambda a: pairs(separable.prox(a.flatten(1, 2), step)))
+            given = (pairs(v), u, r, step, weight, self._momentum, prior.steps, self._kind, near)
+            x, u, r = variation.variation_prox(*given)
+            x = x.flatten(1, 2)
         else:
             x, u, r = variation.variation_prox(v, u, r, step, weight, self._momentum, prior.steps, self._kind, prox)
         self._fields = u, r
@@ -339,6 +355,6 @@ class BoundTV(WithDualFields):
         wide = self._own[0].dtype if x.device.type == "mps" else torch.float64  # products of two small numbers vanish
         x, u = x.detach().to(wide), self._fields[0].detach().to(wide)
         value, beside = self._prior.value(x), self._separable.value(x)
-        found = (u * self._prior.differences(x)).sum(dim=0)
+        found = (u * self._prior.differences(x)).sum(dim=(0, 3) if self._prior.paired else 0)
         found = (found - self._prior.conjugate(u, self._weight)).flatten(1).sum(dim=1)
         return value - beside - found, value

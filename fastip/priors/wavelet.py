@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from ..arrays import check_count
 from ..contracts import LinearOperator, Shape
 from ..errors import InvalidInput, Unsupported
 from ..operators.base import autograd
+from ..operators.base.parts import moduli, shape_of_whole, soft_threshold
 from ..tracing import real_dtype
 from .filter_bank import FilterBank
 from .penalty import Penalty, alike, suggested
@@ -58,9 +60,11 @@ class Wavelet(Prior):
         self._bank = FilterBank(self.wavelet.dec_lo, self.wavelet.dec_hi)
         self.levels = check_count(levels, "levels", low=1)
 
+    paired = False  # whether channels are the parts of complex ones, whose moduli count
+
     def bind(self, y: Tensor, op: LinearOperator) -> BoundWavelet:
         shape = picture_shape(y, op, self)
-        check_fit(self.weight, "weight", shape)
+        check_fit(self.weight, "weight", shape_of_whole(shape) if self.paired else shape)
         self._check(shape, real_dtype(y.dtype))
         return BoundWavelet(self, weight_on(self.weight, y))
 
@@ -110,7 +114,8 @@ class Wavelet(Prior):
         coefficients = self.transform(v)
         h, w = self.corner(v)
         kept = coefficients[..., :h, :w].clone()
-        thresholded = kernels.soft_threshold(coefficients, threshold)
+        shrunk = soft_threshold if self.paired else kernels.soft_threshold
+        thresholded = shrunk(coefficients, threshold)
         thresholded[..., :h, :w] = kept
         return self.inverse(thresholded)
 
@@ -118,9 +123,14 @@ class Wavelet(Prior):
         """Height and width of the approximation: half the sides, rounded up, ``levels`` times."""
         return _halved(x.shape[-2], self.levels), _halved(x.shape[-1], self.levels)
 
+    def of_parts(self) -> Wavelet:
+        result = copy.copy(self)
+        result.paired = True
+        return result
+
     def value(self, x: Tensor) -> Tensor:
         """R(x) for each image, shape (b,)."""
-        sizes = self.transform(x).abs()
+        sizes = moduli(self.transform(x)) if self.paired else self.transform(x).abs()
         h, w = self.corner(x)
         details = sizes.sum(dim=(-2, -1), keepdim=True) - sizes[..., :h, :w].sum(dim=(-2, -1), keepdim=True)
         return (like(self.weight, x) * details).flatten(1).sum(dim=1)

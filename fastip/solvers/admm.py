@@ -24,6 +24,7 @@ from .arguments import (
 )
 from .defaults import settled
 from .monitor import Callback, Iteration, ended, look
+from .whole import real_problem
 
 
 @strict_keywords
@@ -85,13 +86,14 @@ def admm(
             converges. The start and the dual have no gradient then.
 
     Returns:
-        A Solution; ``solution.x`` is of the kind of ``y``.
+        A Solution; ``solution.x`` is of the kind of ``y``, and complex where the images of ``op`` are.
 
     Raises:
         InvalidInput: A ValueError, for bad values: data that ``op`` cannot have produced or that hold NaN or Inf,
             numbers out of range, a beta that contradicts the prior or that it cannot imply, an ``init`` of
             another shape.
-        Unsupported: Where an inverse does not fit the operator or the fidelity, and for a tolerance inside
+        Unsupported: Where an inverse does not fit the operator or the fidelity, for priors that take real images alone
+            where they are complex, and for a tolerance inside
             torch.compile or while a CUDA graph is captured. With gradient="implicit" for a callback, for tolerance=0,
             for a solve that did not converge, and, in the backward pass, for a sum that does not.
 
@@ -108,6 +110,8 @@ def admm(
     tolerance = check_tolerance(tolerance, y)
     gradient = implicit.check_gradient(gradient, tolerance, callback)
     relaxation = check_normal(check_relaxation(relaxation), "relaxation", y.dtype, "1 is none, which suits every prior")
+    given = {"init": init, "fidelity": fidelity, "callback": callback}
+    y, op, prior, init, shape, callback, whole = real_problem(y, op, prior, shape, **given)
     betas, unbound, prox = settled(beta, inverse, fidelity, op, prior, y, shape, relaxation)
 
     def bind(value: float) -> BoundInverse:
@@ -117,7 +121,7 @@ def admm(
     rule = StopRule(tolerance, iterations)
     run = partial(_run, step, bind, betas, prox, y, (init, shape), rule, relaxation, callback)
     found = run() if gradient == implicit.UNROLLED else implicit.solved(run, step, bind, prox, relaxation)
-    return replace(found, x=restore(found.x))
+    return replace(found, x=restore(whole(found.x)))
 
 
 def _run(

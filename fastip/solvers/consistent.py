@@ -10,6 +10,7 @@ from ..errors import InvalidInput, strict_keywords
 from ..tracing import real_dtype
 from .arguments import check_data
 from .pgd import BackProjection
+from .whole import check_real_images
 
 # Of ||A||^2. Larger leaves A x further off y, smaller makes the inverse worse conditioned.
 EPSILON = 1e-6
@@ -38,6 +39,7 @@ def consistent(x: Any, y: Any, op: LinearOperator, *, inverse: str | Inverse = "
     """
     y, _ = as_tensor(y, "y")
     x, restore = as_tensor(x, "x")
+    check_real_images(op, "consistent")
     check_shape(x, check_data(y, op), "x", "the shape of the image")
     if x.dtype != real_dtype(y.dtype) or x.device != y.device:
         raise InvalidInput(

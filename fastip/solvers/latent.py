@@ -20,6 +20,7 @@ from .arguments import check_data
 from .monitor import Callback, State, ended
 from .pgd import Descent
 from .range_steps import RestrictedStep, descent
+from .whole import check_real_images
 
 
 @strict_keywords
@@ -162,6 +163,7 @@ class _Search:
 
     def __init__(self, y: Tensor, op: LinearOperator, generator: Generator, starts: int, seed: int) -> None:
         shape = check_data(y, op)
+        check_real_images(op, "a latent search")
         _check_generator(generator, y, shape)
         if starts > 1:
             try:

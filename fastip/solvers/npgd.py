@@ -16,6 +16,7 @@ from .arguments import check_data, check_prior, check_tolerance, start
 from .monitor import Callback, State, ended
 from .pgd import Descent
 from .range_steps import RestrictedStep, descent
+from .whole import check_real_images
 
 # Times the least misfit: an iterate that wanders about its limit stays below. Larger takes one for settled that still
 # moves, smaller runs on for those that wander more.
@@ -142,6 +143,7 @@ def npgd(
     """
     y, restore = as_tensor(y, "y")
     shape, first = check_data(y, op), None
+    check_real_images(op, "npgd")
     tolerance = check_tolerance(tolerance, y)
     nearest, count = _Nearest(y, op, tolerance), check_count(iterations, "iterations", low=1)
     project = check_prior(prior).bind(y, op)

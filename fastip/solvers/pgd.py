@@ -26,6 +26,7 @@ from .arguments import (
     unmasked,
 )
 from .monitor import Callback, ended, look
+from .whole import real_problem
 
 
 class BoundDescent(Protocol):
@@ -240,7 +241,7 @@ def pgd(
         callback: Called after each iteration with a State; returning False stops.
 
     Returns:
-        A Solution without a dual; ``solution.x`` is of the kind of ``y``.
+        A Solution without a dual; ``solution.x`` is of the kind of ``y``, and complex where the images of ``op`` are.
 
     Raises:
         InvalidInput: A ValueError, for bad values.
@@ -256,6 +257,8 @@ def pgd(
     shape = check_data(y, op, fidelity)
     y = y if fidelity is None else fidelity.known(y)
     rule = StopRule(check_tolerance(tolerance, y), check_count(iterations, "iterations", low=1))
+    given = {"init": init, "fidelity": fidelity, "callback": callback}
+    y, op, prior, init, shape, callback, whole = real_problem(y, op, prior, shape, **given)
     descend = _descent(step).bind(op, y) if fidelity is None else _of_term(_descent(step), op, y, fidelity)
     _check_size(descend, momentum)
     check_prior(prior).check_beta(1 / (2 * descend.size))
@@ -274,7 +277,7 @@ def pgd(
         if verdict is not None:
             break
     status = ended(verdict or Status.ITERATIONS, x, point)
-    return Solution(restore(x), None, status, k + 1, rule.residuals(len(y)))
+    return Solution(restore(whole(x)), None, status, k + 1, rule.residuals(len(y)))
 
 
 def _ratios(x: Tensor, x_new: Tensor, point: Tensor, scale: Tensor) -> Tensor:

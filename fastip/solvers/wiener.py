@@ -19,6 +19,7 @@ from ..tracing import constant as belongs_to_graph
 from ..tracing import fixed, real_dtype
 from .arguments import check_data, check_inverse, check_inverts, check_tolerance
 from .monitor import ended
+from .whole import check_real_images
 
 
 @strict_keywords
@@ -81,6 +82,7 @@ def wiener(
     """
     y, restore = as_tensor(y, "y")
     check_data(y, op)
+    check_real_images(op, "wiener")
     exponent = check_number(exponent, "exponent", low=0.0, strict=True)
     constant = check_normal(check_number(constant, "constant", low=0.0, strict=True), "constant", y.dtype)
     if not isinstance(spectrum, str) or spectrum != "white":

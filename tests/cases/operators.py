@@ -225,6 +225,8 @@ def _others() -> list[Case]:
         Case("function", _function, (2, 2, 4, 5)),
         Case("function-complex", _complex_function, (2, 1, 4, 6)),
         Case("module", _module, (2, 2, 5, 6)),
+        Case("complex-blur", lambda dtype: operators.Complex(_blur(3, 2, 2, "reflect")(dtype)), (2, 2, 6, 4)),
+        Case("complex-grey", lambda dtype: operators.Complex(operators.ToGray()), (2, 3, 4, 5)),
         Case(
             "varying",
             lambda dtype: operators.Varying(draw(3, 3, 4, seed=15), draw(3, 6, 7, seed=16), boundary="reflect"),
@@ -244,6 +246,11 @@ def _others() -> list[Case]:
         Case("masked-fourier-odd", _masked_fourier(5, 7), (1, 2, 5, 7)),
         Case("masked-fourier-images", _masked_fourier(2, 1, 5, 6), (2, 2, 5, 6)),
         Case("masked-fourier-channels", _masked_fourier(2, 6, 5), (2, 2, 6, 5)),
+        Case(
+            "masked-fourier-complex",
+            lambda dtype: operators.MaskedFourier(draw(2, 6, 5, seed=19).to(dtype), image="complex"),
+            (2, 2, 6, 5),
+        ),
     ]
 
 

@@ -19,6 +19,7 @@ from ...solution import Selection
 from ...stopping import per_image
 from ...tracing import check_traceable, check_uncaptured, check_unmapped, real_dtype
 from ..arguments import check_data, check_fidelity, check_tolerance
+from ..whole import check_real_images
 from . import rules, search
 from .path import Asked, Path, Visit
 
@@ -110,6 +111,7 @@ def select(
     y, rule = y.detach(), closest(rule, RULES, "rule")
     fidelity = _judged(check_fidelity(fidelity), rule)
     shape = check_data(y, op, fidelity)
+    check_real_images(op, "select")
     y = y if fidelity is None else fidelity.known(y)
     settings = check_count(iterations, "iterations", low=1), check_tolerance(tolerance, y)
     tried = None if weights is None else _checked(weights, rule)
