@@ -103,7 +103,11 @@ class TV(Prior):
         self.separable = Separable()
 
     def kind(self, axes: int) -> variation.Kind:
-        """Which lengths are summed, of images with so many axes."""
+        """Which lengths are summed.
+
+        Args:
+            axes: 2 for images, 3 for volumes.
+        """
         return variation.Kind(self.boundary, self.lengthwise, self.threshold, self.distances(axes))
 
     @property
@@ -112,7 +116,14 @@ class TV(Prior):
         return (*self.over, 3) if self.paired else self.over
 
     def distances(self, axes: int) -> tuple[float, ...]:
-        """The spacing along so many axes. Raises InvalidInput where it is for another number."""
+        """The spacing along each axis.
+
+        Args:
+            axes: 2 for images, 3 for volumes.
+
+        Raises:
+            InvalidInput: Where the spacing is for another number.
+        """
         if self.spacing is None:
             return (1.0,) * axes
         if len(self.spacing) != axes:
@@ -125,7 +136,11 @@ class TV(Prior):
     compiled = True
 
     def fused(self, axes: int) -> bool:
-        """Whether there is a compiled kernel for it, on images with so many axes."""
+        """Whether there is a compiled kernel for it.
+
+        Args:
+            axes: 2 for images, 3 for volumes.
+        """
         pixels = self.distances(axes) == variation.PIXELS
         return self.compiled and self.boundary == "reflect" and pixels and not self.paired
 
