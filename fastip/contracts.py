@@ -53,11 +53,6 @@ class Circulant:
     spectrum: Tensor
     axes: int = 2
 
-    @property
-    def dims(self) -> tuple[int, ...]:
-        """The last axes, for torch.fft."""
-        return tuple(range(-self.axes, 0))
-
 
 @dataclass(frozen=True)
 class Cosine:

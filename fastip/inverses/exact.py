@@ -252,7 +252,7 @@ def _cast(values: Tensor) -> Apply:
 
 
 def _fourier(structure: Circulant, beta: float, y: Tensor) -> Apply:
-    weight, dims = (1 / (beta + structure.spectrum)).to(device=y.device, dtype=y.dtype), structure.dims
+    weight, dims = (1 / (beta + structure.spectrum)).to(device=y.device, dtype=y.dtype), (*range(-structure.axes, 0),)
     return lambda r: torch.fft.irfftn(torch.fft.rfftn(r, dim=dims) * weight, s=r.shape[-len(dims) :], dim=dims)
 
 

@@ -183,7 +183,7 @@ class FourierStep(Inverting):
         self.op, self.y, self.beta = op, y, beta
         pulled = op.adjoint(y)
         self._stored = pulled.dtype
-        self._dims = gram.dims
+        self._dims = tuple(range(-gram.axes, 0))
         self._shape, pulled = pulled.shape[-gram.axes :], pulled.to(accumulator(pulled.dtype))
         g = gram.spectrum.to(pulled.device)
         self.weight = (1 / (beta + g)).to(pulled.dtype)

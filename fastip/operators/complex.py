@@ -103,10 +103,11 @@ class InParts(Operator):
 
     def gram(self, input_shape: Shape) -> Structure | None:
         known = self.op.gram(shape_of_whole(tuple(input_shape)))
+        axes = len(input_shape) - 2
         if isinstance(known, (Circulant, Cosine)):
-            return dataclasses.replace(known, spectrum=twice(known.spectrum))  # type: ignore[arg-type]  # a tensor stays one
+            return dataclasses.replace(known, spectrum=twice(known.spectrum, axes))  # type: ignore[arg-type]  # a tensor stays one
         if isinstance(known, Diagonal):
-            return Diagonal(twice(known.values))  # type: ignore[arg-type]  # a tensor stays one
+            return Diagonal(twice(known.values, axes))  # type: ignore[arg-type]  # a tensor stays one
         return known if isinstance(known, (Scalar, Kronecker)) else None
 
     def cogram(self, output_shape: Shape) -> Structure | None:

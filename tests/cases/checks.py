@@ -124,9 +124,9 @@ def structure_matrix(structure: Structure, shape: Sequence[int]) -> Tensor:
         basis = torch.eye(n, dtype=torch.float64).reshape(n, *shape)
         return (
             torch.fft.irfftn(
-                torch.fft.rfftn(basis, dim=structure.dims) * structure.spectrum,
+                torch.fft.rfftn(basis, dim=tuple(range(-structure.axes, 0))) * structure.spectrum,
                 s=tuple(shape[-structure.axes :]),
-                dim=structure.dims,
+                dim=tuple(range(-structure.axes, 0)),
             )
             .reshape(n, n)
             .T

@@ -98,7 +98,7 @@ def applied(structure, x):
     if isinstance(structure, Diagonal):
         return structure.values * x
     assert isinstance(structure, Circulant) and structure.axes == 3
-    dims = structure.dims
+    dims = tuple(range(-structure.axes, 0))
     return torch.fft.irfftn(torch.fft.rfftn(x, dim=dims) * structure.spectrum, s=x.shape[2:], dim=dims)
 
 

@@ -60,6 +60,12 @@ PROBLEMS: dict[str, tuple[LinearOperator, Any, tuple[int, ...], dict[str, Any]]]
     ),
     "dense": (operators.Dense(random(6, 12, seed=5) - 0.5, image_shape=(3, 2, 2)), priors.L1(1e-3), (2, 6), {}),
     "wide psf": (operators.Blur(psf.gaussian(35, sigma=5.0)), TV, (1, 1, 36, 37), {}),
+    "volume": (
+        operators.Blur(random(3, 2, 2, seed=7), axes=3),
+        priors.TV(1e-2, steps=1, spacing=(2.0, 1.0, 1.0)),
+        (1, 2, 4, 5, 6),
+        {},
+    ),
     "complex": (
         operators.MaskedFourier((random(9, 8, seed=6) > 0.5).double()),
         priors.L1(1e-2) + priors.NonNegative(),

@@ -154,6 +154,19 @@ def objective(y: torch.Tensor, op: LinearOperator, x: torch.Tensor, weight: floa
     return (y - op(x)).abs().square().flatten(1).sum(1) + weight * x.abs().flatten(1).sum(1)
 
 
+@pytest.mark.parametrize("diagonal", [True, False])
+def test_complex_volumes_of_channels_that_differ(diagonal: bool) -> None:
+    values = torch.rand(2, 3, 4, 5, dtype=torch.float64) + 0.2
+    taps = values[:, :2, :2, :2]
+    op = operators.Complex(operators.Mask(values, axes=3) if diagonal else operators.Blur(taps, axes=3))
+    y, prior = draw(2, 2, 3, 4, 5), priors.L1(0.05)
+    settings = {"iterations": 3000, "tolerance": 1e-6}
+    found = fastip.admm(y, op, prior, inverse=inverses.Exact(), **settings)
+    other = fastip.admm(y, op, prior, inverse=inverses.Scalar(), **settings)
+    assert found.x.shape == y.shape and found.x.is_complex()
+    assert (found.x - other.x).norm() < 1e-3 * other.x.norm()
+
+
 def test_real_data_give_the_real_solution() -> None:
     """A fused solve of the parts, too: without an imaginary part it is that of the real part."""
     op, y = blur(), draw(1, 2, 16, 16).real

@@ -38,10 +38,13 @@ def shape_of_whole(shape: Shape) -> Shape:
     return (shape[0], shape[1] // 2, *shape[2:])
 
 
-def twice(values: float | Tensor) -> float | Tensor:
-    """What a complex image is weighed by, ... c h w, for its parts; a number, or one for all channels, as it is."""
-    if isinstance(values, Tensor) and values.ndim >= 3 and values.shape[-3] > 1:
-        return values.repeat_interleave(2, dim=-3)
+def twice(values: float | Tensor, axes: int = 2) -> float | Tensor:
+    """What a complex image is weighed by, ... c h w, for its parts; a number, or one for all channels, as it is.
+
+    ``axes`` is 3 for volumes, ... c d h w.
+    """
+    if isinstance(values, Tensor) and values.ndim > axes and values.shape[-axes - 1] > 1:
+        return values.repeat_interleave(2, dim=-axes - 1)
     return values
 
 
