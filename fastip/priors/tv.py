@@ -362,8 +362,8 @@ class BoundTV(WithDualFields):
         super().resume(state)
         if self._prior.boundary == "reflect":  # the fields of one that wraps have differences across the border
             for field in self._fields:
-                for part, dim in zip(field, range(-len(field), 0), strict=True):
-                    part.select(dim, -1).zero_()
+                for axis in range(len(field)):
+                    field[axis].select(axis - len(field), -1).zero_()
 
     def slack(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(weight TV(x) + TV*(u) - <D^T u, x>, R(x))`` per image; the first is 0 once u is the dual of x."""

@@ -127,6 +127,15 @@ def test_one_slice_is_an_image_and_a_resumed_solve_is_one_solve():
     assert torch.allclose(rest.x, whole.x, atol=1e-6)
 
 
+def test_a_resumed_solve_has_its_gradient():
+    op, y = operators.Blur(torch.rand(2, 2, 2, dtype=torch.float64), axes=3), torch.rand(1, 1, 4, 4, 4).double()
+    half = fastip.admm(y, op, priors.TV(0.02), iterations=5, tolerance=0)
+    weight = torch.tensor(0.05, dtype=torch.float64, requires_grad=True)
+    s = fastip.admm(y, op, priors.TV(weight), iterations=5, tolerance=0, beta=half.beta, init=half)
+    (slope,) = torch.autograd.grad(s.x.square().sum(), weight)
+    assert slope.isfinite() and slope != 0
+
+
 @pytest.mark.parametrize(
     "prior",
     [
