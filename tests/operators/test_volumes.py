@@ -171,6 +171,8 @@ def test_several_psfs_are_each_with_its_own():
         (lambda: operators.Blur(torch.ones(3, 3))(torch.ones(1, 1, 8, 8, 8)), "four dimensions b c h w"),
         (lambda: operators.Downsample(2, axes=3)(torch.ones(1, 1, 4, 5, 4)), "crop it to 4 x 4 x 4"),
         (lambda: operators.Downsample(2, axes=4), "axes is 4"),
+        (lambda: operators.Blur(torch.ones(3, 3, 3), axes=3.0), "axes is 3.0"),
+        (lambda: operators.Mask(torch.ones(3, 3, 3), axes=torch.ones(3)), "axes is "),
         (lambda: operators.Mask(torch.ones(2, 2), axes=3), "expected 3 or 4 or 5 axes"),
         (lambda: operators.Mask(torch.ones(2, 2, 2), axes=3)(torch.ones(1, 1, 2, 2, 3)), "the same d, h and w"),
         (lambda: psf.gaussian((3, 3, 3), sigma=(1, 2)), "one for each axis"),

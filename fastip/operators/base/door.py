@@ -57,9 +57,9 @@ def check_axes(shape: Iterable[int], what: str, axes: int) -> Shape:
 
 def check_axes_count(axes: Any) -> int:
     """``axes`` as 2 or 3."""
-    if isinstance(axes, bool) or axes not in (2, 3):
+    if isinstance(axes, bool) or not isinstance(axes, int) or axes not in (2, 3):
         raise InvalidInput(f"axes is {brief(axes)}; expected 2 for images b c h w or 3 for volumes b c d h w")
-    return int(axes)
+    return axes
 
 
 def check_sizes(value: Any, name: str) -> Shape:
