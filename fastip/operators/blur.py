@@ -32,8 +32,8 @@ LARGEST_DIRECT = 33 * 33
 # pixels take 3.4 ms so and 5.7 ms by FFTs of all planes together, 64 on 64 x 64 20 and 8 ms, 192 of 5 x 5 on 32 x 32
 # 40 and 4 ms (one core).
 FEW = 16
-# Voxels up to which a norm is found by Lanczos' products. At 32 x 64 x 64 with a psf of 8 x 16 x 16 they take 2 s (two cores
-# beside other work); one product with A and A^T of 64 x 256 x 256 takes 0.8 s, and they are many.
+# Voxels up to which a norm is found by Lanczos' products: at 32 x 64 x 64 with a psf of 8 x 16 x 16 they take 2 s (two
+# cores beside other work); one product with A and A^T of 64 x 256 x 256 takes 0.8 s, and they are many.
 LARGEST_NORMED = 1 << 17
 AXES = ("slice", "row", "column")
 
