@@ -69,9 +69,9 @@ class OneSided:
     def apart(self, v: Tensor, nu: Tensor) -> Tensor:
         """``D(v) + D*(nu) - nu v`` of each datum."""
         a = 1.0 if self.weights is None else self.weights
-        left, r, half = self._left(self.y - v), self.y - v, 0.5 * nu
-        own = torch.where(nu == 0, torch.zeros_like(nu), half * half / a)
-        return a * left * left + own + nu * r
+        left, r, size = self._left(self.y - v).abs(), self.y - v, 0.5 * nu.abs()
+        own = torch.where(size == 0, torch.zeros_like(size), size * size / a)
+        return a * left * left + own + ((nu * r.conj()).real if r.is_complex() else nu * r)
 
     def whole(self) -> Tensor:
         return self.value(torch.zeros_like(self.y))

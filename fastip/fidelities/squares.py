@@ -39,7 +39,7 @@ class Squares(Weighed):
         return self.weights is None
 
     def bind(self, y: Tensor, dtype: torch.dtype) -> OneSided:
-        y = y.to(dtype)
+        y = y if y.is_complex() else y.to(dtype)
         return OneSided(y, self.weights_like(y))
 
     def describe(self) -> str:

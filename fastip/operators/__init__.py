@@ -7,9 +7,9 @@ from .complex import Complex
 from .dense import Dense
 from .function import Function, each
 from .gaussian import GaussianMeasurements
+from .kspace import MaskedFourier
 from .linear import Adjoint, Composition, Operator, Scaled, Sum
 from .mask import Mask
-from .masked_fourier import MaskedFourier
 from .module import Module
 from .report import Report, check
 from .resize import Resize

@@ -173,6 +173,9 @@ class Composition(Operator):
     def absolute(self) -> Operator | None:
         return _both(Composition, self.left, self.right)
 
+    def check_measured(self, y: Tensor) -> None:
+        self.left.check_measured(y)
+
     def window(self) -> Window | None:
         return windows.composed(self.left.window(), self.right.window())
 
@@ -235,6 +238,9 @@ class Scaled(Operator):
 
     def convolution(self) -> Convolution | None:
         return windows.scaled_convolution(self.op.convolution(), self.factor)
+
+    def check_measured(self, y: Tensor) -> None:
+        self.op.check_measured(y)
 
     def window(self) -> Window | None:
         return windows.scaled(self.op.window(), self.factor)

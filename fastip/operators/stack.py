@@ -100,13 +100,21 @@ class Stack(Operator):
     def _forward(self, x: Tensor) -> Tensor:
         return torch.cat([part._forward(x) for part in self.parts], dim=1)
 
-    def _adjoint(self, y: Tensor) -> Tensor:
+    def _pieces(self, y: Tensor) -> tuple[Tensor, ...]:
+        """The data of each operator."""
         shape = self.input_shape(tuple(y.shape))
-        pieces = y.split([part.output_shape(shape)[1] for part in self.parts], dim=1)
+        return y.split([part.output_shape(shape)[1] for part in self.parts], dim=1)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        pieces = self._pieces(y)
         total = self.parts[0]._adjoint(pieces[0].contiguous())
         for part, piece in zip(self.parts[1:], pieces[1:], strict=True):
             total = total + part._adjoint(piece.contiguous())
         return total
+
+    def check_measured(self, y: Tensor) -> None:
+        for part, piece in zip(self.parts, self._pieces(y), strict=True):
+            part.check_measured(piece)
 
     def _parameters(self) -> tuple[Any, ...]:
         return self.parts

@@ -28,6 +28,7 @@ from ..tracing import (
     check_uncaptured,
     check_unmapped,
     real_dtype,
+    transformed,
     untransformed,
 )
 
@@ -67,8 +68,10 @@ def check_data(y: Tensor, op: LinearOperator, fidelity: Fidelity | None = None) 
     )
     if fidelity is not None:
         fidelity.check(y)
-    _check_measured(y if fidelity is None else fidelity.known(y), op)
+    known = y if fidelity is None else fidelity.known(y)
+    _check_finite(known, op)
     check_adjoint(op, tuple(shape), y)
+    _check_given(known, op)
     return shape
 
 
@@ -122,7 +125,7 @@ def _batched(shape: Shape, op: LinearOperator) -> str:
     return f"add what is missing in front, with [{', '.join(['None'] * (2 - len(shape)))}]"
 
 
-def _check_measured(y: Tensor, op: LinearOperator) -> None:
+def _check_finite(y: Tensor, op: LinearOperator) -> None:
     """Refuse NaN and Inf, also where ``op`` drops them: a zero times NaN is NaN."""
     count = not_finite(y)
     if not count:
@@ -139,6 +142,15 @@ def _check_measured(y: Tensor, op: LinearOperator) -> None:
     if not dropped and y.ndim == 4 and not y.is_complex():
         advice += "; to leave them out of the data as well compose operators.Mask(mask) @ op, mask 0 there"
     raise InvalidInput(f"y holds {count} values that are NaN or Inf; expected finite numbers: {advice}")
+
+
+def _check_given(y: Tensor, op: LinearOperator) -> None:
+    """Refuse data that no image gives, where ``op`` knows it and their values may be looked at."""
+    check = getattr(op, "check_measured", None)
+    hidden = torch.compiler.is_compiling() or transformed()
+    if check is None or hidden or (y.is_cuda and torch.cuda.is_current_stream_capturing()):
+        return
+    check(y.detach())
 
 
 def check_seen(norm: float, op: LinearOperator) -> float:

@@ -90,7 +90,7 @@ MUTATIONS = (
     ),
     Mutation(
         "width-taken-from-the-height",
-        "fastip/operators/masked_fourier.py",
+        "fastip/operators/kspace/masked_fourier.py",
         "power.shape[-1] // 2 + 1",
         "power.shape[-2] // 2 + 1",
         "the spectrum of A^T A is cut at half the height: right on square images only",

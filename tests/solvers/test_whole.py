@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pickle
 
+import cvxpy as cp
+import numpy as np
 import pytest
 import torch
 
 import fastip
-from fastip import inverses, operators, priors
+from fastip import fidelities, inverses, operators, priors
 from fastip.contracts import LinearOperator
 from fastip.operators import psf
 from fastip.operators.base.parts import from_parts, moduli, to_parts
@@ -228,3 +230,39 @@ def test_a_phase_that_is_not_zero() -> None:
     assert "exact" in fastip.explain(op, priors.TV(1e-3), y).lower()
     with pytest.raises(fastip.FastipError, match="image"):
         operators.MaskedFourier(mask, image="both")
+
+
+def least(y: torch.Tensor, mask: torch.Tensor, term: str, a: torch.Tensor, image: str) -> float:
+    """The minimum of ``D(mask F x) + 0.1 sum |x|`` by cvxpy."""
+    h, w = mask.shape
+    fourier = np.kron(np.fft.fft(np.eye(h), norm="ortho"), np.fft.fft(np.eye(w), norm="ortho"))
+    x = cp.Variable(h * w, complex=image == "complex")
+    r = cp.abs(cp.multiply(mask.double().flatten().numpy(), fourier @ x) - y.flatten().numpy())
+    terms = {"squares": cp.square(r), "huber": cp.huber(r, 0.3), "absolute": r}
+    problem = cp.Problem(cp.Minimize(cp.sum(cp.multiply(a.flatten().numpy(), terms[term])) + 0.1 * cp.sum(cp.abs(x))))
+    return float(problem.solve(solver=cp.CLARABEL))
+
+
+@pytest.mark.parametrize("image", ["real", "complex"])
+@pytest.mark.parametrize("term", ["squares", "huber", "absolute"])
+def test_other_data_terms_of_complex_data(term: str, image: str) -> None:
+    """Weights that differ, and outliers, against cvxpy; data are complex, images real or complex."""
+    x, mask = draw(1, 1, 5, 4, seed=7), draw(5, 4, seed=8).real > -0.7
+    op = operators.MaskedFourier(mask, image=image)
+    y = op(x if image == "complex" else x.real) + 0.1 * draw(1, 1, 5, 4, seed=9)
+    a = (draw(5, 4, seed=10).real.abs() + 0.2) * (draw(5, 4, seed=11).real > -1)
+    y[0, 0, 2, 3], y[0, 0, 1] = 8 + 3j, torch.where(a[1] == 0, torch.full_like(y[0, 0, 1], torch.nan), y[0, 0, 1])
+    fidelity = {
+        "squares": fidelities.Squares(a),
+        "huber": fidelities.Huber(0.3, weights=a),
+        "absolute": fidelities.Absolute(weights=a),
+    }[term]
+    best = least(torch.nan_to_num(y), mask, term, a, image)
+    found = [fastip.admm(y, op, priors.L1(0.1), fidelity=fidelity, iterations=3000, tolerance=1e-7).x]
+    if term != "absolute":
+        found.append(fastip.pgd(y, op, priors.L1(0.1), fidelity=fidelity, iterations=1000, tolerance=0).x)
+    for x in found:
+        r = (torch.where(a > 0, y, 0) - op(x)).abs()
+        inside = r.clamp(max=0.3)
+        terms = {"squares": r.square(), "huber": inside * (2 * r - inside), "absolute": r}
+        assert abs(float((a * terms[term]).sum() + 0.1 * x.abs().sum()) / best - 1) < 1e-5

@@ -91,6 +91,16 @@ class LinearMap(StrictKeywords, abc.ABC):
         """A as weighted pixels of a circular convolution on a larger grid, where it is that."""
         return windows.of(self.convolution())
 
+    def check_measured(self, y: Tensor) -> None:
+        """Refuse data that no image of the kind that A takes can have given.
+
+        Args:
+            y: The data, 0 where they do not count.
+
+        Raises:
+            InvalidInput: For these.
+        """
+
     def _own_shape(self) -> Shape | None:
         """The image shape (batch 1) this operator was made for, where its parameters fix it."""
         return None

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..contracts import Circulant, Diagonal, Shape, Structure
-from ..errors import InvalidInput, closest
-from ..placement import Constant
-from .base.door import check_grid
-from .base.real_array import real_array
-from .base.remembered import last
-from .base.work import PASS, TRANSFORM
-from .linear import Operator
+from ...contracts import Circulant, Diagonal, Shape, Structure
+from ...errors import InvalidInput, closest
+from ...placement import Constant
+from ..base.door import check_grid
+from ..base.real_array import real_array
+from ..base.remembered import last
+from ..base.work import PASS, TRANSFORM
+from ..linear import Operator
+from .hermitian import is_real
 
 IMAGES = ("real", "complex")
 
@@ -34,7 +36,8 @@ class MaskedFourier(Operator):
         mask: h w, frequency 0 at [0, 0] (torch.fft.ifftshift a centred one, on its last two axes); 0/1, boolean or
             finite weights. c h w or b c h w, with c and b those of the image or 1, where channels, or images of a batch
             of b, have masks of their own.
-        image: "real" or "complex": what images are. One that is complex and taken for a real one comes out wrong.
+        image: "real" or "complex": what images are. Solvers refuse data of a complex image where a real one is said:
+            samples at f and -f that differ from conjugates by more than noise.
 
     Raises:
         InvalidInput: For another word than these, for a mask with another number of axes, or that is empty, complex,
@@ -69,6 +72,32 @@ class MaskedFourier(Operator):
     def _adjoint(self, y: Tensor) -> Tensor:
         found = torch.fft.ifft2(y * self._weights.like(y), norm="ortho")
         return found if self.complex_input else found.real.contiguous()
+
+    def check_measured(self, y: Tensor) -> None:
+        """Refuse samples that no real image has (:func:`fastip.operators.kspace.hermitian.is_real`).
+
+        Args:
+            y: The data.
+
+        Raises:
+            InvalidInput: For these, with the image and the channel.
+        """
+        if self.complex_input or not y.is_complex():
+            return
+        real, masks = y.new_ones(y.shape[:2], dtype=torch.bool), self._weights.like(y)
+        if self.channelwise:
+            real = is_real(y.flatten(0, 1), masks).reshape(real.shape)
+        else:
+            masks = masks.expand(*y.shape) if masks.ndim == y.ndim else masks.expand(y.shape[1:]).expand(y.shape)
+            for i, c in itertools.product(*map(range, real.shape)):
+                real[i, c] = is_real(y[i, c][None], masks[i, c])[0]
+        if not bool(real.all()):
+            i, c = (~real).nonzero()[0].tolist()
+            raise InvalidInput(
+                f"y is not the Fourier transform of a real image: in image {i}, channel {c} the samples at f and -f "
+                "differ from conjugates by more than noise; expected data of a real image, or "
+                'operators.MaskedFourier(mask, image="complex"), whose images have a phase'
+            )
 
     def _parameters(self) -> tuple[Any, ...]:
         return (self.mask, self.image) if self.complex_input else (self.mask,)

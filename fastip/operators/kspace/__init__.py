@@ -1,0 +1,5 @@
+"""Images seen through Fourier transforms: samples on and off the grid, coils, and whether data are a real image's."""
+
+from .masked_fourier import MaskedFourier
+
+__all__ = ["MaskedFourier"]
