@@ -4,7 +4,8 @@
 
 Cost: one grey photograph of 192 x 192, white noise, its deviation known. The misfit of the solution of
 ``fastip.select`` beside N times the square of the noise; its iterations and its processor time beside those of one
-solve from nothing with the weight that it found, 100 iterations at most, tolerance 1e-4, with an operator made anew.
+solve from nothing with the weight that it found, 100 iterations at most, tolerance 1e-4, with an operator made anew; of
+each the least of five.
 Quality: total variation on the seven everyday photographs of ``fastip.data.held_out_photographs``, grey, 96 x 96, noise
 0.03, estimated by the rules that need it (given where half of the data is masked). PSNR with the weight of each rule,
 below that with the best of 17 weights over four decades; nan where there is no corner.
@@ -38,7 +39,7 @@ PRIORS: dict[str, Any] = {
     "Wavelet": priors.Wavelet,
     "L1": priors.L1,
 }
-LEVELS, SIZE, SMALL = (0.01, 0.03, 0.1), 192, 96
+LEVELS, SIZE, SMALL, REPEATS = (0.01, 0.03, 0.1), 192, 96, 5
 RULES = ("discrepancy", "sure", "gcv", "lcurve")
 PAGE = pathlib.Path(__file__).parent / "results" / "select.md"
 
@@ -67,17 +68,22 @@ def cost(name: str, prior: str, level: float, picture: Tensor) -> str:
         solves.append(found.iterations)
         return found
 
-    path.admm = counting  # type: ignore[assignment]
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
+    spent = once = float("inf")
+    for _ in range(REPEATS):
+        solves.clear()
+        path.admm, fresh = counting, OPS[name](SIZE)  # type: ignore[assignment]
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            began = time.process_time()
+            try:
+                found = fastip.select(y, fresh, PRIORS[prior], noise=level)
+            finally:
+                path.admm = solve
+            spent = min(spent, time.process_time() - began)
+        fresh = OPS[name](SIZE)
         began = time.process_time()
-        found = fastip.select(y, op, PRIORS[prior], noise=level)
-        spent = time.process_time() - began
-    path.admm = solve
-    fresh = OPS[name](SIZE)
-    began = time.process_time()
-    alone = fastip.admm(y, fresh, PRIORS[prior](found.weight), tolerance=1e-4)
-    once = time.process_time() - began
+        alone = fastip.admm(y, fresh, PRIORS[prior](found.weight), tolerance=1e-4)
+        once = min(once, time.process_time() - began)
     count = int((op(torch.rand(truth.shape)) != 0).sum())
     misfit = float((y - op(found.solution.x)).double().square().sum()) / (count * level**2)
     mark = " (warned)" if told else ""

@@ -46,13 +46,25 @@ def draw_selection(axes: Axes, selection: Selection) -> None:
         if selection.rule == "discrepancy":
             axes.axhline(1, color=MUTED, linewidth=1, linestyle=":")
         axes.set(xscale="log", xlabel="weight", ylabel=SCORES[selection.rule])
-        if min(scores) > 0:  # an estimate without bias can be below 0
+        if min(scores) > 0 and max(scores) > 2 * min(scores):  # an estimate without bias can be below 0
             axes.set_yscale("log")
+    _spaced(axes)
     axes.set_title(f"weight {selection.weight:.3g}", loc="left", fontsize=12, color=INK)
     axes.set_title(selection.rule, loc="right", fontsize=10.5, color=MUTED)
     axes.tick_params(colors=INK, labelsize=9, which="both")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _spaced(axes: Axes) -> None:
+    """Labels of 1, 2 and 5 on logarithmic axes alone: those between run into each other."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
 
 
 def draw_blur(axes: Axes, estimate: Estimate) -> None:

@@ -19,7 +19,7 @@ from cases.devices import BETA, INVERSES, PROBLEMS, SOLVERS, net_of, waits_of
 from cases.gpu import plain_float32 as plain_float32
 from cases.pretended import CUDA, ours, pretended
 from cases.priors import smooth
-from fastip import inverses, nets, operators, priors
+from fastip import inverses, nets, operators, priors, psf
 from fastip.errors import InvalidInput, Unsupported
 from fastip.stopping import EVERY, relative_change
 
@@ -288,3 +288,45 @@ def test_an_iteration_waits_for_nothing_on_a_gpu(solver: str, problem: str) -> N
     result = solve(far, op, 7).x
     assert result.device == far.device
     assert relative(result.cpu(), solve(y, op, 7).x) < 2e-3
+
+
+# ---- the choice of a weight ------------------------------------------------------------------------------------------
+
+
+def _selections(y: Tensor) -> list[Any]:
+    op = operators.Blur(psf.gaussian(5, sigma=1.0), boundary="circular")
+    rules: tuple[tuple[str, Any], ...] = (("discrepancy", 0.05), ("sure", 0.05), ("gcv", None), ("lcurve", None))
+    weights = [1e-3, 1e-2, 1e-1]
+    given: dict[str, Any] = {"iterations": 10, "tolerance": 1e-2}
+    chosen = [
+        fastip.select(y, op, priors.TV, rule=rule, noise=level, weights=weights, **given) for rule, level in rules
+    ]
+    return [*chosen, fastip.select(y, op, priors.TV, noise=0.05, **given)]
+
+
+def _same(one: Any, other: Any, x: Tensor) -> None:
+    assert one.weight == pytest.approx(other.weight, rel=2e-2) and relative(x, other.solution.x) < 1e-2
+    for here, there in zip(one.scores, other.scores, strict=True):
+        assert here == pytest.approx(there, rel=0.1, abs=2e-4, nan_ok=True)
+
+
+def _areas() -> Tensor:
+    op = operators.Blur(psf.gaussian(5, sigma=1.0), boundary="circular")
+    areas = torch.rand(2, 1, 3, 3, generator=torch.Generator().manual_seed(70)).repeat_interleave(8, 2)
+    return op(areas.repeat_interleave(8, 3)) + 0.05 * noise((2, 1, 24, 24), torch.float32, seed=71)
+
+
+def test_a_weight_is_chosen_on_a_device() -> None:
+    y = _areas()
+    with pretended() as gpu:
+        there = [(found, gpu.get(found.solution.x)) for found in _selections(gpu.put(y))]
+    for (found, x), due in zip(there, _selections(y), strict=True):
+        _same(found, due, x)
+
+
+def test_a_weight_is_chosen_without_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
+    y = _areas()
+    due = _selections(y)
+    monkeypatch.setenv("FASTIP_BACKEND", "reference")
+    for found, other in zip(_selections(y), due, strict=True):
+        _same(found, other, found.solution.x)

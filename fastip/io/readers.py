@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidInput
+from . import ycbcr
 from .codecs import avif, jpeg2000, jpegxl, pnm, webp
 from .decoded import Decoded, from_pillow, oriented
 from .directories import page_at
@@ -22,7 +23,7 @@ from .source import check_frames, check_size
 from .transfer import Transfer, of_exif, of_pillow
 
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the type of colour
-_MINISWHITE, _MINISBLACK, _RGB = 0, 1, 2  # PhotometricInterpretation
+_MINISWHITE, _MINISBLACK, _RGB, _YCBCR = 0, 1, 2, 6  # PhotometricInterpretation
 # Compressions of TIFF whose decoders are told how much may come out: none, LZW, deflate (2), LZMA, PackBits, zstd.
 # Those that hold whole files of their own, such as JPEG, are Pillow's, which compares their sizes with the page's.
 _BOUNDED = (1, 5, 8, 32946, 34925, 32773, 50000)
@@ -108,6 +109,8 @@ def read_tiff(path: Path, max_pixels: int, page_number: int | None = None) -> De
         small = page.dtype is not None and page.dtype.itemsize == 1
         kind = int(page.photometric)
         plain = kind in (_MINISWHITE, _MINISBLACK, _RGB) and page.dtype != bool and int(page.compression) in _BOUNDED
+        if small and kind == _YCBCR and page.compression in _BOUNDED and page.dtype.kind == "u":
+            plain = _whole_colour(path, page)
         if small and not plain:
             from PIL.TiffImagePlugin import TiffImageFile
 
@@ -118,21 +121,38 @@ def read_tiff(path: Path, max_pixels: int, page_number: int | None = None) -> De
         array = page.asarray()
         if page.axes == "SYX":
             array = np.moveaxis(array, 0, -1)
-        samples, colours = array.shape[2] if array.ndim == 3 else 1, 3 if kind == _RGB else 1
+        samples, colours = array.shape[2] if array.ndim == 3 else 1, 3 if kind in (_RGB, _YCBCR) else 1
         if not colours <= samples <= colours + len(page.extrasamples[:1]):
             raise InvalidInput(
                 f"{path} holds {samples} samples a pixel; expected grey or RGB, with or without alpha: "
                 "save other channels as .npy"
             )
+        profile = page.tags.valueof(34675)  # 274 is the orientation
+        if kind == _YCBCR:
+            array = ycbcr.rgb(path, page, array)
+            profile = profile if profile is not None and profile[16:20] == b"RGB " else None
         return Decoded(
             oriented(array, page.tags.valueof(274, default=1)),
             1 if array.dtype.kind == "f" else 2**page.bitspersample - 1,
-            page.tags.valueof(34675),  # the ICC profile; 274 is the orientation
+            profile,
             samples > colours,
             samples > colours and int(page.extrasamples[0]) == 1,
             kind == _MINISWHITE,
             _told(page),
         )
+
+
+def _whole_colour(path: Path, page: Any) -> bool:
+    """Whether each pixel has differences of colour of its own. Pillow undoes that of compressed ones."""
+    across, down = ycbcr.subsampling(page)
+    if (across, down) == (1, 1):
+        return True
+    if page.compression == 1:
+        raise InvalidInput(
+            f"{path} is an uncompressed YCbCr TIFF of which {across} x {down} pixels share their colour; "
+            "expected a colour for each pixel: convert it to RGB"
+        )
+    return False
 
 
 def _told(page: Any) -> Transfer | None:

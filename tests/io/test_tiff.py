@@ -108,6 +108,92 @@ def test_white_at_zero_leaves_alpha_as_it_is(tmp_path):
     assert np.array_equal(kind.alpha, array[..., 1])
 
 
+# ---- luma and differences of colour ----------------------------------------------------------------------------------
+
+
+def seen(array, luma=(0.299, 0.587, 0.114), reference=(0, 255, 128, 255, 128, 255)):
+    """Red, green and blue, written out as in section 21 of TIFF 6.0."""
+    black, white = reference[::2], reference[1::2]
+    y, cb, cr = ((array[..., i] - black[i]) * (255 if i == 0 else 127) / (white[i] - black[i]) for i in range(3))
+    red, blue = cr * (2 - 2 * luma[0]) + y, cb * (2 - 2 * luma[2]) + y
+    return np.clip(np.stack([red, (y - luma[2] * blue - luma[0] * red) / luma[1], blue], -1), 0, 255)
+
+
+YCBCR = {
+    "uncompressed": {},
+    "tiles": {"tile": (16, 16)},
+    "strips": {"rowsperstrip": 5},
+    "deflate": {"compression": "zlib"},
+}
+YCBCR |= {"lzw": {"compression": "lzw"}, "planes": {"planarconfig": "separate"}}
+
+
+@pytest.mark.parametrize("kind", YCBCR)
+def test_ycbcr_is_seen_as_rgb(tmp_path, kind):
+    array = np.random.default_rng(6).integers(0, 255, (23, 37, 3), "uint8", endpoint=True)
+    planes = np.moveaxis(array, -1, 0) if kind == "planes" else array
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="ycbcr", subsampling=(1, 1), **YCBCR[kind])
+    x, found = io.read_image(tmp_path / "a.tif")
+    assert np.abs(x[0].permute(1, 2, 0).numpy() * 255 - seen(array.astype(float))).max() <= 0.5 + 1e-3
+    assert found.depth == "uint8"
+
+
+def test_ycbcr_goes_to_the_neighbouring_level_and_back(tmp_path):
+    levels = np.random.default_rng(7).integers(0, 255, (300, 9, 3), "uint8", endpoint=True)
+    Image.fromarray(levels).convert("YCbCr").save(tmp_path / "a.tif")
+    x = io.read_image(tmp_path / "a.tif")[0]
+    assert np.abs(x[0].permute(1, 2, 0).numpy() * 255 - levels).max() <= 3  # whole levels of three channels
+
+
+@pytest.mark.parametrize("kind", ["coefficients", "reference"])
+def test_ycbcr_of_other_coefficients_and_of_studio_levels(tmp_path, kind):
+    luma, reference = (0.2126, 0.7152, 0.0722), (16, 235, 128, 240, 128, 240)
+    tag = (529, 5, 3, (2126, 10000, 7152, 10000, 722, 10000))
+    if kind == "reference":
+        tag = (532, 5, 6, tuple(number for level in reference for number in (level, 1)))
+    array = np.random.default_rng(8).integers(16, 236, (11, 13, 3), "uint8")
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="ycbcr", subsampling=(1, 1), extratags=[(*tag, True)])
+    x = io.read_image(tmp_path / "a.tif")[0][0].permute(1, 2, 0).numpy() * 255
+    given = {"luma": luma} if kind == "coefficients" else {"reference": reference}
+    assert np.abs(x - seen(array.astype(float), **given)).max() <= 0.5 + 1e-3
+
+
+BAD = [(529, "no green", (1, 2, 0, 1, 1, 2)), (529, "no denominator", (1, 0, 1, 2, 1, 8))]
+BAD += [(532, "white is black", (0, 1, 0, 1, 128, 1, 255, 1, 128, 1, 255, 1))]
+
+
+@pytest.mark.parametrize("tag, _, value", BAD)
+def test_ycbcr_without_an_rgb_is_refused(tmp_path, tag, _, value):
+    array = np.zeros((11, 13, 3), "uint8")
+    extra = [(tag, 5, len(value) // 2, value, True)]
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="ycbcr", subsampling=(1, 1), extratags=extra)
+    with pytest.raises(InvalidInput, match=r"a\.tif is YCbCr"):
+        io.read_image(tmp_path / "a.tif")
+
+
+def test_ycbcr_that_shares_its_colour_is_refused(tmp_path):
+    """Uncompressed; two of each where the tag is missing."""
+    array = np.random.default_rng(9).integers(0, 255, (12, 14, 3), "uint8")
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="ycbcr", subsampling=(1, 1))
+    whole = (tmp_path / "a.tif").read_bytes()
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        tag = file.pages[0].tags[530]
+    wide = whole[: tag.valueoffset] + b"\x02\0\x01\0" + whole[tag.valueoffset + 4 :]
+    missing = whole[: tag.offset] + b"\xee\xfd" + whole[tag.offset + 2 :]
+    for data, shared in ((wide, "2 x 1"), (missing, "2 x 2")):
+        (tmp_path / "a.tif").write_bytes(data)
+        with pytest.raises(InvalidInput, match=f"{shared} pixels share their colour"):
+            io.read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("space, kept", [(b"RGB ", True), (b"YCbr", False)])
+def test_a_profile_of_ycbcr_is_that_of_the_rgb(tmp_path, space, kept):
+    profile = bytes(16) + space + bytes(200)
+    array = np.full((11, 13, 3), 128, "uint8")
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="ycbcr", subsampling=(1, 1), iccprofile=profile)
+    assert io.read_image(tmp_path / "a.tif")[1].profile == (profile if kept else None)
+
+
 # ---- tags and pages --------------------------------------------------------------------------------------------------
 
 

@@ -217,3 +217,30 @@ def test_vectors_need_their_noise_and_an_end_is_told() -> None:
         fastip.select(torch.randn(1, 20), op, priors.L1)
     with pytest.warns(UserWarning, match="give larger weights"):
         fastip.select(Y, operators.Identity(), priors.TV, noise=0.05, weights=[1e-4, 1e-3])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_solves_that_end_far_from_rest_get_more_iterations(seed: int) -> None:
+    """With few of them a smaller weight seems to leave a larger misfit."""
+    op = operators.Blur(psf.disk(9, 4), boundary="valid")
+    y = noisy(op, blocks(seed, n=48), 0.01, seed + 50)
+    found = fastip.select(y, op, priors.L1, noise=0.01)
+    assert float((y - op(found.solution.x)).square().sum()) == pytest.approx(y.numel() * 1e-4, rel=0.05)
+
+
+def test_a_misfit_that_stays_ends_the_search() -> None:
+    """Where the largest weights leave just less than the noise."""
+    flat = torch.full((1, 1, 40, 40), 0.5)
+    y = flat + 0.05 * torch.randn(flat.shape, generator=torch.Generator().manual_seed(60))
+    noise = 1.02 * float((y - y.mean()).square().mean().sqrt())
+    found = fastip.select(y, operators.Identity(), priors.TV, noise=noise)
+    assert abs(float((y - found.solution.x).square().mean()) / noise**2 - 1) <= 0.05 and len(found.weights) < 8
+
+
+def test_one_who_found_the_weight_at_rest_solves_no_more() -> None:
+    y = noisy(PROBLEMS["denoise"], blocks(61), 0.05, 62)
+    told: list[float] = []
+    found = fastip.select(
+        y, PROBLEMS["denoise"], priors.TV, noise=0.05, tolerance=3e-2, report=lambda w, _: told.append(w)
+    )
+    assert told.count(found.weight) == 1 and found.solution.status is fastip.Status.CONVERGED

@@ -163,7 +163,7 @@ class Path:
             Unsupported: For priors without a value.
         """
         one, two = (self.asked.prior(k * here.weight).value(here.solution.x) for k in (1, 2))
-        return float((two - one).double().sum()) / here.weight
+        return float((two - one).double().sum().cpu()) / here.weight
 
     def started(self, noise: Tensor) -> float:
         """A weight to begin a search with, within a factor of ten of what the noise asks for, mostly.
@@ -174,10 +174,10 @@ class Path:
         draws = torch.randn(self.y.shape, dtype=torch.float64, generator=stream(0, "start of a selection"))
         shaken = self._each(noise) * self.sharpness * draws.to(self.y.device)
         z = self.asked.op.adjoint(shaken.to(self.y.dtype)).abs()
-        squares = float(per_image(z).square().sum())
+        squares = float(per_image(z).square().sum().cpu())
         try:
             with torch.no_grad():
-                one, two = (float(self.asked.prior(k).value(z).double().sum()) for k in (1.0, 2.0))
+                one, two = (float(self.asked.prior(k).value(z).double().sum().cpu()) for k in (1.0, 2.0))
         except Unsupported:
             one, two = 0.0, math.nan
         found = 2 * squares / (two - one) if two > one else math.nan

@@ -14,18 +14,18 @@ from .rules import Point, curvatures, vertex
 # While a search looks on, solves end at this tolerance, or after this share of the iterations: the misfit of total
 # variation is then within 1 % of the minimiser's. A smaller tolerance costs time that the last solve spends anyway.
 LOOSE, SHARE = 3e-2, 0.25
-# How near the misfit is to ||n||^2, as a logarithm: where the search ends, and where the last solve is accepted.
-NEAR, ACCEPTED, PROMISED = 0.02, 0.045, math.log(1.05)
+# How near the misfit is to ||n||^2, as a logarithm: where the search ends, and what the last solve has to have.
+NEAR, PROMISED = 0.02, math.log(1.05)
 MOST, AGAIN = 12, 4  # solves of a search, and solves at its end
 # Of the slope of log D over the logarithm of the weight: least-squares denoising has 2, saturated curves 0. The step
 # is a factor of 7 at most: a larger one leaves the range where the last image is of use as a start.
 FLATTEST, STEEPEST, LONGEST = 0.3, 3.0, 2.0
+NARROW = 0.03  # of the logarithms of two weights with the noise's misfit between them: the full solve decides
 RECENT = 4  # points that bracket a weight: older ones were further from rest
 FLAT = 0.01  # of log D over two long steps: there is no more to come
 APART = math.log(4)  # of the weights of a search for a minimum, until the minimum lies between them
-CLOSE = math.log(
-    1.6
-)  # of the weights beside the least: the scores of nearer ones differ by less than the probe's error
+# Of the weights beside the least: the scores of nearer ones differ by less than the error of the probe.
+CLOSE = math.log(1.6)
 GRID, RATIO = 15, 10 ** (1 / 3)  # weights of an L-curve, over nearly five decades
 
 
@@ -50,15 +50,21 @@ class Run:
         self._score, self._penalised, self._report = score, penalised, report
         self.last: Visit | None = None
 
-    def loose(self, weight: float) -> Point:
-        """Solve well enough to judge the weight."""
+    def loose(self, weight: float, share: float = SHARE) -> Point:
+        """Solve well enough to judge the weight, with this share of the iterations at most."""
         asked = self.path.asked
-        return self._solve(weight, max(1, round(SHARE * asked.iterations)), max(LOOSE, asked.tolerance))
+        return self._solve(weight, max(1, round(share * asked.iterations)), max(LOOSE, asked.tolerance))
 
     def full(self, weight: float, share: float = 1.0) -> Point:
         """Solve to the tolerance that was asked for, with this share of the iterations at most."""
         asked = self.path.asked
         return self._solve(weight, max(1, round(share * asked.iterations)), asked.tolerance)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last solve ended as near to rest as was asked for."""
+        assert self.last is not None
+        return bool((self.last.solution.residuals[-1] <= self.path.asked.tolerance).all())
 
     def end(self, weight: float) -> None:
         """Solve in full without a score."""
@@ -79,28 +85,40 @@ class Run:
 
 def reached(run: Run, start: float) -> float:
     """The weight whose score is 1, by secants in logarithms; the last solve is one in full with it."""
-    weight = start
+    weight, share, since = start, SHARE, 0
     for _ in range(MOST):
-        point = run.loose(weight)
-        if abs(_error(point)) <= NEAR:
+        point = run.loose(weight, share)
+        recent = run.points[since:]
+        if abs(_error(point)) <= NEAR or _stays(recent):
             break
-        if _saturated(run.points):
+        if _saturated(recent):
             raise _unreached(run)
-        weight = _next(run.points)
+        if share < 1 and _contradicts(recent):
+            share, since = min(1.0, 2 * share), len(run.points) - 1
+        weight = _next(run.points[since:])
+        if _narrow(run.points[since:]):
+            break
+    if run.settled and weight == point.weight and abs(_error(point)) <= PROMISED:
+        return weight
+    return _met(run, weight, since)
+
+
+def _met(run: Run, weight: float, since: int) -> float:
+    """The end of that search: solves in full, but from the first on each starts near its end."""
     for again in range(AGAIN):
         point = run.full(weight, 1.0 if again == 0 else SHARE)
-        if abs(_error(point)) <= ACCEPTED:
+        recent = run.points[since:]
+        if abs(_error(point)) <= PROMISED or _stays(recent):
             return weight
         if again < AGAIN - 1:
-            weight = _next(run.points)
-    if abs(_error(point)) > PROMISED:
-        if _one_sided(run.points[-RECENT:]):
-            raise _unreached(run)
-        warnings.warn(
-            f"the misfit of weight {weight:.3g} is {point.score:.3g} times that of the noise, as the solves do not "
-            "settle in the iterations they have: raise iterations",
-            stacklevel=4,
-        )
+            weight = _next(recent)
+    if _one_sided(recent[-RECENT:]):
+        raise _unreached(run)
+    warnings.warn(
+        f"the misfit of weight {weight:.3g} is {point.score:.3g} times that of the noise, as the solves do not "
+        "settle in the iterations they have: raise iterations",
+        stacklevel=5,
+    )
     return weight
 
 
@@ -109,7 +127,9 @@ def _error(point: Point) -> float:
 
 
 def _one_sided(points: Sequence[Point]) -> bool:
-    return len({_error(point) > 0 for point in points}) == 1
+    """All on one side but for one of four, which may be far from rest."""
+    above = sum(_error(point) > 0 for point in points)
+    return 4 * min(above, len(points) - above) <= len(points)
 
 
 def _next(points: Sequence[Point]) -> float:
@@ -120,11 +140,37 @@ def _next(points: Sequence[Point]) -> float:
         slope = (_error(here) - _error(points[-2])) / (here.at - points[-2].at)
     slope = min(max(slope, FLATTEST), STEEPEST)
     found = here.at - min(max(_error(here) / slope, -LONGEST), LONGEST)
-    below = next((one.at for one in reversed(points[-RECENT:]) if _error(one) <= 0), -math.inf)
-    above = next((one.at for one in reversed(points[-RECENT:]) if _error(one) > 0), math.inf)
+    below, above = _bracket(points)
     if below < above and not below < found < above:
         found = (below + above) / 2
     return math.exp(found)
+
+
+def _bracket(points: Sequence[Point]) -> tuple[float, float]:
+    """The logarithms of the last weights with too small and too large a misfit."""
+    below = next((one.at for one in reversed(points[-RECENT:]) if _error(one) <= 0), -math.inf)
+    return below, next((one.at for one in reversed(points[-RECENT:]) if _error(one) > 0), math.inf)
+
+
+def _narrow(points: Sequence[Point]) -> bool:
+    below, above = _bracket(points)
+    return 0 < above - below <= NARROW
+
+
+def _contradicts(points: Sequence[Point]) -> bool:
+    """Whether a smaller weight seems to leave a larger misfit, as it does where the solves end far from rest."""
+    if len(points) < 2:
+        return False
+    one, other = sorted(points[-2:], key=lambda point: point.weight)
+    return _error(one) - _error(other) > FLAT
+
+
+def _stays(points: Sequence[Point]) -> bool:
+    """Whether the misfit is near enough, and another weight has hardly changed it."""
+    if len(points) < 2:
+        return False
+    errors = [_error(one) for one in points[-2:]]
+    return abs(errors[1]) <= PROMISED and abs(errors[1] - errors[0]) <= FLAT / 2
 
 
 def _saturated(points: Sequence[Point]) -> bool:
@@ -245,7 +291,7 @@ def swept(run: Run, weights: Sequence[float], rule: str) -> float:
     elif rule == "discrepancy":
         best = min(run.points, key=lambda point: abs(_error(point)))
         weight = best.weight
-        if abs(_error(best)) > PROMISED and _one_sided(run.points):
+        if abs(_error(best)) > PROMISED and len({_error(point) > 0 for point in run.points}) == 1:
             warnings.warn(
                 f"all weights leave a misfit {'above' if best.score > 1 else 'below'} that of the noise, the nearest "
                 f"{best.score:.3g} times it, with weight {weight:.3g}, which is taken: give "

@@ -59,8 +59,8 @@ def select(
     - "sure" and "gcv" judge A x, not x: what A hides does not count. t is ``Re <b, A x(y + e b) - A x(y)> / e`` for one
       b of random signs, always the same (Monte Carlo), with e a tenth of the residual's deviation: the second solve
       makes the iterations of the first one. It suits any prior, networks too.
-    - "lcurve" has no proof and fails often, always where A is the identity: look at ``figures.selection``. It needs
-      priors with a value.
+    - "lcurve" has no proof and fails often, mostly where A is the identity or makes the image smaller: look at
+      ``figures.selection``. It needs priors with a value.
 
     Without ``weights`` they are searched for, each solve starting where the last one ended: by secants in log w for
     "discrepancy", of which D is an increasing function; downhill, then by parabolas for "sure" and "gcv"; a grid of 15
@@ -222,7 +222,7 @@ def _noise(noise: Any, y: Tensor, fidelity: Fidelity | None, *, needed: bool, se
 def _check_below(path: Path, level: Tensor) -> None:
     """Refuse noise that is larger than the data, whose misfit no image that explains anything has."""
     noise = float((path.counted() * level.square()).sum())
-    size = float(per_image(path.sharpness * path.y).square().sum())
+    size = float(per_image(path.sharpness * path.y).square().sum().cpu())
     if noise >= size:
         raise InvalidInput(
             f"noise is {float(level.max()):.3g}, and the data are {(size / noise) ** 0.5:.3g} times what it sums to; "
