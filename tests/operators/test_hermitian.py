@@ -7,10 +7,14 @@ import torch
 
 import fastip
 from fastip import fidelities, operators, priors
-from fastip.operators.kspace.hermitian import is_real
+from fastip.operators.kspace import hermitian
 from tests.cases.scenes import scene
 
 KINDS = ("full", "scattered", "weighted", "lines", "partial", "low")
+
+
+def is_real(y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return hermitian.is_real(y, mask, hermitian.frequencies(mask))
 
 
 def draw_mask(kind: str, h: int, w: int, generator: torch.Generator) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +16,33 @@ CERTAIN, PAIRS, MOST = 7.0, 32, 1024
 HARMLESS = 1e-4  # of the energy there, an imaginary part of 1 %: less is rounding, of samples stored in half precision
 
 
-def is_real(y: Tensor, mask: Tensor) -> Tensor:
+class Frequencies(NamedTuple):
+    """Where a mask measured what, indices into its flattened frequencies.
+
+    Attributes:
+        first: Those measured at f and at -f, one of the two.
+        second: Where -f is.
+        own: Measured ones that are their own negatives.
+        rest: All other measured ones.
+    """
+
+    first: Tensor
+    second: Tensor
+    own: Tensor
+    rest: Tensor
+
+
+def frequencies(mask: Tensor) -> Frequencies:
+    """Those of a mask h w, or d h w of volumes; 0 where nothing was measured."""
+    place, axes = torch.arange(mask.numel()), tuple(range(mask.ndim))
+    other = place.reshape(mask.shape).flip(axes).roll((1,) * mask.ndim, axes).flatten()
+    measured = (mask != 0).flatten()
+    first = place[(place < other) & measured & measured[other]]
+    own, rest = place[(place == other) & measured], place[(place != other) & measured]
+    return Frequencies(first, other[first], own, rest)
+
+
+def is_real(y: Tensor, mask: Tensor, known: Frequencies) -> Tensor:
     """Whether each plane of samples may be those of a real image with noise.
 
     Noise is white and normal, or weaker where the image is strong; samples that are exactly 0 count as missing. Few
@@ -23,26 +50,24 @@ def is_real(y: Tensor, mask: Tensor) -> Tensor:
 
     Args:
         y: planes h w, or planes d h w of volumes, complex.
-        mask: h w or d h w, real, of the same device; 0 where nothing was measured.
+        mask: h w or d h w, real, on the same device.
+        known: :func:`frequencies` of the mask, on the same device.
 
     Returns:
         planes, booleans.
     """
-    place, axes = torch.arange(mask.numel(), device=y.device), tuple(range(mask.ndim))
-    other = place.reshape(mask.shape).flip(axes).roll((1,) * mask.ndim, axes).flatten()  # where -f is
-    measured = (mask != 0).flatten()
     flat, m = y.flatten(1), mask.flatten()
-    f = place[(place < other) & measured & measured[other]]
-    own = place[(place == other) & measured]
-    noise, real = _pairs(flat[:, f] / m[f], flat[:, other[f]].conj() / m[other[f]], m[f], m[other[f]])
-    if int(measured.sum()) - len(own) >= PAIRS:  # noise is below any signal
-        rest = flat[:, measured & (place != other)].abs().square()
-        noise = torch.fmin(noise, torch.where(rest > 0, rest, torch.nan).nanmedian(1).values / math.log(2))
-    if len(own):
-        samples = flat[:, own]
+    a, b = flat[:, known.first], flat[:, known.second].conj()
+    of_a, of_b = m[known.first], m[known.second]
+    noise, real = _pairs(a / of_a, b / of_b, of_a, of_b)
+    if len(known.rest) >= PAIRS:  # noise is below any signal
+        rest = flat[:, known.rest].abs().square()
+        noise = torch.fmin(noise, _level(torch.where(rest > 0, rest, torch.nan)))
+    if len(known.own):
+        samples = flat[:, known.own]
         imaginary = samples.imag.square()
         beyond = (imaginary > CERTAIN**2 * noise[:, None] / 2) & (imaginary > HARMLESS * samples.abs().square())
-        real &= ~beyond.any(1)
+        real = real & beyond.any(1).logical_not()
     return real
 
 
@@ -57,14 +82,22 @@ def _pairs(a: Tensor, b: Tensor, of_a: Tensor, of_b: Tensor) -> tuple[Tensor, Te
     total = (weight * a + other * b).abs().square() / (weight + other)  # whose noise is not that of the difference
     difference, total = (torch.where(seen, v, torch.nan) for v in (difference, total))
     count = seen.sum(1)
-    noise = difference.nanmedian(1).values / math.log(2)  # the median of an exponential distribution
+    noise = _level(difference)
     order = total.nan_to_num(-1.0).topk(min(MOST, a.shape[1]), dim=1).indices
-    sizes = 2 ** torch.arange(2, order.shape[1].bit_length(), device=a.device)
-    means, signal = (v.gather(1, order).nan_to_num(0.0).cumsum(1)[:, sizes - 1] / sizes for v in (difference, total))
+    counts = [2**k for k in range(2, order.shape[1].bit_length())]
+    sizes = torch.tensor(counts, device=a.device)
+    largest = [v.gather(1, order).nan_to_num(0.0) for v in (difference, total)]
+    means, signal = (torch.stack([v[:, :k].mean(1) for k in counts], 1) for v in largest)
     # the cube root of a mean of k exponential numbers is nearly normal (Wilson and Hilferty); the level's own error
     # is that of a median
     spread = (1 / sizes + (1 / math.log(2)) ** 2 / count[:, None].clamp(min=1)).sqrt() / 3
     beyond = (means / noise[:, None]) ** (1 / 3) - 1 + 1 / (9 * sizes) > CERTAIN * spread
     told = (4 * sizes <= count[:, None]) & (count[:, None] >= PAIRS)
     excess = means - noise[:, None] > HARMLESS * signal
-    return torch.where(count >= PAIRS, noise, unknown), ~(beyond & told & excess).any(1)
+    return torch.where(count >= PAIRS, noise, unknown), (beyond & told & excess).any(1).logical_not()
+
+
+def _level(values: Tensor) -> Tensor:
+    """The mean of each row of exponential numbers by its median, NaN left out (by sorting: that is deterministic)."""
+    middle = (values.isfinite().sum(1, keepdim=True) - 1).clamp(min=0) // 2
+    return values.sort(1).values.gather(1, middle).squeeze(1) / math.log(2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
@@ -11,15 +10,16 @@ from torch import Tensor
 
 from ...contracts import Circulant, Diagonal, Shape, Structure
 from ...errors import InvalidInput, closest
-from ...placement import Constant
+from ...placement import Constant, placed
 from ..base.door import check_grid
 from ..base.real_array import real_array
-from ..base.remembered import last
+from ..base.remembered import PREFIX, last
 from ..base.work import PASS, TRANSFORM
 from ..linear import Operator
-from .hermitian import is_real
+from .hermitian import Frequencies, frequencies, is_real
 
 IMAGES = ("real", "complex")
+FREQUENCIES = f"{PREFIX}frequencies"  # found once, at the first solve
 
 
 class MaskedFourier(Operator):
@@ -84,15 +84,16 @@ class MaskedFourier(Operator):
         """
         if self.complex_input or not y.is_complex():
             return
-        real, masks = y.new_ones(y.shape[:2], dtype=torch.bool), self._weights.like(y)
-        if self.channelwise:
-            real = is_real(y.flatten(0, 1), masks).reshape(real.shape)
-        else:
-            masks = masks.expand(*y.shape) if masks.ndim == y.ndim else masks.expand(y.shape[1:]).expand(y.shape)
-            for i, c in itertools.product(*map(range, real.shape)):
-                real[i, c] = is_real(y[i, c][None], masks[i, c])[0]
+        masks = self._weights.like(y).reshape(self._own_shape())
+        known: list[list[Frequencies]] | None = self.__dict__.get(FREQUENCIES)
+        if known is None:
+            known = [[frequencies(mask) for mask in row] for row in self.mask.reshape(self._own_shape())]
+            self.__dict__[FREQUENCIES] = known
+        images = y.split(1) if len(masks) > 1 else (y,)
+        rows = (_real(*parts) for parts in zip(images, masks, known, strict=True))
+        real = torch.cat(list(rows))
         if not bool(real.all()):
-            i, c = (~real).nonzero()[0].tolist()
+            i, c = real.logical_not().nonzero()[0].tolist()
             raise InvalidInput(
                 f"y is not the Fourier transform of a real image: in image {i}, channel {c} the samples at f and -f "
                 "differ from conjugates by more than noise; expected data of a real image, or "
@@ -136,3 +137,13 @@ class MaskedFourier(Operator):
 
     def _own_shape(self) -> Shape:
         return (*(1,) * (4 - self.mask.ndim), *self.mask.shape)
+
+
+def _real(y: Tensor, masks: Tensor, known: list[Frequencies]) -> Tensor:
+    """Whether each plane b c may be of a real image; masks c h w, or one for all channels."""
+    channels = y.split(1, dim=1) if len(masks) > 1 else (y,)
+    found = []
+    for planes, mask, places in zip(channels, masks, known, strict=True):
+        there = Frequencies(*(placed(place, y.device) for place in places))
+        found.append(is_real(planes.flatten(0, 1), mask, there).unflatten(0, planes.shape[:2]))
+    return torch.cat(found, dim=1)
