@@ -20,22 +20,22 @@ WINDOW = 11  # pixels of the Gaussian window of SSIM, as in its paper
 
 @strict_keywords
 def psnr(x: Any, reference: Any, *, peak: float = 1.0) -> Tensor:
-    """``10 log10(peak^2 / mean (x - reference)^2)`` in dB for each image, infinite for equal ones.
+    """``10 log10(peak^2 / mean |x - reference|^2)`` in dB for each image, infinite for equal ones.
 
     Args:
-        x: Images, b c h w, tensors, NumPy or CuPy arrays of a real floating dtype.
+        x: Images b c h w or volumes b c d h w, tensors, NumPy or CuPy arrays of a real floating or a complex dtype.
         reference: What they are compared with, of the same shape, dtype and device.
-        peak: The largest value an image can have, > 0.
+        peak: The largest value, or modulus, an image can have, > 0.
 
     Returns:
-        One number for each image, shape (b,), of the dtype of ``x``.
+        One number for each image, shape (b,), real, in the precision of ``x``.
 
     Raises:
         InvalidInput: For shapes, dtypes or devices that differ, NaN, Inf, or a bad peak.
     """
-    x, reference = _pair(x, reference)
+    x, reference = _pair(x, reference, any_kind=True)
     limit = check_number(peak, "peak", low=0.0, strict=True)
-    return 10 * (limit**2 / (x - reference).square().flatten(1).mean(dim=1)).log10()
+    return 10 * (limit**2 / _squares(x - reference).mean(dim=1)).log10()
 
 
 @strict_keywords
@@ -76,20 +76,20 @@ def nmse(x: Any, reference: Any) -> Tensor:
     """``||x - reference||^2 / ||reference||^2`` for each image.
 
     Args:
-        x: Images, b c h w, tensors, NumPy or CuPy arrays of a real floating dtype.
+        x: Images b c h w or volumes b c d h w, tensors, NumPy or CuPy arrays of a real floating or a complex dtype.
         reference: What they are compared with, of the same shape, dtype and device; none of its images zero everywhere.
 
     Returns:
-        One number for each image, shape (b,), of the dtype of ``x``.
+        One number for each image, shape (b,), real, in the precision of ``x``.
 
     Raises:
         InvalidInput: For shapes, dtypes or devices that differ, NaN, Inf, and for a reference that is zero.
     """
-    x, reference = _pair(x, reference)
-    energy = reference.square().flatten(1).sum(dim=1)
+    x, reference = _pair(x, reference, any_kind=True)
+    energy = _squares(reference).sum(dim=1)
     if bool((energy == 0).any()):
         raise InvalidInput("reference holds an image that is zero everywhere, to which no error is relative; use psnr")
-    return (x - reference).square().flatten(1).sum(dim=1) / energy
+    return _squares(x - reference).sum(dim=1) / energy
 
 
 @strict_keywords
@@ -196,12 +196,18 @@ def _sets(x: Any, reference: Any) -> tuple[Tensor, Tensor]:
     return a.detach().flatten(1).double(), b.detach().flatten(1).double()
 
 
-def _pair(x: Any, reference: Any) -> tuple[Tensor, Tensor]:
-    """Both as checked tensors."""
+def _squares(x: Tensor) -> Tensor:
+    """``|x|^2`` of the pixels of each image."""
+    return (x.real.square() + x.imag.square() if x.is_complex() else x.square()).flatten(1)
+
+
+def _pair(x: Any, reference: Any, any_kind: bool = False) -> tuple[Tensor, Tensor]:
+    """Both as checked tensors, real b c h w; or of any kind, complex and volumes, too."""
     x, _ = as_tensor(x, "x")
     reference, _ = as_tensor(reference, "reference")
     for tensor, name in ((x, "x"), (reference, "reference")):
-        check_image(tensor, name)
+        part = tensor.real if any_kind and tensor.is_complex() else tensor
+        check_image(part.flatten(2, 3) if any_kind and part.ndim == 5 else part, name)
         check_finite(tensor, name)
     check_shape(x, reference.shape, "x", "the shape of reference")
     if x.dtype != reference.dtype or x.device != reference.device:

@@ -332,3 +332,29 @@ def test_a_weight_is_chosen_without_the_extension(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("FASTIP_BACKEND", "reference")
     for found, other in zip(_selections(y), due, strict=True):
         _same(found, other, found.solution.x)
+
+
+COMPLEX = {
+    "fourier": (operators.MaskedFourier(noise((12, 14), seed=5) > 0, image="complex"), (2, 2, 12, 14)),
+    "volumes": (operators.MaskedFourier(noise((3, 6, 7), seed=5) > 0, image="complex", axes=3), (1, 1, 3, 6, 7)),
+    "sense": (
+        operators.Sense(noise((12, 14), seed=5) > 0, torch.view_as_complex(noise((3, 12, 14, 2)))),
+        (2, 1, 12, 14),
+    ),
+    "blur": (operators.Complex(operators.Blur(psf.motion(5, 30))), (1, 2, 12, 14)),
+}
+
+
+@pytest.mark.parametrize("problem", COMPLEX)
+@pytest.mark.parametrize("prior", [priors.L1(0.02), priors.TV(0.02)], ids=["l1", "tv"])
+def test_complex_images_wait_at_the_door_and_at_the_end_alone(prior: priors.Prior, problem: str) -> None:
+    op, shape = COMPLEX[problem]
+    y = data_for(op, shape, torch.float32)
+
+    def solve(y: Tensor, n: int) -> Any:
+        return fastip.admm(y, op, prior, beta=BETA, iterations=n, tolerance=0)
+
+    first, _, _ = waits_of(y, lambda far: solve(far, 2))
+    second, atomics, x = waits_of(y, lambda far: solve(far, 5))
+    assert [event.place.split()[-1] for event in second] == ["not_finite"] * 2 and len(first) >= 2 and not atomics
+    assert x.is_complex() and relative(x, solve(y, 5).x) < 2e-3

@@ -35,6 +35,25 @@ def test_psnr_per_image(peak: float) -> None:
     assert torch.isinf(metrics.psnr(x, x)).all()
 
 
+@pytest.mark.parametrize("shape", [(3, 2, 7, 5), (2, 1, 3, 4, 5)], ids=["images", "volumes"])
+def test_complex_images_and_volumes(shape: tuple[int, ...]) -> None:
+    """By the modulus of the difference, in the precision of the data."""
+    x, reference = (torch.complex(*pair(*shape)) for _ in range(2))
+    reference = reference * (0.3 + 0.9j)
+    energy = (x - reference).abs().square().flatten(1)
+    torch.testing.assert_close(metrics.nmse(x, reference), energy.sum(1) / reference.abs().square().flatten(1).sum(1))
+    torch.testing.assert_close(metrics.psnr(x, reference, peak=1.5), 10 * (2.25 / energy.mean(1)).log10())
+    torch.testing.assert_close(metrics.nmse(x.conj(), reference.conj()), metrics.nmse(x, reference))
+    assert metrics.nmse(x.to(torch.complex64), reference.to(torch.complex64)).dtype == torch.float32
+    torch.testing.assert_close(metrics.psnr(x.real, reference.real), metrics.psnr(x.real + 0j, reference.real + 0j))
+    with pytest.raises(InvalidInput, match="real floating type"):
+        metrics.ssim(x, reference)
+    bad = x.clone()
+    bad[0, 0, 0, 0] = torch.nan
+    with pytest.raises(InvalidInput, match="NaN or Inf"):
+        metrics.psnr(bad, reference)
+
+
 @pytest.mark.parametrize("shape", [(3, 1, 21, 18), (2, 3, 11, 30), (1, 1, 40, 33)], ids=str)
 @pytest.mark.parametrize("peak", [1.0, 2.5])
 def test_ssim_per_image(shape: tuple[int, ...], peak: float) -> None:

@@ -7,7 +7,7 @@ from .complex import Complex
 from .dense import Dense
 from .function import Function, each
 from .gaussian import GaussianMeasurements
-from .kspace import MaskedFourier
+from .kspace import MaskedFourier, Sense
 from .linear import Adjoint, Composition, Operator, Scaled, Sum
 from .mask import Mask
 from .module import Module
@@ -36,6 +36,7 @@ __all__ = [
     "Report",
     "Resize",
     "Scaled",
+    "Sense",
     "Separable",
     "Sparse",
     "Stack",

@@ -11,8 +11,11 @@ from torch import Tensor
 from ..contracts import Circulant, Cosine, Diagonal, Kronecker, Scalar, Shape, Structure
 from ..errors import InvalidInput, brief
 from .base.parts import from_parts, shape_of_parts, shape_of_whole, to_parts, twice
+from .base.remembered import PREFIX
 from .base.work import added
 from .linear import Operator
+
+IN_PARTS = f"{PREFIX}in_parts"  # made once, for it keeps what solves find out of it
 
 
 class Complex(Operator):
@@ -140,4 +143,9 @@ def in_parts(op: Operator, apart: bool = True) -> Operator:
     """
     if not isinstance(op, Operator):
         raise InvalidInput(f"op is {brief(op)}, of complex images; expected an object of fastip.operators")
-    return op.op if apart and isinstance(op, Complex) and op.op.channelwise else InParts(op)
+    if apart and isinstance(op, Complex) and op.op.channelwise:
+        return op.op
+    made: Operator | None = op.__dict__.get(IN_PARTS)
+    if made is None:
+        made = op.__dict__[IN_PARTS] = InParts(op)
+    return made

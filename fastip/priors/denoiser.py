@@ -30,7 +30,8 @@ class Denoiser(Levelled):
     Together sigma and noise imply beta = noise^2 / sigma^2; a solver given another beta is refused. An
     ``nn.Module`` keeps its gradients: solve under ``torch.no_grad()`` where none are wanted. Networks that take the
     level in another form: ``priors.adapters``. A network whose weights have another precision than v is given v in
-    its own, and x comes back in that of v.
+    its own, and x comes back in that of v. Of complex images b c h w it gets the parts, b 2c h w, the real and the
+    imaginary part of a channel beside each other, and levels are those of each part.
 
     Args:
         denoiser: A callable (v) -> x or (v, level) -> x on tensors b c h w. It gets the level, a float, as the second
@@ -64,6 +65,9 @@ class Denoiser(Levelled):
         self._set_levels(sigma, noise)
         self._require_level()
         self.place = _place_of_level(denoiser, level_keyword)
+
+    def of_parts(self) -> Denoiser:
+        return self
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundDenoiser:
         check_beside(getattr(self.denoiser, "net", self.denoiser), y)

@@ -82,7 +82,8 @@ class Prior(StrictKeywords):
         """
         raise Unsupported(
             f"{type(self).__name__} takes real images and these are complex; expected a prior of moduli (L1, L2, "
-            "ElasticNet, TV, AnisotropicTV, VectorTV, Huber, Wavelet and sums of these) or Quadratic"
+            "ElasticNet, TV, AnisotropicTV, VectorTV, Huber, Wavelet and sums of these), Quadratic, or a Denoiser of "
+            "their parts as channels"
         )
 
     def plus(self, other: Prior) -> Prior | None:

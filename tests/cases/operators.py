@@ -141,6 +141,10 @@ def _masked_fourier(*shape: int) -> Factory:
     return lambda dtype: operators.MaskedFourier(mask.to(dtype))
 
 
+def _coils(*shape: int) -> Tensor:
+    return torch.complex(draw(*shape, seed=24), draw(*shape, seed=25))
+
+
 def _thin(m: int, n: int, seed: int) -> Tensor:
     values = draw(m, n, seed=seed)
     return (values * (values.abs() > 0.8)).to_sparse()
@@ -250,6 +254,32 @@ def _others() -> list[Case]:
             "masked-fourier-complex",
             lambda dtype: operators.MaskedFourier(draw(2, 6, 5, seed=19).to(dtype), image="complex"),
             (2, 2, 6, 5),
+        ),
+        Case(
+            "masked-fourier-volumes",
+            lambda dtype: operators.MaskedFourier(draw(3, 4, 5, seed=20).to(dtype), axes=3),
+            (2, 2, 3, 4, 5),
+        ),
+        Case(
+            "masked-fourier-complex-volumes",
+            lambda dtype: operators.MaskedFourier(draw(2, 2, 3, 5, seed=20).to(dtype), image="complex", axes=3),
+            (1, 2, 2, 3, 5),
+        ),
+        Case("sense", lambda dtype: operators.Sense(draw(6, 5, seed=23).to(dtype), _coils(3, 6, 5)), (2, 1, 6, 5)),
+        Case(
+            "sense-images",
+            lambda dtype: operators.Sense(draw(2, 1, 5, 6, seed=23).to(dtype), _coils(2, 3, 5, 6)),
+            (2, 1, 5, 6),
+        ),
+        Case(
+            "sense-masks-of-coils",
+            lambda dtype: operators.Sense(draw(2, 3, 4, seed=23).to(dtype), _coils(2, 3, 4).real),
+            (1, 1, 3, 4),
+        ),
+        Case(
+            "sense-volumes",
+            lambda dtype: operators.Sense(draw(3, 4, 2, seed=23).to(dtype), _coils(2, 3, 4, 2), axes=3),
+            (2, 1, 3, 4, 2),
         ),
     ]
 

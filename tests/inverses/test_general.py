@@ -54,14 +54,14 @@ def test_certified_for_every_relaxation(case, inverse):
             c = applied(inverse.bind(op, y, beta, a), y)
         except Unsupported:
             unknown = isinstance(inverse, inverses.Diagonal) and op.absolute() is None
-            assert unknown or (isinstance(inverse, inverses.Nystrom) and case.id == "mask-batch")
+            assert unknown or (isinstance(inverse, inverses.Nystrom) and case.id in ("mask-batch", "sense-images"))
             return
         assert (c - c.T).abs().max() <= 1e-10 * c.abs().max() and torch.linalg.eigvalsh(c)[0] > 0
         weighed = 0.5 * a * beta * torch.eye(len(gram)) + (a - 0.25 * a**2) * gram
         kappa = torch.linalg.eigvals(c @ weighed).real.max()
         limit = 1.0 if isinstance(inverse, inverses.Nystrom) else 0.98
         assert kappa <= limit + 1e-6
-        if isinstance(inverse, inverses.Scalar):
+        if isinstance(inverse, inverses.Scalar) and not isinstance(op, operators.Sense):  # whose norm is a bound
             assert kappa >= 0.979
 
 

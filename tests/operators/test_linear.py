@@ -160,6 +160,8 @@ def test_norm_is_the_largest_singular_value(case):
     smaller = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
     exact = torch.linalg.eigvalsh(smaller)[-1].sqrt().item()
     larger = 1e-6 if op.products(case.input_shape) is not None else 5e-4  # those of one's own are known roughly
+    if isinstance(op, operators.Sense):  # it states a bound, which random masks and coils are far from
+        larger = 1.5
     for norm in (op.norm(case.input_shape), op.T.norm(op.output_shape(case.input_shape))):
         assert exact * (1 - 1e-9) <= norm <= exact * (1 + larger)
     try:

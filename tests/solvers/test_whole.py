@@ -114,6 +114,25 @@ def test_wavelets_and_quadratics() -> None:
     torch.testing.assert_close(prox(priors.Quadratic(weight), v, 1.5), expected)
 
 
+def test_a_denoiser_sees_the_parts_as_channels() -> None:
+    """x = v / (1 + 2 weight) is the prox of weight |x|^2, so the solve ends where that of L2 does."""
+    op = operators.MaskedFourier(torch.rand(8, 7, generator=torch.Generator().manual_seed(1)) > 0.4, image="complex")
+    y, seen = op(draw(2, 2, 8, 7)), []
+
+    def shrink(v: torch.Tensor, level: float) -> torch.Tensor:
+        seen.append((v.clone(), level))
+        return v / (1 + 2 * level**2)  # level^2 = noise^2 / beta = 2 step noise^2
+
+    prior = priors.Denoiser(shrink, noise=0.3)
+    found = fastip.admm(y, op, prior, beta=0.5, iterations=60, tolerance=0)
+    known = fastip.admm(y, op, priors.L2(2 * 0.3**2), beta=0.5, iterations=60, tolerance=0)
+    torch.testing.assert_close(found.x, known.x)
+    v, level = seen[-1]
+    assert v.shape == (2, 4, 8, 7) and v.dtype == torch.float64 and level == pytest.approx(0.3 / 0.5**0.5)
+    torch.testing.assert_close(v[:, 0] / v[:, 1], found.x[:, 0].real / found.x[:, 0].imag, rtol=1e-4, atol=1e-4)
+    assert fastip.admm(y.to(torch.complex64), op, prior, beta=0.5, iterations=2, tolerance=0).x.dtype == torch.complex64
+
+
 def minimiser(y: torch.Tensor, op: LinearOperator, weight: float) -> torch.Tensor:
     """That of ||y - A x||^2 + weight sum |x|, by plain proximal gradients in complex numbers."""
     x = torch.zeros(op.input_shape(tuple(y.shape)), dtype=y.dtype)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...contracts import Convolution, Inverse, LinearOperator
 from ...operators import Blur, Operator, Varying
+from ...operators.base.remembered import PREFIX
 from ...operators.base.work import TRANSFORM
 from ...tracing import norm, real_dtype
 from ..certificate import LIMIT, weights
@@ -134,7 +135,8 @@ def _fills(convolution: Convolution) -> bool:
 
 def blurs(op: Any) -> bool:
     """Whether a convolution is a part of it."""
-    parts = chain.from_iterable(v if isinstance(v, (tuple, list)) else (v,) for v in vars(op).values())
+    kept = (value for name, value in vars(op).items() if not name.startswith(PREFIX))
+    parts = chain.from_iterable(v if isinstance(v, (tuple, list)) else (v,) for v in kept)
     return isinstance(op, (Blur, Varying)) or any(blurs(part) for part in parts if isinstance(part, Operator))
 
 

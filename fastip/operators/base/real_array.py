@@ -1,4 +1,4 @@
-"""What becomes a parameter of an operator: any array of real numbers, kept in float64 on the CPU."""
+"""What becomes a parameter of an operator: any array of numbers, kept in float64, or complex128, on the CPU."""
 
 from __future__ import annotations
 
@@ -30,38 +30,47 @@ def real_array(value: Any, name: str, dimensions: Sequence[int], of: str = "an o
         InvalidInput: For complex, non-finite or empty values and another number of axes.
         Unsupported: If a gradient is asked of it, and inside torch.compile.
     """
+    return _copied(_constant(value, name, of), name, dimensions, torch.float64)
+
+
+def complex_array(value: Any, name: str, dimensions: Sequence[int], of: str = "an operator") -> Tensor:
+    """As :func:`real_array`, of numbers that may be complex, as complex128."""
+    return _copied(_constant(value, name, of), name, dimensions, torch.complex128)
+
+
+def _constant(value: Any, name: str, of: str) -> Any:
+    """``value``, which is refused where it asks for a gradient and where a function is traced or mapped."""
     check_traceable(f"the making of {of} from its {name}", "its values are looked at", "make it before")
-    if isinstance(value, Tensor):
-        if value.requires_grad:
-            raise Unsupported(
-                f"{name} requires a gradient, but the parameters of {of} are constants; pass {name}.detach()"
-            )
-        check_unmapped(value, f"the {name} of {of}", "it is a constant", "make one operator for each")
-        value = bare(value)
-    return _copied(value, name, dimensions)
+    if not isinstance(value, Tensor):
+        return value
+    if value.requires_grad:
+        raise Unsupported(f"{name} requires a gradient, but the parameters of {of} are constants; pass {name}.detach()")
+    check_unmapped(value, f"the {name} of {of}", "it is a constant", "make one operator for each")
+    return bare(value)
 
 
 @untransformed
-def _copied(value: Any, name: str, dimensions: Sequence[int]) -> Tensor:
+def _copied(value: Any, name: str, dimensions: Sequence[int], dtype: torch.dtype) -> Tensor:
     if isinstance(value, Tensor):
         tensor = value
     elif hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
         tensor = from_dlpack(value, name)
     else:
         tensor = _from_numpy(value, name)
-    if tensor.is_complex():
+    if tensor.is_complex() and not dtype.is_complex:
         raise InvalidInput(f"{name} has dtype {tensor.dtype}; expected real numbers: take the real part")
     tensor = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
-    tensor = tensor.to(dtype=torch.float64, device="cpu", copy=True).contiguous()
+    tensor = tensor.to(dtype=dtype, device="cpu", copy=True).contiguous()
     if tensor.ndim not in dimensions:
         wanted = " or ".join(str(d) for d in dimensions)
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}; expected {wanted} axes: reshape it or take a part")
     if tensor.numel() == 0:
         raise InvalidInput(f"{name} has shape {tuple(tensor.shape)}, which is empty; expected at least one value")
-    if not bool(torch.isfinite(tensor).all()):
+    if not bool(torch.isfinite(tensor).all()):  # nan_to_num takes no complex numbers
+        advice = "replace them" if tensor.is_complex() else f"replace them, e.g. by torch.nan_to_num(x, {ZEROS})"
         raise InvalidInput(
             f"{name} holds {int((~torch.isfinite(tensor)).sum())} values that are NaN or Inf; expected finite numbers: "
-            f"replace them, e.g. by torch.nan_to_num(x, {ZEROS})"
+            f"{advice}"
         )
     return tensor
 

@@ -1,5 +1,6 @@
 """Images seen through Fourier transforms: samples on and off the grid, coils, and whether data are a real image's."""
 
 from .masked_fourier import MaskedFourier
+from .sense import Sense
 
-__all__ = ["MaskedFourier"]
+__all__ = ["MaskedFourier", "Sense"]

@@ -11,7 +11,8 @@ from torch import Tensor
 from ...contracts import Circulant, Diagonal, Shape, Structure
 from ...errors import InvalidInput, closest
 from ...placement import Constant, placed
-from ..base.door import check_grid
+from ..base import several
+from ..base.door import by, check_axes, check_axes_count
 from ..base.real_array import real_array
 from ..base.remembered import PREFIX, last
 from ..base.work import PASS, TRANSFORM
@@ -27,7 +28,7 @@ class MaskedFourier(Operator):
 
     From images b c h w, real float32 or float64, to data b c h w, complex64 or complex128; other shapes and dtypes are
     refused with InvalidInput. A^T A is circulant with spectrum ``(mask^2 + flip mask^2) / 2``, flip taking frequency f
-    to -f; A A^T is not diagonal, because x is real.
+    to -f; A A^T is not diagonal, because x is real. Volumes b c d h w likewise, F being their fftn.
 
     With ``image="complex"`` images are complex, as those of magnetic resonance are, whose phase is not 0. A^H y is then
     F^-1 (mask * y), and A A^H diagonal, ``mask^2``.
@@ -38,23 +39,23 @@ class MaskedFourier(Operator):
             of b, have masks of their own.
         image: "real" or "complex": what images are. Solvers refuse data of a complex image where a real one is said:
             samples at f and -f that differ from conjugates by more than noise.
+        axes: 2 for images; 3 for volumes, whose mask is d h w, with c and b in front where they differ.
 
     Raises:
-        InvalidInput: For another word than these, for a mask with another number of axes, or that is empty, complex,
-            non-finite or 0 everywhere; for an image of another size, and of another batch or other
-            channels than there are masks for.
+        InvalidInput: For another word than these, other axes, for a mask with another number of axes, or that is empty,
+            complex, non-finite or 0 everywhere; for an image of another size, and of another batch or other channels
+            than there are masks for.
         Unsupported: For a mask that requires a gradient, and inside torch.compile.
     """
 
     complex_output = True
 
-    def __init__(self, mask: Any, *, image: str = "real") -> None:
-        self.image = closest(image, IMAGES, "image")
+    def __init__(self, mask: Any, *, image: str = "real", axes: int = 2) -> None:
+        self.image, self.axes = closest(image, IMAGES, "image"), check_axes_count(axes)
         self.complex_input = image == "complex"
-        given = real_array(mask, "mask", (2, 3, 4))
-        alone = given.shape[:-2].numel() == 1  # one for all
-        self.mask = given.reshape(given.shape[-2:]) if alone else given.reshape(-1, *given.shape[-3:])
-        self.channelwise = alone
+        self.mask = several.reduced(real_array(mask, "mask", (axes, axes + 1, axes + 2)), axes)
+        self.channelwise = self.mask.ndim == axes  # one for all
+        self._dims = tuple(range(-axes, 0))
         if not bool(self.mask.any()):
             raise InvalidInput(
                 "mask is 0 everywhere, so no frequency is measured; expected at least one value that is not 0"
@@ -67,10 +68,10 @@ class MaskedFourier(Operator):
                 f"x has dtype {x.dtype}, which has no complex Fourier transform; expected float32 or float64: "
                 "call x.float()"
             )
-        return torch.fft.fft2(x, norm="ortho") * self._weights.like(x)
+        return torch.fft.fftn(x, dim=self._dims, norm="ortho") * self._weights.like(x)
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        found = torch.fft.ifft2(y * self._weights.like(y), norm="ortho")
+        found = torch.fft.ifftn(y * self._weights.like(y), dim=self._dims, norm="ortho")
         return found if self.complex_input else found.real.contiguous()
 
     def check_measured(self, y: Tensor) -> None:
@@ -101,14 +102,13 @@ class MaskedFourier(Operator):
             )
 
     def _parameters(self) -> tuple[Any, ...]:
-        return (self.mask, self.image) if self.complex_input else (self.mask,)
+        more = (*((self.image,) if self.complex_input else ()), *((self.axes,) if self.axes > 2 else ()))
+        return (self.mask, *more)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        shape, own = check_grid(input_shape, "image"), self._own_shape()
+        shape, own = check_axes(input_shape, "image", self.axes), self._own_shape()
         if shape[2:] != own[2:]:
-            raise InvalidInput(
-                f"the image is {shape[2]} x {shape[3]} but the mask {own[2]} x {own[3]}; expected the same size"
-            )
+            raise InvalidInput(f"the image is {by(shape[2:])} but the mask {by(own[2:])}; expected the same size")
         if own[0] not in (1, shape[0]) or own[1] not in (1, shape[1]):
             raise InvalidInput(
                 f"the image has shape {shape} but the masks {own}; expected the same or 1 for c and b of the masks"
@@ -129,14 +129,14 @@ class MaskedFourier(Operator):
         if self.complex_input:
             return None  # diagonal in Fourier space, but not alike for f and -f
         power = self.mask.square()
-        even = (power + power.flip(-2, -1).roll((1, 1), (-2, -1))) / 2
-        return Circulant(even[..., : power.shape[-1] // 2 + 1].contiguous())
+        even = (power + power.flip(self._dims).roll((1,) * self.axes, self._dims)) / 2
+        return Circulant(even[..., : power.shape[-1] // 2 + 1].contiguous(), self.axes)
 
     def products(self, input_shape: Shape) -> float:
         return (TRANSFORM + PASS) * math.prod(input_shape)
 
     def _own_shape(self) -> Shape:
-        return (*(1,) * (4 - self.mask.ndim), *self.mask.shape)
+        return (*(1,) * (self.axes + 2 - self.mask.ndim), *self.mask.shape)
 
 
 def _real(y: Tensor, masks: Tensor, known: list[Frequencies]) -> Tensor:
