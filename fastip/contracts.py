@@ -94,11 +94,13 @@ class Convolution:
         psf: (kh, kw), float64 on the CPU.
         stride: Image pixels from one data point to the next, >= 1.
         boundary: "circular", "valid", "reflect" or "zero".
+        axes: How many the last axes are: 2, and in a :class:`Window` of volumes 3, whose psf is (kd, kh, kw).
     """
 
     psf: Tensor
     stride: int
     boundary: str
+    axes: int = 2
 
 
 @dataclass(frozen=True)
@@ -111,17 +113,18 @@ class Window:
         convolution: psf, stride and boundary; here alone the psf can be 1 or b, 1 or c, kh, kw, too: one for each
             image or channel. "valid": every x that is read lies in the image, so that H may be
             circular on any grid that holds the image; "circular": on that of the image itself.
-        weights: Real float64 on the CPU, 1 or b, 1 or c, h, w, on the grid of the data; None: all are 1.
+        weights: Real float64 on the CPU, 1 or b, 1 or c, h, w (volumes: d, h, w), on the grid of the data; None: all
+            are 1.
     """
 
     convolution: Convolution
     weights: Tensor | None = None
 
     @property
-    def offset(self) -> tuple[int, int]:
+    def offset(self) -> Shape:
         """What is read at i = 0 through the first tap."""
-        kh, kw = self.convolution.psf.shape[-2:]
-        return (kh - 1, kw - 1) if self.convolution.boundary == "valid" else (kh // 2, kw // 2)
+        valid, sides = self.convolution.boundary == "valid", self.convolution.psf.shape[-self.convolution.axes :]
+        return tuple(k - 1 if valid else k // 2 for k in sides)
 
 
 @runtime_checkable
