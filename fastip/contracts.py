@@ -15,7 +15,9 @@ from torch import Tensor
 from .solution import Solution as Solution
 from .solution import Status as Status
 from .terms import BoundFidelity as BoundFidelity
+from .terms import BoundPrior as BoundPrior
 from .terms import Fidelity as Fidelity
+from .terms import Pointwise as Pointwise
 from .terms import Suited as Suited
 
 Shape = tuple[int, ...]
@@ -92,11 +94,13 @@ class Convolution:
         psf: (kh, kw), float64 on the CPU.
         stride: Image pixels from one data point to the next, >= 1.
         boundary: "circular", "valid", "reflect" or "zero".
+        axes: How many the last axes are: 2, and in a :class:`Window` of volumes 3, whose psf is (kd, kh, kw).
     """
 
     psf: Tensor
     stride: int
     boundary: str
+    axes: int = 2
 
 
 @dataclass(frozen=True)
@@ -109,17 +113,18 @@ class Window:
         convolution: psf, stride and boundary; here alone the psf can be 1 or b, 1 or c, kh, kw, too: one for each
             image or channel. "valid": every x that is read lies in the image, so that H may be
             circular on any grid that holds the image; "circular": on that of the image itself.
-        weights: Real float64 on the CPU, 1 or b, 1 or c, h, w, on the grid of the data; None: all are 1.
+        weights: Real float64 on the CPU, 1 or b, 1 or c, h, w (volumes: d, h, w), on the grid of the data; None: all
+            are 1.
     """
 
     convolution: Convolution
     weights: Tensor | None = None
 
     @property
-    def offset(self) -> tuple[int, int]:
+    def offset(self) -> Shape:
         """What is read at i = 0 through the first tap."""
-        kh, kw = self.convolution.psf.shape[-2:]
-        return (kh - 1, kw - 1) if self.convolution.boundary == "valid" else (kh // 2, kw // 2)
+        valid, sides = self.convolution.boundary == "valid", self.convolution.psf.shape[-self.convolution.axes :]
+        return tuple(k - 1 if valid else k // 2 for k in sides)
 
 
 @runtime_checkable
@@ -278,61 +283,6 @@ class Inverse(Protocol):
 
 
 # ---- the prior step --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Pointwise:
-    """``R(x) = l1 ||x||_1 + l2 ||x||^2 + indicator(low <= x <= high)``.
-
-    ``prox_{step R}(v) = clip(soft(v, step l1) / (1 + 2 step l2), low, high)``.
-    """
-
-    l1: float = 0.0
-    l2: float = 0.0
-    low: float = float("-inf")
-    high: float = float("inf")
-
-    def at(self, step: float) -> dict[str, float]:
-        """The numbers of ``prox_{step R}(v) = clip(soft(v, threshold) shrink, low, high)``."""
-        shrink = 1 / (1 + 2 * step * self.l2)
-        return {"threshold": step * self.l1, "shrink": shrink, "low": float(self.low), "high": float(self.high)}
-
-
-class BoundPrior(Protocol):
-    """A prior bound to one solve; state kept between iterations (a dual field) lives here."""
-
-    exact: bool  # whether a call gives the prox itself, not steps towards it: over-relaxation needs that
-
-    def __call__(self, v: Tensor, step: float) -> Tensor:
-        """``prox_{step R}(v) = argmin_x step R(x) + 1/2 ||x - v||^2``."""
-        ...
-
-    def pointwise(self) -> Pointwise | None:
-        """The pointwise form of R, where it has one and its numbers need no gradient."""
-        ...
-
-    def slack(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
-        """``(R(x) + R*(g) - <g, x>, R(x))`` per image, x being the last result and g the slope that the prox ended at.
-
-        None where the prox is exact, or R unknown.
-        """
-        ...
-
-    def state(self) -> tuple[Tensor, ...]:
-        """What is kept between iterations (a dual field, a place in a sequence of levels); empty where nothing is."""
-        ...
-
-    def resume(self, state: tuple[Tensor, ...]) -> None:
-        """Go on from a state that a prior of the same kind left.
-
-        Raises:
-            InvalidInput: For a state of other shapes.
-        """
-        ...
-
-    def why_unfused(self) -> str | None:
-        """None where there is such a form, else what stands in its way, in words."""
-        ...
 
 
 class Prior(Protocol):

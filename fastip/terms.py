@@ -1,7 +1,8 @@
-"""What fidelities promise the data step: the term of the objective that the data are in."""
+"""The two terms of the objective in one solve: what fidelities promise the data step, and priors their own."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -114,4 +115,62 @@ class Fidelity(Protocol):
 
     def describe(self) -> str:
         """A few words for people."""
+        ...
+
+
+# ---- the prior -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """``R(x) = l1 ||x||_1 + l2 ||x||^2 + indicator(low <= x <= high)``.
+
+    ``prox_{step R}(v) = clip(soft(v, step l1) / (1 + 2 step l2), low, high)``.
+    """
+
+    l1: float = 0.0
+    l2: float = 0.0
+    low: float = float("-inf")
+    high: float = float("inf")
+
+    def at(self, step: float) -> dict[str, float]:
+        """The numbers of ``prox_{step R}(v) = clip(soft(v, threshold) shrink, low, high)``."""
+        shrink = 1 / (1 + 2 * step * self.l2)
+        return {"threshold": step * self.l1, "shrink": shrink, "low": float(self.low), "high": float(self.high)}
+
+
+class BoundPrior(Protocol):
+    """A prior bound to one solve; state kept between iterations (a dual field) lives here."""
+
+    exact: bool  # whether a call gives the prox itself, not steps towards it: over-relaxation needs that
+
+    def __call__(self, v: Tensor, step: float) -> Tensor:
+        """``prox_{step R}(v) = argmin_x step R(x) + 1/2 ||x - v||^2``."""
+        ...
+
+    def pointwise(self) -> Pointwise | None:
+        """The pointwise form of R, where it has one and its numbers need no gradient."""
+        ...
+
+    def slack(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """``(R(x) + R*(g) - <g, x>, R(x))`` per image, x being the last result and g the slope that the prox ended at.
+
+        None where the prox is exact, or R unknown.
+        """
+        ...
+
+    def state(self) -> tuple[Tensor, ...]:
+        """What is kept between iterations (a dual field, a place in a sequence of levels); empty where nothing is."""
+        ...
+
+    def resume(self, state: tuple[Tensor, ...]) -> None:
+        """Go on from a state that a prior of the same kind left.
+
+        Raises:
+            InvalidInput: For a state of other shapes.
+        """
+        ...
+
+    def why_unfused(self) -> str | None:
+        """None where there is such a form, else what stands in its way, in words."""
         ...

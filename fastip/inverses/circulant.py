@@ -8,6 +8,7 @@ from torch import Tensor
 from ..arrays import accumulator
 from ..contracts import LinearOperator
 from ..errors import Unsupported
+from ..kernels.split_reference import corner
 from .split import planned
 
 
@@ -34,17 +35,18 @@ class Circulant:
             )
         dtype = accumulator(y.dtype)
         _, stride, (spectrum, _, weights, seen, _) = planned(op, y.to(dtype), None)
-        grid = seen.shape[-2:]
+        grid, self.dims = seen.shape[2:], tuple(range(2 - seen.ndim, 0))
         self.grid = tuple(n // stride for n in grid)
         power = spectrum.real.square() + spectrum.imag.square()
         if stride > 1:  # what is left of the autocorrelation
-            power = torch.fft.rfft2(torch.fft.irfft2(power, s=grid)[..., ::stride, ::stride]).real.clamp_min(0.0)
+            taps = torch.fft.irfftn(power, s=grid, dim=self.dims)[corner(self.grid, stride)]
+            power = torch.fft.rfftn(taps, dim=self.dims).real.clamp_min(0.0)
         self.power, self.weights = power, weights
         self.nearly = 1 / (beta + weights.square().mean() * power)
 
     def _filtered(self, response: Tensor, v: Tensor) -> Tensor:
-        wide = torch.fft.irfft2(response * torch.fft.rfft2(v, s=self.grid), s=self.grid)
-        return wide[..., : v.shape[-2], : v.shape[-1]]
+        spectrum = response * torch.fft.rfftn(v, s=self.grid, dim=self.dims)
+        return torch.fft.irfftn(spectrum, s=self.grid, dim=self.dims)[corner(v.shape[2:])]
 
     def gram(self, v: Tensor) -> Tensor:
         """``A A^T v``."""

@@ -38,8 +38,9 @@ class EvenStart(DataStep):
         else:  # without spectra, which take memory
             magnitude = Blur(a.psf.abs(), stride=a.stride, boundary=a.boundary)
             reach = magnitude.adjoint(magnitude(torch.ones_like(pulled[:1, :1])))
-        mean = pulled.sum(dim=(-2, -1), keepdim=True) / reach.sum(dim=(-2, -1), keepdim=True)
-        faint = FAINT * reach.amax(dim=(1, 2, 3), keepdim=True)
+        pixels = tuple(range(2, pulled.ndim))
+        mean = pulled.sum(dim=pixels, keepdim=True) / reach.sum(dim=pixels, keepdim=True)
+        faint = FAINT * reach.amax(dim=(1, *pixels), keepdim=True)
         return ((pulled + faint * mean) / (reach + faint)).to(self.y.dtype)
 
 
@@ -72,6 +73,6 @@ class Close(StrictKeywords):
 
     def _uneven(self, a: Convolution) -> bool:
         """Whether A^T C y is darker where fewer data look."""
-        taps = a.psf.shape[-2:]
+        taps = a.psf.shape[-a.axes :]
         framed = a.boundary == "valid" and max(taps) > a.stride
         return framed or (self.even and 1 < a.stride < min(taps))

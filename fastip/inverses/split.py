@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from weakref import WeakKeyDictionary
 
 import torch
@@ -14,6 +15,7 @@ from ..arrays import accumulator, check_count, check_normal, check_number
 from ..contracts import LinearOperator, Scales, Shape, Window
 from ..errors import StrictKeywords, Unsupported
 from ..kernels import split_reference
+from ..kernels.split_reference import corner
 from ..operators.base.convolutions import fold
 from ..operators.base.fourier import fast_length
 from ..placement import borrowed
@@ -50,7 +52,7 @@ class Split(StrictKeywords):
     beside the picture) and s on that grid.
 
     It serves what states ``op.window()``: blurs with a valid or circular boundary, of any psf and stride, box averages,
-    masks, and masks (holes, weights of pixels) after these.
+    masks, and masks (holes, weights of pixels) after these; of images, and of volumes with real transforms of 3 axes.
 
     Args:
         data_beta: e, the penalty of the second split, > 0, beside the squared weights of the data; None is 0.1 times
@@ -123,16 +125,17 @@ def _made(op: LinearOperator, shape: Shape, dtype: torch.dtype, device: torch.de
     """As :class:`SplitStep` has it."""
     window = _window(op)
     a = window.convolution
-    height, width = op.input_shape(shape)[2:]
-    grid = (_grid(height, a.stride), _grid(width, a.stride)) if a.boundary == "valid" else (height, width)
+    size = op.input_shape(shape)[2:]
+    grid = tuple(_grid(n, a.stride) for n in size) if a.boundary == "valid" else size
+    start, dims = tuple(-at for at in window.offset), tuple(range(-len(size), 0))
 
     def transform(psf: Tensor) -> Tensor:
-        return torch.fft.rfft2(fold(psf, (-window.offset[0], -window.offset[1]), *grid))
+        return torch.fft.rfftn(fold(psf, start, *grid), dim=dims)
 
     weights = torch.ones(1, 1, *shape[2:], dtype=torch.float64) if window.weights is None else window.weights
     seen = spread(weights.square(), a.stride, grid)
     magnitudes = transform(a.psf.abs())
-    reach = reached(seen, magnitudes)[..., :height, :width]
+    reach = reached(seen, magnitudes)[corner(size)]
     spectra = (t.to(dtype.to_complex()).to(device) for t in (transform(a.psf), magnitudes))
     return [*spectra, *(t.to(dtype).to(device) for t in (weights, seen, reach))]
 
@@ -144,15 +147,16 @@ def _grid(n: int, stride: int) -> int:
 
 def reached(seen: Tensor, magnitudes: Tensor) -> Tensor:
     """``|H|^T (seen |H| 1)``, from the spectrum of ``|H|``."""
-    sums = torch.fft.rfft2(seen) * magnitudes.conj()
-    return magnitudes[..., :1, :1].real * torch.fft.irfft2(sums, s=seen.shape[-2:]).clamp_min(0.0)
+    dims, grid = tuple(range(2 - seen.ndim, 0)), seen.shape[2:]
+    sums = torch.fft.rfftn(seen, dim=dims) * magnitudes.conj()
+    total = magnitudes[corner((1,) * len(grid))].real
+    return total * torch.fft.irfftn(sums, s=grid, dim=dims).clamp_min(0.0)
 
 
-def spread(values: Tensor, stride: int, grid: tuple[int, int]) -> Tensor:
+def spread(values: Tensor, stride: int, grid: Shape) -> Tensor:
     """``values``, b c h w, on every stride-th pixel of a grid, from its corner on, and 0 elsewhere."""
-    h, w = ((n - 1) * stride + 1 for n in values.shape[-2:])
     wide = values.new_zeros(*values.shape[:2], *grid)
-    wide[..., :h:stride, :w:stride] = values
+    wide[corner(values.shape[2:], stride)] = values
     return wide
 
 
@@ -186,7 +190,8 @@ class SplitStep:
         self.op, self.y, self.beta, self.data_beta, self._warm = op, y, beta, data_beta, warm
         self._spectrum, self._magnitudes, self._weights, self._seen, self._reach = planned
         self._stride = stride
-        self._grid, self._size = (self._seen.shape[-2], self._seen.shape[-1]), tuple(self._reach.shape[-2:])
+        self._grid, self._size = tuple(self._seen.shape[2:]), tuple(self._reach.shape[2:])
+        self._dims = tuple(range(-len(self._grid), 0))
         self._measured = spread(y.to(self._weights.dtype) * self._weights, stride, self._grid)  # M y
         if stride == 1:
             inverse = 1 / (beta + data_beta * (self._spectrum.real.square() + self._spectrum.imag.square()))
@@ -199,22 +204,24 @@ class SplitStep:
 
     # ---- between the image and the grid ------------------------------------------------------------------------------
 
-    def _beside(self) -> tuple[int, int, int, int]:
-        (height, width), (h, w) = self._grid, self._size
-        return (0, width - w, 0, height - h)
-
     def _wide(self, x: Tensor, mode: str = "constant") -> Tensor:
         x = x.to(self._seen.dtype)
-        return x if self._grid == self._size else F.pad(x, self._beside(), mode=mode)
+        return x if self._grid == self._size else F.pad(x, split_reference.beside(self._size, self._grid), mode=mode)
 
     def _cut(self, wide: Tensor) -> Tensor:
-        return wide[..., : self._size[0], : self._size[1]]
+        return wide[corner(self._size)]
+
+    def _spectra(self, x: Tensor) -> Tensor:
+        return torch.fft.rfftn(x, dim=self._dims)
+
+    def _pixels(self, spectra: Tensor) -> Tensor:
+        return torch.fft.irfftn(spectra, s=self._grid, dim=self._dims)
 
     def _convolved(self, x: Tensor) -> Tensor:
         """H x, where it is kept."""
         if self._stride > 1:
             return self._lattice.convolved(x)
-        return torch.fft.irfft2(self._spectrum * torch.fft.rfft2(x), s=self._grid)
+        return self._pixels(self._spectrum * self._spectra(x))
 
     # ---- the step ----------------------------------------------------------------------------------------------------
 
@@ -236,9 +243,9 @@ class SplitStep:
         """``A^T y / |A|^T |A| 1``: averages of the data; near their mean where hardly any datum sees the image."""
         if self._first is None:
             pulled, reach = self._counted()
-            total = reach.sum(dim=(-2, -1), keepdim=True)
-            mean = pulled.sum(dim=(-2, -1), keepdim=True) / torch.where(total > 0, total, torch.ones_like(total))
-            faint = FAINT * reach.amax(dim=(1, 2, 3), keepdim=True)
+            total = reach.sum(dim=self._dims, keepdim=True)
+            mean = pulled.sum(dim=self._dims, keepdim=True) / torch.where(total > 0, total, torch.ones_like(total))
+            faint = FAINT * reach.amax(dim=tuple(range(1, reach.ndim)), keepdim=True)
             self._first = ((pulled + faint * mean) / (reach + faint)).to(self.y.dtype)
         return self._first
 
@@ -249,11 +256,13 @@ class SplitStep:
     def __call__(self, x: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         """(q', beta (p' - p)): the residual itself would cost four transforms more."""
         x = x.to(q.dtype)
-        w, s = kernels.split_open(x, q), q[:, 1]
-        alone = w.is_cpu and self._spectrum.ndim == 2 and kernels.why_reference((w, s)) is None
-        alone = alone and self._grid[0] * self._grid[1] >= LONE * torch.get_num_threads()
+        planes = len(self._grid) == 2
+        w, s = (kernels if planes else split_reference).split_open(x, q), q[:, 1]
+        alone = w.is_cpu and self._spectrum.ndim == len(self._grid) and kernels.why_reference((w, s)) is None
+        alone = alone and math.prod(self._grid) >= LONE * torch.get_num_threads()
         image, blurred = (self._plane_by_plane if alone else self._mixed)(w, s)
-        return kernels.split_close(image, blurred, x, q, *self._agreed(blurred, s), self.beta)
+        close = (kernels if planes else split_reference).split_close
+        return close(image, blurred, x, q, *self._agreed(blurred, s), self.beta)
 
     def _agreed(self, blurred: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         """(kept, target): ``target + kept v`` is ``argmin_u ||y - M u||^2 + e ||u - v||^2`` for v = 2 H X - s."""
@@ -263,10 +272,10 @@ class SplitStep:
         """X and H X, where it is kept."""
         if self._stride > 1:
             return self._lattice.mixed(w, s)
-        spectra = torch.fft.rfft2(w), torch.fft.rfft2(s)
+        spectra = self._spectra(w), self._spectra(s)
         mix = kernels.split_mix if self._spectrum.ndim == 2 else split_reference.split_mix
         image, blurred = mix(*spectra, self._spectrum, self._near, self._far)
-        return torch.fft.irfft2(image, s=self._grid), torch.fft.irfft2(blurred, s=self._grid)
+        return self._pixels(image), self._pixels(blurred)
 
     def _plane_by_plane(self, w: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         """:meth:`_mixed`, X in the place of w."""
@@ -285,7 +294,7 @@ class SplitStep:
     def residual(self, x: Tensor, q: Tensor) -> Tensor:
         """A^T (y - A x) - beta p, in the place of p."""
         r = self._misfitted(self._convolved(self._wide(x)))
-        pulled = self._cut(torch.fft.irfft2(self._spectrum.conj() * torch.fft.rfft2(r), s=self._grid))
+        pulled = self._cut(self._pixels(self._spectrum.conj() * self._spectra(r)))
         r = self._wide(torch.sub(pulled, self._cut(q[:, 0]), alpha=self.beta))
         return torch.stack((r, torch.zeros_like(r)), dim=1)
 
@@ -331,5 +340,5 @@ class SplitStep:
         return "the data step has a second split, which no fused solve has"
 
     def describe(self) -> str:
-        h, w = self._grid
-        return f"exact by a second split, FFT on {h} x {w} pixels, data_beta = {self.data_beta:.3g}"
+        grid = " x ".join(map(str, self._grid))
+        return f"exact by a second split, FFT on {grid} pixels, data_beta = {self.data_beta:.3g}"

@@ -1,6 +1,12 @@
-"""The pointwise passes of a second split (``inverses.Split``) in plain torch, as :mod:`.reference` has the others."""
+"""The pointwise passes of a second split (``inverses.Split``) in plain torch, as :mod:`.reference` has the others.
+
+They take volumes too: d h w and D H W in the place of h w and H W.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +26,17 @@ def split_open(x: Tensor, q: Tensor) -> Tensor:
     Raises:
         InvalidInput: Where shapes, dtypes or devices do not fit.
     """
-    (height, width), (h, w) = q.shape[-2:], x.shape[-2:]
-    return F.pad(x, (0, width - w, 0, height - h)) - q[:, 0]
+    return F.pad(x, beside(x.shape[2:], q.shape[3:])) - q[:, 0]
+
+
+def beside(size: Sequence[int], grid: Sequence[int]) -> list[int]:
+    """The pixels beside a picture on its grid, as ``torch.nn.functional.pad`` takes them."""
+    return [n for whole, own in zip(reversed(grid), reversed(size), strict=True) for n in (0, whole - own)]
+
+
+def corner(size: Sequence[int], stride: int = 1) -> tuple[Any, ...]:
+    """The index of as many pixels of a grid as ``size`` has along its last axes: every stride-th, from the first on."""
+    return (..., *(slice(None, (n - 1) * stride + 1, stride) for n in size))
 
 
 def split_mix(w: Tensor, s: Tensor, spectrum: Tensor, near: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,14 +86,13 @@ def split_close(
         InvalidInput: Where shapes, dtypes or devices do not fit.
     """
     p, s = q.unbind(1)
-    (height, width), (h, w) = q.shape[-2:], x.shape[-2:]
-    moved = image[..., :h, :w] - x
-    if (height, width) == (h, w):
+    moved = image[corner(x.shape[2:])] - x
+    if moved.shape == image.shape:
         dual = p + moved
     else:
-        beside = (0, width - w, 0, height - h)
-        inside = F.pad(torch.ones(h, w, dtype=torch.bool, device=x.device), beside)
-        dual = torch.where(inside, p + F.pad(moved, beside), -image)
+        around = beside(x.shape[2:], q.shape[3:])
+        inside = F.pad(torch.ones(x.shape[2:], dtype=torch.bool, device=x.device), around)
+        dual = torch.where(inside, p + F.pad(moved, around), -image)
     beyond = s - blurred
     new = torch.addcmul(target, kept, blurred - beyond) + beyond
     return torch.stack((dual, new), dim=1), beta * moved[:, None]

@@ -182,7 +182,7 @@ class Blur(Operator):
         return Convolution(self.psf, self.stride, self.boundary) if single else None
 
     def window(self) -> Window | None:
-        return windows.of(Convolution(self.psf, self.stride, self.boundary)) if self.axes == 2 else None
+        return windows.of(Convolution(self.psf, self.stride, self.boundary, self.axes))
 
     @last
     def gram(self, input_shape: Shape) -> Structure | None:

@@ -81,10 +81,9 @@ class Mask(Operator):
     def absolute(self) -> Operator:
         return Mask(self.mask.abs(), axes=self.axes)
 
-    def window(self) -> Window | None:
-        if self.axes > 2:
-            return None
-        return Window(Convolution(torch.ones(1, 1, dtype=torch.float64), 1, "circular"), self.mask)
+    def window(self) -> Window:
+        one = torch.ones((1,) * self.axes, dtype=torch.float64)
+        return Window(Convolution(one, 1, "circular", self.axes), self.mask)
 
     def _own_shape(self) -> Shape:
         return tuple(self.mask.shape)

@@ -96,7 +96,8 @@ def _passed(op: LinearOperator) -> float:
     convolution = op.convolution() if window is None else window.convolution
     if convolution is not None:  # but for its border
         known = 1.0 if window is None or window.weights is None else float(window.weights.square().mean())
-        return known * float(convolution.psf.square().sum(dim=(-2, -1)).mean()) / convolution.stride**2
+        energy = convolution.psf.square().flatten(-convolution.axes).sum(dim=-1).mean()
+        return known * float(energy) / convolution.stride**convolution.axes
     shape = _shape(op)
     signs = torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(0)).double() * 2 - 1
     seen: torch.Tensor = op(signs)

@@ -112,6 +112,9 @@ def every_inverse() -> dict[str, Bound]:
         "split-several": Bound(
             inverses.Split(), operators.Blur(noise((2, 1, 3, 4), seed=6), boundary="valid"), (2, 3, 14, 15)
         ),
+        "split-volume": Bound(
+            inverses.Split(), operators.Blur(noise((2, 3, 2), seed=6), 2, "valid", axes=3), (1, 2, 6, 7, 8)
+        ),
         "exact-several": Bound(inverses.Exact(), operators.Blur(noise((2, 3, 3, 4), seed=6), 2), image),
         "split-circular": Bound(inverses.Split(), mask @ motion, image),
         "uncorrected": Bound(inverses.Uncorrected(inverses.Stencil(1)), blur(2), image),

@@ -50,8 +50,8 @@ MUTATIONS = (
     Mutation(
         "prior-beside-the-picture",
         "fastip/kernels/split_reference.py",
-        "torch.where(inside, p + F.pad(moved, beside), -image)",
-        "p + F.pad(moved, beside)",
+        "torch.where(inside, p + F.pad(moved, around), -image)",
+        "p + F.pad(moved, around)",
         "what lies beside the picture is not free, and pixels near the border suffer with it",
         ("kernels/test_split_step.py",),
     ),

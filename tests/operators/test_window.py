@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -20,20 +21,21 @@ Blur, Mask = operators.Blur, operators.Mask
 
 def built(window: Window, shape: tuple[int, ...], output: tuple[int, ...]) -> Tensor:
     """weights[i] sum_t psf[t] x[stride i + offset - t] as a matrix, by loops; indices wrap where the boundary does."""
-    _, c, height, width = shape
-    a, (h, w) = window.convolution, output[2:]
-    rows = torch.zeros(c, h, w, c, height, width, dtype=torch.float64)
-    weights = torch.ones(c, h, w, dtype=torch.float64) if window.weights is None else window.weights[0].expand(c, h, w)
-    psf = a.psf.reshape(-1, *a.psf.shape[-2:]).expand(c, -1, -1)  # of the channels of one image
-    i, j = torch.arange(h)[:, None], torch.arange(w)[None]
-    for s, t in itertools.product(*map(range, a.psf.shape[-2:])):
-        row, column = a.stride * i + window.offset[0] - s, a.stride * j + window.offset[1] - t
+    c, a, size, data = shape[1], window.convolution, shape[2:], output[2:]
+    rows = torch.zeros(c, *data, c, *size, dtype=torch.float64)
+    weights = (
+        torch.ones(c, *data, dtype=torch.float64) if window.weights is None else window.weights[0].expand(c, *data)
+    )
+    psf = a.psf.reshape(-1, *a.psf.shape[-a.axes :]).expand(c, *(-1,) * a.axes)  # of the channels of one image
+    at = torch.meshgrid(*map(torch.arange, data), indexing="ij")
+    for tap in itertools.product(*map(range, psf.shape[1:])):
+        seen = [a.stride * i + offset - t for i, offset, t in zip(at, window.offset, tap, strict=True)]
         if a.boundary == "circular":
-            row, column = row % height, column % width
-        assert row.min() >= 0 and row.max() < height and column.min() >= 0 and column.max() < width
+            seen = [i % n for i, n in zip(seen, size, strict=True)]
+        assert all(i.min() >= 0 and i.max() < n for i, n in zip(seen, size, strict=True))
         for n in range(c):
-            rows[n, i, j, n, row, column] += weights[n] * psf[n, s, t]
-    return rows.reshape(c * h * w, c * height * width)
+            rows[(n, *at, n, *seen)] += weights[n] * psf[(n, *tap)]
+    return rows.reshape(c * math.prod(data), c * math.prod(size))
 
 
 def blur(kh: int, kw: int, stride: int = 1, boundary: str = "valid") -> operators.Blur:
@@ -58,6 +60,7 @@ def test_blurs(op: Any, kh: int, kw: int, stride: int, boundary: str) -> None:
 
 
 MASK = noise((4, 5), seed=1)
+CUBE = Blur(noise((2, 3, 1), seed=4), boundary="valid", axes=3)
 COMPOSED = {
     "mask": (Mask(MASK), (1, 2, 4, 5)),
     "mask of channels": (Mask(noise((2, 4, 5), seed=2)), (1, 2, 4, 5)),
@@ -69,6 +72,8 @@ COMPOSED = {
     "scaled": (2.0 * (Mask(MASK) @ (-3.0 * blur(2, 3))), (1, 1, 5, 7)),
     "a multiple of a mask": (2.0 * Mask(MASK) @ blur(2, 3), (1, 1, 5, 7)),
     "a scaled identity after a mask": ((0.5 * operators.Identity()) @ Mask(MASK) @ blur(2, 3), (1, 1, 5, 7)),
+    "holes in cubes": (Mask(noise((3, 2, 4), seed=3), axes=3) @ operators.Downsample(2, axes=3), (1, 2, 6, 4, 8)),
+    "scaled, of volumes": (2.0 * (Mask(noise((3, 2, 4), seed=3), axes=3) @ (-1.0 * CUBE)), (1, 1, 4, 4, 4)),
     "holes in boxes": (Mask(MASK) @ operators.Downsample(3), (1, 1, 12, 15)),
 }
 
@@ -90,7 +95,8 @@ def test_every_operator_that_states_one(case: Any) -> None:
         assert (window is not None) == (convolution.boundary in ("valid", "circular"))
     if window is None or (case.id.startswith("blur-") and window.convolution.psf.ndim == 2):
         return
-    if any(t is not None and t.ndim == 4 and len(t) > 1 for t in (window.weights, window.convolution.psf)):
+    whole = window.convolution.axes + 2
+    if any(t is not None and t.ndim == whole and len(t) > 1 for t in (window.weights, window.convolution.psf)):
         return  # images differ: tests/operators/test_several_psfs.py
     shape = (1, *shape[1:])
     assert relative(built(window, shape, op.output_shape(shape)), matrix(op, shape)) < 1e-14
@@ -101,6 +107,8 @@ NONE = {
     "reflect": Mask(MASK) @ blur(3, 3, 1, "reflect"),
     "a blur after a mask": blur(2, 2) @ Mask(MASK),
     "a mask in between": Mask(torch.ones(3, 4)) @ blur(2, 2) @ Mask(MASK),
+    "mirrored volumes": Blur(noise((2, 3, 1), seed=4), boundary="reflect", axes=3),
+    "two blurs of volumes": CUBE @ CUBE,
     "grey": operators.ToGray() @ blur(2, 2),
     "the adjoint": blur(2, 2).T,
     "stacked": operators.Stack([blur(2, 2), blur(2, 2)]),

@@ -193,7 +193,6 @@ Y = torch.ones(1, 1, 4, 4, 4)
         (lambda: fastip.admm(Y, VOLUME, priors.Wavelet(1)), InvalidInput, "Wavelet needs b c h w"),
         (lambda: fastip.admm(Y, VOLUME, priors.Quadratic(1)), InvalidInput, "Quadratic needs b c h w"),
         (lambda: fastip.admm(Y, VOLUME, priors.TV(1), inverse=inverses.Stencil(3)), Unsupported, "."),
-        (lambda: fastip.admm(Y, VOLUME, priors.TV(1), inverse=inverses.Split()), Unsupported, "."),
         (lambda: fastip.wiener(Y, VOLUME, 0.1, spectrum="power"), Unsupported, "diagonal"),
     ],
 )

@@ -11,8 +11,7 @@ from cases.checks import dense_matrix
 from cases.priors import draw, prox
 from fastip import operators, priors
 from fastip.errors import InvalidInput, Unsupported
-from fastip.priors.filter_bank import FilterBank
-from fastip.priors.wavelet import _join, _split
+from fastip.priors.wavelet import FilterBank, _join, _split
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...contracts import Fidelity, LinearOperator
+from ...kernels.split_reference import corner
 from ...stopping import per_image
 from ..split import Split, SplitStep, planned, reached, spread
 
@@ -66,8 +67,7 @@ class FidelityStep(SplitStep):
 
     def _taken(self, wide: Tensor) -> Tensor:
         """The pixels of the grid at which there are data: a view."""
-        h, w = ((n - 1) * self._stride + 1 for n in self.y.shape[-2:])
-        return wide[..., : h : self._stride, : w : self._stride]
+        return wide[corner(self.y.shape[2:], self._stride)]
 
     def _counted(self) -> tuple[Tensor, Tensor]:
         weights = self._term.weights
@@ -102,8 +102,8 @@ class FidelityStep(SplitStep):
         beside = self._wide(self._cut(new)) - new
         mixed = self._wide(x[0] + self._cut(new - p)) + beside  # X
         slope = 2 * self.data_beta * self._taken(self._convolved(mixed) - q[1][:, 1])
-        back = self._spectrum.conj() * torch.fft.rfft2(spread(slope, self._stride, self._grid))
-        back = self._cut(torch.fft.irfft2(back, s=self._grid))
+        back = self._spectrum.conj() * self._spectra(spread(slope, self._stride, self._grid))
+        back = self._cut(self._pixels(back))
         error = self.beta * (x[0] - x[1] + pulled) + 0.5 * back
         seen = self._weights != 0
         nu = torch.where(seen, slope / torch.where(seen, self._weights, 1.0), 0.0)

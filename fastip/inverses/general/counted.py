@@ -129,7 +129,7 @@ def diagonal_pays(op: LinearOperator, y: Tensor, beta: float, relaxation: float)
 
 def _fills(convolution: Convolution) -> bool:
     """Whether every pixel of the grid is seen, through psfs without faint far tails."""
-    h = convolution.psf.flatten(-2)
+    h = convolution.psf.flatten(-convolution.axes)
     return convolution.stride == 1 and bool((h.sum(-1).square() > FILLED * h.shape[-1] * h.square().sum(-1)).all())
 
 

@@ -5,6 +5,7 @@ A A^T, A^T A, a bound of its norm, and the product of two of them.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -242,10 +243,10 @@ def merge(left: Convolution | None, right: Convolution | None) -> Convolution | 
     if left is None or right is None:
         return None
     if right.psf.numel() == 1 and right.stride == 1:
-        return Convolution(right.psf * left.psf, left.stride, left.boundary)
+        return dataclasses.replace(left, psf=right.psf * left.psf)
     if left.psf.numel() == 1 and left.stride == 1:
-        return Convolution(left.psf * right.psf, right.stride, right.boundary)
-    if left.psf.ndim > 2 or right.psf.ndim > 2:
+        return dataclasses.replace(right, psf=left.psf * right.psf)
+    if left.psf.ndim > 2 or right.psf.ndim > 2:  # several psfs, and volumes
         return None
     tiles = left.boundary == "valid" and all(k == left.stride for k in left.psf.shape)
     if not (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from ...contracts import Convolution, Window
 from . import convolutions
 
@@ -34,4 +36,4 @@ def scaled(window: Window | None, factor: float) -> Window | None:
 
 def scaled_convolution(a: Convolution | None, factor: float) -> Convolution | None:
     """factor * A, where A is a convolution."""
-    return None if a is None else Convolution(factor * a.psf, a.stride, a.boundary)
+    return None if a is None else dataclasses.replace(a, psf=factor * a.psf)
