@@ -40,7 +40,8 @@ def settled(
     check_exact(relaxation, prox, prior)
     if fidelity is not None:
         given = inverse if inverse == "auto" else check_inverse(inverse)
-        serving = auto.serving(fidelity, given, op, y, betas[0] / suited.curvature, relaxation, suited.curvature)
+        asked = wanted(prox, beta)
+        serving = auto.serving(fidelity, given, op, y, betas[0] / suited.curvature, relaxation, suited.curvature, asked)
         if beta is None and isinstance(serving, auto.FidelityDual):
             betas = _raised(betas, prior, suited.curvature * auto.least_beta(op, norm(op, shape) ** 2), y)
         return betas, serving, prox

@@ -241,7 +241,7 @@ def test_what_serves() -> None:
     rows = operators.Sparse((torch.eye(72) * torch.arange(1.0, 73.0)).double().to_sparse(), image_shape=(1, 9, 8))
     poisson = fidelities.Poisson(100.0)
     for op, words in (
-        (operators.Blur(psf.box(3)), "second split"),
+        (operators.Blur(psf.box(3)), "a prox in line one, a number"),
         (REFLECT, "a prox in line one, a number"),
         (rows, "number for each datum"),
         (operators.MaskedFourier(torch.ones(9, 8)), "a number"),

@@ -52,7 +52,7 @@ class FidelityDual:
             c = 1 / (beta + bound * _weights(term))
             return TermStep(op, y, beta, c, bound, term, f"{how}, {self.fidelity.describe()}")
         bound = self.inverse.bound(op, y)
-        how = f"a number{'' if isinstance(bound, float) else ' for each datum'} by the norm of A"
+        how = "a number by the norm of A" if isinstance(bound, float) else "a number for each datum by the entries of A"
         if self.fidelity.quadratic:
             c = LIMIT / (own + gram * bound * _weights(term))
             return TermStep(op, y, beta, c, bound, term, f"{how}, {self.fidelity.describe()}")
