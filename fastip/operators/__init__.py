@@ -7,7 +7,7 @@ from .complex import Complex
 from .dense import Dense
 from .function import Function, each
 from .gaussian import GaussianMeasurements
-from .kspace import MaskedFourier, Sense
+from .kspace import MaskedFourier, NonUniformFourier, Sense
 from .linear import Adjoint, Composition, Operator, Scaled, Sum
 from .mask import Mask
 from .module import Module
@@ -32,6 +32,7 @@ __all__ = [
     "Mask",
     "MaskedFourier",
     "Module",
+    "NonUniformFourier",
     "Operator",
     "Report",
     "Resize",

@@ -123,6 +123,9 @@ class InParts(Operator):
     def norm(self, input_shape: Shape | None = None) -> float:
         return self.op.norm(None if input_shape is None else shape_of_whole(tuple(input_shape)))
 
+    def majorant(self) -> Tensor | None:
+        return self.op.majorant()
+
     @property
     def home(self) -> torch.device:
         return self.op.home

@@ -252,6 +252,10 @@ class Scaled(Operator):
         known = self.op.absolute()
         return Scaled(abs(self.factor), known) if isinstance(known, Operator) else None
 
+    def majorant(self) -> Tensor | None:
+        known = self.op.majorant()
+        return None if known is None else self.factor**2 * known
+
     def norm(self, input_shape: Shape | None = None) -> float:
         return abs(self.factor) * self.op.norm(input_shape)
 

@@ -141,6 +141,10 @@ def _masked_fourier(*shape: int) -> Factory:
     return lambda dtype: operators.MaskedFourier(mask.to(dtype))
 
 
+def _frequencies(axes: int, count: int) -> Tensor:
+    return torch.rand(count, axes, generator=torch.Generator().manual_seed(26), dtype=torch.float64) - 0.5
+
+
 def _coils(*shape: int) -> Tensor:
     return torch.complex(draw(*shape, seed=24), draw(*shape, seed=25))
 
@@ -264,6 +268,18 @@ def _others() -> list[Case]:
             "masked-fourier-complex-volumes",
             lambda dtype: operators.MaskedFourier(draw(2, 2, 3, 5, seed=20).to(dtype), image="complex", axes=3),
             (1, 2, 2, 3, 5),
+        ),
+        Case(
+            "non-uniform-fourier",
+            lambda dtype: operators.NonUniformFourier(_frequencies(2, 17).to(dtype), (5, 6)),
+            (2, 2, 5, 6),
+        ),
+        Case(
+            "non-uniform-fourier-volumes",
+            lambda dtype: operators.NonUniformFourier(
+                _frequencies(3, 40), (3, 4, 2), density=_frequencies(1, 40)[:, 0] + 1
+            ),
+            (1, 2, 3, 4, 2),
         ),
         Case("sense", lambda dtype: operators.Sense(draw(6, 5, seed=23).to(dtype), _coils(3, 6, 5)), (2, 1, 6, 5)),
         Case(

@@ -47,7 +47,8 @@ class Diagonal(StrictKeywords):
 
     D bounds A A^T for every matrix, so that data which see little of the image step further than :class:`Scalar` lets
     them. It suits matrices whose rows differ and have few entries (tomography, holes, weights of data); where rows are
-    long and of mixed sign (samples of Fourier space) the number is better.
+    long and of mixed sign (samples of Fourier space) the number is better, or a diagonal that the operator states
+    (``operators.NonUniformFourier``), which is taken in its place.
 
     Raises:
         Unsupported: At ``bind``, for operators whose entries are not known: functions, modules, Fourier samples.
@@ -77,8 +78,20 @@ def _row_sums(op: LinearOperator, shape: Shape) -> tuple[Tensor]:
     return (row_sums(op, shape),)
 
 
+def stated(op: Any) -> Tensor | None:
+    """The diagonal above A A^T that the operator states (``LinearMap.majorant``)."""
+    known: Tensor | None = getattr(op, "majorant", lambda: None)()
+    return known
+
+
 def row_sums(op: Any, shape: Shape) -> Tensor:
-    """``|A| |A|^T 1`` on data of ``shape``, float64 on the CPU. Raises Unsupported where entries of A are not known."""
+    """``|A| |A|^T 1`` on data of ``shape``, or what A states, float64 on the CPU.
+
+    Raises Unsupported where entries of A are not known.
+    """
+    known = stated(op)
+    if known is not None:
+        return known
     absolute = getattr(op, "absolute", lambda: None)()
     if absolute is None:
         raise Unsupported(

@@ -19,7 +19,7 @@ from ...tracing import norm, real_dtype
 from ..certificate import LIMIT, weights
 from ..exact import Exact, assembles
 from ..split import Split
-from .bounded import Diagonal, Scalar
+from .bounded import Diagonal, Scalar, stated
 from .nystrom import REST, Nystrom
 from .polynomial import Polynomial, chebyshev_error
 from .price import price, single
@@ -116,7 +116,11 @@ def candidates(op: LinearOperator, y: Tensor, beta: float, relaxation: float, wa
 
 def diagonal_pays(op: LinearOperator, y: Tensor, beta: float, relaxation: float) -> bool:
     """Whether Diagonal is less work than Scalar, both counted by the mean of their steps; no graph can make it."""
-    if torch.compiler.is_compiling() or getattr(op, "absolute", lambda: None)() is None:
+    if torch.compiler.is_compiling():
+        return False
+    if stated(op) is not None:
+        return True
+    if getattr(op, "absolute", lambda: None)() is None:
         return False
     own, gram = weights(beta, relaxation)
     largest = norm(op, op.input_shape(tuple(y.shape))) ** 2
@@ -141,8 +145,14 @@ def blurs(op: Any) -> bool:
 
 
 def least_beta(op: LinearOperator, largest: float) -> float:
-    """The beta at least, where nobody gave one, for ``||A||^2 = largest``; 0 for a blur alone."""
-    return 0.0 if op.convolution() is not None else LEAST_BETA * largest
+    """The beta at least, where nobody gave one, for ``||A||^2 = largest``; 0 for a blur alone.
+
+    Where a diagonal above A A^T is known the least of it counts: data that lie close together make the norm alone.
+    """
+    if op.convolution() is not None:
+        return 0.0
+    known = None if torch.compiler.is_compiling() else stated(op)
+    return LEAST_BETA * (largest if known is None else min(largest, known.min().item()))
 
 
 def _general(
@@ -158,6 +168,9 @@ def _general(
         return ITERATIONS * max(1.0, SLOW / max(low, TINY)) ** power
 
     yield Candidate(Scalar(), 0.0, iterations(LIMIT * beta / (own + gram * largest)), each)
+    known = stated(op)
+    if known is not None:
+        yield Candidate(Diagonal(), 0.0, iterations(LIMIT * beta / (own + gram * known.min().item())), each)
     if largest == 0:  # it sees nothing, and any C serves
         return
     for degree in DEGREES:

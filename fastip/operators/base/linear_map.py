@@ -87,6 +87,10 @@ class LinearMap(StrictKeywords, abc.ABC):
         """An operator whose entries are those of A without their sign, or larger, where A's are known and real."""
         return None
 
+    def majorant(self) -> Tensor | None:
+        """A real number for each datum of an image, as a diagonal that A A^T is below, where one is known."""
+        return None
+
     def window(self) -> Window | None:
         """A as weighted pixels of a circular convolution on a larger grid, where it is that."""
         return windows.of(self.convolution())
