@@ -31,6 +31,7 @@ class Identity(Operator):
 
     channelwise = True
     pixelwise = True
+    axes = 2  # also of one that is made inside torch.compile, whose attributes come late
 
     def __init__(self, *, axes: int = 2) -> None:
         self.axes = check_axes_count(axes)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from .. import kernels
 from ..arrays import accumulator, check_count
 from ..contracts import BoundPrior, LinearOperator, Pointwise, Shape
 from ..errors import closest
-from ..kernels import variation
+from ..kernels import variation, variation_slabs
 from ..operators.base.parts import pairs, shape_of_whole
 from ..tracing import real_dtype
 from .penalty import Penalty, alike, suggested
@@ -247,7 +248,9 @@ class BoundTV(WithDualFields):
             x, u, r = variation.variation_prox(*given)
             x = x.flatten(1, 2)
         else:
-            x, u, r = variation.variation_prox(v, u, r, step, weight, self._momentum, prior.steps, self._kind, prox)
+            slabs = variation_slabs.fits(v, u, r, weight, self._kind, prox)
+            run: Any = variation_slabs.variation_slabs if slabs else variation.variation_prox
+            x, u, r = run(v, u, r, step, weight, self._momentum, prior.steps, self._kind, prox)
         self._fields = u, r
         return x
 
