@@ -1,16 +1,23 @@
-"""What searches saw: the scores of the weights of a prior, the cost of a blur, and what was chosen."""
+"""What searches saw: the scores of the weights of a prior, the cost of a blur, and what was chosen.
+
+And volumes from three sides.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arrays import as_tensor
+from .errors import InvalidInput, closest
 from .solution import Selection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from .operators.psf import Estimate
 
@@ -99,3 +106,60 @@ def draw_blur(axes: Axes, estimate: Estimate) -> None:
     axes.tick_params(colors=INK, labelsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def draw_volumes(
+    figure: Figure, volumes: Mapping[str, Any], *, spacing: Sequence[float] | None = None, view: str = "maximum"
+) -> None:
+    """Draw volumes beside each other, each from three sides and under its title; the figure is made to fit them.
+
+    Args:
+        figure: Where to: ``matplotlib.pyplot.figure()``, or a ``matplotlib.figure.Figure``.
+        volumes: Title -> b c d h w, a tensor or an array, of which the first is drawn, from its least value (black) to
+            its greatest; c = 3 is shown in colour, else the first channel in grey.
+        spacing: The distance of neighbours along slices, rows and columns, as for ``priors.TV``; None: 1.
+        view: "maximum", the brightest along each line of sight, or "slices" through the middle.
+
+    Raises:
+        InvalidInput: For no volumes, anything but b c d h w, and a bad spacing or view.
+    """
+    from .priors.prior import check_spacing, spaced
+
+    if not volumes:
+        raise InvalidInput("volumes is empty; expected at least one, e.g. {'stack': y, 'result': solution.x}")
+    sides = spaced(None if spacing is None else check_spacing(spacing), 3)
+    view = closest(view, ("maximum", "slices"), "view")
+    tensors = {title: as_tensor(volume, f"the volume {title!r}")[0] for title, volume in volumes.items()}
+    for title, tensor in tensors.items():
+        if tensor.ndim != 5 or not tensor.numel():
+            raise InvalidInput(f"the volume {title!r} has shape {tuple(tensor.shape)}; expected b c d h w")
+    figure.set_layout_engine("constrained")
+    figure.set_size_inches(4.4 * len(tensors), 4.8)
+    for axes, (title, tensor) in zip(np.atleast_1d(figure.subplots(1, len(tensors))), tensors.items(), strict=True):
+        first = tensor[0].detach().cpu().float().numpy()
+        _draw_volume(axes, np.moveaxis(first, 0, -1) if len(first) == 3 else first[0], sides, view)
+        axes.set_title(title, fontsize=12, color=INK)
+
+
+def _draw_volume(axes: Axes, pixels: np.ndarray, spacing: Sequence[float], view: str) -> None:
+    """Draw a volume from three sides, in one scale of grey or of each colour: from its least value to its greatest.
+
+    Rows and columns at the upper left, slices and columns below, rows and slices at the right.
+
+    Args:
+        axes: Where to.
+        pixels: d h w, or d h w 3 in colour.
+        spacing: The distance of neighbours along slices, rows and columns.
+        view: "maximum", the brightest along each line of sight, or "slices" through the middle.
+    """
+    deep, high, wide = (n * h for n, h in zip(pixels.shape, spacing, strict=False))
+    gap = 0.02 * max(high, wide)
+    sides = [pixels.max(axis=n) if view == "maximum" else pixels.take(pixels.shape[n] // 2, axis=n) for n in range(3)]
+    sides[2] = sides[2].swapaxes(0, 1)  # h d
+    low, top = min(side.min() for side in sides), max(side.max() for side in sides)
+    places = (0, wide, high, 0), (0, wide, high + gap + deep, high + gap), (wide + gap, wide + gap + deep, high, 0)
+    for side, extent in zip(sides, places, strict=True):
+        shown = (side - low) / ((top - low) or 1.0)
+        axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent)
+    axes.set(xlim=(0, wide + gap + deep), ylim=(high + gap + deep, 0), aspect="equal")
+    axes.axis("off")

@@ -15,6 +15,7 @@ from .contracts import Solution
 from .curves import ACCENT, INK, MUTED
 from .curves import draw_blur as draw_blur
 from .curves import draw_selection as draw_selection
+from .curves import draw_volumes as draw_volumes
 from .errors import InvalidInput, strict_keywords
 from .io.replace import replace_file
 from .solution import Selection

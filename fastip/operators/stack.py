@@ -10,20 +10,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts import Convolution, Scalar, Shape, Structure
+from ..contracts import Convolution, Scalar, Shape, Structure, Window
 from ..errors import FastipError, InvalidInput, brief
 from .base import structures
-from .base.door import check_grid
+from .base.door import check_axes, check_axes_count
 from .base.remembered import last
 from .base.work import PASS, added
 from .linear import Operator
 
 
 class Identity(Operator):
-    """y = x (a copy), from images b c h w to data b c h w, real."""
+    """y = x (a copy), from images b c h w to data b c h w, real.
+
+    Args:
+        axes: 2 for images; 3 for volumes b c d h w.
+
+    Raises:
+        InvalidInput: For other axes.
+    """
 
     channelwise = True
     pixelwise = True
+    axes = 2  # also of one that is made inside torch.compile, whose attributes come late
+
+    def __init__(self, *, axes: int = 2) -> None:
+        self.axes = check_axes_count(axes)
 
     def _forward(self, x: Tensor) -> Tensor:
         return x.clone()
@@ -32,13 +43,13 @@ class Identity(Operator):
         return y.clone()
 
     def _parameters(self) -> tuple[Any, ...]:
-        return ()
+        return (self.axes,) if self.axes > 2 else ()
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        return check_grid(input_shape, "image")
+        return check_axes(input_shape, "image", self.axes)
 
     def input_shape(self, output_shape: Shape) -> Shape:
-        return check_grid(output_shape, "data")
+        return check_axes(output_shape, "data", self.axes)
 
     def gram(self, input_shape: Shape) -> Structure:
         self.output_shape(input_shape)
@@ -47,8 +58,11 @@ class Identity(Operator):
     def cogram(self, output_shape: Shape) -> Structure:
         return self.gram(output_shape)
 
-    def convolution(self) -> Convolution:
-        return Convolution(torch.ones(1, 1, dtype=torch.float64), 1, "circular")
+    def convolution(self) -> Convolution | None:
+        return self.window().convolution if self.axes == 2 else None
+
+    def window(self) -> Window:
+        return Window(Convolution(torch.ones((1,) * self.axes, dtype=torch.float64), 1, "circular", self.axes))
 
     def products(self, input_shape: Shape) -> float:
         return PASS * math.prod(input_shape)

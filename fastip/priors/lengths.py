@@ -24,7 +24,7 @@ class VectorTV(TV):
     no compiled kernel.
 
     Args:
-        weight: A number >= 0, or a tensor b 1 1 1 (it may require a gradient).
+        weight: A number >= 0, or a tensor b 1 1 1, of volumes b 1 1 1 1 (it may require a gradient).
         steps: As for :class:`TV`.
         boundary: As for :class:`TV`.
         spacing: As for :class:`TV`.
@@ -42,10 +42,10 @@ class VectorTV(TV):
 
     def _weighed(self, weight: Weight) -> Weight:
         weight = super()._weighed(weight)
-        if isinstance(weight, Tensor) and weight.ndim == 4 and weight.shape[1] > 1:
+        if isinstance(weight, Tensor) and weight.ndim > 3 and weight.shape[1] > 1:
             raise InvalidInput(
                 f"weight has shape {tuple(weight.shape)}, and all channels have one length; "
-                "expected one number, or one for each image: b 1 1 1"
+                "expected one number, or one for each image: b 1 1 1, of volumes b 1 1 1 1"
             )
         return weight
 

@@ -192,10 +192,10 @@ def check_weight(value: Any, name: str) -> Weight:
     if not isinstance(value, Tensor):
         return check_number(value, name, low=0.0)
     check_real(value, name)
-    if value.numel() == 0 or value.ndim not in (0, 1, 4) or (value.ndim == 1 and value.numel() > 1):
+    if value.numel() == 0 or value.ndim not in (0, 1, 4, 5) or (value.ndim == 1 and value.numel() > 1):
         raise InvalidInput(
-            f"{name} has shape {tuple(value.shape)}; "
-            "expected one number, or four dimensions that broadcast to the image such as 1 c 1 1"
+            f"{name} has shape {tuple(value.shape)}; expected one number, or four dimensions that broadcast to the "
+            "image such as 1 c 1 1, five to a volume"
         )
     check_sign(value, name)
     if value.numel() > 1 or value.requires_grad:
@@ -206,10 +206,10 @@ def check_weight(value: Any, name: str) -> Weight:
 def check_plane_weight(value: Any, name: str) -> Weight:
     """:func:`check_weight` of one number, or one for each image and channel."""
     value = check_weight(value, name)
-    if isinstance(value, Tensor) and value.ndim == 4 and value.shape[2:] != (1, 1):
+    if isinstance(value, Tensor) and value.shape[2:].numel() > 1:
         raise InvalidInput(
-            f"{name} has shape {tuple(value.shape)}; "
-            "expected one number, or one per image and channel: b c 1 1 or 1 c 1 1"
+            f"{name} has shape {tuple(value.shape)}; expected one number, or one per image and channel: b c 1 1 or "
+            "1 c 1 1, of volumes 1 c 1 1 1"
         )
     return value
 
@@ -233,10 +233,12 @@ def check_fit(value: Weight, name: str, shape: Shape) -> None:
     if not isinstance(value, Tensor):
         return
     check_sign(value, name)
-    if value.numel() > 1 and (len(shape) != 4 or any(n not in (1, m) for n, m in zip(value.shape, shape, strict=True))):
+    given = tuple(value.shape)
+    fits = len(given) == len(shape) and all(n in (1, m) for n, m in zip(given, shape, strict=True))
+    if value.numel() > 1 and not fits:
         raise InvalidInput(
-            f"{name} has shape {tuple(value.shape)}, which does not broadcast to the image of shape {tuple(shape)}; "
-            "expected e.g. 1 c 1 1"
+            f"{name} has shape {given}, which does not broadcast to the image of shape {tuple(shape)}; "
+            f"expected e.g. 1 c {'1 1' if len(shape) == 4 else '1 1 1, as a volume has slices'}"
         )
 
 
@@ -293,3 +295,15 @@ def check_spacing(value: Any) -> tuple[float, ...]:
             "(h_slice, h_row, h_column)"
         )
     return tuple(check_number(h, "a distance of spacing", low=0.0, strict=True) for h in value)
+
+
+def spaced(spacing: tuple[float, ...] | None, axes: int) -> tuple[float, ...]:
+    """The spacing along each of so many axes; None: 1. Raises InvalidInput where it is for another number."""
+    if spacing is None:
+        return (1.0,) * axes
+    if len(spacing) != axes:
+        raise InvalidInput(
+            f"spacing is {spacing}, for {len(spacing)} axes, and the image has {axes}; expected one "
+            "number for each: two for images b c h w, three for volumes b c d h w"
+        )
+    return spacing

@@ -29,7 +29,7 @@ class Separable(Prior):
     function gives the constrained one.
 
     Args:
-        l1: The weight of ``||x||_1``, a number >= 0, or a tensor that broadcasts to b c h w such as 1 c 1 1 (it may
+        l1: The weight of ``||x||_1``, a number >= 0, or a tensor that broadcasts to b c h w or b c d h w (it may
             require a gradient).
         l2: The weight of ``||x||^2``, the same.
         low: The least value of a pixel, infinite for none.
@@ -92,7 +92,7 @@ class Separable(Prior):
         l1, l2 = like(self.l1, v), like(self.l2, v)
         if self.paired:
             v = v if is_zero(l1) else soft_threshold(v, step * l1)
-            return v / twice(1 + 2 * step * l2)
+            return v / twice(1 + 2 * step * l2, v.ndim - 2)
         return kernels.soft_threshold(v, step * l1, 1 / (1 + 2 * step * l2), self.low, self.high)
 
     def pointwise(self) -> Pointwise | None:
@@ -109,9 +109,9 @@ class Separable(Prior):
         if not is_zero(self.l1):
             total = total + (like(self.l1, x) * (moduli(x) if self.paired else x.abs())).flatten(1).sum(dim=1)
         if not is_zero(self.l2):
-            total = total + ((twice(like(self.l2, x)) if self.paired else like(self.l2, x)) * x.square()).flatten(
-                1
-            ).sum(dim=1)
+            l2 = like(self.l2, x)
+            l2 = twice(l2, x.ndim - 2) if self.paired else l2
+            total = total + (l2 * x.square()).flatten(1).sum(dim=1)
         outside = ((x < self.low) | (x > self.high)).flatten(1).any(dim=1)
         return torch.where(outside, torch.full_like(total, float("inf")), total)
 
@@ -141,7 +141,7 @@ class L1(Separable):
     """``R(x) = weight ||x||_1``; ``prox_{step R}(v) = soft(v, step weight)``.
 
     Args:
-        weight: A number >= 0, or a tensor that broadcasts to b c h w such as 1 c 1 1 (it may require a gradient).
+        weight: A number >= 0, or a tensor that broadcasts to b c h w or b c d h w (it may require a gradient).
 
     Raises:
         InvalidInput: For weights that are negative, not finite, or do not broadcast.
@@ -155,7 +155,7 @@ class L2(Separable):
     """``R(x) = weight ||x||^2``; ``prox_{step R}(v) = v / (1 + 2 step weight)``.
 
     Args:
-        weight: A number >= 0, or a tensor that broadcasts to b c h w such as 1 c 1 1 (it may require a gradient).
+        weight: A number >= 0, or a tensor that broadcasts to b c h w or b c d h w (it may require a gradient).
 
     Raises:
         InvalidInput: For weights that are negative, not finite, or do not broadcast.
@@ -169,7 +169,7 @@ class ElasticNet(Separable):
     """``R(x) = l1 ||x||_1 + l2 ||x||^2``; ``prox_{step R}(v) = soft(v, step l1) / (1 + 2 step l2)``.
 
     Args:
-        l1: A number >= 0, or a tensor that broadcasts to b c h w such as 1 c 1 1 (it may require a gradient).
+        l1: A number >= 0, or a tensor that broadcasts to b c h w or b c d h w (it may require a gradient).
         l2: The same.
 
     Raises:

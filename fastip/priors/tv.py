@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,8 +15,8 @@ from torch import Tensor
 from .. import kernels
 from ..arrays import accumulator, check_count
 from ..contracts import BoundPrior, LinearOperator, Pointwise, Shape
-from ..errors import InvalidInput, closest
-from ..kernels import variation
+from ..errors import closest
+from ..kernels import variation, variation_slabs
 from ..operators.base.parts import pairs, shape_of_whole
 from ..tracing import real_dtype
 from .penalty import Penalty, alike, suggested
@@ -28,6 +29,7 @@ from .prior import (
     check_spacing,
     like,
     picture_shape,
+    spaced,
     weight_on,
 )
 from .separable import Separable
@@ -66,7 +68,7 @@ class TV(Prior):
     Memory: four images (u and r) besides x and v. The compiled kernel overwrites them.
 
     Args:
-        weight: A number >= 0, or a tensor 1 c 1 1 (it may require a gradient).
+        weight: A number >= 0, or a tensor 1 c 1 1, of volumes 1 c 1 1 1 (it may require a gradient).
         steps: Projected gradient steps in each call, a whole number >= 1.
         boundary: "reflect": no difference across the border, as where the image is mirrored; "circular": the last
             row and column have the first as their neighbours (without a compiled kernel).
@@ -127,14 +129,7 @@ class TV(Prior):
         Raises:
             InvalidInput: Where the spacing is for another number.
         """
-        if self.spacing is None:
-            return (1.0,) * axes
-        if len(self.spacing) != axes:
-            raise InvalidInput(
-                f"spacing is {self.spacing}, for {len(self.spacing)} axes, and the image has {axes}; expected one "
-                "number for each: two for images b c h w, three for volumes b c d h w"
-            )
-        return self.spacing
+        return spaced(self.spacing, axes)
 
     compiled = True
 
@@ -247,13 +242,15 @@ class BoundTV(WithDualFields):
         if self._fused:
             x, u, r = kernels.tv_prox(v, u, r, step, weight, self._momentum, prior.steps, prior.isotropic, prox)
         elif prior.paired:
-            weight = weight.unsqueeze(2) if isinstance(weight, Tensor) and weight.ndim == 4 else weight
+            weight = weight.unsqueeze(2) if isinstance(weight, Tensor) and weight.ndim > 2 else weight
             near = prox if isinstance(prox, Pointwise) else (lambda a: pairs(separable.prox(a.flatten(1, 2), step)))
             given = (pairs(v), u, r, step, weight, self._momentum, prior.steps, self._kind, near)
             x, u, r = variation.variation_prox(*given)
             x = x.flatten(1, 2)
         else:
-            x, u, r = variation.variation_prox(v, u, r, step, weight, self._momentum, prior.steps, self._kind, prox)
+            slabs = variation_slabs.fits(v, u, r, weight, self._kind, prox)
+            run: Any = variation_slabs.variation_slabs if slabs else variation.variation_prox
+            x, u, r = run(v, u, r, step, weight, self._momentum, prior.steps, self._kind, prox)
         self._fields = u, r
         return x
 

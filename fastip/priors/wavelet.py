@@ -36,18 +36,19 @@ class Wavelet(Prior):
         R(x) = weight sum |detail coefficients of W x|
         prox_{step R}(v) = W^T soft(W v, step weight)       (approximation coefficients unchanged)
 
-    exact, because W is orthogonal. Each level transforms rows and columns periodically; where a side is odd its
-    last row or column goes to the approximation as it is, so that W stays orthogonal for every image size (the
-    padding of the usual transforms is not). float32 and float64; differentiable. PyWavelets transforms what is on
-    the CPU, PyTorch by the same filters what is on another device: the results agree to rounding.
+    exact, because W is orthogonal. Each level transforms rows and columns periodically, and of volumes, b c d h w, the
+    slices too; where a side is odd its last row or column goes to the approximation as it is, so that W stays
+    orthogonal for every image size (the padding of the usual transforms is not). float32 and float64; differentiable.
+    PyWavelets transforms what is on the CPU, PyTorch by the same filters what is on another device: the results agree
+    to rounding.
 
     Args:
-        weight: A number >= 0, or a tensor 1 c 1 1 (it may require a gradient).
+        weight: A number >= 0, or a tensor 1 c 1 1, of volumes 1 c 1 1 1 (it may require a gradient).
         wavelet: The name of an orthogonal wavelet of PyWavelets: haar, dbN, symN, coifN.
-        levels: A whole number >= 1, both sides of the image >= 2^levels.
+        levels: A whole number >= 1, every side of the image >= 2^levels.
 
     Raises:
-        InvalidInput: For bad values, and at ``bind`` for images that are not b c h w or too small.
+        InvalidInput: For bad values, and at ``bind`` for images that are neither b c h w nor b c d h w, or too small.
         Unsupported: For wavelets that are not orthogonal, and at ``bind`` for other precisions.
 
     References:
@@ -63,7 +64,7 @@ class Wavelet(Prior):
     paired = False  # whether channels are the parts of complex ones, whose moduli count
 
     def bind(self, y: Tensor, op: LinearOperator) -> BoundWavelet:
-        shape = picture_shape(y, op, self)
+        shape = picture_shape(y, op, self, volumes=True)
         check_fit(self.weight, "weight", shape_of_whole(shape) if self.paired else shape)
         self._check(shape, real_dtype(y.dtype))
         return BoundWavelet(self, weight_on(self.weight, y))
@@ -79,12 +80,11 @@ class Wavelet(Prior):
     def _check(self, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         if dtype not in (torch.float32, torch.float64):
             raise Unsupported(f"Wavelet takes float32 or float64; the data is {dtype}: convert with y.float()")
-        most = min(shape[-2:]).bit_length() - 1
+        most = min(shape[2:]).bit_length() - 1
         if most < self.levels:
-            advice = f"use levels={most} or fewer" if most else "both sides must be at least 2"
-            raise InvalidInput(
-                f"an image of {shape[-2]} x {shape[-1]} pixels is too small for {self.levels} wavelet levels: {advice}"
-            )
+            advice = f"use levels={most} or fewer" if most else "every side must be at least 2"
+            sides = " x ".join(map(str, shape[2:]))
+            raise InvalidInput(f"an image of {sides} pixels is too small for {self.levels} wavelet levels: {advice}")
 
     def transform(self, x: Tensor) -> Tensor:
         """W x in Mallat's layout: the approximation in the top left corner of a tensor of the shape of x.
@@ -102,7 +102,8 @@ class Wavelet(Prior):
         if not torch.compiler.is_compiling():
             return autograd.apply(x, _Transform(self.wavelet, self._bank, self.levels), transposed)
         out = x.clone(memory_format=torch.contiguous_format)  # traced as on a GPU, with the gradient of its parts
-        (_synthesise if transposed else _analyse)(out, self._bank.join if transposed else self._bank.split, self.levels)
+        turn = _synthesise if transposed else _analyse
+        turn(out, self._bank.join if transposed else self._bank.split, self.levels, x.ndim - 2)
         return out
 
     def prox(self, v: Tensor, step: float) -> Tensor:
@@ -112,16 +113,16 @@ class Wavelet(Prior):
     def shrink(self, v: Tensor, threshold: Weight) -> Tensor:
         """W^T soft(W v, threshold), approximation unchanged."""
         coefficients = self.transform(v)
-        h, w = self.corner(v)
-        kept = coefficients[..., :h, :w].clone()
+        corner = _corner(self.corner(v))
+        kept = coefficients[corner].clone()
         shrunk = soft_threshold if self.paired else kernels.soft_threshold
         thresholded = shrunk(coefficients, threshold)
-        thresholded[..., :h, :w] = kept
+        thresholded[corner] = kept
         return self.inverse(thresholded)
 
-    def corner(self, x: Tensor) -> tuple[int, int]:
-        """Height and width of the approximation: half the sides, rounded up, ``levels`` times."""
-        return _halved(x.shape[-2], self.levels), _halved(x.shape[-1], self.levels)
+    def corner(self, x: Tensor) -> tuple[int, ...]:
+        """The sides of the approximation, height and width last: half those of x, rounded up, ``levels`` times."""
+        return tuple(_halved(n, self.levels) for n in x.shape[2:])
 
     def of_parts(self) -> Wavelet:
         result = copy.copy(self)
@@ -131,8 +132,8 @@ class Wavelet(Prior):
     def value(self, x: Tensor) -> Tensor:
         """R(x) for each image, shape (b,)."""
         sizes = moduli(self.transform(x)) if self.paired else self.transform(x).abs()
-        h, w = self.corner(x)
-        details = sizes.sum(dim=(-2, -1), keepdim=True) - sizes[..., :h, :w].sum(dim=(-2, -1), keepdim=True)
+        pixels = tuple(range(2, x.ndim))
+        details = sizes.sum(dim=pixels, keepdim=True) - sizes[_corner(self.corner(x))].sum(dim=pixels, keepdim=True)
         return (like(self.weight, x) * details).flatten(1).sum(dim=1)
 
 
@@ -168,30 +169,40 @@ class _Transform:
         out = x.detach().clone(memory_format=torch.contiguous_format)
         turn = _synthesise if transposed else _analyse
         if not out.is_cpu:
-            turn(out, bank.join if transposed else bank.split, levels)
+            turn(out, bank.join if transposed else bank.split, levels, x.ndim - 2)
             return out
         step = functools.partial(_join if transposed else _split, wavelet)
         # One plane at a time: the coefficients of one channel in memory.
-        for plane in out.numpy().reshape(-1, *out.shape[-2:]):
-            turn(plane, step, levels)
+        for plane in out.numpy().reshape(-1, *out.shape[2:]):
+            turn(plane, step, levels, plane.ndim)
         return out
 
 
-def _analyse(image: Any, split: Callable[[Any, int], Any], levels: int) -> None:
+def _analyse(image: Any, split: Callable[[Any, int], Any], levels: int, axes: int) -> None:
     """Overwrite an image (... h w, array or tensor) by its coefficients; ``split`` does one level along one axis."""
-    h, w = image.shape[-2:]
+    size = image.shape[-axes:]
     for _ in range(levels):
-        corner = image[..., :h, :w]
-        corner[:] = split(split(corner, -1), -2)
-        h, w = _halved(h, 1), _halved(w, 1)
+        corner = image[_corner(size)]
+        found = corner
+        for axis in range(-1, -axes - 1, -1):
+            found = split(found, axis)
+        corner[:] = found
+        size = [_halved(n, 1) for n in size]
 
 
-def _synthesise(image: Any, join: Callable[[Any, int], Any], levels: int) -> None:
+def _synthesise(image: Any, join: Callable[[Any, int], Any], levels: int, axes: int) -> None:
     """Overwrite coefficients by their image; ``join`` is the inverse of ``split``."""
-    height, width = image.shape[-2:]
     for level in reversed(range(levels)):
-        corner = image[..., : _halved(height, level), : _halved(width, level)]
-        corner[:] = join(join(corner, -2), -1)
+        corner = image[_corner([_halved(n, level) for n in image.shape[-axes:]])]
+        found = corner
+        for axis in range(-axes, 0):
+            found = join(found, axis)
+        corner[:] = found
+
+
+def _corner(size: Sequence[int]) -> Any:
+    """The index of the first pixels along the last axes."""
+    return (..., *(slice(n) for n in size))
 
 
 def _split(wavelet: Any, x: np.ndarray, axis: int) -> np.ndarray:

@@ -60,7 +60,7 @@ def wiener(
         spectrum: "white"; "laplacian", S = 1 / s^2 with ``s = 4 sin^2(w1 / 2) + 4 sin^2(w2 / 2)`` at the angles w1 and
             w2 of a frequency in radians a pixel; "gradient", 1 / s; "power", ``(w1^2 + w2^2)^(-exponent / 2)``; or S
             itself, an array of numbers > 0: for the FFT h w with frequency 0 at [0, 0], or the half h (w // 2 + 1) of
-            rfft2, for the DCT-II h w.
+            rfft2, for the DCT-II h w; of volumes, b c d h w, with a third axis and a third angle.
         exponent: Of "power", a number > 0; about 2 for photographs.
         inverse: "auto" or an object of ``fastip.inverses``, for "white" alone.
         iterations: At most, a whole number >= 1; another spectrum takes one.
@@ -112,7 +112,7 @@ def _named(spectrum: Any) -> str | Tensor:
     """A known name, or an array in float64."""
     if isinstance(spectrum, str):
         return closest(spectrum, spectra.KNOWN, "spectrum")
-    given = real_array(spectrum, "spectrum", (2,), "a filter")
+    given = real_array(spectrum, "spectrum", (2, 3), "a filter")
     if not bool((given > 0).all()):
         raise InvalidInput(
             f"spectrum holds numbers from {given.min():g}; expected power > 0 at every frequency: "
@@ -131,7 +131,8 @@ def _coloured(
     boundary, power, penalty = _diagonals(op, fixed(blurred.shape, op), spectrum, exponent, y.device)
     total = power + constant * penalty
     gain = torch.where(total > 0, 1 / total, torch.zeros_like(total))  # where data and S both say nothing, nothing
-    response = spectra.response(gain.to(dtype=accumulator(real_dtype(y.dtype)), device=y.device), boundary)
+    gain = gain.to(dtype=accumulator(real_dtype(y.dtype)), device=y.device)
+    response = spectra.response(gain, boundary, blurred.ndim - 2)
     return spectra.filtered(blurred, response, boundary)
 
 
@@ -141,35 +142,36 @@ def _diagonals(
 ) -> tuple[str, Tensor, Tensor]:
     """The transform by its boundary, G and 1 / S, on the device."""
     gram = op.gram(shape)
-    if not isinstance(gram, (Scalar, Circulant, Cosine)) or len(shape) != 4:
+    if not isinstance(gram, (Scalar, Circulant, Cosine)) or len(shape) not in (4, 5):
         given = "an array" if isinstance(spectrum, Tensor) else repr(spectrum)
         raise Unsupported(
             f"spectrum is {given}, and neither the FFT nor the DCT-II makes A^T A of {type(op).__name__} on images of "
             f"shape {shape} diagonal: use fastip.admm with priors.Quadratic, or spectrum='white'"
         )
     boundary = "circular" if isinstance(gram, Circulant) else "reflect"
-    h, w = shape[-2:]
-    power = gram.value * spectra.penalty("white", h, w, boundary) if isinstance(gram, Scalar) else gram.spectrum
+    size = tuple(shape[2:])
+    power = gram.value * spectra.penalty("white", size, boundary) if isinstance(gram, Scalar) else gram.spectrum
     if isinstance(spectrum, str):
-        penalty = spectra.penalty(spectrum, h, w, boundary, exponent if spectrum == "power" else 2.0)
+        penalty = spectra.penalty(spectrum, size, boundary, exponent if spectrum == "power" else 2.0)
     else:
-        penalty = 1 / _halved(spectrum, h, w, boundary)
+        penalty = 1 / _halved(spectrum, size, boundary)
     return boundary, placed(power, device), placed(penalty, device)
 
 
-def _halved(spectrum: Tensor, h: int, w: int, boundary: str) -> Tensor:
+def _halved(spectrum: Tensor, size: Shape, boundary: str) -> Tensor:
     """S in the layout of the transform."""
-    layout = (h, w // 2 + 1) if boundary == "circular" else (h, w)
+    layout = (*size[:-1], size[-1] // 2 + 1) if boundary == "circular" else size
     if tuple(spectrum.shape) == layout:
         return spectrum
-    if tuple(spectrum.shape) != (h, w):
-        known = " or ".join(dict.fromkeys(str(size) for size in ((h, w), layout)))
+    if tuple(spectrum.shape) != size:
+        known = " or ".join(dict.fromkeys(str(sides) for sides in (size, layout)))
         raise InvalidInput(
             f"spectrum has shape {tuple(spectrum.shape)}; expected {known}, the frequencies of the image"
         )
-    if not torch.allclose(spectrum, spectrum.flip(0, 1).roll((1, 1), (0, 1)), rtol=1e-6, atol=0):
+    axes = tuple(range(len(size)))
+    if not torch.allclose(spectrum, spectrum.flip(axes).roll((1,) * len(axes), axes), rtol=1e-6, atol=0):
         raise InvalidInput(
             "spectrum differs at a frequency and its negative, which real images do not; expected S[f] = S[-f], "
             "frequency 0 at [0, 0]: torch.fft.ifftshift a centred one"
         )
-    return spectrum[:, : layout[1]]
+    return spectrum[..., : layout[-1]]

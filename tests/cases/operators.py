@@ -199,6 +199,7 @@ def _others() -> list[Case]:
         Case("blur-circular-centre-image-wide", _centred(5, 4, 1, "circular", (0, 3)), (1, 2, 5, 4)),
         Case("blur-reflect-centre-image-wide", _centred(5, 4, 1, "reflect", (4, 1)), (1, 1, 5, 4)),
         Case("identity", lambda dtype: operators.Identity(), (2, 3, 5, 4)),
+        Case("identity-volume", lambda dtype: operators.Identity(axes=3), (2, 3, 4, 5, 3)),
         Case("downsample-1", lambda dtype: operators.Downsample(1), (1, 1, 4, 5)),
         Case("downsample-2", lambda dtype: operators.Downsample(2), (2, 3, 6, 4)),
         Case("downsample-3", lambda dtype: operators.Downsample(3), (1, 1, 9, 12)),

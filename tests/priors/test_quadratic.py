@@ -145,11 +145,13 @@ def test_changing_steps_and_sizes() -> None:
     [
         ({"filter": "laplace"}, "did you mean 'laplacian'"),
         ({"filter": np.zeros((3, 3))}, "all zeros"),
-        ({"filter": [1.0, 2.0]}, "expected 2 axes"),
+        ({"filter": [1.0, 2.0]}, "expected 2 or 3 axes"),
         ({"filter": SKEW}, "expected odd sides and symmetric taps"),
         ({"boundary": "reflekt"}, "did you mean 'reflect'"),
         ({"boundary": "valid"}, "there is no boundary of a quadratic prior"),
         ({"weight": torch.ones(1, 1, 4, 4)}, "1 c 1 1"),
+        ({"filter": SYMMETRIC, "spacing": (2, 1)}, "leave spacing out"),
+        ({"spacing": 2}, "spacing is 2; expected two numbers"),
     ],
 )
 def test_refused(options: dict[str, Any], told: str) -> None:

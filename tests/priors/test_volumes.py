@@ -178,6 +178,7 @@ def test_the_gradient_of_the_weight_by_differences():
 
 VOLUME = operators.Blur(torch.ones(2, 2, 2), axes=3)
 Y = torch.ones(1, 1, 4, 4, 4)
+MIRRORED = operators.Blur(torch.ones(2, 2, 2), boundary="reflect", axes=3)
 
 
 @pytest.mark.parametrize(
@@ -190,10 +191,18 @@ Y = torch.ones(1, 1, 4, 4, 4)
         (lambda: priors.TV(1, spacing=(1, 1)).value(Y), InvalidInput, "for 2 axes, and the image has 3"),
         (lambda: fastip.admm(Y, VOLUME, priors.TV(1, spacing=(1, 1))), InvalidInput, "for 2 axes"),
         (lambda: fastip.admm(Y, VOLUME, priors.TGV(1)), InvalidInput, "TGV needs b c h w"),
-        (lambda: fastip.admm(Y, VOLUME, priors.Wavelet(1)), InvalidInput, "Wavelet needs b c h w"),
-        (lambda: fastip.admm(Y, VOLUME, priors.Quadratic(1)), InvalidInput, "Quadratic needs b c h w"),
+        (lambda: fastip.admm(Y, VOLUME, priors.Wavelet(1)), InvalidInput, "4 x 4 x 4 pixels is too small for 3"),
+        (lambda: fastip.admm(Y, VOLUME, priors.Quadratic(1, torch.ones(3, 3))), InvalidInput, "kd x kh x kw for vol"),
+        (lambda: priors.Quadratic(1, torch.ones(1, 1, 1)).value(Y[0]), InvalidInput, "filter has shape .* 2 axes"),
+        (lambda: fastip.admm(Y, VOLUME, priors.Quadratic(1, spacing=(1, 1))), InvalidInput, "for 2 axes"),
+        (lambda: fastip.admm(Y, VOLUME, priors.TV(torch.ones(1, 2, 1, 1))), InvalidInput, "1 c 1 1 1, as a volume"),
+        (lambda: fastip.admm(Y, VOLUME, priors.L1(torch.ones(1, 1, 3, 1, 1))), InvalidInput, "does not broadcast"),
+        (lambda: priors.Quadratic(torch.ones(1, 1, 2, 1, 1)), InvalidInput, "of volumes 1 c 1 1 1"),
+        (lambda: priors.VectorTV(torch.ones(1, 2, 1, 1, 1)), InvalidInput, "of volumes b 1 1 1 1"),
+        (lambda: priors.L1(torch.ones(1, 1, 1, 1, 1, 2)), InvalidInput, "five to a volume"),
         (lambda: fastip.admm(Y, VOLUME, priors.TV(1), inverse=inverses.Stencil(3)), Unsupported, "."),
-        (lambda: fastip.wiener(Y, VOLUME, 0.1, spectrum="power"), Unsupported, "diagonal"),
+        (lambda: fastip.wiener(Y, VOLUME, 0.1, spectrum=torch.ones(4, 4)), InvalidInput, r"\(4, 4, 4\) or \(4, 4, 3\)"),
+        (lambda: fastip.wiener(Y, MIRRORED, 0.1, spectrum="power"), Unsupported, "diagonal"),
     ],
 )
 def test_what_is_refused(call, error, told):

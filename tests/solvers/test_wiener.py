@@ -232,7 +232,7 @@ def test_a_second_solve_with_a_spectrum_waits_at_the_door_and_at_the_end(op: ope
         ({"spectrum": "pink"}, "there is no spectrum 'pink'"),
         ({"spectrum": "laplacien"}, "did you mean 'laplacian'"),
         ({"spectrum": np.zeros((4, 4))}, "expected power > 0"),
-        ({"spectrum": np.ones(4)}, "expected 2 axes"),
+        ({"spectrum": np.ones(4)}, "expected 2 or 3 axes"),
         ({"spectrum": "power", "exponent": 0}, "exponent"),
         ({"spectrum": "power", "inverse": inverses.Exact()}, "expected inverse='auto'"),
         ({"spectrum": "power", "tolerance": -1}, "tolerance"),

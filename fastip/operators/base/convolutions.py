@@ -116,16 +116,25 @@ def _border_norms(a: Convolution, h: int, w: int) -> Tensor:
 
 
 def _cosine(a: Convolution, h: int, w: int) -> Cosine | None:
-    """``lambda[u, v]^2`` with ``lambda = sum_t psf[t] cos(pi u (t1 - c1) / h) cos(pi v (t2 - c2) / w)``."""
-    scale = 1e-12 * a.psf.abs().max()  # above the rounding of a computed psf; more would call skew ones symmetric
-    symmetric = all((a.psf - a.psf.flip(axis)).abs().max() <= scale for axis in (0, 1))
-    if a.boundary != "reflect" or a.stride != 1 or not symmetric or any(k % 2 == 0 for k in a.psf.shape):
+    known = cosine(a.psf, (h, w)) if a.boundary == "reflect" and a.stride == 1 else None
+    return None if known is None else Cosine(known.square())
+
+
+def cosine(psf: Tensor, size: Shape) -> Tensor | None:
+    """What a psf of odd sides, symmetric about each axis, does to the frequencies of the DCT-II; else None.
+
+    It is ``lambda[u, v] = sum_t psf[t] cos(pi u (t1 - c1) / h) cos(pi v (t2 - c2) / w)``, of volumes with a third one.
+    """
+    scale = 1e-12 * psf.abs().max()  # above the rounding of a computed psf; more would call skew ones symmetric
+    symmetric = all((psf - psf.flip(axis)).abs().max() <= scale for axis in range(psf.ndim))
+    if not symmetric or any(k % 2 == 0 for k in psf.shape):
         return None
-    waves = []
-    for k, n in zip(a.psf.shape, (h, w), strict=True):
+    found = psf
+    for k, n in zip(psf.shape, size, strict=True):
         frequency, offset = torch.arange(n, dtype=torch.float64), torch.arange(k, dtype=torch.float64) - k // 2
-        waves.append(torch.cos(math.pi / n * frequency[:, None] * offset))
-    return Cosine((waves[0] @ a.psf @ waves[1].T).square())
+        waves = torch.cos(math.pi / n * frequency[:, None] * offset)
+        found = torch.tensordot(found, waves, dims=([0], [1]))  # the axis goes to the end: after all of them, in place
+    return found
 
 
 def split(psf: Tensor) -> tuple[Tensor, Tensor] | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...arrays import check_number
 from ...errors import InvalidInput, brief, strict_keywords
+from ..base.door import check_axes_count
 
 # A sum within so many roundings of zero, by the file's own precision, is zero: taps from which their mean was taken
 # come to a few. More refuse float32 taps that cancel to 1e-5, fewer scale rounding up to a psf.
@@ -23,7 +24,7 @@ NEAR = 1.5  # pixels from the centre; the most that is not told
 
 
 @strict_keywords
-def read(path: str | Path, background: float | str | None = None, centre: bool = False) -> Tensor:
+def read(path: str | Path, background: float | str | None = None, centre: bool = False, *, axes: int = 2) -> Tensor:
     """The psf in a file, scaled to sum 1.
 
     A *background* is what the whole frame holds beside the psf, b, the median of the border pixels. It is told from the
@@ -44,20 +45,22 @@ def read(path: str | Path, background: float | str | None = None, centre: bool =
             255), or "auto": the median of the border and two standard deviations (1.48 median absolute deviations) of
             its noise. None: nothing.
         centre: Move the centroid to k // 2 by whole pixels; the psf grows by zeros, so that it loses nothing.
+        axes: 2; or 3 for the psf of volumes: the pages of a TIFF as its slices, or an array d h w in .npy, .npz or
+            .mat (MATLAB's order of axes is kept).
 
     Returns:
-        kh x kw, float64, sum 1.
+        kh x kw, or kd x kh x kw, float64, sum 1.
 
     Raises:
-        InvalidInput: For a file that is missing, damaged or holds something else; a psf whose sum is zero to the
-            precision of the file; a background for a psf with negative lobes (over 1 % of its absolute sum), or one
-            that leaves nothing.
+        InvalidInput: For a file that is missing, damaged or holds something else, or other axes; a psf whose sum is
+            zero to the precision of the file; a background for a psf with negative lobes (over 1 % of its absolute
+            sum), or one that leaves nothing.
         Unsupported: For a .mat file without the package that reads it.
     """
     path = Path(path)
     from .files import load  # with every format of pictures, which no other psf needs
 
-    taps, precision = load(path)
+    taps, precision = load(path, check_axes_count(axes))
     if background is not None:
         taps = _without(path, taps, background)
     total, size = float(taps.sum()), float(np.abs(taps).sum())
@@ -75,9 +78,11 @@ def read(path: str | Path, background: float | str | None = None, centre: bool =
         )
     off = _off_centre(taps, level)
     if not centre and math.hypot(*off) > NEAR:
+        ways = ("slices on", "down", "to the right")[-len(off) :]
+        told = ", ".join(f"{away:+.1f} {way}" for away, way in zip(off, ways, strict=True))
         warnings.warn(
-            f"the centroid of the psf in {path} is {math.hypot(*off):.1f} pixels from its centre ({off[0]:+.1f} down, "
-            f"{off[1]:+.1f} to the right), by which the image is shifted; move it: centre=True (--psf-centre)",
+            f"the centroid of the psf in {path} is {math.hypot(*off):.1f} pixels from its centre ({told}), by which "
+            "the image is shifted; move it: centre=True (--psf-centre)",
             stacklevel=3,
         )
     return torch.from_numpy(_centred(taps / total, off) if centre else taps / total)
@@ -85,7 +90,7 @@ def read(path: str | Path, background: float | str | None = None, centre: bool =
 
 def _border(taps: np.ndarray) -> np.ndarray:
     inner = np.zeros(taps.shape, dtype=bool)
-    inner[1:-1, 1:-1] = True
+    inner[(slice(1, -1),) * taps.ndim] = True
     return taps[~inner]
 
 
@@ -129,22 +134,21 @@ def _background(taps: np.ndarray) -> float:
     even = float(np.quantile(border, 0.1)) >= level / 2
     # 11,000 Gaussians, disks, straight and shaken motions, Airy discs and Moffat tails, cut off at all widths, are told
     # apart from a background by these numbers: none of them is taken for one.
-    flat = float(np.median(_border(taps[depth:-depth, depth:-depth]))) <= 1.25 * level
+    flat = float(np.median(_border(taps[(slice(depth, -depth),) * taps.ndim]))) <= 1.25 * level
     told = level > 0 and even and flat and taps.max() >= 2 * level and _share(level, taps) > SHARE
     return level if told else 0.0
 
 
-def _off_centre(taps: np.ndarray, level: float) -> tuple[float, float]:
-    """How far below and right of k // 2 the centroid is, of what is above a background."""
+def _off_centre(taps: np.ndarray, level: float) -> tuple[float, ...]:
+    """How far behind k // 2 the centroid is along each axis, of what is above a background."""
     weights = np.maximum(taps - level, 0.0) if level > 0 else np.abs(taps)
-    row, column = (
-        float((weights.sum(axis=1 - axis) * np.arange(k)).sum() / weights.sum()) - k // 2
+    return tuple(
+        float((np.moveaxis(weights, axis, -1) * np.arange(k)).sum() / weights.sum()) - k // 2
         for axis, k in enumerate(weights.shape)
     )
-    return row, column
 
 
-def _centred(taps: np.ndarray, off: tuple[float, float]) -> np.ndarray:
+def _centred(taps: np.ndarray, off: tuple[float, ...]) -> np.ndarray:
     """With the pixel nearest to the centroid at k // 2, grown by zeros as little as that needs."""
     pads = []
     for away, k in zip(off, taps.shape, strict=True):
