@@ -63,6 +63,8 @@ def test_a_diagonal_is_above() -> None:
         root = above.rsqrt()[:, None] * matrix
         assert torch.linalg.matrix_norm(root, 2).item() == pytest.approx(1, abs=2e-3)
         assert torch.equal((3.0 * op).majorant(), 9 * op.majorant())
+    alone = NonUniformFourier(scattered(1), (8, 7))
+    assert alone.density.item() == pytest.approx(1, rel=1e-9)
     assert torch.equal(op.density, given.double()) and bool((op.density > 0).all())
     density = NonUniformFourier(radial(6, 8), (8, 8)).density.reshape(6, 16)
     assert bool((density[:, 0] > 2 * density[:, 8]).all())
