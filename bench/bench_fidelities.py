@@ -46,7 +46,8 @@ SECTIONS = (
     (
         "A colour picture",
         "300 x 420 x 3, a shake of 25 x 25, valid border, noise 0.01, total variation of the suggested weight and a\n"
-        "box, two threads, wall clock beside other programs: the gap, and the relative distance from 1000 iterations in float64.",
+        "box, two threads, wall clock beside other programs: the gap, and the relative distance from 1000 iterations\n"
+        "in float64.",
     ),
 )
 FORMS: dict[str, Any] = {"split": inverses.Split(), "number": inverses.Scalar(), "diagonal": inverses.Diagonal()}
