@@ -15,10 +15,12 @@ class Suited(NamedTuple):
     Attributes:
         curvature: D'' / 2 at the data, which of ``||y - v||^2`` is 1.
         size: Of the data, beside those of images in [0, 1].
+        stiffness: What the second split's data_beta is beside that of squares with this curvature.
     """
 
     curvature: float
     size: float = 1.0
+    stiffness: float = 1.0
 
 
 SQUARES = Suited(1.0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..terms import Suited
-from .one_sided import wide
+from .distances import Distances, limited
 from .weighed import Weighed, mean
 
 
@@ -34,6 +34,9 @@ class Absolute(Weighed):
     takes_complex = True
     # D'' / 2 times the size of the data: that of squares through |v - y| = size / 4.
     curvature = 2.0
+    # Most data end at y itself, which the second split reaches the sooner the larger data_beta is: by these times
+    # others' (bench/results/fidelities.md).
+    stiffness = 5.0
 
     def __init__(self, weights: Any = None) -> None:
         super().__init__(weights)
@@ -41,7 +44,7 @@ class Absolute(Weighed):
     def suited(self, y: Tensor, norm: float) -> Suited:
         """By the mean of the data, which is half of their size in images."""
         size = 2 * mean(self.known(y).abs(), "Absolute")
-        return Suited(self.curvature * self.largest / size, size / (norm or 1.0))
+        return Suited(self.curvature * self.largest / size, size / (norm or 1.0), self.stiffness)
 
     def steepest(self, y: Tensor) -> float:
         """D' jumps."""
@@ -59,31 +62,15 @@ class Absolute(Weighed):
 
 
 @dataclass(frozen=True)
-class BoundAbsolute:
-    """``D(v) = sum a |v - y|`` in one solve.
-
-    Attributes:
-        y: The data, finite everywhere.
-        weights: a, which broadcasts to y; None: 1.
-    """
-
-    y: Tensor
-    weights: Tensor | None = None
+class BoundAbsolute(Distances):
+    """``D(v) = sum a |v - y|`` in one solve."""
 
     smooth = False
 
     @property
-    def least(self) -> Tensor:
-        return self.y
-
-    @property
     def pulled(self) -> Tensor:
-        return 0.5 * limited(self.y * (2 / self.y.abs().amax().clamp_min(1e-30)), self._a(0.5))
-
-    def _a(self, times: Any = 1.0) -> Tensor:
-        """The weights times a number or a tensor, as a tensor."""
-        one = torch.ones((), dtype=self.y.real.dtype, device=self.y.device) if self.weights is None else self.weights
-        return one * times
+        near = self.y * (4 / self.y.abs().amax().clamp_min(1e-30))
+        return self._a(0.25) * limited(near, torch.ones_like(near.real))
 
     def prox(self, v: Tensor, scale: Tensor, penalty: float) -> Tensor:
         """The u that minimises ``D(scale u) + penalty (u - v)^2``."""
@@ -106,18 +93,3 @@ class BoundAbsolute:
         """``D(v) + D*(nu) - nu v`` of each datum."""
         r = v - self.y
         return self._a() * r.abs() - (nu * r.conj()).real if r.is_complex() else self._a() * r.abs() - nu * r
-
-    def value(self, v: Tensor) -> Tensor:
-        """D(v) for each image, shape (b,)."""
-        return (self._a() * wide((v - self.y).abs())).flatten(1).sum(dim=1)
-
-    def whole(self) -> Tensor:
-        return self.value(torch.zeros_like(self.y))
-
-
-def limited(values: Tensor, most: Tensor) -> Tensor:
-    """``values`` with moduli of at most ``most``."""
-    if values.is_complex():
-        size = values.abs()
-        return values * torch.where(size > most, most / torch.where(size > 0, size, torch.ones_like(size)), 1.0)
-    return torch.minimum(torch.maximum(values, -most), most)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..arrays import check_number
-from .absolute import limited
-from .one_sided import wide
+from .distances import Distances, limited
 from .weighed import Weighed
 
 
@@ -45,7 +44,7 @@ class Huber(Weighed):
 
     def bind(self, y: Tensor, dtype: torch.dtype) -> BoundHuber:
         y = y if y.is_complex() else y.to(dtype)
-        return BoundHuber(y, self.width, self.weights_like(y))
+        return BoundHuber(y, self.weights_like(y), width=self.width)
 
     def describe(self) -> str:
         return f"Huber's of width {self.width:.3g}"
@@ -55,32 +54,20 @@ class Huber(Weighed):
 
 
 @dataclass(frozen=True)
-class BoundHuber:
+class BoundHuber(Distances):
     """``D(v) = sum a h(v - y)`` in one solve.
 
     Attributes:
-        y: The data, finite everywhere.
         width: Up to which h is a square.
-        weights: a, which broadcasts to y; None: 1.
     """
 
-    y: Tensor
-    width: float
-    weights: Tensor | None = None
+    width: float = field(kw_only=True)
 
     smooth = True
 
     @property
-    def least(self) -> Tensor:
-        return self.y
-
-    @property
     def pulled(self) -> Tensor:
         return self.slope(torch.zeros_like(self.y))
-
-    def _a(self, times: float = 1.0) -> Tensor:
-        one = torch.ones((), dtype=self.y.real.dtype, device=self.y.device) if self.weights is None else self.weights
-        return one * times
 
     def prox(self, v: Tensor, scale: Tensor, penalty: float) -> Tensor:
         """The u that minimises ``D(scale u) + penalty (u - v)^2``: a step of squares, limited."""
@@ -106,10 +93,3 @@ class BoundHuber:
     def _h(self, size: Tensor) -> Tensor:
         inside = size.clamp_max(self.width)
         return inside * (2 * size - inside)
-
-    def value(self, v: Tensor) -> Tensor:
-        """D(v) for each image, shape (b,)."""
-        return (self._a() * self._h(wide((v - self.y).abs()))).flatten(1).sum(dim=1)
-
-    def whole(self) -> Tensor:
-        return self.value(torch.zeros_like(self.y))

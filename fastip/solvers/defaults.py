@@ -41,7 +41,7 @@ def settled(
     if fidelity is not None:
         given = inverse if inverse == "auto" else check_inverse(inverse)
         asked = wanted(prox, beta)
-        serving = auto.serving(fidelity, given, op, y, betas[0] / suited.curvature, relaxation, suited.curvature, asked)
+        serving = auto.serving(fidelity, given, op, y, betas[0] / suited.curvature, relaxation, suited, asked)
         if beta is None and isinstance(serving, auto.FidelityDual):
             betas = _raised(betas, prior, suited.curvature * auto.least_beta(op, norm(op, shape) ** 2), y)
         return betas, serving, prox
@@ -92,7 +92,14 @@ def schedule(
     check_prior(prior)
     if beta is None:
         if suited != SQUARES and isinstance(op, Operator):
-            return [_weighed(prior, op, fixed(shape, op), suited.curvature * suited.size) / suited.size]
+            value = _weighed(prior, op, fixed(shape, op), suited.curvature * suited.size) / suited.size
+            if not agrees(prior, value):
+                raise InvalidInput(
+                    f"beta is not given, and the noise and sigma of the {type(prior).__name__} imply it for squares of "
+                    "differences alone; expected beta, and sigma in units of the image without noise: for counts "
+                    "beta = 1 / (2 sigma^2)"
+                )
+            return [value]
         implied = _suggested(prior, op, shape)
         implied = DEFAULT_BETA * norm(op, shape) ** 2 if implied is None else implied
         return [implied or check_seen(norm(op, shape), op)]

@@ -10,6 +10,7 @@ import torch
 import fastip
 from cases.checks import noise
 from fastip import fidelities, inverses, operators, priors, psf
+from fastip.errors import InvalidInput
 
 SPLIT, PROX, NUMBER, EXACT = "exact by a second split", "a prox in line one, a number", "a number", "exact, pointwise"
 HUBER, SQUARES = fidelities.Huber(0.1), fidelities.Squares(2.0)
@@ -18,7 +19,7 @@ NETWORK = priors.Denoiser(lambda x, sigma: x / (1 + sigma), sigma=0.1, noise=0.1
 
 
 def blur(side: int, stride: int = 1, boundary: str = "valid") -> operators.Blur:
-    return operators.Blur(psf.box(side), stride, boundary)
+    return operators.Blur(noise((side, side), seed=3).abs() / side**2, stride, boundary)
 
 
 def mask(size: int) -> operators.Mask:
@@ -28,7 +29,7 @@ def mask(size: int) -> operators.Mask:
 @pytest.mark.parametrize(
     "op, prior, fidelity, words",
     [
-        # an iteration of a number costs the pixels of the psf, one of the split four transforms and fewer of them
+        # an iteration of a number costs the weights of the psf, one of the split four transforms and fewer of them
         (blur(17), TV, HUBER, PROX),
         (blur(18), TV, HUBER, SPLIT),
         (blur(18), TV, SQUARES, SPLIT),
@@ -36,6 +37,12 @@ def mask(size: int) -> operators.Mask:
         (blur(7), L1, HUBER, PROX),
         (blur(8), L1, HUBER, SPLIT),
         (blur(2), NETWORK, HUBER, SPLIT),
+        # of which those that are zero cost nothing, and separable ones two sides
+        (operators.Blur(psf.box(25), boundary="valid"), TV, HUBER, PROX),
+        (operators.Blur(psf.shake(25, 1), boundary="valid"), TV, HUBER, PROX),
+        (operators.Blur(psf.disk(25, 11), boundary="valid"), TV, HUBER, SPLIT),
+        (operators.Blur(psf.box(8), boundary="valid"), L1, HUBER, SPLIT),
+        (operators.Blur(psf.shake(25, 1), boundary="valid"), L1, HUBER, SPLIT),
         # a number convolves where data are alone
         (blur(24, 2), TV, HUBER, PROX),
         (blur(24, 2), L1, HUBER, SPLIT),
@@ -76,3 +83,58 @@ def test_high_counts_are_served_as_low_ones() -> None:
     for counts in (1.0, 1e4):
         told = fastip.explain(op, priors.TV(0.02), op(counts * x), fidelity=fidelities.Poisson())
         assert "a number by the norm of A" in told
+
+
+@pytest.mark.parametrize(
+    "fidelity, expected",
+    [
+        (fidelities.Absolute(), "data_beta = 2,"),  # 0.5 over the mean
+        (fidelities.Absolute(3.0), "data_beta = 6,"),
+        (fidelities.Poisson(), "data_beta = 0.2,"),  # 0.1 over twice the mean
+        (fidelities.Clipped(1.0, weights=2.0), "data_beta = 0.05,"),
+        (fidelities.Huber(0.1), "data_beta = 0.1,"),
+        (SQUARES, "data_beta = 0.2,"),
+    ],
+    ids=repr,
+)
+def test_the_data_beta_of_each(fidelity: Any, expected: str) -> None:
+    y = torch.full((1, 1, 12, 12), 0.25, dtype=torch.float64)
+    told = fastip.explain(blur(3, 1, "circular"), TV, y, fidelity=fidelity, inverse=inverses.Split())
+    assert expected in told
+
+
+def smoothing(x: torch.Tensor, sigma: float) -> torch.Tensor:
+    return x + min(1.0, sigma / 100) * (x.mean(dim=(-2, -1), keepdim=True) - x)
+
+
+def test_a_denoiser_beside_counts() -> None:
+    """High counts of nearly one mean m are squares of noise sqrt(m): beta is 1 / (2 sigma^2), sigma in counts."""
+    op, sigma, m = operators.Mask(torch.ones(9, 8)), 40.0, 1e4
+    y = torch.poisson(torch.full((1, 1, 9, 8), m, dtype=torch.float64), generator=torch.Generator().manual_seed(1))
+    given: dict[str, Any] = {"iterations": 300, "tolerance": 0}
+    plain = fastip.admm(y, op, priors.Denoiser(smoothing, sigma=sigma, noise=m**0.5), **given).x
+    counts = {"fidelity": fidelities.Poisson(), "beta": 1 / (2 * sigma**2)}
+    for inverse in ("auto", inverses.Scalar()):
+        found = fastip.admm(y, op, priors.Denoiser(smoothing, sigma=sigma), inverse=inverse, **counts, **given).x
+        assert float((found - plain).norm() / (y - plain).norm()) < 0.05
+    assert float((y - plain).norm() / (y - m).norm()) > 0.1
+
+
+@pytest.mark.parametrize("fidelity", [fidelities.Poisson(), fidelities.Absolute()], ids=repr)
+def test_noise_of_squares_implies_no_beta_beside_counts(fidelity: Any) -> None:
+    y, prior = torch.full((1, 1, 9, 8), 1e4), priors.Denoiser(smoothing, sigma=40.0, noise=100.0)
+    with pytest.raises(InvalidInput, match=r"for squares of differences alone; .* beta = 1 / \(2 sigma\^2\)"):
+        fastip.admm(y, operators.Mask(torch.ones(9, 8)), prior, fidelity=fidelity)
+
+
+@pytest.mark.parametrize("fidelity", [fidelities.Poisson(), fidelities.Absolute(), fidelities.Absolute(3.0)], ids=repr)
+def test_the_default_beta_follows_the_operator(fidelity: Any) -> None:
+    """s A and s R are the problem of A and R whose image is as many times as high."""
+    h = psf.gaussian(5, sigma=1.0)
+    y = 50 * torch.rand(1, 1, 9, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    one, two = (
+        fastip.admm(y, operators.Blur(s * h), priors.TV(0.02 * s), fidelity=fidelity, iterations=20, tolerance=0)
+        for s in (1.0, 8.0)
+    )
+    assert two.beta == pytest.approx(64 * one.beta, rel=1e-6)
+    assert float((8 * two.x - one.x).norm() / one.x.norm()) < 1e-6

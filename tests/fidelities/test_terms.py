@@ -128,6 +128,22 @@ def test_the_slope_and_the_value(name: str) -> None:
     assert term.value(v[None].detach()).item() >= 0 and term.whole().shape == (1,)
 
 
+@EVERY
+def test_what_pulls_at_zero(name: str) -> None:
+    """Half the slope where there is one; half of the most that absolute values and counts can have, by weights."""
+    term, terms = bound(name)
+    weights = A if "weights" in name or "background" in name else ONE
+    if name.startswith("counts"):
+        expected = 0.5 * weights
+    elif name.startswith("absolute"):
+        expected = 0.25 * weights * (4 * Y / 7).clamp_max(1)
+    else:
+        at = torch.zeros_like(Y, requires_grad=True)
+        (gradient,) = torch.autograd.grad(terms(at).sum(), at)
+        expected = -gradient / 2
+    torch.testing.assert_close(term.pulled, expected)
+
+
 def test_moduli_of_complex_data() -> None:
     y = torch.complex(noise((4, 3), seed=1), noise((4, 3), seed=2))
     w = torch.complex(noise((4, 3), seed=3), noise((4, 3), seed=4))

@@ -7,6 +7,8 @@ from torch import Tensor
 from ... import contracts
 from ...contracts import Fidelity, Inverse, LinearOperator, Shape
 from ...errors import Unsupported, brief
+from ...operators.base.convolutions import split
+from ...terms import Suited
 from ...tracing import constant, fixed
 from ..exact import Exact
 from ..general.bounded import Diagonal, Scalar
@@ -15,11 +17,10 @@ from ..split import Split
 from .dual import FidelityDual
 from .split import FidelitySplit
 
-# Pixels of the psf's frame, for each that the stride keeps, from which the split takes less time. An iteration of it
-# costs four transforms whatever the psf is, 1.5 to 2.7 times the one of a number for 5 x 5 to 25 x 25, 0.6 for a disk
-# of 31 (total variation), and it makes 0.6 as many. Time over that of a number, geometric means of squares, clipped,
-# Huber's and counts to 1e-3: total variation 1.6 at 9 x 9, 1.1 at 25 x 25, 0.5 at 31 x 31,
-# 1.5 to 3 with a stride or holes alone; l1 0.8 at 9 x 9, 0.6 at 25 x 25. A network costs more than either step.
+# From which size of the psf on, for each pixel that the stride keeps, the split takes less time
+# (bench/results/fidelities.md). Total variation: by the weights that are not zero, k + k of a separable k x k, which an
+# iteration of a number costs; four transforms of the split cost as much as 300, and it makes 0.6 to 1 times as many.
+# Priors of each pixel alone: by the frame, as the split makes a third as many. A network costs more than either step.
 STEPS, POINTWISE, NETWORK = 300, 64, 2
 
 
@@ -30,7 +31,7 @@ def serving(
     y: Tensor,
     beta: float,
     relaxation: float,
-    curvature: float,
+    suited: Suited,
     wanted: Wanted,
 ) -> Inverse:
     """The data step of another data term: the second split, or line one as a prox.
@@ -45,7 +46,7 @@ def serving(
         y: The data.
         beta: The penalty beside D's curvature.
         relaxation: 0 < a < 2.
-        curvature: That of D at the data, beside that of squares.
+        suited: What D is at the data, beside squares.
         wanted: What the prior asks.
 
     Returns:
@@ -57,15 +58,14 @@ def serving(
     window = not y.is_complex() and _has_window(op)
     exact = fidelity.quadratic and _on_diagonal(op, fixed(y.shape, op))
     if isinstance(inverse, str) and inverse == "auto":
-        least = POINTWISE if wanted.pointwise else NETWORK if wanted.exact else STEPS
-        if window and _frame(op) >= least:
+        if window and _large(op, wanted):
             inverse = Split()
         elif exact:
             inverse = Exact()
         else:
             inverse = Diagonal() if diagonal_pays(op, y, beta, relaxation) else Scalar()
     if isinstance(inverse, Split) and window:
-        return FidelitySplit(inverse, fidelity, curvature)
+        return FidelitySplit(inverse, fidelity, suited.curvature * suited.stiffness)
     if isinstance(inverse, (Scalar, Diagonal)) or (isinstance(inverse, Exact) and exact):
         return FidelityDual(inverse, fidelity)
     possible = ["inverses.Scalar()"]
@@ -89,13 +89,20 @@ def _has_window(op: LinearOperator) -> bool:
 
 
 @constant
-def _frame(op: LinearOperator) -> float:
-    """Pixels of the psf's frame for each that is kept."""
+def _large(op: LinearOperator, wanted: Wanted) -> bool:
+    """Whether the psf is so large that the split takes less time."""
     window = op.window()
     assert window is not None
     a = window.convolution
-    sides = a.psf.shape[-getattr(a, "axes", 2) :]
-    return float(sides.numel() / a.stride ** len(sides))
+    axes = getattr(a, "axes", 2)
+    sides = a.psf.shape[-axes:]
+    frame, weights = sides.numel(), int((a.psf != 0).flatten(-axes).sum(-1).max())
+    kept: int = a.stride ** len(sides)
+    if wanted.pointwise or wanted.exact:
+        return frame >= kept * (POINTWISE if wanted.pointwise else NETWORK)
+    if a.psf.ndim == axes == 2 and split(a.psf) is not None:
+        weights = min(weights, sum(sides))
+    return weights >= kept * STEPS
 
 
 @constant

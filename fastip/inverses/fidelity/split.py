@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,51 +18,35 @@ class FidelitySplit:
     """:class:`fastip.inverses.Split` for ``D(A x) + R(x)``: its u' is ``argmin_u D(M u) + e ||u - (2 H X - s)||^2``.
 
     D may be any convex function of each datum by itself, and convergence is that of the split. data_beta None is 0.1
-    times the largest squared weight of a datum, times that of D.
+    times the largest squared weight of a datum, times what D is beside squares.
 
     Args:
         split: The inverse, with its data_beta.
         fidelity: D.
-        curvature: That of D at the data, beside that of squares.
+        stiff: What D is at the data, beside squares: its curvature, and more where its slope jumps.
     """
 
-    def __init__(self, split: Split, fidelity: Fidelity, curvature: float) -> None:
-        self.split, self.fidelity, self.curvature = split, fidelity, curvature
+    def __init__(self, split: Split, fidelity: Fidelity, stiff: float) -> None:
+        self.split, self.fidelity, self.stiff = split, fidelity, stiff
 
     def bind(self, op: LinearOperator, y: Tensor, beta: float, relaxation: float = 1.0) -> FidelityStep:
         y = self.fidelity.known(y)
-        data_beta, stride, plan = planned(op, y, self.split.data_beta, self.curvature)
-        return FidelityStep(op, y, beta, data_beta, stride, plan, self.fidelity, warm=self.split.warm)
+        numbers = planned(op, y, self.split.data_beta, self.stiff)
+        return FidelityStep(self.fidelity, op, y, beta, *numbers, warm=self.split.warm)
 
 
 class FidelityStep(SplitStep):
     """:class:`FidelitySplit` in one solve.
 
     Args:
-        op: A.
-        y: The data.
-        beta: The penalty of the first split.
-        data_beta: That of the second.
-        stride: Grid pixels from one data point to the next.
-        planned: As of a SplitStep.
         fidelity: D.
+        step: What a SplitStep takes.
         warm: Steps of the second split alone at the start.
     """
 
-    def __init__(
-        self,
-        op: LinearOperator,
-        y: Tensor,
-        beta: float,
-        data_beta: float,
-        stride: int,
-        planned: tuple[Tensor, ...],
-        fidelity: Fidelity,
-        *,
-        warm: int = 0,
-    ) -> None:
-        super().__init__(op, y, beta, data_beta, stride, planned, warm=warm)
-        self._fidelity, self._term = fidelity, fidelity.bind(y, self._seen.dtype)
+    def __init__(self, fidelity: Fidelity, *step: Any, warm: int = 0) -> None:
+        super().__init__(*step, warm=warm)
+        self._fidelity, self._term = fidelity, fidelity.bind(self.y, self._seen.dtype)
         self._nothing = torch.zeros_like(self._seen)
         self.smooth = self._term.smooth
 
