@@ -167,3 +167,15 @@ def test_the_default_beta(fidelity: Any, curvature: float, size: float) -> None:
     beside = priors.TV(0.02 / (curvature * size)).suggested_beta(op, (1, 1, 9, 8))
     found = fastip.admm(y, op, priors.TV(0.02), fidelity=fidelity, iterations=1)
     assert found.beta == pytest.approx(curvature * beside, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Scalar", "Diagonal", "Split"])
+def test_all_weights_times_a_number(name: str) -> None:
+    """The start, the penalties and the iterates are those of the prior times it."""
+    op, a, inverse = blur(4), noise((9, 10), seed=4).abs(), getattr(inverses, name)()
+    y = op(torch.rand(1, 1, 12, 13, dtype=torch.float64))
+    one, two = (
+        fastip.admm(y, op, priors.TV(0.02 * n), fidelity=fidelities.Squares(n * a), inverse=inverse, iterations=3).x
+        for n in (1.0, 7.0)
+    )
+    assert float((one - two).norm() / one.norm()) < 1e-6
