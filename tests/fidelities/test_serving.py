@@ -138,3 +138,44 @@ def test_the_default_beta_follows_the_operator(fidelity: Any) -> None:
     )
     assert two.beta == pytest.approx(64 * one.beta, rel=1e-6)
     assert float((8 * two.x - one.x).norm() / one.x.norm()) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "side, stride, prior, form",
+    [(6, 1, TV, PROX), (7, 1, TV, SPLIT), (3, 1, L1, PROX), (4, 1, L1, SPLIT), (8, 2, TV, PROX), (8, 2, L1, SPLIT)],
+)
+def test_volumes(side: int, stride: int, prior: Any, form: str) -> None:
+    """All the axes of a psf and its stride count."""
+    op = operators.Blur(noise((side,) * 3, seed=3).abs() / side**3, stride, boundary="valid", axes=3)
+    y = op(torch.rand(1, 1, 10, 10, 10, dtype=torch.float64))
+    assert form in fastip.explain(op, prior, y, fidelity=HUBER)
+
+
+@pytest.mark.parametrize(
+    "fidelity, curvature, size",
+    [
+        (fidelities.Poisson(), 0.1, 10.0),  # 1 over twice the mean, and that
+        (fidelities.Absolute(), 0.2, 10.0),
+        (fidelities.Clipped(9.0), 0.25, 1.0),
+        (SQUARES, 2.0, 1.0),
+    ],
+    ids=repr,
+)
+def test_the_default_beta(fidelity: Any, curvature: float, size: float) -> None:
+    """That of squares, beside the curvature of D and with the weight that the image in [0, 1] has."""
+    op, y = operators.Blur(psf.gaussian(5, sigma=1.0)), torch.full((1, 1, 9, 8), 5.0, dtype=torch.float64)
+    beside = priors.TV(0.02 / (curvature * size)).suggested_beta(op, (1, 1, 9, 8))
+    found = fastip.admm(y, op, priors.TV(0.02), fidelity=fidelity, iterations=1)
+    assert found.beta == pytest.approx(curvature * beside, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Scalar", "Diagonal", "Split"])
+def test_all_weights_times_a_number(name: str) -> None:
+    """The start, the penalties and the iterates are those of the prior times it."""
+    op, a, inverse = blur(4), noise((9, 10), seed=4).abs(), getattr(inverses, name)()
+    y = op(torch.rand(1, 1, 12, 13, dtype=torch.float64))
+    one, two = (
+        fastip.admm(y, op, priors.TV(0.02 * n), fidelity=fidelities.Squares(n * a), inverse=inverse, iterations=3).x
+        for n in (1.0, 7.0)
+    )
+    assert float((one - two).norm() / one.norm()) < 1e-6

@@ -133,15 +133,20 @@ def test_what_pulls_at_zero(name: str) -> None:
     """Half the slope where there is one; half of the most that absolute values and counts can have, by weights."""
     term, terms = bound(name)
     weights = A if "weights" in name or "background" in name else ONE
-    if name.startswith("counts"):
-        expected = 0.5 * weights
-    elif name.startswith("absolute"):
-        expected = 0.25 * weights * (4 * Y / 7).clamp_max(1)
-    else:
-        at = torch.zeros_like(Y, requires_grad=True)
-        (gradient,) = torch.autograd.grad(terms(at).sum(), at)
-        expected = -gradient / 2
+    expected = weights * (4 * Y / 7).clamp_max(1) / 4 if name.startswith("absolute") else weights / 2
+    if term.smooth:
+        expected = -torch.func.grad(lambda v: terms(v).sum())(torch.zeros_like(Y)) / 2
     torch.testing.assert_close(term.pulled, expected)
+
+
+@pytest.mark.parametrize("name", ["squares", "clipped", "huber", "huber, weights", "counts, dark"])
+def test_the_steepest_slope(name: str) -> None:
+    """D'' / 2 is that at the most for v >= 0, and that somewhere."""
+    fidelity = fidelities.Poisson(B + 0.1) if name == "counts, dark" else CASES[name][0]
+    term: Any = fidelity.bind(fidelity.known(Y), torch.float64)
+    v = torch.linspace(0, 9, 9001, dtype=torch.float64)[:, None].expand(-1, 5)
+    steepest = float((term.slope(v[:-1]) - term.slope(v[1:])).max() / 1e-3)
+    assert steepest == pytest.approx(fidelity.steepest(Y), rel=2e-2)
 
 
 def test_moduli_of_complex_data() -> None:

@@ -94,13 +94,12 @@ def _large(op: LinearOperator, wanted: Wanted) -> bool:
     window = op.window()
     assert window is not None
     a = window.convolution
-    axes = getattr(a, "axes", 2)
-    sides = a.psf.shape[-axes:]
-    frame, weights = sides.numel(), int((a.psf != 0).flatten(-axes).sum(-1).max())
+    sides = a.psf.shape[-a.axes :]
+    frame, weights = sides.numel(), int((a.psf != 0).flatten(-a.axes).sum(-1).max())
     kept: int = a.stride ** len(sides)
     if wanted.pointwise or wanted.exact:
         return frame >= kept * (POINTWISE if wanted.pointwise else NETWORK)
-    if a.psf.ndim == axes == 2 and split(a.psf) is not None:
+    if a.psf.ndim == a.axes == 2 and split(a.psf) is not None:
         weights = min(weights, sum(sides))
     return weights >= kept * STEPS
 
