@@ -7,7 +7,7 @@ from .complex import Complex
 from .dense import Dense
 from .function import Function, each
 from .gaussian import GaussianMeasurements
-from .kspace import MaskedFourier, NonUniformFourier, Sense
+from .kspace import Coils, MaskedFourier, NonUniformFourier, Sense
 from .linear import Adjoint, Composition, Operator, Scaled, Sum
 from .mask import Mask
 from .module import Module
@@ -22,6 +22,7 @@ from .wrapped import wrap
 __all__ = [
     "Adjoint",
     "Blur",
+    "Coils",
     "Complex",
     "Composition",
     "Dense",

@@ -173,6 +173,14 @@ class Composition(Operator):
     def absolute(self) -> Operator | None:
         return _both(Composition, self.left, self.right)
 
+    def majorant(self) -> Tensor | None:
+        """``||right||^2`` times that of left, above which left (right right^T) left^T is not."""
+        known = self.left.majorant()
+        try:
+            return None if known is None else self.right.norm() ** 2 * known
+        except InvalidInput:  # which depends on the image size
+            return None
+
     def check_measured(self, y: Tensor) -> None:
         self.left.check_measured(y)
 

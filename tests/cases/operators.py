@@ -282,6 +282,13 @@ def _others() -> list[Case]:
             ),
             (1, 2, 3, 4, 2),
         ),
+        Case("coils", lambda dtype: operators.Coils(_coils(2, 3, 4, 5)), (2, 1, 4, 5)),
+        Case("coils-volumes", lambda dtype: operators.Coils(_coils(3, 2, 4, 3).real, axes=3), (2, 1, 2, 4, 3)),
+        Case(
+            "non-uniform-fourier-of-coils",
+            lambda dtype: operators.NonUniformFourier(_frequencies(2, 9), (4, 5)) @ operators.Coils(_coils(2, 4, 5)),
+            (2, 1, 4, 5),
+        ),
         Case("sense", lambda dtype: operators.Sense(draw(6, 5, seed=23).to(dtype), _coils(3, 6, 5)), (2, 1, 6, 5)),
         Case(
             "sense-images",

@@ -54,7 +54,9 @@ def test_certified_for_every_relaxation(case, inverse):
             c = applied(inverse.bind(op, y, beta, a), y)
         except Unsupported:
             unknown = isinstance(inverse, inverses.Diagonal) and op.absolute() is None
-            assert unknown or (isinstance(inverse, inverses.Nystrom) and case.id in ("mask-batch", "sense-images"))
+            assert unknown or (
+                isinstance(inverse, inverses.Nystrom) and case.id in ("mask-batch", "sense-images", "coils")
+            )
             return
         assert (c - c.T).abs().max() <= 1e-10 * c.abs().max() and torch.linalg.eigvalsh(c)[0] > 0
         weighed = 0.5 * a * beta * torch.eye(len(gram)) + (a - 0.25 * a**2) * gram

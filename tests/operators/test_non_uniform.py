@@ -70,6 +70,20 @@ def test_a_diagonal_is_above() -> None:
     assert bool((density[:, 0] > 2 * density[:, 8]).all())
 
 
+def test_a_diagonal_is_above_that_of_coils() -> None:
+    coils = draw(2, 8, 7, seed=5)
+    op = NonUniformFourier(radial(6, 8), (8, 7)) @ operators.Coils(coils)
+    matrix, above = operator_matrix(op, (1, 1, 8, 7)), op.majorant()
+    assert above is not None and torch.equal(above, op.right.norm() ** 2 * op.left.majorant())
+    whole = above.repeat(2).repeat_interleave(2)
+    assert float(torch.linalg.eigvalsh(whole.diag() - matrix @ matrix.T)[0]) > -1e-9
+    x = draw(1, 1, 8, 7)
+    prior, y = priors.L1(0.05), op(x)
+    assert "a number for each datum" in fastip.explain(op, prior, y)
+    known = fastip.admm(y, op, prior, inverse=inverses.Scalar(), beta=0.5, iterations=3000, tolerance=0).x
+    assert relative(fastip.admm(y, op, prior, iterations=1500, tolerance=0).x, known) < 1e-4
+
+
 def test_it_pickles_with_its_fingerprint() -> None:
     op = NonUniformFourier(scattered(9), (4, 5))
     again = pickle.loads(pickle.dumps(op))

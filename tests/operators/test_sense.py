@@ -80,6 +80,18 @@ def test_the_norm_is_that_of_whole_samples() -> None:
     assert Sense(weights, s).norm() == pytest.approx(largest, rel=1e-12)
 
 
+def test_coils_alone() -> None:
+    s, x = draw(2, 3, 5, 4), draw(2, 1, 5, 4, seed=1)
+    op = operators.Coils(s)
+    assert torch.equal(op(x), s * x)
+    torch.testing.assert_close(op.adjoint(op(x)), s.abs().square().sum(1, keepdim=True) * x)
+    mask = torch.rand(5, 4, dtype=torch.float64)
+    pair = operators.MaskedFourier(mask, image="complex") @ op
+    assert relative(pair(x), Sense(mask, s)(x)) < 1e-14
+    largest = torch.linalg.matrix_norm(operator_matrix(op, (2, 1, 5, 4)), 2).item()
+    assert op.norm() == pytest.approx(largest, rel=1e-12)
+
+
 HOLED = torch.full((2, 4, 4), torch.nan, dtype=torch.complex64)
 
 
@@ -87,7 +99,7 @@ HOLED = torch.full((2, 4, 4), torch.nan, dtype=torch.complex64)
     ("make", "message"),
     [
         (lambda: Sense(torch.zeros(4, 4), draw(2, 4, 4)), "mask is 0 everywhere"),
-        (lambda: Sense(torch.ones(4, 4), torch.zeros(2, 4, 4)), "coils is 0 everywhere"),
+        (lambda: Sense(torch.ones(4, 4), torch.zeros(2, 4, 4)), "coils are 0 everywhere"),
         (lambda: Sense(draw(4, 4), draw(2, 4, 4)), "mask has dtype torch.complex128; expected real"),
         (lambda: Sense(torch.ones(4, 4), draw(4, 4)), "coils has shape"),
         (lambda: Sense(torch.ones(4, 4), HOLED), "coils holds 32 values that are NaN or Inf"),
@@ -96,10 +108,12 @@ HOLED = torch.full((2, 4, 4), torch.nan, dtype=torch.complex64)
         (lambda: Sense(torch.ones(2, 1, 4, 4), draw(3, 2, 4, 4)), r"the mask has shape \(2, 1, 4, 4\) but coils"),
         (lambda: Sense(torch.ones(4, 4), draw(2, 4, 4), axes=1), "axes is 1"),
         (lambda: Sense(torch.ones(4, 4), draw(2, 4, 4))(draw(1, 2, 4, 4)), "2 channels; expected one"),
-        (lambda: Sense(torch.ones(4, 4), draw(2, 4, 4))(draw(1, 1, 4, 5)), "the image is 4 x 5 but the mask 4 x 4"),
+        (lambda: Sense(torch.ones(4, 4), draw(2, 4, 4))(draw(1, 1, 4, 5)), "the image is 4 x 5 but the coils 4 x 4"),
         (lambda: Sense(torch.ones(4, 4), draw(2, 4, 4))(torch.ones(1, 1, 4, 4)), "expected complex64 or complex128"),
         (lambda: Sense(torch.ones(4, 4), draw(2, 4, 4)).adjoint(draw(1, 3, 4, 4)), "those of 3 coils; expected .* 2"),
-        (lambda: Sense(torch.ones(4, 4), draw(3, 2, 4, 4))(draw(2, 1, 4, 4)), "masks or coils for 3 images"),
+        (lambda: Sense(torch.ones(3, 1, 4, 4), draw(2, 4, 4))(draw(2, 1, 4, 4)), "there are masks for 3 images"),
+        (lambda: operators.Coils(draw(2, 4, 4)).adjoint(draw(1, 2, 3, 4)), "the data is 3 x 4 but the coils 4 x 4"),
+        (lambda: Sense(torch.ones(4, 4), draw(3, 2, 4, 4))(draw(2, 1, 4, 4)), "there are coils for 3 images"),
     ],
 )
 def test_what_does_not_fit_is_refused(make: Any, message: str) -> None:

@@ -2,6 +2,6 @@
 
 from .masked_fourier import MaskedFourier
 from .non_uniform import NonUniformFourier
-from .sense import Sense
+from .sense import Coils, Sense
 
-__all__ = ["MaskedFourier", "NonUniformFourier", "Sense"]
+__all__ = ["Coils", "MaskedFourier", "NonUniformFourier", "Sense"]

@@ -102,8 +102,7 @@ class MaskedFourier(Operator):
             )
 
     def _parameters(self) -> tuple[Any, ...]:
-        more = (*((self.image,) if self.complex_input else ()), *((self.axes,) if self.axes > 2 else ()))
-        return (self.mask, *more)
+        return (self.mask, self.image) if self.complex_input else (self.mask,)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         shape, own = check_axes(input_shape, "image", self.axes), self._own_shape()

@@ -1,4 +1,4 @@
-"""Images seen by several receiver coils, each through a masked Fourier transform."""
+"""Images seen by several receiver coils: as they are, and through a masked Fourier transform."""
 
 from __future__ import annotations
 
@@ -8,13 +8,88 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...contracts import Shape
+from ...contracts import Diagonal, Shape, Structure
 from ...errors import InvalidInput
 from ...placement import Constant
 from ..base.door import by, check_axes, check_axes_count
 from ..base.real_array import complex_array, real_array
+from ..base.remembered import last
 from ..base.work import PASS, TRANSFORM
 from ..linear import Operator
+
+
+class Coils(Operator):
+    """y_j = S_j x: an image times the sensitivity S_j of each of n receiver coils.
+
+    From complex images b 1 h w to complex data b n h w, complex64 or complex128; A^H y = sum_j conj(S_j) y_j, and A^H A
+    is diagonal, ``sum |S_j|^2``. ``NonUniformFourier(frequencies, (h, w)) @ Coils(coils)`` is parallel imaging off the
+    grid; on the grid it is :class:`Sense`.
+
+    Args:
+        coils: S: n h w, complex or real; b n h w where images differ.
+        axes: 2 for images; 3 for volumes, whose coils are n d h w or b n d h w.
+
+    Raises:
+        InvalidInput: For other axes, for coils with another number of axes, or that are empty, non-finite or 0
+            everywhere; for an image of another size or batch, or of more than one channel.
+        Unsupported: For coils that require a gradient, and inside torch.compile.
+    """
+
+    complex_input = complex_output = True
+
+    def __init__(self, coils: Any, *, axes: int = 2) -> None:
+        self.axes = check_axes_count(axes)
+        values = complex_array(coils, "coils", (axes + 1, axes + 2))
+        if not bool(values.any()):
+            raise InvalidInput("coils are 0 everywhere, so nothing is measured; expected a value that is not 0")
+        self.coils = values.reshape(*(1,) * (axes + 2 - values.ndim), *values.shape)
+        self._parts = Constant(torch.view_as_real(self.coils))
+
+    def _sensitivity(self, x: Tensor) -> Tensor:
+        return torch.view_as_complex(self._parts.like(x))
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self._sensitivity(x) * x
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return (self._sensitivity(y).conj() * y).sum(1, keepdim=True)
+
+    def _parameters(self) -> tuple[Any, ...]:
+        return (torch.view_as_real(self.coils), self.axes)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        shape = self._checked(input_shape, "image")
+        if shape[1] != 1:
+            raise InvalidInput(
+                f"the image has shape {shape}, {shape[1]} channels; expected one: make slices or contrasts images of "
+                "the batch"
+            )
+        return (shape[0], self.coils.shape[1], *shape[2:])
+
+    def input_shape(self, output_shape: Shape) -> Shape:
+        shape, count = self._checked(output_shape, "data"), self.coils.shape[1]
+        if shape[1] != count:
+            raise InvalidInput(f"the data has shape {shape}, those of {shape[1]} coils; expected those of {count}")
+        return (shape[0], 1, *shape[2:])
+
+    def _checked(self, shape: Shape, what: str) -> Shape:
+        sizes, own = check_axes(shape, what, self.axes), tuple(self.coils.shape)
+        if sizes[2:] != own[2:]:
+            raise InvalidInput(f"the {what} is {by(sizes[2:])} but the coils {by(own[2:])}; expected the same size")
+        if own[0] not in (1, sizes[0]):
+            raise InvalidInput(f"there are coils for {own[0]} images; expected {own[0]} images, not {sizes[0]}")
+        return sizes
+
+    @last
+    def gram(self, input_shape: Shape) -> Structure:
+        self.output_shape(input_shape)
+        return Diagonal(self.coils.abs().square().sum(1, keepdim=True))
+
+    def products(self, input_shape: Shape) -> float:
+        return PASS * math.prod(self.output_shape(input_shape))
+
+    def _own_shape(self) -> Shape:
+        return (len(self.coils), 1, *self.coils.shape[2:])
 
 
 class Sense(Operator):
@@ -43,66 +118,45 @@ class Sense(Operator):
     complex_input = complex_output = True
 
     def __init__(self, mask: Any, coils: Any, *, axes: int = 2) -> None:
-        self.axes = check_axes_count(axes)
+        self._coils = Coils(coils, axes=axes)
+        self.axes, self.coils = axes, self._coils.coils
         masks = real_array(mask, "mask", (axes, axes + 1, axes + 2))
         self.mask = masks.reshape(*(1,) * (axes + 2 - masks.ndim), *masks.shape)
-        sensitivity = complex_array(coils, "coils", (axes + 1, axes + 2))
-        self.coils = sensitivity.reshape(*(1,) * (axes + 2 - sensitivity.ndim), *sensitivity.shape)
-        for name, values in (("mask", self.mask), ("coils", self.coils)):
-            if not bool(values.any()):
-                raise InvalidInput(f"{name} is 0 everywhere, so nothing is measured; expected a value that is not 0")
-        self._check_alike(tuple(masks.shape), tuple(sensitivity.shape))
-        self._weights, self._parts = Constant(self.mask), Constant(torch.view_as_real(self.coils))
-        self._dims = tuple(range(-axes, 0))
+        if not bool(masks.any()):
+            raise InvalidInput("mask is 0 everywhere, so nothing is measured; expected a value that is not 0")
+        self._check_alike(tuple(masks.shape))
+        self._weights, self._dims = Constant(self.mask), tuple(range(-axes, 0))
 
-    def _check_alike(self, mask: Shape, coils: Shape) -> None:
-        (b, n), (images, count) = self.mask.shape[:2], self.coils.shape[:2]
-        if mask[-self.axes :] != coils[-self.axes :]:
-            raise InvalidInput(
-                f"the mask is {by(mask[-self.axes :])} but coils {by(coils[-self.axes :])}; expected the same size"
-            )
+    def _check_alike(self, mask: Shape) -> None:
+        (b, n), (images, count), size = self.mask.shape[:2], self.coils.shape[:2], self.coils.shape[2:]
+        if mask[-self.axes :] != size:
+            raise InvalidInput(f"the mask is {by(mask[-self.axes :])} but coils {by(size)}; expected the same size")
         if n not in (1, count) or (b != images and 1 not in (b, images)):
             raise InvalidInput(
-                f"the mask has shape {mask} but coils {coils}; expected one mask, or one for each coil or image"
+                f"the mask has shape {mask} but coils {tuple(self.coils.shape)}; expected one mask, or one for each "
+                "coil or image"
             )
-
-    def _sensitivity(self, x: Tensor) -> Tensor:
-        return torch.view_as_complex(self._parts.like(x))
 
     def _forward(self, x: Tensor) -> Tensor:
-        return torch.fft.fftn(self._sensitivity(x) * x, dim=self._dims, norm="ortho").mul_(self._weights.like(x))
+        return torch.fft.fftn(self._coils._forward(x), dim=self._dims, norm="ortho").mul_(self._weights.like(x))
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        seen = torch.fft.ifftn(y * self._weights.like(y), dim=self._dims, norm="ortho")
-        return seen.mul_(self._sensitivity(y).conj()).sum(1, keepdim=True)
+        return self._coils._adjoint(torch.fft.ifftn(y * self._weights.like(y), dim=self._dims, norm="ortho"))
 
     def _parameters(self) -> tuple[Any, ...]:
-        return (self.mask, torch.view_as_real(self.coils), self.axes)
+        return (self.mask, self._coils)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        shape = self._checked(input_shape, "image")
-        if shape[1] != 1:
-            raise InvalidInput(
-                f"the image has shape {shape}, {shape[1]} channels; expected one: make slices or contrasts images of "
-                "the batch"
-            )
-        return (shape[0], self.coils.shape[1], *shape[2:])
+        return self._of_masks(self._coils.output_shape(input_shape))
 
     def input_shape(self, output_shape: Shape) -> Shape:
-        shape, count = self._checked(output_shape, "data"), self.coils.shape[1]
-        if shape[1] != count:
-            raise InvalidInput(f"the data has shape {shape}, those of {shape[1]} coils; expected those of {count}")
-        return (shape[0], 1, *shape[2:])
+        return self._coils.input_shape(self._of_masks(tuple(output_shape)))
 
-    def _checked(self, shape: Shape, what: str) -> Shape:
-        sizes, own = check_axes(shape, what, self.axes), self._own_shape()
-        if sizes[2:] != own[2:]:
-            raise InvalidInput(f"the {what} is {by(sizes[2:])} but the mask {by(own[2:])}; expected the same size")
-        if own[0] not in (1, sizes[0]):
-            raise InvalidInput(
-                f"there are masks or coils for {own[0]} images; expected {own[0]} images, not {sizes[0]}"
-            )
-        return sizes
+    def _of_masks(self, shape: Shape) -> Shape:
+        own = len(self.mask)
+        if shape and own not in (1, shape[0]):
+            raise InvalidInput(f"there are masks for {own} images; expected {own} images, not {shape[0]}")
+        return shape
 
     def products(self, input_shape: Shape) -> float:
         return (TRANSFORM + 2 * PASS) * math.prod(self.output_shape(input_shape))
