@@ -128,6 +128,8 @@ class Odd(operators.Identity):
     def convolution(self):
         return None
 
+    window = convolution
+
     def input_shape(self, output_shape):
         raise InvalidInput("5 x 5")
 

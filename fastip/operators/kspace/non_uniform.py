@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import math
+import os
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,9 @@ from ..linear import Operator
 
 EPS = {torch.float32: 1e-6, torch.float64: 1e-14}  # relative errors of a transform, near rounding
 TINY = 1e-6  # beside a frequency alone, whose sum is 1: less is rounding
+# FINUFFT brings an OpenMP of its own. Where waiting threads spin its team and PyTorch's hinder each other: 25 ms an
+# iteration with two threads, 15 with one (128 x 128, 200 radial lines, two cores); where they sleep, 20 and 26.
+PASSIVE = os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE"
 PASSES = 10  # of the density: 10 on radial lines leave 1 % of where 100 end
 
 
@@ -31,8 +35,8 @@ class NonUniformFourier(Operator):
 
     From complex images b c h w to complex data b c n, complex64 or complex128, by FINUFFT to 1e-6, or 1e-14 in double
     precision. On the frequencies of ``torch.fft.fftfreq`` it is the orthonormal fft2 of an image whose middle was moved
-    to [0, 0] by ``torch.fft.ifftshift``. Volumes b c d h w likewise. Results may differ by their rounding from call to
-    call where several threads run.
+    to [0, 0] by ``torch.fft.ifftshift``. Volumes b c d h w likewise. On a CPU it runs on one thread, and on those of
+    PyTorch where ``OMP_WAIT_POLICY`` is PASSIVE; then results may differ by their rounding from call to call.
 
     Where frequencies lie closer they say less each. With weights w that follow from their density, ``c / w`` is a
     diagonal that A A^H is below, c the largest eigenvalue of ``W^(1/2) A A^H W^(1/2)``, and ``inverses.Diagonal`` steps
@@ -87,7 +91,7 @@ class NonUniformFourier(Operator):
         check_traceable("operators.NonUniformFourier", "its library works on NumPy arrays", "use MaskedFourier")
         how: dict[str, Any] = {"isign": sign, "modeord": 0, "eps": EPS[real_dtype(values.dtype)]}
         if not values.is_cuda:
-            how["nthreads"] = torch.get_num_threads()
+            how["nthreads"] = torch.get_num_threads() if PASSIVE else 1
         found: Tensor = transform(self._points.like(values), values.resolve_conj().contiguous(), *more, **how)
         return found
 
