@@ -90,13 +90,28 @@ PROBLEMS: dict[str, tuple[LinearOperator, Any, tuple[int, ...], dict[str, Any]]]
         operators.Blur(psf.gaussian(4, sigma=1.0), 2, boundary="valid"),
         priors.NonNegative(),
         (2, 1, 5, 6),
-        {"fidelity": fidelities.Squares(3 * random(5, 6, seed=2)), "beta": None, "iterations": 3},
+        {
+            "fidelity": fidelities.Squares(3 * random(5, 6, seed=2)),
+            "beta": None,
+            "iterations": 3,
+            "inverse": inverses.Split(),
+        },
     ),
     "split, clipped": (
         MASKS[0] @ operators.Blur(psf.gaussian(4, sigma=1.0), boundary="valid"),
         TV,
         (2, 2, 11, 9),
-        {"fidelity": fidelities.Clipped(high=random(2, 1, 11, 9, seed=1) > 0.7, low=0.2), "iterations": 3},
+        {
+            "fidelity": fidelities.Clipped(high=random(2, 1, 11, 9, seed=1) > 0.7, low=0.2),
+            "iterations": 3,
+            "inverse": inverses.Split(),
+        },
+    ),
+    "split of a large psf, chosen": (
+        operators.Blur(random(18, 18, seed=9) / 324, boundary="valid"),
+        TV,
+        (1, 1, 5, 4),
+        {"fidelity": fidelities.Huber(0.1), "iterations": 3},
     ),
     "prox, huber": (
         BLUR_ZERO,

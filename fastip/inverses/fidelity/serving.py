@@ -58,7 +58,7 @@ def serving(
     window = not y.is_complex() and _has_window(op)
     exact = fidelity.quadratic and _on_diagonal(op, fixed(y.shape, op))
     if isinstance(inverse, str) and inverse == "auto":
-        if window and _large(op, wanted):
+        if window and _large(op, wanted.pointwise, wanted.exact):
             inverse = Split()
         elif exact:
             inverse = Exact()
@@ -89,7 +89,7 @@ def _has_window(op: LinearOperator) -> bool:
 
 
 @constant
-def _large(op: LinearOperator, wanted: Wanted) -> bool:
+def _large(op: LinearOperator, pointwise: bool, exact: bool) -> bool:
     """Whether the psf is so large that the split takes less time."""
     window = op.window()
     assert window is not None
@@ -97,8 +97,8 @@ def _large(op: LinearOperator, wanted: Wanted) -> bool:
     sides = a.psf.shape[-a.axes :]
     frame, weights = sides.numel(), int((a.psf != 0).flatten(-a.axes).sum(-1).max())
     kept: int = a.stride ** len(sides)
-    if wanted.pointwise or wanted.exact:
-        return frame >= kept * (POINTWISE if wanted.pointwise else NETWORK)
+    if pointwise or exact:
+        return frame >= kept * (POINTWISE if pointwise else NETWORK)
     if a.psf.ndim == a.axes == 2 and split(a.psf) is not None:
         weights = min(weights, sum(sides))
     return weights >= kept * STEPS
