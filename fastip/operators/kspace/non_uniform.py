@@ -27,7 +27,7 @@ TINY = 1e-6  # beside a frequency alone, whose sum is 1: less is rounding
 # FINUFFT brings an OpenMP of its own. Where waiting threads spin its team and PyTorch's hinder each other: 25 ms an
 # iteration with two threads, 15 with one (128 x 128, 200 radial lines, two cores); where they sleep, 20 and 26.
 PASSIVE = os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE"
-PASSES = 10  # of the density: 10 on radial lines leave 1 % of where 100 end
+PASSES = 10  # of the density: more cost a pair of transforms each
 
 
 class NonUniformFourier(Operator):
